@@ -1,0 +1,9 @@
+"""The one kind of error that a person can mend."""
+
+
+class InputError(Exception):
+    """Something the person gave is wrong: one sentence naming what, expected and received.
+
+    `train.py` and `djd` print the sentence and exit with status 1; any other exception is a fault
+    of the software and keeps its traceback.
+    """

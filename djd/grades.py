@@ -1,0 +1,16 @@
+"""The vocabulary of the field: severity grades and their names, knees and their sides."""
+
+from typing import Literal
+
+Grade = int
+"""Severity of degenerative joint disease of one knee: 0 (normal) to 4 (severe)."""
+
+GRADE_NAMES = ("normal", "minimal", "mild", "moderate", "severe")
+GRADE_COUNT = len(GRADE_NAMES)
+
+Side = Literal["right", "left"]
+SIDES: tuple[Side, Side] = ("right", "left")
+"""The patient's sides, in the order in which the files give the knees."""
+
+PHANTOM_STAMP = "PHANTOM: invented scans, not patients"
+"""Stands on everything made from an invented cohort."""
