@@ -1,0 +1,119 @@
+"""The `djd` command: everything that is not training."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from djd.errors import InputError
+from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES
+
+if TYPE_CHECKING:
+    from djd.scans.check import CohortCheck
+
+app = typer.Typer(
+    help="Knee grades on whole-body bone scans: cohorts, reports, grades. Research use only.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+console = Console(soft_wrap=True, highlight=False)
+
+
+@app.callback()
+def _several_commands() -> None:
+    """Keep `djd check` a command of its own while there are few."""
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder to make; it may not hold .mat files yet.")],
+    patients: Annotated[int, typer.Option(min=1, help="Patients to invent.")] = 205,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another cohort.")] = 0,
+    null: Annotated[bool, typer.Option("--null", help="Grades that images say nothing of.")] = False,
+) -> None:
+    """Invent a cohort of bone scans in the real file format."""
+    from djd.scans.phantom import make_cohort
+
+    def make(on_scan: Callable[[int], None]) -> None:
+        make_cohort(out, patients=patients, seed=seed, null=null, on_scan=on_scan)
+
+    with_progress("inventing scans", patients, make)
+    console.print(f"{PHANTOM_STAMP}. {patients} scans in {out}")
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder of .mat scans.")],
+    sheet: Annotated[Path, typer.Option(help="Where the sheet of crops goes.")] = Path("check.png"),
+    test_count: Annotated[int, typer.Option(min=1, help="As data.test_count.")] = 40,
+) -> None:
+    """Look a folder of scans over: counts, problems, and a sheet of crops.
+
+    Exit status 0, or 1 where training would stop.
+    """
+    from djd.scans.check import check_cohort, save_crop_sheet
+    from djd.scans.cohort import Cohort, find_scans, read_cohort
+
+    paths = find_scans(folder)
+    cohorts: list[Cohort] = []
+
+    def read(on_scan: Callable[[int], None]) -> None:
+        cohorts.append(read_cohort(paths, on_scan=on_scan))
+
+    with_progress("reading scans", len(paths), read)
+    checked = check_cohort(cohorts[0], test_count=test_count)
+    print_check(checked)
+    save_crop_sheet(cohorts[0], sheet)
+    console.print(f"Sheet of crops: {sheet}")
+    if checked.obstacles:
+        raise typer.Exit(1)
+
+
+def print_check(checked: "CohortCheck") -> None:
+    """Print counts, then problems, then whether training would go on."""
+    cohort = checked.cohort
+    if cohort.phantom:
+        console.print(PHANTOM_STAMP)
+    console.print(
+        f"{len(set(cohort.patients))} patients, {len(cohort.scans)} scans, {len(cohort)} graded "
+        f"knees, {cohort.unspecified} unspecified"
+    )
+    table = Table("side", *(f"{grade} {name}" for grade, name in enumerate(GRADE_NAMES)), "knees")
+    for side, counts in zip(SIDES, checked.grade_counts, strict=True):
+        table.add_row(side, *map(str, counts), str(counts.sum()))
+    total = checked.grade_counts.sum(axis=0)
+    table.add_row("both", *map(str, total), str(total.sum()))
+    console.print(table)
+    for sentence in cohort.unreadable.values():
+        console.print(f"unreadable: {sentence}", markup=False)
+    for names in checked.duplicates:
+        console.print(f"same pixels: {', '.join(names)}", markup=False)
+    for name, side in cohort.disagreements:
+        console.print(f"id and name disagree: {name} {side}", markup=False)
+    for sentence in checked.obstacles:
+        console.print(f"training would stop: {sentence}", markup=False)
+    if not checked.obstacles:
+        console.print("training would go on")
+
+
+def with_progress(name: str, total: int, work: Callable[[Callable[[int], None]], None]) -> None:
+    """Do work that reports how far it is, under a bar that vanishes."""
+
+    with Progress(transient=True, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=total)
+        work(lambda done: bar.update(task, completed=done))
+
+
+def main() -> None:
+    """Run `djd`; what a person can mend is one sentence and exit status 1."""
+    try:
+        app()
+    except InputError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{error.filename or 'writing a file'}: {error.strerror or error}")

@@ -1,0 +1,34 @@
+"""The invented cohort of `data=phantom`: made on first use, kept in the cache."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from djd.scans.phantom import PHANTOM_VERSION, make_cohort
+
+
+def kept_phantom(
+    cache: Path, *, patients: int, seed: int, on_scan: Callable[[int], None] | None = None
+) -> Path:
+    """Folder of an invented cohort, made now unless an earlier run made it.
+
+    It is made beside its place and renamed into it when whole, so that a stopped process leaves no
+    half cohort and two at once do no harm.
+
+    Raises:
+        InputError: The cache can't be written.
+    """
+    folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}"
+    if folder.is_dir():
+        return folder
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        make_cohort(beside, patients=patients, seed=seed, on_scan=on_scan)
+        with contextlib.suppress(OSError):  # another process was first: its cohort is the same
+            beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder

@@ -1,0 +1,171 @@
+"""One training: crops to a fitted network and the files of its folder."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from djd.errors import InputError
+from djd.scans.cohort import Cohort
+from djd.training.classifier import GradeClassifier
+from djd.training.config import RunConfig
+from djd.training.dashboard import Dashboard
+from djd.training.datamodule import VIEW_INDICES, KneeDataModule
+from djd.training.losses import grade_weights
+from djd.training.progress import ProgressLine
+from djd.training.record import EpochRecorder
+from djd.training.split import Sides
+
+EPOCHS_BETWEEN_CHECKPOINTS = 5
+"""A full checkpoint takes 3 to 6 ms, as long as a short step: not after every epoch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A finished training, still in memory."""
+
+    trainer: lightning.Trainer
+    classifier: GradeClassifier
+    datamodule: KneeDataModule
+    recorder: EpochRecorder
+    fit_seconds: float
+
+
+def fit_cell(
+    config: RunConfig, cohort: Cohort, sides: Sides, folder: Path, *, fold: int | None, name: str
+) -> Fit:
+    """Train one network and leave metrics, predictions, weights and TensorBoard events in `folder`.
+
+    Args:
+        config: What to train.
+        cohort: The knees.
+        sides: Who is trained on and who is held out.
+        folder: The cell's folder.
+        fold: The validation fold, for the predictions' column; None where nothing is held out.
+        name: What the progress line calls it.
+    """
+    lightning.seed_everything(config.seed, verbose=False)
+    classifier = build_classifier(config, cohort, sides)
+    datamodule = build_datamodule(config, cohort, sides)
+    recorder = EpochRecorder(
+        folder, cohort, score_epochs=config.scored_epochs, fold=fold, seed=config.seed
+    )
+    callbacks: list[Callback] = [
+        recorder,
+        Dashboard(config, recorder, config.scored_epochs),
+        ProgressLine(name, recorder),
+        *_checkpoints(folder / "checkpoints", held_out=bool(len(sides.validation))),
+    ]
+    trainer = build_trainer(config, folder, callbacks)
+    started = time.perf_counter()
+    trainer.fit(classifier, datamodule=datamodule)
+    return Fit(trainer, classifier, datamodule, recorder, time.perf_counter() - started)
+
+
+def build_classifier(config: RunConfig, cohort: Cohort, sides: Sides) -> GradeClassifier:
+    """The untrained module of a configuration."""
+    return GradeClassifier(
+        network={
+            "depth": config.model.depth,
+            "width": config.model.width,
+            "channels": len(VIEW_INDICES[config.data.views]),
+            "clip_logits": config.model.clip_logits,
+        },
+        optimizer={
+            "target": config.optim.target,
+            "learning_rate": config.optim.learning_rate,
+            "arguments": config.optim.arguments,
+        },
+        class_weights=grade_weights(config.loss.class_weights, cohort.grades[sides.train]),
+    )
+
+
+def build_datamodule(config: RunConfig, cohort: Cohort, sides: Sides) -> KneeDataModule:
+    """The batches of a configuration."""
+    return KneeDataModule(
+        cohort,
+        sides,
+        views=config.data.views,
+        scaling=config.data.scaling,
+        mirror_left=config.data.mirror_left,
+        batch_size=config.data.batch_size,
+        seed=config.seed,
+    )
+
+
+def build_trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> lightning.Trainer:
+    """A Lightning trainer with everything off that costs time in each step."""
+    require_accelerator(config.trainer.accelerator)
+    return lightning.Trainer(
+        accelerator=config.trainer.accelerator,
+        devices=1,
+        max_epochs=config.trainer.max_epochs,
+        gradient_clip_val=config.trainer.gradient_clip_val,
+        logger=TensorBoardLogger(folder, name="", version=""),
+        callbacks=callbacks,
+        default_root_dir=folder,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def require_accelerator(accelerator: str) -> None:
+    """Stop where the hardware that was asked for isn't there.
+
+    Raises:
+        InputError: No such hardware, or PyTorch can't use it.
+    """
+    there = {"gpu": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if accelerator in there and not there[accelerator]():
+        raise InputError(
+            f"trainer.accelerator: expected hardware that PyTorch {torch.__version__} finds here, "
+            f"received {accelerator}; say trainer.accelerator=auto or cpu"
+        )
+
+
+def use_threads(threads: int | str) -> int:
+    """Set the CPU threads of a training step; `auto` takes all cores that this process may use.
+
+    Returns:
+        How many they are: the same number gives the same results to the last bit, another number
+        does not.
+    """
+    if threads == "auto":
+        affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+        threads = len(affinity(0)) if affinity else os.cpu_count() or 1
+    torch.set_num_threads(int(threads))
+    return int(threads)
+
+
+def _checkpoints(folder: Path, *, held_out: bool) -> list[Callback]:
+    """Two of Lightning's: one to go on from, one of the best validation epoch (optimistic).
+
+    They are apart because `save_last` beside a monitor writes only when the monitored file is
+    written.
+    """
+    common: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False}
+    last = ModelCheckpoint(
+        filename="last",
+        every_n_epochs=EPOCHS_BETWEEN_CHECKPOINTS,
+        save_on_train_epoch_end=True,
+        **common,
+    )
+    if not held_out:
+        return [last]
+    best = ModelCheckpoint(
+        filename="best",
+        monitor="validation/kappa",
+        mode="max",
+        save_weights_only=True,
+        save_on_train_epoch_end=True,
+        **common,
+    )
+    return [best, last]

@@ -1,0 +1,177 @@
+"""What a run is told: the resolved YAML as typed, checked, plain values.
+
+Names are those of the YAML and of the command line. Defaults stand in `conf/` alone.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from djd.errors import InputError
+from djd.scans.cohort import LabelsFrom, OnError
+from djd.scans.crop import Placement, Scaling
+from djd.training.datamodule import Views
+
+MAX_DEPTH = 5
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _Part(BaseModel):
+    """A group of keys; unknown keys are refused, values are never changed after reading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DataConfig(_Part):
+    """`data.*`: which scans, who is on which side, and what the network sees of a knee."""
+
+    source: Literal["phantom", "mat"]
+    root: Path | None
+    phantom_patients: Count
+    phantom_seed: Seed
+    test_count: Count
+    folds: Annotated[int, Field(ge=2)]
+    fold: Annotated[int, Field(ge=0)] | None
+    split_seed: Seed
+    exclude: tuple[str, ...]
+    labels_from: LabelsFrom
+    on_error: OnError
+    views: Views
+    mirror_left: bool
+    crop: Placement
+    scaling: Scaling
+    batch_size: Count
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_the_folds(self) -> "DataConfig":
+        if self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"data.fold: expected null or 0 to {self.folds - 1} (data.folds - 1)")
+        return self
+
+    @model_validator(mode="after")
+    def _root_belongs_to_mat(self) -> "DataConfig":
+        if self.source == "phantom" and self.root is not None:
+            raise ValueError(
+                "data.root: expected none with data=phantom, which makes its own scans; "
+                f'for your own say: python train.py data=mat data.root="{self.root}"'
+            )
+        if self.source == "mat" and self.root is None:
+            raise ValueError(
+                "data.root: expected the folder of your scans; "
+                'say: python train.py data=mat data.root="/path/to/scans"'
+            )
+        return self
+
+
+class ModelConfig(_Part):
+    """`model.*`: the network's architecture."""
+
+    depth: Annotated[int, Field(ge=1, le=MAX_DEPTH)]
+    width: Annotated[int, Field(ge=1, le=256)]
+    clip_logits: bool
+
+
+class LossConfig(_Part):
+    """`loss.*`: what training makes small."""
+
+    class_weights: Literal["none", "balanced"]
+
+
+class OptimConfig(BaseModel):
+    """`optim.*`: an optimizer of `torch.optim`, its rate, and whatever else its file holds."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    target: str = Field(alias="_target_")
+    name: str
+    lr: Annotated[float, Field(gt=0)]
+    lr_times: Annotated[float, Field(gt=0)]
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate that is used: base rate times factor."""
+        return self.lr * self.lr_times
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the optimizer gets besides parameters and rate, such as momentum."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class TrainerConfig(_Part):
+    """`trainer.*`: how long and on what."""
+
+    max_epochs: Count
+    accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    threads: Literal["auto"] | Count
+    gradient_clip_val: Annotated[float, Field(gt=0)] | None
+
+
+class PathsConfig(_Part):
+    """`paths.*`: where things are kept between runs."""
+
+    cache: Path
+
+
+class RunConfig(_Part):
+    """Everything that a run is told."""
+
+    data: DataConfig
+    model: ModelConfig
+    loss: LossConfig
+    optim: OptimConfig
+    trainer: TrainerConfig
+    paths: PathsConfig
+    score_epochs: tuple[Count, ...]
+    seed: Seed
+    test: Literal["winner", "each", "never"]
+
+    @property
+    def scored_epochs(self) -> tuple[int, ...]:
+        """Epochs at which a run is scored: those within reach, and always the last."""
+        last = self.trainer.max_epochs
+        return tuple(sorted({epoch for epoch in self.score_epochs if epoch < last} | {last}))
+
+    @property
+    def setting_name(self) -> str:
+        """The compared choices in one line, fit for a folder's name."""
+        return (
+            f"depth={self.model.depth} optim={self.optim.name} lr_times={self.optim.lr_times:g} "
+            f"batch_size={self.data.batch_size} epochs={self.trainer.max_epochs}"
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain values, fit for YAML, JSON and checkpoints."""
+        plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
+        return plain
+
+
+def read_config(values: Mapping[str, Any]) -> RunConfig:
+    """Check plain values and give them types.
+
+    Raises:
+        InputError: The first value that is not as expected, by the key one types.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return message
+    key = ".".join(str(part) for part in first["loc"] if not _is_union_branch(part))
+    expected = message.removeprefix("Input should be ")
+    return f"{key}: expected {expected}, received {first['input']!r}"
+
+
+def _is_union_branch(part: int | str) -> bool:
+    """Whether pydantic names a branch of a union here, which nobody typed as a key."""
+    return isinstance(part, str) and not part.replace("_", "").isalnum()

@@ -1,0 +1,122 @@
+"""What TensorBoard shows of one training."""
+
+from collections.abc import Collection
+from typing import cast
+
+import lightning
+import numpy as np
+import yaml
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from djd.figures.confusion import confusion_figure
+from djd.figures.crops import crop_sheet
+from djd.figures.style import figure_pixels
+from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES
+from djd.training.classifier import GradeClassifier
+from djd.training.config import RunConfig
+from djd.training.datamodule import KneeDataModule
+from djd.training.record import EpochRecorder
+
+SHEET_KNEES = 20
+"""Knees on the sheet of crops: four of each grade where there are as many."""
+
+
+class Dashboard(Callback):
+    """Writes scalars once an epoch, pictures at the score epochs, and the configuration as text.
+
+    Args:
+        config: Shown as text.
+        recorder: Comes before this one among the callbacks; its rows are the scalars.
+        score_epochs: Epochs, from 1, with a confusion matrix.
+    """
+
+    def __init__(
+        self, config: RunConfig, recorder: EpochRecorder, score_epochs: Collection[int]
+    ) -> None:
+        self.config = config
+        self.recorder = recorder
+        self.score_epochs = score_epochs
+
+    def on_fit_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Show what is trained, and on what."""
+        datamodule = cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+        text = yaml.safe_dump(self.config.plain(), sort_keys=False, allow_unicode=True)
+        writer = _writer(trainer)
+        if stamp := stamp_of(datamodule.cohort.phantom):
+            writer.add_text("about", f"**{stamp}**. Research use only, not a medical device.")
+        writer.add_text("config", "    " + text.replace("\n", "\n    "))
+        _add_figure(writer, "crops/train", training_sheet(datamodule), 0)
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Log the epoch's row, and the validation's confusion matrix where one is due."""
+        row = self.recorder.rows[-1]
+        epoch = int(row["epoch"])
+        writer = _writer(trainer)
+        for name, value in row.items():
+            if name not in ("epoch", "seconds") and not np.isnan(value):
+                writer.add_scalar(_tag(name), value, epoch)
+        outcome = cast(GradeClassifier, pl_module).outcomes.get("validation")
+        if outcome and epoch in self.score_epochs:
+            figure = confusion_figure(
+                outcome.counts,
+                title=f"Validation, epoch {epoch}",
+                stamp=stamp_of(self.recorder.cohort.phantom),
+            )
+            _add_figure(writer, "confusion/validation", figure, epoch)
+
+    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Show the confusion matrix of the test patients."""
+        outcome = cast(GradeClassifier, pl_module).outcomes["test"]
+        epoch = self.config.trainer.max_epochs
+        figure = confusion_figure(
+            outcome.counts,
+            title=f"Test patients, epoch {epoch}",
+            stamp=stamp_of(self.recorder.cohort.phantom),
+        )
+        _add_figure(_writer(trainer), "confusion/test", figure, epoch)
+
+
+def stamp_of(phantom: bool) -> str | None:
+    """What has to stand on every picture made of these scans."""
+    return PHANTOM_STAMP if phantom else None
+
+
+def training_sheet(datamodule: KneeDataModule) -> Figure:
+    """Training crops with their grades, the first few of each grade, as counts."""
+    cohort, train = datamodule.cohort, datamodule.sides.train
+    each = SHEET_KNEES // len(GRADE_NAMES)
+    by_grade = [train[cohort.grades[train] == grade][:each] for grade in range(len(GRADE_NAMES))]
+    knees = np.concatenate(by_grade)
+    captions = [
+        f"{cohort.scans[cohort.scan_index[knee]]} {SIDES[cohort.side_index[knee]]}: "
+        f"{GRADE_NAMES[cohort.grades[knee]]}"
+        for knee in knees
+    ]
+    return crop_sheet(
+        cohort.crops[knees, 0],
+        captions,
+        columns=each,
+        title="Training knees, anterior view",
+        stamp=stamp_of(cohort.phantom),
+    )
+
+
+def _tag(name: str) -> str:
+    """`validation_kappa` to `kappa/validation`, so that both sides share a chart's group."""
+    stage, _, score = name.partition("_")
+    return f"{score}/{stage}" if stage in ("train", "validation") else name
+
+
+def _add_figure(writer: SummaryWriter, tag: str, figure: Figure, step: int) -> None:
+    writer.add_image(tag, figure_pixels(figure), step, dataformats="HWC")
+
+
+def _writer(trainer: lightning.Trainer) -> SummaryWriter:
+    return cast(TensorBoardLogger, trainer.logger).experiment

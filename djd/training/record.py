@@ -1,0 +1,113 @@
+"""What a training leaves behind epoch by epoch: metrics, predictions and weights."""
+
+import csv
+import math
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from djd.metrics import score_table
+from djd.scans.cohort import Cohort
+from djd.training.classifier import GradeClassifier, Outcome
+from djd.training.result import (
+    PREDICTION_COLUMNS,
+    SideScores,
+    prediction_rows,
+    score_outcome,
+    write_rows,
+)
+
+
+class EpochRecorder(Callback):
+    """Writes `metrics.csv` as epochs end, and predictions and weights at the score epochs.
+
+    It comes first among the callbacks: at its `on_train_epoch_end` the epoch's passes are read out
+    for all of them.
+
+    Args:
+        folder: Where the files go; weights under `checkpoints/`.
+        cohort: The knees that predictions name.
+        score_epochs: Epochs, from 1, at which the held-out knees' predictions and the weights are
+            kept.
+        fold: For the predictions' column.
+        seed: For the predictions' column.
+
+    Attributes:
+        rows: One mapping an epoch, as written to `metrics.csv`.
+        scored: Validation scores at the score epochs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cohort: Cohort,
+        *,
+        score_epochs: Collection[int],
+        fold: int | None,
+        seed: int,
+    ) -> None:
+        self.folder = folder
+        self.cohort = cohort
+        self.score_epochs = score_epochs
+        self.fold = fold
+        self.seed = seed
+        self.rows: list[dict[str, float]] = []
+        self.scored: list[SideScores] = []
+        self._predictions: list[dict[str, Any]] = []
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Read the epoch out and write what is due."""
+        classifier = cast(GradeClassifier, pl_module)
+        classifier.finish_train_pass()
+        epoch = trainer.current_epoch + 1
+        self.rows.append(self._row(trainer, classifier, epoch))
+        self._append_row(self.rows[-1])
+        if epoch in self.score_epochs:
+            self._keep(trainer, classifier, epoch)
+
+    def _row(
+        self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int
+    ) -> dict[str, float]:
+        row: dict[str, float] = {
+            "epoch": epoch,
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "seconds": round(time.perf_counter() - self._started, 3),
+        }
+        for stage in ("train", "validation"):
+            if outcome := classifier.outcomes.get(stage):
+                row |= {f"{stage}_{name}": value for name, value in _scores(outcome).items()}
+        return row
+
+    def _append_row(self, row: dict[str, float]) -> None:
+        path = self.folder / "metrics.csv"
+        first = len(self.rows) == 1
+        with path.open("w" if first else "a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if first:
+                writer.writerow(row)
+            writer.writerow(_cell(value) for value in row.values())
+
+    def _keep(self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int) -> None:
+        checkpoint = self.folder / "checkpoints" / f"epoch={epoch:03d}.ckpt"
+        trainer.save_checkpoint(checkpoint, weights_only=True)
+        if outcome := classifier.outcomes.get("validation"):
+            self.scored.append(score_outcome(outcome, self.cohort, epoch=epoch))
+            self._predictions += prediction_rows(
+                outcome, self.cohort, fold=self.fold, seed=self.seed, epoch=epoch
+            )
+            write_rows(self.folder / "predictions.csv", PREDICTION_COLUMNS, self._predictions)
+
+
+def _scores(outcome: Outcome) -> dict[str, float]:
+    return {"loss": outcome.loss, **score_table(outcome.counts)}
+
+
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.8g}"

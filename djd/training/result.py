@@ -1,0 +1,160 @@
+"""What one cell leaves for others to read, and how it is written."""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from djd.grades import GRADE_COUNT, SIDES
+from djd.metrics import auroc, score_table
+from djd.scans.cohort import Cohort
+from djd.training.classifier import Outcome
+
+RESULTS_VERSION = 1
+"""Raised whenever the same command on the same cohort gives other numbers than before."""
+
+PREDICTION_COLUMNS = (
+    "scan",
+    "patient",
+    "side",
+    "grade",
+    "predicted",
+    *(f"p{grade}" for grade in range(GRADE_COUNT)),
+    "fold",
+    "seed",
+    "epoch",
+)
+
+
+class SideScores(BaseModel):
+    """Scores of one side at one epoch.
+
+    Attributes:
+        epoch: Epochs trained, from 1.
+        patients: Patients behind the knees.
+        knees: Knees scored.
+        confusion: Knees, (true grade 5, predicted grade 5).
+        scores: Every score by name; None where it is undefined, such as the recall of a grade that
+            no knee has.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    patients: int
+    knees: int
+    confusion: list[list[int]]
+    scores: dict[str, float | None]
+
+
+class RunResult(BaseModel):
+    """One finished cell: what was run, on what, how long, every score.
+
+    Attributes:
+        results_version: See `RESULTS_VERSION`.
+        setting: The compared choices in one line.
+        config: The resolved configuration as plain values.
+        fingerprint: Digest of the cohort's crops and grades.
+        phantom: Whether the scans are invented.
+        device: What it ran on.
+        threads: CPU threads of a training step.
+        versions: Versions of the parts that can change a number.
+        fit_seconds: Wall time of the fit.
+        validation: Scores at each score epoch; empty where nothing was held out.
+        test: Scores of the refitted model on the test patients, where they were opened.
+        test_openings: How often this cohort's test patients have been opened, this time included.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    results_version: int
+    setting: str
+    config: dict[str, Any]
+    fingerprint: str
+    phantom: bool
+    device: str
+    threads: int
+    versions: dict[str, str]
+    fit_seconds: float
+    validation: list[SideScores]
+    test: SideScores | None
+    test_openings: int | None
+
+    def save(self, path: Path) -> None:
+        """Write the result whole or not at all."""
+        write_whole(path, self.model_dump_json(indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> "RunResult":
+        """Read back what `save` wrote."""
+        return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def score_outcome(outcome: Outcome, cohort: Cohort, *, epoch: int) -> SideScores:
+    """Every score of one pass over held-out knees."""
+    scores = score_table(outcome.counts)
+    scores["auroc_any"] = float(auroc(outcome.grades >= 1, 1 - outcome.probabilities[:, 0]))
+    return SideScores(
+        epoch=epoch,
+        patients=len(np.unique(cohort.knee_patients[outcome.knees])),
+        knees=len(outcome.knees),
+        confusion=outcome.counts.tolist(),
+        scores={name: value if math.isfinite(value) else None for name, value in scores.items()},
+    )
+
+
+def prediction_rows(
+    outcome: Outcome, cohort: Cohort, *, fold: int | None, seed: int, epoch: int
+) -> list[dict[str, Any]]:
+    """A row of `PREDICTION_COLUMNS` for each knee; probabilities to eight digits."""
+    rows = []
+    for knee, predicted, chances in zip(
+        outcome.knees, outcome.predicted, outcome.probabilities, strict=True
+    ):
+        scan = cohort.scan_index[knee]
+        values = (
+            cohort.scans[scan],
+            cohort.patients[scan],
+            SIDES[cohort.side_index[knee]],
+            cohort.grades[knee],
+            predicted,
+            *(f"{chance:.8f}" for chance in chances),
+            "" if fold is None else fold,
+            seed,
+            epoch,
+        )
+        rows.append(dict(zip(PREDICTION_COLUMNS, values, strict=True)))
+    return rows
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV file."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file in one step: beside it, to the disk, then renamed over it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Append one JSON line; lines of several processes don't mix (one write, opened to append)."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -1,0 +1,192 @@
+"""One run from its configuration to its result."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.progress import Progress
+
+from djd.figures.confusion import confusion_figure
+from djd.figures.curves import curves_figure
+from djd.figures.style import save_figure
+from djd.grades import PHANTOM_STAMP
+from djd.scans.cohort import Cohort, find_scans, read_cohort, require_trainable
+from djd.scans.kept_phantom import kept_phantom
+from djd.training.cell import Fit, fit_cell, require_accelerator, use_threads
+from djd.training.config import RunConfig, read_config
+from djd.training.dashboard import stamp_of
+from djd.training.estimate import estimate_seconds, in_words, time_step, training_device
+from djd.training.result import RESULTS_VERSION, RunResult, write_whole
+from djd.training.split import (
+    PatientSplit,
+    Sides,
+    grade_warnings,
+    side_summary,
+    split_knees,
+    split_patients,
+)
+from djd.training.summary import in_one_line, say, say_cohort, say_scores, tensorboard_line
+from djd.training.winner import TestScores, score_winner
+
+VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
+
+
+def run(values: Mapping[str, Any], folder: Path, *, in_sweep: bool = False) -> RunResult:
+    """Train one setting on one fold; then, outside a sweep, score it on the test patients.
+
+    Args:
+        values: The resolved configuration as plain values.
+        folder: The run's folder; it exists.
+        in_sweep: Whether this is one cell of several: it then has one thread, and leaves the test
+            patients alone, since one setting among several has not been chosen yet.
+
+    Raises:
+        InputError: Something the person gave is wrong.
+    """
+    config = read_config(values)
+    require_accelerator(config.trainer.accelerator)
+    threads = use_threads(1 if in_sweep else config.trainer.threads)
+    cohort, patients = read_data(config)
+    sides = split_knees(
+        cohort,
+        patients,
+        folds=config.data.folds,
+        fold=config.data.fold,
+        split_seed=config.data.split_seed,
+    )
+    say_cohort(cohort, side_summary(cohort, sides), grade_warnings(cohort, sides))
+    opens_test = config.test != "never" and not in_sweep
+    _say_duration(config, cohort, sides, refit=opens_test, threads=threads)
+    _write_inputs(config, patients, folder)
+    fit = fit_cell(config, cohort, sides, folder, fold=config.data.fold, name=_fold_name(config))
+    _draw(fit, cohort, folder)
+    test = None
+    if opens_test:
+        fitted = fit if config.data.fold is None else None
+        test = score_winner(config, cohort, patients, folder, fitted=fitted)
+    result = _result(config, cohort, fit, test, threads=threads)
+    _say_end(result, test, folder)
+    result.save(folder / "result.json")
+    return result
+
+
+def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
+    """The cohort, and its patients on the two sides of the wall, placed before a file is read."""
+    data = config.data
+    root = data.root or _phantom_root(config)
+    paths = find_scans(root, data.exclude)
+    patients = split_patients([path.stem for path in paths], test_count=data.test_count)
+    with _bar("reading scans", len(paths)) as bar:
+        cohort = read_cohort(
+            paths,
+            placement=data.crop,
+            labels_from=data.labels_from,
+            on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
+        )
+    require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)
+    if cohort.phantom:
+        say(PHANTOM_STAMP)
+    return cohort, patients
+
+
+def _phantom_root(config: RunConfig) -> Path:
+    patients = config.data.phantom_patients
+    with _bar("inventing scans", patients) as bar:
+        return kept_phantom(
+            config.paths.cache,
+            patients=patients,
+            seed=config.data.phantom_seed,
+            on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
+        )
+
+
+def _bar(name: str, total: int) -> Progress:
+    bar = Progress(transient=True)
+    bar.add_task(name, total=total)
+    return bar
+
+
+def _fold_name(config: RunConfig) -> str:
+    if config.data.fold is None:
+        return "fit on all development patients"
+    return f"fold {config.data.fold} of {config.data.folds}"
+
+
+def _say_duration(
+    config: RunConfig, cohort: Cohort, sides: Sides, *, refit: bool, threads: int
+) -> None:
+    step_seconds = time_step(config, cohort, sides)
+    seconds = estimate_seconds(config, step_seconds, sides, refit=refit)
+    refit_too = " and once more on all development patients" if refit else ""
+    say(
+        f"Training {config.setting_name} on {_fold_name(config)}{refit_too}: about "
+        f"{in_words(seconds)} on {training_device(config)} ({threads} threads)"
+    )
+
+
+def _write_inputs(config: RunConfig, patients: PatientSplit, folder: Path) -> None:
+    text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True)
+    write_whole(folder / "config.yaml", text)
+    patients.save(folder / "split.json")
+
+
+def _draw(fit: Fit, cohort: Cohort, folder: Path) -> None:
+    figures = folder / "figures"
+    figures.mkdir(exist_ok=True)
+    stamp = stamp_of(cohort.phantom)
+    rows = fit.recorder.rows
+    metrics = {name: [row[name] for row in rows] for name in rows[0]}
+    epochs = [int(epoch) for epoch in fit.recorder.score_epochs]
+    curves = curves_figure(metrics, score_epochs=epochs, title="Learning curves", stamp=stamp)
+    save_figure(curves, figures / "curves.png")
+    if outcome := fit.classifier.outcomes.get("validation"):
+        confusion = confusion_figure(outcome.counts, title="Validation", stamp=stamp)
+        save_figure(confusion, figures / "confusion-validation.png")
+
+
+def _result(
+    config: RunConfig, cohort: Cohort, fit: Fit, test: TestScores | None, *, threads: int
+) -> RunResult:
+    versions = {"python": platform.python_version()}
+    versions |= {part: version(part) for part in VERSIONED_PARTS}
+    return RunResult(
+        results_version=RESULTS_VERSION,
+        setting=config.setting_name,
+        config=config.plain(),
+        fingerprint=cohort.fingerprint(),
+        phantom=cohort.phantom,
+        device=_device_name(fit),
+        threads=threads,
+        versions=versions,
+        fit_seconds=round(fit.fit_seconds, 3),
+        validation=fit.recorder.scored,
+        test=test.scores if test else None,
+        test_openings=test.openings if test else None,
+    )
+
+
+def _device_name(fit: Fit) -> str:
+    device = fit.trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _say_end(result: RunResult, test: TestScores | None, folder: Path) -> None:
+    validation = result.validation[-1] if result.validation else None
+    if test:
+        say_scores(validation, test.scores)
+        times = "once" if test.openings == 1 else f"{test.openings} times"
+        say(
+            f"The test patients of this cohort have been opened {times}, this time included; "
+            "while still trying things out, say test=never"
+        )
+        say(f"Model of all development patients: {test.folder / 'model.ckpt'}")
+    elif validation:
+        say(f"{result.setting}: validation {in_one_line(validation)}")
+    if result.phantom:
+        say(f"{PHANTOM_STAMP}. Research use only.")
+    say(f"Everything is in {folder}")
+    say(f"Dashboard: {tensorboard_line(folder)}")

@@ -1,0 +1,229 @@
+"""Who is on which side: test patients, development patients and the folds inside them."""
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from djd.errors import InputError
+from djd.grades import GRADE_COUNT, GRADE_NAMES
+from djd.scans.cohort import Cohort
+
+
+@dataclass(frozen=True)
+class PatientSplit:
+    """The patients of a cohort on the two sides of the one wall that is never moved.
+
+    Attributes:
+        development: Patients that models are fitted and chosen on, in order of their last file.
+        test: Patients that only a chosen, refitted model is scored on.
+    """
+
+    development: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def save(self, path: Path) -> None:
+        """Write both lists as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "PatientSplit":
+        """Read back what `save` wrote."""
+        lists = json.loads(path.read_text(encoding="utf-8"))
+        return cls(development=tuple(lists["development"]), test=tuple(lists["test"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The knees of one training.
+
+    Attributes:
+        train: int64 (knee,), indices into the cohort's knees, in the cohort's order.
+        validation: The same; empty where a model is fitted on all development patients.
+        test: The same.
+    """
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+    def items(self) -> Iterable[tuple[str, NDArray[np.int64]]]:
+        """Name and knees of each side."""
+        return (("train", self.train), ("validation", self.validation), ("test", self.test))
+
+
+def split_patients(
+    patients: Sequence[str], *, test_count: int, test_patients: Iterable[str] | None = None
+) -> PatientSplit:
+    """Choose the test patients by file name alone, before any file is read.
+
+    Args:
+        patients: Patient of each file, in order of file name.
+        test_count: How many patients from the end are test patients; each patient stands where
+            their last file stands.
+        test_patients: The test patients by name, in place of the last ones.
+
+    Raises:
+        InputError: Fewer patients than asked for, or a named one that isn't there.
+    """
+    in_order = list(dict.fromkeys(reversed(patients)))[::-1]
+    if test_patients is not None:
+        return _split_by_name(in_order, test_patients)
+    if test_count >= len(in_order):
+        raise InputError(
+            f"data.test_count: expected fewer test patients than the {len(in_order)} patients of "
+            f"the cohort, received {test_count}"
+        )
+    wall = len(in_order) - test_count
+    return PatientSplit(development=tuple(in_order[:wall]), test=tuple(in_order[wall:]))
+
+
+def _split_by_name(in_order: Sequence[str], test_patients: Iterable[str]) -> PatientSplit:
+    wanted = frozenset(test_patients)
+    missing = sorted(wanted.difference(in_order))
+    if missing:
+        raise InputError(
+            f"data.test_list: expected patients of the cohort, received {', '.join(missing)}"
+        )
+    split = PatientSplit(
+        development=tuple(name for name in in_order if name not in wanted),
+        test=tuple(name for name in in_order if name in wanted),
+    )
+    if not split.development or not split.test:
+        raise InputError("data.test_list: expected some of the patients, received none or all")
+    return split
+
+
+def assign_folds(
+    grades: NDArray[np.int64], patients: NDArray[np.str_], *, folds: int, seed: int
+) -> NDArray[np.int64]:
+    """Fold of each development knee: patients whole, grades spread as evenly as they go.
+
+    Args:
+        grades: int64 (knee,), 0 to 4.
+        patients: str (knee,), patient of each knee.
+        folds: Number of folds, 2 or more.
+        seed: `data.split_seed`; never the training seed.
+
+    Returns:
+        int64 (knee,), 0 to folds - 1.
+
+    Raises:
+        InputError: Fewer patients with graded knees than folds.
+    """
+    available = len(set(patients.tolist()))
+    if available < folds:
+        raise InputError(
+            f"data.folds: expected at most {available}, the development patients with graded "
+            f"knees, received {folds}"
+        )
+    folder = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    fold_of = np.full(len(grades), -1, dtype=np.int64)
+    with warnings.catch_warnings():
+        # A grade rarer than the folds is common in small cohorts; `grade_warnings` says it better.
+        warnings.simplefilter("ignore", UserWarning)
+        # A single stratum for grades too rare to be in every fold keeps scikit-learn from refusing.
+        strata = _strata(grades, folds)
+        for fold, (_, held_out) in enumerate(folder.split(strata, strata, patients)):
+            fold_of[held_out] = fold
+    return fold_of
+
+
+def _strata(grades: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
+    """The grades; one stratum for all where every grade has fewer knees than folds."""
+    if np.bincount(grades, minlength=GRADE_COUNT).max() >= folds:
+        return grades
+    return np.zeros_like(grades)
+
+
+def split_knees(
+    cohort: Cohort, patients: PatientSplit, *, folds: int, fold: int | None, split_seed: int
+) -> Sides:
+    """Knees of each side for one fold, or of all development patients where `fold` is None.
+
+    Raises:
+        InputError: No graded knee on a side that needs one, a leak between sides, or a grade that
+            development patients have and the training side lacks.
+    """
+    knee_patients = cohort.knee_patients
+    development = np.flatnonzero(np.isin(knee_patients, patients.development))
+    test = np.flatnonzero(np.isin(knee_patients, patients.test))
+    if fold is None:
+        sides = Sides(train=development, validation=development[:0], test=test)
+    else:
+        grades = cohort.grades[development]
+        fold_of = assign_folds(grades, knee_patients[development], folds=folds, seed=split_seed)
+        sides = Sides(
+            train=development[fold_of != fold], validation=development[fold_of == fold], test=test
+        )
+    _require_no_leak(cohort, sides)
+    _require_grades(cohort, sides)
+    return sides
+
+
+def _require_no_leak(cohort: Cohort, sides: Sides) -> None:
+    """Raise where a patient, or two files with the same pixels, stand on two sides."""
+    digest_of = [cohort.pixel_digests.get(name, name) for name in cohort.scans]
+    side_of_patient: dict[str, str] = {}
+    first_with: dict[str, tuple[str, str]] = {}
+    for side, knees in sides.items():
+        for scan in np.unique(cohort.scan_index[knees]):
+            name, patient, digest = cohort.scans[scan], cohort.patients[scan], digest_of[scan]
+            if side_of_patient.setdefault(patient, side) != side:
+                raise InputError(
+                    f"split: expected each patient on one side, received {patient} on "
+                    f"{side_of_patient[patient]} and {side}"
+                )
+            other_side, other = first_with.setdefault(digest, (side, name))
+            if other_side != side:
+                raise InputError(
+                    f"split: expected no two files with the same pixels on two sides, received "
+                    f"{other} ({other_side}) and {name} ({side}); name one of them in data.exclude "
+                    "or give both to one patient in data.groups"
+                )
+
+
+def _require_grades(cohort: Cohort, sides: Sides) -> None:
+    if not len(sides.train):
+        raise InputError("split: expected graded knees to train on, received none")
+    development = np.concatenate([sides.train, sides.validation])
+    lacking = set(cohort.grades[development].tolist()) - set(cohort.grades[sides.train].tolist())
+    if lacking:
+        names = ", ".join(f"{grade} ({GRADE_NAMES[grade]})" for grade in sorted(lacking))
+        raise InputError(
+            f"split: expected every grade of the development patients on the training side, it "
+            f"lacks {names}; choose another data.split_seed or fewer data.folds"
+        )
+
+
+def grade_counts(cohort: Cohort, knees: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Knees per grade, int64 (grade 5,)."""
+    return np.bincount(cohort.grades[knees], minlength=GRADE_COUNT).astype(np.int64)
+
+
+def grade_warnings(cohort: Cohort, sides: Sides) -> list[str]:
+    """Sentences on grades that a side lacks, for the person to know what scores can't say."""
+    sentences = []
+    for side, knees in sides.items():
+        lacking = np.flatnonzero(grade_counts(cohort, knees) == 0)
+        if len(knees) and len(lacking):
+            names = ", ".join(f"{grade} ({GRADE_NAMES[grade]})" for grade in lacking)
+            sentences.append(f"no knee of grade {names} on the {side} side")
+    return sentences
+
+
+def side_summary(cohort: Cohort, sides: Sides) -> Mapping[str, tuple[int, list[int]]]:
+    """Patients and knees per grade of each side that has any."""
+    return {
+        side: (
+            len(np.unique(cohort.knee_patients[knees])),
+            grade_counts(cohort, knees).tolist(),
+        )
+        for side, knees in sides.items()
+        if len(knees)
+    }

@@ -1,0 +1,101 @@
+"""What a run says on the terminal and in its log."""
+
+import io
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from djd.grades import GRADE_NAMES
+from djd.scans.cohort import Cohort
+from djd.training.result import SideScores
+
+log = logging.getLogger("djd")
+
+
+def say(sentence: str) -> None:
+    """Print a sentence and log it."""
+    log.info(sentence)
+
+
+def say_cohort(
+    cohort: Cohort,
+    summary: Mapping[str, tuple[int, Sequence[int]]],
+    warnings: Sequence[str],
+) -> None:
+    """Who is in the cohort and on which side."""
+    say(
+        f"{len(cohort.scans)} scans in {cohort.root}: {len(cohort)} graded knees, "
+        f"{cohort.unspecified} unspecified, {len(cohort.unreadable)} scans unreadable"
+    )
+    table = Table("side", "patients", "knees", *GRADE_NAMES)
+    for side, (patients, knees) in summary.items():
+        table.add_row(side, str(patients), str(sum(knees)), *map(str, knees))
+    say(as_text(table))
+    for sentence in warnings:
+        log.warning("warning: %s", sentence)
+    for sentence in cohort.unreadable.values():
+        log.warning("warning: left out: %s", sentence)
+    if cohort.disagreements:
+        knees = ", ".join(" ".join(knee) for knee in cohort.disagreements)
+        log.warning("warning: severity id and name disagree, the id counts: %s", knees)
+
+
+def say_scores(validation: SideScores | None, test: SideScores | None) -> None:
+    """Scores per grade of what was held out, and in all."""
+    sides = {"validation": validation, "test": test}
+    table = Table("grade")
+    held_out = {side: scores for side, scores in sides.items() if scores}
+    for side in held_out:
+        for column in ("knees", "recall", "precision"):
+            table.add_column(f"{side} {column}", justify="right")
+    for grade, name in enumerate(GRADE_NAMES):
+        cells = [
+            cell
+            for scores in held_out.values()
+            for cell in (
+                str(sum(scores.confusion[grade])),
+                share(scores.scores[f"recall_{name}"]),
+                share(scores.scores[f"precision_{name}"]),
+            )
+        ]
+        table.add_row(f"{grade} {name}", *cells)
+    say(as_text(table))
+    for side, scores in held_out.items():
+        say(f"{side}: {in_one_line(scores)}")
+
+
+def in_one_line(scores: SideScores) -> str:
+    """The main scores of one side."""
+    values = scores.scores
+    return (
+        f"kappa {number(values['kappa'])}, accuracy {share(values['accuracy'])}, "
+        f"balanced accuracy {share(values['balanced_accuracy'])}, "
+        f"off by one at most {share(values['off_by_one'])}, MAE {number(values['mae'])} grades "
+        f"({scores.knees} knees of {scores.patients} patients, epoch {scores.epoch})"
+    )
+
+
+def share(value: float | None) -> str:
+    """A share as a percentage; a dash where it is undefined."""
+    return "-" if value is None else f"{100 * value:.0f} %"
+
+
+def number(value: float | None) -> str:
+    """A score with two decimals; a dash where it is undefined."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def tensorboard_line(folder: Path) -> str:
+    """The command that opens this folder's dashboard."""
+    return f"tensorboard --logdir {shlex.quote(str(folder))}"
+
+
+def as_text(table: Table) -> str:
+    """A table as lines of text, for terminal and log alike."""
+    text = io.StringIO()
+    Console(file=text, width=120).print(table)
+    return text.getvalue().rstrip()

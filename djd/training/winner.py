@@ -1,0 +1,101 @@
+"""A setting refitted on all development patients and scored on the test patients."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from djd.figures.confusion import confusion_figure
+from djd.figures.style import save_figure
+from djd.scans.cohort import Cohort
+from djd.training.cell import Fit, fit_cell
+from djd.training.config import RunConfig
+from djd.training.dashboard import stamp_of
+from djd.training.openings import record_opening
+from djd.training.result import (
+    PREDICTION_COLUMNS,
+    SideScores,
+    prediction_rows,
+    score_outcome,
+    write_rows,
+)
+from djd.training.split import PatientSplit, split_knees
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """Scores of the refitted model on the test patients.
+
+    Attributes:
+        scores: On the test patients.
+        openings: How often they have been opened, this time included.
+        folder: Where the model and its files are.
+    """
+
+    __test__ = False  # its name begins like a test's; pytest would try to collect it
+
+    scores: SideScores
+    openings: int
+    folder: Path
+
+
+def score_winner(
+    config: RunConfig,
+    cohort: Cohort,
+    patients: PatientSplit,
+    run_folder: Path,
+    *,
+    fitted: Fit | None = None,
+) -> TestScores:
+    """Refit the setting on all development patients and score it once on the test patients.
+
+    Leaves `model.ckpt`, predictions and the confusion matrix in `winner/<setting>/`.
+
+    Args:
+        config: The setting.
+        cohort: The knees.
+        patients: The wall between development and test.
+        run_folder: Folder of the run.
+        fitted: A fit on all development patients that is there already (`data.fold=null`).
+    """
+    folder = run_folder / "winner" / config.setting_name
+    folder.mkdir(parents=True, exist_ok=True)
+    fit = fitted or _refit(config, cohort, patients, folder)
+    fit.trainer.save_checkpoint(folder / "model.ckpt", weights_only=True)
+    openings = record_opening(
+        cohort,
+        patients,
+        setting=config.setting_name,
+        folder=run_folder,
+        cache=config.paths.cache,
+    )
+    fit.trainer.test(fit.classifier, datamodule=fit.datamodule, verbose=False)
+    return TestScores(_keep(config, cohort, fit, folder), openings, folder)
+
+
+def _refit(config: RunConfig, cohort: Cohort, patients: PatientSplit, folder: Path) -> Fit:
+    sides = split_knees(
+        cohort,
+        patients,
+        folds=config.data.folds,
+        fold=None,
+        split_seed=config.data.split_seed,
+    )
+    fit = fit_cell(
+        config, cohort, sides, folder, fold=None, name="refit on all development patients"
+    )
+    # model.ckpt is the last epoch's weights; earlier ones and the way to go on have had their day.
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return fit
+
+
+def _keep(config: RunConfig, cohort: Cohort, fit: Fit, folder: Path) -> SideScores:
+    outcome = fit.classifier.outcomes["test"]
+    epoch = config.trainer.max_epochs
+    rows = prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
+    write_rows(folder / "predictions.csv", PREDICTION_COLUMNS, rows)
+    figure = confusion_figure(
+        outcome.counts, title="Test patients", stamp=stamp_of(cohort.phantom)
+    )
+    (folder / "figures").mkdir(exist_ok=True)
+    save_figure(figure, folder / "figures" / "confusion-test.png")
+    return score_outcome(outcome, cohort, epoch=epoch)

@@ -1,0 +1,77 @@
+"""Train knee-grade networks: `python train.py`, or `python train.py --help`."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from platformdirs import user_cache_path
+
+from djd.command_line import quote_paths
+from djd.errors import InputError
+
+OmegaConf.register_new_resolver("djd_cache", lambda: str(user_cache_path("djd")))
+
+failures: list[str] = []
+"""Sentences of the runs that failed in this process, for its exit status."""
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values: Hydra ends here."""
+    values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    values.pop("experiment", None)
+    return values
+
+
+@hydra.main(config_path="conf", config_name="config", version_base="1.3")
+def _run(cfg: DictConfig) -> float | None:
+    """Run one cell; the validation kappa at its end is what Hydra's own sweepers would maximize."""
+    from djd.training.run import run  # torch and lightning: 3 s that --help need not wait
+
+    runtime = HydraConfig.get()
+    try:
+        result = run(
+            _plain(cfg),
+            Path(runtime.runtime.output_dir),
+            in_sweep=runtime.mode == RunMode.MULTIRUN,
+        )
+    except InputError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(_file_sentence(error))
+    return result.validation[-1].scores["kappa"] if result.validation else None
+
+
+def _fail(sentence: str) -> None:
+    logging.getLogger("djd").error(sentence)
+    failures.append(sentence)
+
+
+def _file_sentence(error: OSError) -> str:
+    return f"{error.filename or 'writing a file'}: {error.strerror or error}"
+
+
+def main() -> int:
+    """Run what the command line asks for; 0 where all of it worked."""
+    sys.argv[1:] = quote_paths(sys.argv[1:])
+    # Hydra's own handler would print a traceback for a folder that can't be written.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        _run()
+    except HydraException as error:
+        failures.append(str(error))
+        print(error, file=sys.stderr)  # noqa: T201
+    except OSError as error:
+        failures.append(str(error))
+        print(_file_sentence(error), file=sys.stderr)  # noqa: T201
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
