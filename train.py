@@ -17,12 +17,13 @@ from djd.command_line import quote_paths
 from djd.errors import InputError
 
 OmegaConf.register_new_resolver("djd_cache", lambda: str(user_cache_path("djd")))
+OmegaConf.register_new_resolver("djd_sweep", lambda experiment: experiment or "sweep")
 
 failures: list[str] = []
 """Sentences of the runs that failed in this process, for its exit status."""
 
 
-def _plain(cfg: DictConfig) -> dict[str, Any]:
+def plain_values(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain values: Hydra ends here."""
     values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     values.pop("experiment", None)
@@ -35,26 +36,22 @@ def _run(cfg: DictConfig) -> float | None:
     from djd.training.run import run  # torch and lightning: 3 s that --help need not wait
 
     runtime = HydraConfig.get()
+    folder = Path(runtime.runtime.output_dir)
     try:
-        result = run(
-            _plain(cfg),
-            Path(runtime.runtime.output_dir),
-            in_sweep=runtime.mode == RunMode.MULTIRUN,
-        )
+        result = run(plain_values(cfg), folder, in_sweep=runtime.mode == RunMode.MULTIRUN)
     except InputError as error:
-        return _fail(str(error))
+        _fail(str(error))
+        return None
     except OSError as error:
-        return _fail(_file_sentence(error))
+        _fail(f"{error.filename or folder}: {error.strerror or error}")
+        return None
     return result.validation[-1].scores["kappa"] if result.validation else None
 
 
 def _fail(sentence: str) -> None:
+    """Say what went wrong, once: by the log where Hydra has set one up, else on stderr."""
     logging.getLogger("djd").error(sentence)
     failures.append(sentence)
-
-
-def _file_sentence(error: OSError) -> str:
-    return f"{error.filename or 'writing a file'}: {error.strerror or error}"
 
 
 def main() -> int:
@@ -65,11 +62,9 @@ def main() -> int:
     try:
         _run()
     except HydraException as error:
-        failures.append(str(error))
-        print(error, file=sys.stderr)  # noqa: T201
+        _fail("\n".join(str(part) for part in (error, error.__cause__) if part))
     except OSError as error:
-        failures.append(str(error))
-        print(_file_sentence(error), file=sys.stderr)  # noqa: T201
+        _fail(f"{error.filename or 'the output folder'}: {error.strerror or error}")
     return 1 if failures else 0
 
 

@@ -34,7 +34,7 @@ def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to make; it may not hold .mat files yet.")],
     patients: Annotated[int, typer.Option(min=1, help="Patients to invent.")] = 205,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another cohort.")] = 0,
-    null: Annotated[bool, typer.Option("--null", help="Grades that images say nothing of.")] = False,
+    null: Annotated[bool, typer.Option("--null", help="Grades unrelated to images.")] = False,
 ) -> None:
     """Invent a cohort of bone scans in the real file format."""
     from djd.scans.phantom import make_cohort
@@ -93,8 +93,8 @@ def print_check(checked: "CohortCheck") -> None:
         console.print(f"unreadable: {sentence}", markup=False)
     for names in checked.duplicates:
         console.print(f"same pixels: {', '.join(names)}", markup=False)
-    for name, side in cohort.disagreements:
-        console.print(f"id and name disagree: {name} {side}", markup=False)
+    for knee in cohort.disagreements:
+        console.print(f"id and name disagree: {' '.join(knee)}", markup=False)
     for sentence in checked.obstacles:
         console.print(f"training would stop: {sentence}", markup=False)
     if not checked.obstacles:
@@ -103,7 +103,6 @@ def print_check(checked: "CohortCheck") -> None:
 
 def with_progress(name: str, total: int, work: Callable[[Callable[[int], None]], None]) -> None:
     """Do work that reports how far it is, under a bar that vanishes."""
-
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=total)
         work(lambda done: bar.update(task, completed=done))

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -130,7 +131,9 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
     """
     if not root.is_dir():
         received = "a file" if root.exists() else "nothing there"
-        raise InputError(f"data.root: expected a folder of .mat scans, received {root} ({received})")
+        raise InputError(
+            f"data.root: expected a folder of .mat scans, received {root} ({received})"
+        )
     excluded = frozenset(exclude)
     try:
         paths = sorted(
@@ -143,7 +146,7 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
         )
     except OSError as error:
         raise InputError(f"data.root: {root} can't be listed ({error.strerror})") from error
-    for one, other in zip(paths, paths[1:], strict=False):
+    for one, other in pairwise(paths):
         if one.stem == other.stem:
             raise InputError(f"{root}: expected one file a scan, received {one.name}, {other.name}")
     kept = [path for path in paths if path.stem not in excluded]

@@ -85,5 +85,6 @@ def scale_crops(crops: NDArray[np.uint16], scaling: Scaling) -> NDArray[np.float
     if scaling == "sqrt":
         return np.sqrt(values)
     deviation = values.std(axis=(-2, -1), keepdims=True)
-    centred = values - values.mean(axis=(-2, -1), keepdims=True)
-    return centred / np.where(deviation > 0, deviation, 1)
+    values -= values.mean(axis=(-2, -1), keepdims=True)
+    values /= np.where(deviation > 0, deviation, 1)
+    return values

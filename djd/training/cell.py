@@ -1,7 +1,11 @@
 """One training: crops to a fitted network and the files of its folder."""
 
+import logging
 import os
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from djd.errors import InputError
 from djd.scans.cohort import Cohort
+from djd.training.checkpoint import WholeCheckpointIO
 from djd.training.classifier import GradeClassifier
 from djd.training.config import RunConfig
 from djd.training.dashboard import Dashboard
@@ -62,9 +67,10 @@ def fit_cell(
         ProgressLine(name, recorder),
         *_checkpoints(folder / "checkpoints", held_out=bool(len(sides.validation))),
     ]
-    trainer = build_trainer(config, folder, callbacks)
+    trainer = build_trainer(config, folder, callbacks, held_out=bool(len(sides.validation)))
     started = time.perf_counter()
-    trainer.fit(classifier, datamodule=datamodule)
+    with quiet_lightning():
+        trainer.fit(classifier, datamodule=datamodule)
     return Fit(trainer, classifier, datamodule, recorder, time.perf_counter() - started)
 
 
@@ -99,9 +105,12 @@ def build_datamodule(config: RunConfig, cohort: Cohort, sides: Sides) -> KneeDat
     )
 
 
-def build_trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) -> lightning.Trainer:
+def build_trainer(
+    config: RunConfig, folder: Path, callbacks: list[Callback], *, held_out: bool
+) -> lightning.Trainer:
     """A Lightning trainer with everything off that costs time in each step."""
     require_accelerator(config.trainer.accelerator)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # greetings and advertisements
     return lightning.Trainer(
         accelerator=config.trainer.accelerator,
         devices=1,
@@ -109,12 +118,24 @@ def build_trainer(config: RunConfig, folder: Path, callbacks: list[Callback]) ->
         gradient_clip_val=config.trainer.gradient_clip_val,
         logger=TensorBoardLogger(folder, name="", version=""),
         callbacks=callbacks,
+        plugins=[WholeCheckpointIO()],
         default_root_dir=folder,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        limit_val_batches=None if held_out else 0,
+        log_every_n_steps=1,  # nothing is logged by steps; a larger number warns of short epochs
     )
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Lightning without the warnings that no person can act on."""
+    with warnings.catch_warnings():
+        # lightning 2.6 calls what torch 2.13 deprecates
+        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+        yield
 
 
 def require_accelerator(accelerator: str) -> None:
@@ -123,8 +144,8 @@ def require_accelerator(accelerator: str) -> None:
     Raises:
         InputError: No such hardware, or PyTorch can't use it.
     """
-    there = {"gpu": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if accelerator in there and not there[accelerator]():
+    there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(accelerator, True):
         raise InputError(
             f"trainer.accelerator: expected hardware that PyTorch {torch.__version__} finds here, "
             f"received {accelerator}; say trainer.accelerator=auto or cpu"
@@ -139,8 +160,8 @@ def use_threads(threads: int | str) -> int:
         does not.
     """
     if threads == "auto":
-        affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-        threads = len(affinity(0)) if affinity else os.cpu_count() or 1
+        macos_or_windows = not hasattr(os, "sched_getaffinity")
+        threads = os.cpu_count() or 1 if macos_or_windows else len(os.sched_getaffinity(0))
     torch.set_num_threads(int(threads))
     return int(threads)
 

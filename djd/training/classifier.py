@@ -37,7 +37,7 @@ class Outcome:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """Most probable grade of each knee, int64 (knee,)."""
-        return self.probabilities.argmax(axis=1)
+        return np.argmax(self.probabilities, axis=1)
 
     @property
     def counts(self) -> NDArray[np.int64]:

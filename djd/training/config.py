@@ -168,7 +168,8 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error":
         return message
     key = ".".join(str(part) for part in first["loc"] if not _is_union_branch(part))
-    expected = message.removeprefix("Input should be ")
+    known = {"extra_forbidden": "no such key", "missing": "a value"}
+    expected = known.get(first["type"], message.removeprefix("Input should be "))
     return f"{key}: expected {expected}, received {first['input']!r}"
 
 

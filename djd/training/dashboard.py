@@ -119,4 +119,5 @@ def _add_figure(writer: SummaryWriter, tag: str, figure: Figure, step: int) -> N
 
 
 def _writer(trainer: lightning.Trainer) -> SummaryWriter:
-    return cast(TensorBoardLogger, trainer.logger).experiment
+    writer: SummaryWriter = cast(TensorBoardLogger, trainer.logger).experiment
+    return writer

@@ -81,7 +81,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """One pass over all knees."""
-        for chosen in self._order().split(self._batch_size):
+        for chosen in torch.split(self._order(), self._batch_size):
             yield Batch(
                 crop=self._batch["crop"][chosen],
                 grade=self._batch["grade"][chosen],
@@ -145,9 +145,9 @@ class KneeDataModule(lightning.LightningDataModule):
             self.batch_of(self.sides.train), batch_size=self.batch_size, shuffle_seed=self.seed
         )
 
-    def val_dataloader(self) -> Batches | list[Batches]:
-        """Validation knees in the cohort's order; nothing where there are none."""
-        return self._held_out(self.sides.validation) if len(self.sides.validation) else []
+    def val_dataloader(self) -> Batches:
+        """Validation knees in the cohort's order."""
+        return self._held_out(self.sides.validation)
 
     def test_dataloader(self) -> Batches:
         """Test knees in the cohort's order."""

@@ -1,5 +1,7 @@
 """The study's convolutional network, with its depth as a parameter."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -35,13 +37,11 @@ class KneeCNN(nn.Module):
     ) -> None:
         super().__init__()
         widths = [channels, *(width * 2**block for block in range(depth))]
-        self.blocks = nn.Sequential(
-            *(_block(ins, outs) for ins, outs in zip(widths, widths[1:], strict=False))
-        )
+        self.blocks = nn.Sequential(*(_block(ins, outs) for ins, outs in pairwise(widths)))
         pixels = (crop_size // 2**depth) ** 2
         self.linear = nn.Linear(pixels * widths[-1], GRADE_COUNT)
         self.clip_logits = clip_logits
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stub
 
     def forward(self, crops: Tensor) -> Tensor:
         """Logits float32 (knee, grade 5) of crops float32 (knee, view, row, column)."""

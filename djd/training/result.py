@@ -141,15 +141,22 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
         writer.writerows(rows)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file in one step: beside it, to the disk, then renamed over it."""
+def write_whole(path: Path, content: str | bytes | memoryview) -> None:
+    """Write a file in one step: beside it, to the disk, then renamed over it.
+
+    Raises:
+        OSError: It can't be written; names `path`, and the file that was there is still whole.
+    """
+    data = content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with beside.open("wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
 

@@ -1,6 +1,7 @@
 """One run from its configuration to its result."""
 
 import platform
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -69,17 +70,19 @@ def run(values: Mapping[str, Any], folder: Path, *, in_sweep: bool = False) -> R
         fitted = fit if config.data.fold is None else None
         test = score_winner(config, cohort, patients, folder, fitted=fitted)
     result = _result(config, cohort, fit, test, threads=threads)
-    _say_end(result, test, folder)
+    if in_sweep:
+        _say_cell_end(result, folder)
+    else:
+        _say_end(result, test, folder)
     result.save(folder / "result.json")
     return result
 
 
 def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
-    """The cohort, and its patients on the two sides of the wall, placed before a file is read."""
+    """The cohort, and its patients on the two sides of the wall, which goes by file names alone."""
     data = config.data
     root = data.root or _phantom_root(config)
     paths = find_scans(root, data.exclude)
-    patients = split_patients([path.stem for path in paths], test_count=data.test_count)
     with _bar("reading scans", len(paths)) as bar:
         cohort = read_cohort(
             paths,
@@ -90,7 +93,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)
     if cohort.phantom:
         say(PHANTOM_STAMP)
-    return cohort, patients
+    return cohort, split_patients(cohort.patients, test_count=data.test_count)
 
 
 def _phantom_root(config: RunConfig) -> Path:
@@ -105,7 +108,7 @@ def _phantom_root(config: RunConfig) -> Path:
 
 
 def _bar(name: str, total: int) -> Progress:
-    bar = Progress(transient=True)
+    bar = Progress(transient=True, disable=not sys.stdout.isatty())
     bar.add_task(name, total=total)
     return bar
 
@@ -176,17 +179,21 @@ def _device_name(fit: Fit) -> str:
 
 def _say_end(result: RunResult, test: TestScores | None, folder: Path) -> None:
     validation = result.validation[-1] if result.validation else None
+    say_scores(validation, test.scores if test else None)
     if test:
-        say_scores(validation, test.scores)
         times = "once" if test.openings == 1 else f"{test.openings} times"
         say(
             f"The test patients of this cohort have been opened {times}, this time included; "
             "while still trying things out, say test=never"
         )
         say(f"Model of all development patients: {test.folder / 'model.ckpt'}")
-    elif validation:
-        say(f"{result.setting}: validation {in_one_line(validation)}")
     if result.phantom:
         say(f"{PHANTOM_STAMP}. Research use only.")
     say(f"Everything is in {folder}")
     say(f"Dashboard: {tensorboard_line(folder)}")
+
+
+def _say_cell_end(result: RunResult, folder: Path) -> None:
+    if result.validation:
+        say(f"{result.setting}: validation {in_one_line(result.validation[-1])}")
+    say(f"{folder}")

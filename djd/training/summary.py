@@ -40,8 +40,8 @@ def say_cohort(
     for sentence in cohort.unreadable.values():
         log.warning("warning: left out: %s", sentence)
     if cohort.disagreements:
-        knees = ", ".join(" ".join(knee) for knee in cohort.disagreements)
-        log.warning("warning: severity id and name disagree, the id counts: %s", knees)
+        named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
+        log.warning("warning: severity id and name disagree: %s", named)
 
 
 def say_scores(validation: SideScores | None, test: SideScores | None) -> None:

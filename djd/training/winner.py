@@ -7,7 +7,7 @@ from pathlib import Path
 from djd.figures.confusion import confusion_figure
 from djd.figures.style import save_figure
 from djd.scans.cohort import Cohort
-from djd.training.cell import Fit, fit_cell
+from djd.training.cell import Fit, fit_cell, quiet_lightning
 from djd.training.config import RunConfig
 from djd.training.dashboard import stamp_of
 from djd.training.openings import record_opening
@@ -68,7 +68,8 @@ def score_winner(
         folder=run_folder,
         cache=config.paths.cache,
     )
-    fit.trainer.test(fit.classifier, datamodule=fit.datamodule, verbose=False)
+    with quiet_lightning():
+        fit.trainer.test(fit.classifier, datamodule=fit.datamodule, verbose=False)
     return TestScores(_keep(config, cohort, fit, folder), openings, folder)
 
 
@@ -93,9 +94,7 @@ def _keep(config: RunConfig, cohort: Cohort, fit: Fit, folder: Path) -> SideScor
     epoch = config.trainer.max_epochs
     rows = prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
     write_rows(folder / "predictions.csv", PREDICTION_COLUMNS, rows)
-    figure = confusion_figure(
-        outcome.counts, title="Test patients", stamp=stamp_of(cohort.phantom)
-    )
+    figure = confusion_figure(outcome.counts, title="Test patients", stamp=stamp_of(cohort.phantom))
     (folder / "figures").mkdir(exist_ok=True)
     save_figure(figure, folder / "figures" / "confusion-test.png")
     return score_outcome(outcome, cohort, epoch=epoch)

@@ -1,0 +1,51 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+import train
+
+CONF = str(Path(train.__file__).parent / "conf")
+
+Compose = Callable[..., dict[str, Any]]
+
+TINY = (
+    "data.phantom_patients=30",
+    "data.test_count=8",
+    "data.folds=3",
+    "model.depth=1",
+    "model.width=2",
+    "trainer.max_epochs=2",
+    "trainer.threads=1",
+    "trainer.accelerator=cpu",
+    "score_epochs=[1]",
+)
+
+
+def compose_values(*overrides: str) -> dict[str, Any]:
+    """The resolved configuration as plain values, as `train.py` hands it on."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        return train.plain_values(compose("config", overrides=list(overrides)))
+
+
+@pytest.fixture(scope="session")
+def phantom_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that keeps the invented cohort of `tiny` for the whole session."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def tiny(phantom_cache: Path, tmp_path: Path) -> Compose:
+    """Configurations that train in a second, on 30 invented patients, with a ledger of their own.
+
+    The cohort is shared between tests by a link; all else in the cache is the test's own.
+    """
+    from djd.scans.kept_phantom import kept_phantom
+
+    cohort = kept_phantom(phantom_cache, patients=30, seed=0)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / cohort.name).symlink_to(cohort)
+    return lambda *overrides: compose_values(*TINY, f"paths.cache='{cache}'", *overrides)

@@ -1,0 +1,58 @@
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from djd.command_line import quote_paths
+
+
+def value_that_hydra_reads(argument: str) -> object:
+    override = OverridesParser.create().parse_override(argument)
+    assert not override.is_sweep_override()
+    return override.value()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/content/drive/My Drive/11",
+        "/a path/with spaces, (한글)",
+        "/경로",
+        "C:\\Users\\kim\\scans\\",
+        '/it\'s/a "path"',
+        "/a=b/[c]/{d}/#e/~f/&g/h,i/j:k",
+        "/ends with a quote'",
+        "/with a back\\'slash",
+        "1",
+        "null",
+    ],
+)
+def test_a_path_arrives_as_the_shell_hands_it_over(path: str) -> None:
+    (argument,) = quote_paths([f"data.root={path}"])
+    assert value_that_hydra_reads(argument) == path
+
+
+@given(
+    st.text(st.characters(exclude_categories=["C"]), min_size=1).filter(
+        lambda path: "${" not in path
+    )
+)
+def test_any_path_arrives_unless_it_is_quoted_already(path: str) -> None:
+    (argument,) = quote_paths([f"data.root={path}"])
+    received = value_that_hydra_reads(argument)
+    assert received in {path, path[1:-1]}
+
+
+def test_a_path_that_was_quoted_for_hydra_is_left_alone() -> None:
+    argument = 'data.root="/경로"'
+    assert quote_paths([argument]) == [argument]
+    assert value_that_hydra_reads(argument) == "/경로"
+
+
+def test_other_arguments_are_left_alone() -> None:
+    arguments = ["-m", "model.depth=1,2,3", "optim=sgd,adam", "--help", "data.exclude=[0000001]"]
+    assert quote_paths(arguments) == arguments
+
+
+def test_an_empty_value_is_left_to_hydra() -> None:
+    assert quote_paths(["data.root="]) == ["data.root="]

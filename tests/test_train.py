@@ -1,0 +1,113 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scipy.io import savemat
+
+import train
+from tests.conftest import TINY, Compose
+
+
+def run_train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+    monkeypatch.setattr(train, "failures", [])
+    return train.main()
+
+
+def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+    lines = (captured.out + captured.err).strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_torch_is_not_imported_before_training_starts() -> None:
+    code = (
+        "import sys, train, djd.cli; print(*{'torch', 'lightning', 'matplotlib'} & {*sys.modules})"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert finished.stdout.strip() == ""
+
+
+def test_the_sweep_line_trains_every_combination_and_leaves_the_test_patients_alone(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tiny: Compose,
+    tmp_path: Path,
+) -> None:
+    cache = tiny()["paths"]["cache"]
+    sweep = tmp_path / "sweep, (한글)"
+    status = run_train(
+        monkeypatch,
+        "-m",
+        "model.depth=1,2,3",
+        "optim=sgd,adam",
+        *(override for override in TINY if not override.startswith("model.depth")),
+        "trainer.max_epochs=1",
+        f"paths.cache={cache}",
+        f"hydra.sweep.dir={sweep}",
+    )
+    assert status == 0
+    results = sorted(path.parent.name for path in sweep.rglob("result.json"))
+    assert len(results) == 6
+    assert not list(sweep.rglob("model.ckpt"))
+    assert not (Path(cache) / "test_openings.jsonl").exists()
+    assert capsys.readouterr().out.count("validation kappa") >= 6
+
+
+def test_a_misspelt_key_is_hydras_own_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run_train(monkeypatch, "model.dept=2", f"hydra.run.dir={tmp_path / 'run'}") == 1
+    captured = capsys.readouterr()
+    assert "Could not override 'model.dept'" in captured.out + captured.err
+    assert "Traceback" not in captured.out + captured.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "which isn't there"),
+        ({}, "received none"),
+        ({"notes.txt": b"hello"}, "received none"),
+        ({"0000001.mat": b"hello"}, "0000001.mat"),
+        ({"0000001.mat": b""}, "0000001.mat"),
+    ],
+    ids=["missing", "empty", "no scans", "text", "0 bytes"],
+)
+def test_a_folder_without_scans_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    content: dict[str, bytes] | None,
+    sentence: str,
+) -> None:
+    root = tmp_path / "a path/with spaces, (한글)"
+    if content is not None:
+        root.mkdir(parents=True)
+        for name, data in content.items():
+            (root / name).write_bytes(data)
+    run_folder = tmp_path / "run"
+    status = run_train(monkeypatch, "data=mat", f"data.root={root}", f"hydra.run.dir={run_folder}")
+    assert status == 1
+    received = one_sentence(capsys)
+    assert sentence in received
+    assert "한글" in received
+    left = {path.name for path in run_folder.iterdir()}
+    assert left == {".hydra", "run.log"}
+
+
+def test_a_scan_of_another_kind_is_named_with_key_expected_and_received(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    savemat(tmp_path / "0000001.mat", {"X": [1]})
+    run_train(monkeypatch, "data=mat", f"data.root={tmp_path}", f"hydra.run.dir={tmp_path / 'r'}")
+    sentence = one_sentence(capsys)
+    assert "0000001.mat" in sentence
+    assert "expected" in sentence
+    assert "received" in sentence

@@ -1,0 +1,71 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+import train  # registers the resolver of conf/paths
+from djd.errors import InputError
+from djd.training.config import RunConfig, read_config
+
+CONF = str(Path(train.__file__).parent / "conf")
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    with initialize_config_dir(CONF, version_base="1.3"):
+        return train.plain_values(compose("config", overrides=list(overrides)))
+
+
+def test_the_defaults_are_the_base_setting() -> None:
+    config = read_config(composed())
+    assert isinstance(config, RunConfig)
+    assert config.setting_name == "depth=2 optim=adam lr_times=1 batch_size=32 epochs=100"
+    assert config.scored_epochs == (25, 50, 100)
+    assert config.data.test_count == 40
+    assert (config.data.folds, config.data.fold) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "expected"),
+    [(100, (25, 50, 100)), (60, (25, 50, 60)), (25, (25,)), (3, (3,)), (200, (25, 50, 100, 200))],
+)
+def test_score_epochs_beyond_the_last_fall_away_and_the_last_is_one(
+    max_epochs: int, expected: tuple[int, ...]
+) -> None:
+    config = read_config(composed(f"trainer.max_epochs={max_epochs}"))
+    assert config.scored_epochs == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("model.depth=9", "model.depth: expected less than or equal to 5, received 9"),
+        ("model.depth=0", "model.depth: expected greater than or equal to 1, received 0"),
+        ("model.depth=two", "model.depth: expected a valid integer.*, received 'two'"),
+        ("model.depth=2.5", "model.depth: expected a valid integer.*, received 2.5"),
+        ("data.fold=5", r"data.fold: expected null or 0 to 4 \(data.folds - 1\)"),
+        ("data.scaling=log", "data.scaling: expected 'counts', 'sqrt' or 'standard', received"),
+        ("trainer.threads=0", "trainer.threads: expected .*, received 0"),
+        ("data.root=/x", 'python train.py data=mat data.root="/x"'),
+        ("data=mat", 'data.root: expected .* data.root="/path/to/scans"'),
+        ("optim.lr=0", "optim.lr: expected greater than 0, received 0"),
+        ("score_epochs=[0]", "score_epochs.0: expected greater than or equal to 1, received 0"),
+        ("+model.dropout=0.5", "model.dropout: expected no such key, received 0.5"),
+        ("test=always", "test: expected 'winner', 'each' or 'never', received 'always'"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_with_its_key(override: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence) as caught:
+        read_config(composed(override))
+    assert "\n" not in str(caught.value)
+
+
+def test_plain_values_read_back_the_same() -> None:
+    config = read_config(composed("optim=momentum", "data.fold=null"))
+    assert read_config(config.plain()) == config
+    assert config.optim.arguments == {"momentum": 0.9}
+
+
+def test_the_rate_that_is_used_is_base_times_factor() -> None:
+    config = read_config(composed("optim=sgd", "optim.lr=0.02", "optim.lr_times=0.1"))
+    assert config.optim.learning_rate == pytest.approx(0.002)

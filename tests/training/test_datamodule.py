@@ -1,0 +1,89 @@
+import numpy as np
+import torch
+
+from djd.scans.crop import scale_crops
+from djd.training.datamodule import Batches, KneeDataModule, select_views
+from djd.training.split import split_knees, split_patients
+from tests.invented import cycling_grades, invented_cohort
+
+COHORT = invented_cohort(cycling_grades(15))
+SIDES = split_knees(
+    COHORT, split_patients(COHORT.patients, test_count=5), folds=3, fold=0, split_seed=0
+)
+
+
+def datamodule(seed: int = 0) -> KneeDataModule:
+    return KneeDataModule(
+        COHORT,
+        SIDES,
+        views="anterior",
+        scaling="counts",
+        mirror_left=False,
+        batch_size=4,
+        seed=seed,
+    )
+
+
+def orders(batches: Batches, epochs: int) -> list[list[int]]:
+    passes = []
+    for epoch in range(epochs):
+        batches.set_epoch(epoch)
+        passes.append([int(knee) for batch in batches for knee in batch["knee"]])
+    return passes
+
+
+def test_a_pass_shows_every_training_knee_once_and_no_other() -> None:
+    batches = datamodule().train_dataloader()
+    (order,) = orders(batches, 1)
+    assert sorted(order) == SIDES.train.tolist()
+    assert len(list(batches)) == len(batches) == -(-len(SIDES.train) // 4)
+
+
+def test_a_batch_holds_the_crops_and_grades_of_its_knees() -> None:
+    for batch in datamodule().train_dataloader():
+        knees = batch["knee"].numpy()
+        np.testing.assert_array_equal(batch["grade"].numpy(), COHORT.grades[knees])
+        np.testing.assert_array_equal(batch["crop"].numpy()[:, 0], COHORT.crops[knees, 0])
+
+
+def test_the_order_follows_from_seed_and_epoch_alone() -> None:
+    three = orders(datamodule().train_dataloader(), 3)
+    torch.rand(7)
+    assert orders(datamodule().train_dataloader(), 3) == three
+    assert three[0] != three[1]
+    assert orders(datamodule(seed=1).train_dataloader(), 1)[0] != three[0]
+
+
+def test_the_global_generator_starts_anew_with_each_epoch() -> None:
+    batches = datamodule().train_dataloader()
+
+    def first_draw(epoch: int) -> float:
+        batches.set_epoch(epoch)
+        next(iter(batches))
+        return float(torch.rand(1))
+
+    assert first_draw(0) == first_draw(0)
+    assert first_draw(0) != first_draw(1)
+
+
+def test_held_out_knees_come_in_the_cohorts_order() -> None:
+    assert orders(datamodule().test_dataloader(), 2) == [SIDES.test.tolist()] * 2
+    assert orders(datamodule().val_dataloader(), 1) == [SIDES.validation.tolist()]
+
+
+def test_both_views_are_two_channels() -> None:
+    knees = np.array([0, 3])
+    both = select_views(COHORT, knees, views="both", scaling="sqrt", mirror_left=False)
+    np.testing.assert_array_equal(both, scale_crops(COHORT.crops[knees], "sqrt"))
+    posterior = select_views(COHORT, knees, views="posterior", scaling="sqrt", mirror_left=False)
+    np.testing.assert_array_equal(posterior[:, 0], both[:, 1])
+
+
+def test_mirroring_flips_left_knees_only_and_not_the_cohort() -> None:
+    before = COHORT.crops.copy()
+    knees = np.array([0, 1])  # right, left
+    plain = select_views(COHORT, knees, views="anterior", scaling="counts", mirror_left=False)
+    mirrored = select_views(COHORT, knees, views="anterior", scaling="counts", mirror_left=True)
+    np.testing.assert_array_equal(mirrored[0], plain[0])
+    np.testing.assert_array_equal(mirrored[1], plain[1, :, :, ::-1])
+    np.testing.assert_array_equal(COHORT.crops, before)

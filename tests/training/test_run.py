@@ -1,0 +1,204 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, cohen_kappa_score, recall_score, roc_auc_score
+
+from djd.errors import InputError
+from djd.grades import GRADE_NAMES
+from djd.training.classifier import GradeClassifier
+from djd.training.config import read_config
+from djd.training.datamodule import select_views
+from djd.training.result import RunResult
+from djd.training.run import read_data, run
+from djd.training.split import split_knees
+from tests.conftest import Compose
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def files_under(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def finished(tiny: Compose, tmp_path: Path) -> tuple[dict[str, Any], Path, RunResult]:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    values = tiny()
+    return values, folder, run(values, folder)
+
+
+def test_a_run_leaves_what_people_look_for(
+    finished: tuple[dict[str, Any], Path, RunResult],
+) -> None:
+    values, folder, result = finished
+    winner = f"winner/{read_config(values).setting_name}"
+    assert {
+        "config.yaml",
+        "split.json",
+        "metrics.csv",
+        "predictions.csv",
+        "result.json",
+        "test_openings.jsonl",
+        "checkpoints/best.ckpt",
+        "checkpoints/epoch=001.ckpt",
+        "checkpoints/epoch=002.ckpt",
+        "figures/confusion-validation.png",
+        "figures/curves.png",
+        f"{winner}/model.ckpt",
+        f"{winner}/predictions.csv",
+        f"{winner}/figures/confusion-test.png",
+    } <= files_under(folder)
+    assert RunResult.load(folder / "result.json") == result
+    assert result.phantom
+    assert [scores.epoch for scores in result.validation] == [1, 2]
+    assert result.test is not None
+    assert result.test.patients == 8
+
+
+def test_the_scores_are_those_of_the_predictions(
+    finished: tuple[dict[str, Any], Path, RunResult],
+) -> None:
+    _, folder, result = finished
+    rows = [row for row in rows_of(folder / "predictions.csv") if row["epoch"] == "2"]
+    truth = np.array([int(row["grade"]) for row in rows])
+    predicted = np.array([int(row["predicted"]) for row in rows])
+    chances = np.array([[float(row[f"p{grade}"]) for grade in range(5)] for row in rows])
+    scores = result.validation[-1].scores
+    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(chances.argmax(axis=1), predicted)
+    assert scores["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
+    assert scores["kappa"] == pytest.approx(
+        cohen_kappa_score(truth, predicted, labels=range(5), weights="quadratic")
+    )
+    assert scores["auroc_any"] == pytest.approx(roc_auc_score(truth >= 1, 1 - chances[:, 0]))
+    recalls = recall_score(truth, predicted, labels=range(5), average=None, zero_division=0)
+    for grade in set(truth.tolist()):
+        assert scores[f"recall_{GRADE_NAMES[grade]}"] == pytest.approx(recalls[grade])
+
+
+def test_validation_predicts_its_fold_and_no_test_patient(
+    finished: tuple[dict[str, Any], Path, RunResult],
+) -> None:
+    values, folder, _ = finished
+    split = json.loads((folder / "split.json").read_text())
+    cohort, patients = read_data(read_config(values))
+    sides = split_knees(cohort, patients, folds=3, fold=0, split_seed=0)
+    predicted = {row["patient"] for row in rows_of(folder / "predictions.csv")}
+    assert predicted == set(cohort.knee_patients[sides.validation].tolist())
+    assert not predicted & set(split["test"])
+    (winner,) = (folder / "winner").iterdir()
+    tested = {row["patient"] for row in rows_of(winner / "predictions.csv")}
+    assert tested == set(split["test"])
+    assert len(split["test"]) == 8
+
+
+def test_the_kept_model_rebuilds_itself_and_predicts_the_same(
+    finished: tuple[dict[str, Any], Path, RunResult],
+) -> None:
+    values, folder, _ = finished
+    (winner,) = (folder / "winner").iterdir()
+    classifier = GradeClassifier.load_from_checkpoint(winner / "model.ckpt", weights_only=True)
+    classifier.eval()
+    cohort, patients = read_data(read_config(values))
+    sides = split_knees(cohort, patients, folds=3, fold=None, split_seed=0)
+    crops = select_views(cohort, sides.test, views="anterior", scaling="sqrt", mirror_left=False)
+    with torch.no_grad():
+        chances = classifier(torch.from_numpy(crops)).softmax(dim=1).numpy()
+    rows = rows_of(winner / "predictions.csv")
+    kept = np.array([[float(row[f"p{grade}"]) for grade in range(5)] for row in rows])
+    np.testing.assert_allclose(chances, kept, atol=1e-5)
+
+
+def test_metrics_hold_a_line_an_epoch(finished: tuple[dict[str, Any], Path, RunResult]) -> None:
+    _, folder, result = finished
+    rows = rows_of(folder / "metrics.csv")
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[-1]["validation_kappa"]) == pytest.approx(
+        result.validation[-1].scores["kappa"]
+    )
+    assert {"learning_rate", "train_loss", "validation_loss", "train_kappa"} <= rows[0].keys()
+
+
+def test_two_runs_with_one_seed_are_equal_to_the_last_digit(tiny: Compose, tmp_path: Path) -> None:
+    predictions = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        run(tiny(), tmp_path / name)
+        torch.rand(5)
+        predictions.append(
+            [path.read_bytes() for path in sorted((tmp_path / name).rglob("predictions.csv"))]
+        )
+    assert len(predictions[0]) == 2
+    assert predictions[0] == predictions[1]
+
+
+def test_another_seed_gives_other_predictions_on_the_same_knees(
+    tiny: Compose, tmp_path: Path
+) -> None:
+    chances, knees = [], []
+    for seed in (0, 1):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        run(tiny(f"seed={seed}", "test=never"), folder)
+        rows = rows_of(folder / "predictions.csv")
+        chances.append([row["p0"] for row in rows])
+        knees.append([(row["scan"], row["side"]) for row in rows])
+    assert chances[0] != chances[1]
+    assert knees[0] == knees[1]
+
+
+@pytest.mark.parametrize(("override", "in_sweep"), [("test=never", False), ("seed=0", True)])
+def test_the_test_patients_stay_closed(
+    tiny: Compose, tmp_path: Path, override: str, in_sweep: bool
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    values = tiny(override)
+    result = run(values, folder, in_sweep=in_sweep)
+    assert result.test is None
+    assert result.test_openings is None
+    assert not (folder / "winner").exists()
+    assert not (Path(values["paths"]["cache"]) / "test_openings.jsonl").exists()
+
+
+def test_each_opening_of_the_test_patients_is_counted(tiny: Compose, tmp_path: Path) -> None:
+    values = tiny("trainer.max_epochs=1")
+    counts = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        counts.append(run(values, tmp_path / name).test_openings)
+    assert counts == [1, 2]
+    ledger = (Path(values["paths"]["cache"]) / "test_openings.jsonl").read_text()
+    assert [json.loads(line)["setting"] for line in ledger.splitlines()] == [
+        read_config(values).setting_name
+    ] * 2
+
+
+def test_without_a_fold_the_one_fit_is_the_one_that_is_tested(
+    tiny: Compose, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    result = run(tiny("data.fold=null"), folder)
+    assert result.validation == []
+    assert result.test is not None
+    assert not (folder / "predictions.csv").exists()
+    (winner,) = (folder / "winner").iterdir()
+    assert not (winner / "metrics.csv").exists()
+
+
+def test_a_cohort_too_small_is_refused_before_anything_is_written(
+    tiny: Compose, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"data.test_count: .* 30 patients .*, received 30"):
+        run(tiny("data.test_count=30"), tmp_path)
+    assert files_under(tmp_path) == set()
