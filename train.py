@@ -19,6 +19,8 @@ from djd.errors import InputError
 OmegaConf.register_new_resolver("djd_cache", lambda: str(user_cache_path("djd")))
 OmegaConf.register_new_resolver("djd_sweep", lambda experiment: experiment or "sweep")
 
+CONF = str(Path(__file__).parent / "conf")
+
 failures: list[str] = []
 """Sentences of the runs that failed in this process, for its exit status."""
 
@@ -30,7 +32,9 @@ def plain_values(cfg: DictConfig) -> dict[str, Any]:
     return values
 
 
-@hydra.main(config_path="conf", config_name="config", version_base="1.3")
+@hydra.main(
+    config_path=str(Path(__file__).parent / "conf"), config_name="config", version_base="1.3"
+)
 def _run(cfg: DictConfig) -> float | None:
     """Run one cell; the validation kappa at its end is what Hydra's own sweepers would maximize."""
     from djd.training.run import run  # torch and lightning: 3 s that --help need not wait
@@ -62,10 +66,13 @@ def main() -> int:
     try:
         _run()
     except HydraException as error:
-        _fail("\n".join(str(part) for part in (error, error.__cause__) if part))
+        sentence = "\n".join(str(part) for part in (error, error.__cause__) if part)
     except OSError as error:
-        _fail(f"{error.filename or 'the output folder'}: {error.strerror or error}")
-    return 1 if failures else 0
+        sentence = f"{error.filename or 'the output folder'}: {error.strerror or error}"
+    else:
+        return 1 if failures else 0
+    print(sentence, file=sys.stderr)  # noqa: T201
+    return 1
 
 
 if __name__ == "__main__":

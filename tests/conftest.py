@@ -7,8 +7,6 @@ from hydra import compose, initialize_config_dir
 
 import train
 
-CONF = str(Path(train.__file__).parent / "conf")
-
 Compose = Callable[..., dict[str, Any]]
 
 TINY = (
@@ -26,7 +24,7 @@ TINY = (
 
 def compose_values(*overrides: str) -> dict[str, Any]:
     """The resolved configuration as plain values, as `train.py` hands it on."""
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialize_config_dir(train.CONF, version_base="1.3"):
         return train.plain_values(compose("config", overrides=list(overrides)))
 
 

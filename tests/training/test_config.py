@@ -1,23 +1,12 @@
-from pathlib import Path
-from typing import Any
-
 import pytest
-from hydra import compose, initialize_config_dir
 
-import train  # registers the resolver of conf/paths
 from djd.errors import InputError
 from djd.training.config import RunConfig, read_config
-
-CONF = str(Path(train.__file__).parent / "conf")
-
-
-def composed(*overrides: str) -> dict[str, Any]:
-    with initialize_config_dir(CONF, version_base="1.3"):
-        return train.plain_values(compose("config", overrides=list(overrides)))
+from tests.conftest import compose_values
 
 
 def test_the_defaults_are_the_base_setting() -> None:
-    config = read_config(composed())
+    config = read_config(compose_values())
     assert isinstance(config, RunConfig)
     assert config.setting_name == "depth=2 optim=adam lr_times=1 batch_size=32 epochs=100"
     assert config.scored_epochs == (25, 50, 100)
@@ -32,7 +21,7 @@ def test_the_defaults_are_the_base_setting() -> None:
 def test_score_epochs_beyond_the_last_fall_away_and_the_last_is_one(
     max_epochs: int, expected: tuple[int, ...]
 ) -> None:
-    config = read_config(composed(f"trainer.max_epochs={max_epochs}"))
+    config = read_config(compose_values(f"trainer.max_epochs={max_epochs}"))
     assert config.scored_epochs == expected
 
 
@@ -56,16 +45,16 @@ def test_score_epochs_beyond_the_last_fall_away_and_the_last_is_one(
 )
 def test_a_wrong_value_is_one_sentence_with_its_key(override: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as caught:
-        read_config(composed(override))
+        read_config(compose_values(override))
     assert "\n" not in str(caught.value)
 
 
 def test_plain_values_read_back_the_same() -> None:
-    config = read_config(composed("optim=momentum", "data.fold=null"))
+    config = read_config(compose_values("optim=momentum", "data.fold=null"))
     assert read_config(config.plain()) == config
     assert config.optim.arguments == {"momentum": 0.9}
 
 
 def test_the_rate_that_is_used_is_base_times_factor() -> None:
-    config = read_config(composed("optim=sgd", "optim.lr=0.02", "optim.lr_times=0.1"))
+    config = read_config(compose_values("optim=sgd", "optim.lr=0.02", "optim.lr_times=0.1"))
     assert config.optim.learning_rate == pytest.approx(0.002)
