@@ -71,7 +71,7 @@ def test_a_misspelt_key_is_hydras_own_message(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (None, "which isn't there"),
+        (None, "nothing there"),
         ({}, "received none"),
         ({"notes.txt": b"hello"}, "received none"),
         ({"0000001.mat": b"hello"}, "0000001.mat"),

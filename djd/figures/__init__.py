@@ -1,0 +1,1 @@
+"""Matplotlib figures of arrays; no room of the house is imported here."""

@@ -37,7 +37,8 @@ class Outcome:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """Most probable grade of each knee, int64 (knee,)."""
-        return np.argmax(self.probabilities, axis=1)
+        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return predicted
 
     @property
     def counts(self) -> NDArray[np.int64]:

@@ -1,0 +1,77 @@
+"""What all figures share: size, fonts, colours, the stamp, and the way to a file or to pixels."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from matplotlib import font_manager, rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
+
+from djd.errors import InputError
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
+"""Of Okabe and Ito's palette, which colour-blind people can tell apart."""
+
+_DPI = 150
+_HANGUL_FONTS = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
+
+
+def new_figure(width: float, height: float, *, stamp: str | None) -> Figure:
+    """An empty figure of so many inches, with its stamp at the top right.
+
+    It belongs to no window system and to no global state.
+    """
+    top = 1 - 0.2 / height if stamp else 1.0
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, top))
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    if stamp:
+        figure.text(
+            1 - 0.05 / width,
+            1 - 0.04 / height,
+            stamp,
+            ha="right",
+            va="top",
+            fontsize=7,
+            color=ORANGE,
+            weight="bold",
+        )
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all.
+
+    Raises:
+        InputError: The file can't be written.
+    """
+    content = io.BytesIO()
+    with rc_context({"font.family": _families()}):
+        figure.savefig(content, format="png")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content.getbuffer())
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: can't be written ({error.strerror or error})") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def figure_pixels(figure: Figure) -> NDArray[np.uint8]:
+    """A figure as uint8 (row, column, channel 3), red, green and blue from 0 to 255."""
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return pixels[..., :3].copy()
+
+
+def _families() -> list[str]:
+    """The usual font, then those with Hangul that are there, for file names in captions."""
+    there = {font.name for font in font_manager.fontManager.ttflist}
+    return ["DejaVu Sans", *(font for font in _HANGUL_FONTS if font in there)]
