@@ -2,10 +2,13 @@
 
 import io
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from matplotlib import font_manager, rc_context
+from matplotlib import font_manager, rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -16,17 +19,27 @@ from djd.errors import InputError
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
 """Of Okabe and Ito's palette, which colour-blind people can tell apart."""
 
+STAMP_INCHES = 0.2
+
 _DPI = 150
 _HANGUL_FONTS = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
 
 
-def new_figure(width: float, height: float, *, stamp: str | None) -> Figure:
+def new_figure(
+    width: float, height: float, *, stamp: str | None, constrained: bool = True
+) -> Figure:
     """An empty figure of so many inches, with its stamp at the top right.
 
     It belongs to no window system and to no global state.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        stamp: Such as PHANTOM; it takes `STAMP_INCHES` at the top.
+        constrained: Whether matplotlib places the axes, below the stamp.
     """
-    top = 1 - 0.2 / height if stamp else 1.0
-    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, top))
+    top = 1 - STAMP_INCHES / height if stamp else 1.0
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, top)) if constrained else None
     figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
     FigureCanvasAgg(figure)
     if stamp:
@@ -50,7 +63,7 @@ def save_figure(figure: Figure, path: Path) -> None:
         InputError: The file can't be written.
     """
     content = io.BytesIO()
-    with rc_context({"font.family": _families()}):
+    with _quiet_about_glyphs():
         figure.savefig(content, format="png")
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -66,12 +79,24 @@ def figure_pixels(figure: Figure) -> NDArray[np.uint8]:
     """A figure as uint8 (row, column, channel 3), red, green and blue from 0 to 255."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    canvas.draw()  # type: ignore[no-untyped-call]
+    with _quiet_about_glyphs():
+        canvas.draw()  # type: ignore[no-untyped-call]
     pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     return pixels[..., :3].copy()
+
+
+@contextmanager
+def _quiet_about_glyphs() -> Iterator[None]:
+    """Without a warning for each sign of a file's name that no font here has."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def _families() -> list[str]:
     """The usual font, then those with Hangul that are there, for file names in captions."""
     there = {font.name for font in font_manager.fontManager.ttflist}
     return ["DejaVu Sans", *(font for font in _HANGUL_FONTS if font in there)]
+
+
+rcParams["font.family"] = _families()
