@@ -10,7 +10,7 @@ import train
 Compose = Callable[..., dict[str, Any]]
 
 TINY = (
-    "data.phantom_patients=30",
+    "data.phantom_patients=40",
     "data.test_count=8",
     "data.folds=3",
     "model.depth=1",
@@ -29,21 +29,20 @@ def compose_values(*overrides: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def phantom_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder that keeps the invented cohort of `tiny` for the whole session."""
-    return tmp_path_factory.mktemp("cache")
+def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The invented cohort of 40 patients that all tests share; not to be changed."""
+    from djd.scans.kept_phantom import kept_phantom
+
+    return kept_phantom(tmp_path_factory.mktemp("cache"), patients=40, seed=0)
 
 
 @pytest.fixture
-def tiny(phantom_cache: Path, tmp_path: Path) -> Compose:
-    """Configurations that train in a second, on 30 invented patients, with a ledger of their own.
+def tiny(phantom_folder: Path, tmp_path: Path) -> Compose:
+    """Configurations that train in a second, on 40 invented patients, with a ledger of their own.
 
     The cohort is shared between tests by a link; all else in the cache is the test's own.
     """
-    from djd.scans.kept_phantom import kept_phantom
-
-    cohort = kept_phantom(phantom_cache, patients=30, seed=0)
     cache = tmp_path / "cache"
     cache.mkdir()
-    (cache / cohort.name).symlink_to(cohort)
+    (cache / phantom_folder.name).symlink_to(phantom_folder)
     return lambda *overrides: compose_values(*TINY, f"paths.cache='{cache}'", *overrides)

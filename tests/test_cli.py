@@ -1,0 +1,99 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from djd import cli
+from tests.scans.test_cohort import write_scan
+
+
+def run_djd(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int | str | None:
+    """Exit status, or the sentence that stands for status 1."""
+    monkeypatch.setattr(sys, "argv", ["djd", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return caught.value.code
+
+
+def test_phantom_writes_scans_that_check_finds_fit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder, sheet = tmp_path / "스캔 (1)", tmp_path / "sheet.png"
+    assert run_djd(monkeypatch, "phantom", folder, "--patients", "3", "--seed", "1") == 0
+    assert "PHANTOM" in capsys.readouterr().out
+    assert run_djd(monkeypatch, "check", folder, "--sheet", sheet, "--test-count", "1") == 0
+    shown = capsys.readouterr().out
+    assert "PHANTOM" in shown
+    assert "3 patients, 3 scans, 6 graded knees, 0 unspecified" in shown
+    assert "training would go on" in shown
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_check_names_every_problem_and_says_that_training_would_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    write_scan(scans, "0000001", (2, 2), ("SevDJD", "normal"))
+    write_scan(scans, "0000002", (-1, 5), ("unspect", "modDJD"), seed=1)
+    (scans / "0000003.mat").write_bytes(b"[hello]")
+    sheet = tmp_path / "sheet.png"
+    assert run_djd(monkeypatch, "check", scans, "--sheet", sheet, "--test-count", "1") == 1
+    shown = capsys.readouterr().out
+    assert "3 patients, 3 scans, 3 graded knees, 1 unspecified" in shown
+    assert "unreadable: " in shown
+    assert "0000003.mat" in shown
+    assert "same pixels: 0000001, 0000002" in shown
+    assert "id and name disagree: 0000001 right" in shown
+    assert "training would stop: " in shown
+    assert "PHANTOM" not in shown
+    assert sheet.exists()
+
+
+def test_check_counts_knees_by_grade_and_side(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for number in range(1, 4):
+        write_scan(tmp_path, f"{number:07d}", (2, 6), ("normal", "sevDJD"))
+    sheet = tmp_path / "sheet.png"
+    run_djd(monkeypatch, "check", tmp_path, "--sheet", sheet, "--test-count", "1")
+    rows = {
+        cells[0]: cells[1:]
+        for line in capsys.readouterr().out.splitlines()
+        if (cells := line.replace("│", " ").split()) and cells[0] in {"right", "left", "both"}
+    }
+    assert rows == {
+        "right": ["3", "0", "0", "0", "0", "3"],
+        "left": ["0", "0", "0", "0", "3", "3"],
+        "both": ["3", "0", "0", "0", "3", "6"],
+    }
+
+
+def test_check_of_fewer_patients_than_test_patients_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_scan(tmp_path, "0000001")
+    assert run_djd(monkeypatch, "check", tmp_path, "--sheet", tmp_path / "sheet.png") == 1
+    assert "more than the 40 test patients (data.test_count)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_check_of_no_scans_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    sentence = run_djd(monkeypatch, "check", tmp_path / name)
+    assert isinstance(sentence, str)
+    assert "expected" in sentence
+    assert "received" in sentence
+    assert "\n" not in sentence
+
+
+def test_phantom_leaves_a_folder_of_scans_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_scan(tmp_path, "0000001")
+    sentence = run_djd(monkeypatch, "phantom", tmp_path, "--patients", "1")
+    assert isinstance(sentence, str)
+    assert "without .mat files" in sentence
+    assert [path.name for path in tmp_path.iterdir()] == ["0000001.mat"]
