@@ -24,10 +24,10 @@ from djd.training.run import run
 
 COHORT_SEEDS = (101, 102)
 RATES = {
-    "sgd": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
-    "momentum": (1e-5, 3e-5, 1e-4, 3e-4),
-    "adagrad": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
-    "adam": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3),
+    "sgd": (3e-4, 1e-3, 3e-3, 1e-2),
+    "momentum": (3e-5, 1e-4, 3e-4, 1e-3),
+    "adagrad": (1e-4, 3e-4, 1e-3, 3e-3),
+    "adam": (3e-5, 1e-4, 3e-4, 1e-3),
 }
 
 
@@ -47,14 +47,16 @@ def main() -> None:
     """Train every rate and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--optim", nargs="+", default=list(RATES), choices=RATES)
     parser.add_argument("overrides", nargs="*", help="such as model.depth=3")
     arguments = parser.parse_args()
-    cells = [(optim, rate) for optim, rates in RATES.items() for rate in rates]
+    cells = [(optim, rate) for optim in arguments.optim for rate in RATES[optim]]
     with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
         futures = {
             (cell, seed): pool.submit(kappas, *cell, seed, tuple(arguments.overrides))
             for cell, seed in product(cells, COHORT_SEEDS)
         }
+        print(" ".join(arguments.overrides) or "as the defaults are")
         print("optim     rate      kappa at the score epochs, a row a cohort; mean")
         for cell in cells:
             rows = np.array([futures[cell, seed].result() for seed in COHORT_SEEDS])

@@ -1,7 +1,6 @@
 """What all figures share: size, fonts, colours, the stamp, and the way to a file or to pixels."""
 
 import io
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from djd.errors import InputError
+from djd.files import write_whole
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
 """Of Okabe and Ito's palette, which colour-blind people can tell apart."""
@@ -65,14 +65,10 @@ def save_figure(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
     with _quiet_about_glyphs():
         figure.savefig(content, format="png")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(content.getbuffer())
-        beside.replace(path)
+        write_whole(path, content.getbuffer())
     except OSError as error:
         raise InputError(f"{path}: can't be written ({error.strerror or error})") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def figure_pixels(figure: Figure) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ class CohortCheck:
         cohort: What was looked at.
         grade_counts: int64 (side 2, grade 5), knees; sides (right, left).
         duplicates: Scans with the same pixels, in groups.
-        obstacles: Why training would stop, a sentence each.
+        obstacles: Why training would stop before it splits the patients, a sentence each.
     """
 
     cohort: Cohort

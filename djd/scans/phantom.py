@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from djd.errors import InputError
+from djd.files import write_whole
 from djd.grades import SIDES
 from djd.scans.phantom_body import Body, count, expected_counts, invent_body
 from djd.scans.phantom_grades import draw_severities, ideal_ceiling, null_ceiling, read_grades
@@ -210,7 +211,6 @@ def _write_manifest(path: Path, rows: list[tuple[object, ...]]) -> None:
 
 
 def _write_description(path: Path, *, patients: int, seed: int, null: bool) -> None:
-    """Written beside its place and renamed, so that it is whole or absent."""
     description = {
         "what": "PHANTOM: invented scans, not patients",
         "phantom_version": PHANTOM_VERSION,
@@ -219,6 +219,4 @@ def _write_description(path: Path, *, patients: int, seed: int, null: bool) -> N
         "null": null,
         "ceiling": asdict(null_ceiling() if null else ideal_ceiling()),
     }
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_whole(path, json.dumps(description, indent=2) + "\n")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from djd.training.result import write_whole
+from djd.files import write_whole
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

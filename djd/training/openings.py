@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from djd.files import append_line
 from djd.scans.cohort import Cohort
-from djd.training.result import append_line
 from djd.training.split import PatientSplit
 
 LEDGER_NAME = "test_openings.jsonl"

@@ -10,6 +10,7 @@ from typing import Any, cast
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from djd.files import write_rows
 from djd.metrics import score_table
 from djd.scans.cohort import Cohort
 from djd.training.classifier import GradeClassifier, Outcome
@@ -18,7 +19,6 @@ from djd.training.result import (
     SideScores,
     prediction_rows,
     score_outcome,
-    write_rows,
 )
 
 

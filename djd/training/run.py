@@ -14,19 +14,22 @@ from rich.progress import Progress
 from djd.figures.confusion import confusion_figure
 from djd.figures.curves import curves_figure
 from djd.figures.style import save_figure
+from djd.files import write_whole
 from djd.grades import PHANTOM_STAMP
 from djd.scans.cohort import Cohort, find_scans, read_cohort, require_trainable
 from djd.scans.kept_phantom import kept_phantom
+from djd.training.allocator import keep_freed_memory
 from djd.training.cell import Fit, fit_cell, require_accelerator, use_threads
 from djd.training.config import RunConfig, read_config
 from djd.training.dashboard import stamp_of
 from djd.training.estimate import estimate_seconds, in_words, time_step, training_device
-from djd.training.result import RESULTS_VERSION, RunResult, write_whole
+from djd.training.result import RESULTS_VERSION, RunResult
 from djd.training.split import (
     PatientSplit,
     Sides,
     grade_warnings,
-    side_summary,
+    save_split,
+    side_summaries,
     split_knees,
     split_patients,
 )
@@ -50,6 +53,7 @@ def run(values: Mapping[str, Any], folder: Path, *, in_sweep: bool = False) -> R
     """
     config = read_config(values)
     require_accelerator(config.trainer.accelerator)
+    keep_freed_memory()
     threads = use_threads(1 if in_sweep else config.trainer.threads)
     cohort, patients = read_data(config)
     sides = split_knees(
@@ -59,10 +63,12 @@ def run(values: Mapping[str, Any], folder: Path, *, in_sweep: bool = False) -> R
         fold=config.data.fold,
         split_seed=config.data.split_seed,
     )
-    say_cohort(cohort, side_summary(cohort, sides), grade_warnings(cohort, sides))
+    summaries = side_summaries(cohort, sides)
+    say_cohort(cohort, summaries, grade_warnings(cohort, sides))
     opens_test = config.test != "never" and not in_sweep
     _say_duration(config, cohort, sides, refit=opens_test, threads=threads)
-    _write_inputs(config, patients, folder)
+    _write_inputs(config, folder)
+    save_split(folder / "split.json", patients, summaries)
     fit = fit_cell(config, cohort, sides, folder, fold=config.data.fold, name=_fold_name(config))
     _draw(fit, cohort, folder)
     test = None
@@ -131,10 +137,9 @@ def _say_duration(
     )
 
 
-def _write_inputs(config: RunConfig, patients: PatientSplit, folder: Path) -> None:
+def _write_inputs(config: RunConfig, folder: Path) -> None:
     text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True)
     write_whole(folder / "config.yaml", text)
-    patients.save(folder / "split.json")
 
 
 def _draw(fit: Fit, cohort: Cohort, folder: Path) -> None:

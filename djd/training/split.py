@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from djd.errors import InputError
+from djd.files import write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 from djd.scans.cohort import Cohort
 
@@ -27,13 +28,9 @@ class PatientSplit:
     development: tuple[str, ...]
     test: tuple[str, ...]
 
-    def save(self, path: Path) -> None:
-        """Write both lists as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False), encoding="utf-8")
-
     @classmethod
     def load(cls, path: Path) -> "PatientSplit":
-        """Read back what `save` wrote."""
+        """Read back what `save_split` wrote."""
         lists = json.loads(path.read_text(encoding="utf-8"))
         return cls(development=tuple(lists["development"]), test=tuple(lists["test"]))
 
@@ -217,13 +214,32 @@ def grade_warnings(cohort: Cohort, sides: Sides) -> list[str]:
     return sentences
 
 
-def side_summary(cohort: Cohort, sides: Sides) -> Mapping[str, tuple[int, list[int]]]:
+@dataclass(frozen=True)
+class SideSummary:
+    """Who is on one side.
+
+    Attributes:
+        patients: Those with a graded knee, by name.
+        knees_per_grade: Knees of each grade, 0 to 4.
+    """
+
+    patients: tuple[str, ...]
+    knees_per_grade: tuple[int, ...]
+
+
+def side_summaries(cohort: Cohort, sides: Sides) -> dict[str, SideSummary]:
     """Patients and knees per grade of each side that has any."""
     return {
-        side: (
-            len(np.unique(cohort.knee_patients[knees])),
-            grade_counts(cohort, knees).tolist(),
+        side: SideSummary(
+            patients=tuple(np.unique(cohort.knee_patients[knees]).tolist()),
+            knees_per_grade=tuple(grade_counts(cohort, knees).tolist()),
         )
         for side, knees in sides.items()
         if len(knees)
     }
+
+
+def save_split(path: Path, patients: PatientSplit, sides: Mapping[str, SideSummary]) -> None:
+    """Write who stands where, as JSON: development and test patients, then each side."""
+    record = asdict(patients) | {"sides": {side: asdict(who) for side, who in sides.items()}}
+    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False))

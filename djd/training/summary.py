@@ -12,6 +12,7 @@ from rich.table import Table
 from djd.grades import GRADE_NAMES
 from djd.scans.cohort import Cohort
 from djd.training.result import SideScores
+from djd.training.split import SideSummary
 
 log = logging.getLogger("djd")
 
@@ -23,7 +24,7 @@ def say(sentence: str) -> None:
 
 def say_cohort(
     cohort: Cohort,
-    summary: Mapping[str, tuple[int, Sequence[int]]],
+    sides: Mapping[str, SideSummary],
     warnings: Sequence[str],
 ) -> None:
     """Who is in the cohort and on which side."""
@@ -32,8 +33,9 @@ def say_cohort(
         f"{cohort.unspecified} unspecified, {len(cohort.unreadable)} scans unreadable"
     )
     table = Table("side", "patients", "knees", *GRADE_NAMES)
-    for side, (patients, knees) in summary.items():
-        table.add_row(side, str(patients), str(sum(knees)), *map(str, knees))
+    for side, who in sides.items():
+        knees = who.knees_per_grade
+        table.add_row(side, str(len(who.patients)), str(sum(knees)), *map(str, knees))
     say(as_text(table))
     for sentence in warnings:
         log.warning("warning: %s", sentence)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from djd.figures.confusion import confusion_figure
 from djd.figures.style import save_figure
+from djd.files import write_rows
 from djd.scans.cohort import Cohort
 from djd.training.cell import Fit, fit_cell, quiet_lightning
 from djd.training.config import RunConfig
@@ -16,7 +17,6 @@ from djd.training.result import (
     SideScores,
     prediction_rows,
     score_outcome,
-    write_rows,
 )
 from djd.training.split import PatientSplit, split_knees
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 from djd.errors import InputError
 from djd.training.split import (
     PatientSplit,
+    SideSummary,
     grade_warnings,
+    save_split,
     split_knees,
     split_patients,
 )
@@ -41,8 +44,10 @@ def test_named_test_patients_replace_the_last_ones() -> None:
 
 def test_a_split_is_read_back_as_written(tmp_path: Path) -> None:
     split = PatientSplit(development=("가", "b"), test=("c",))
-    split.save(tmp_path / "split.json")
+    save_split(tmp_path / "split.json", split, {"test": SideSummary(("c",), (0, 1, 0, 0, 1))})
     assert PatientSplit.load(tmp_path / "split.json") == split
+    written = json.loads((tmp_path / "split.json").read_text(encoding="utf-8"))
+    assert written["sides"]["test"] == {"patients": ["c"], "knees_per_grade": [0, 1, 0, 0, 1]}
 
 
 @settings(max_examples=20, deadline=None)
