@@ -50,13 +50,14 @@ def main() -> None:
     parser.add_argument("--optim", nargs="+", default=list(RATES), choices=RATES)
     parser.add_argument("overrides", nargs="*", help="such as model.depth=3")
     arguments = parser.parse_args()
+    overrides = tuple(arguments.overrides)
     cells = [(optim, rate) for optim in arguments.optim for rate in RATES[optim]]
     with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
         futures = {
-            (cell, seed): pool.submit(kappas, *cell, seed, tuple(arguments.overrides))
-            for cell, seed in product(cells, COHORT_SEEDS)
+            ((optim, rate), seed): pool.submit(kappas, optim, rate, seed, overrides)
+            for (optim, rate), seed in product(cells, COHORT_SEEDS)
         }
-        print(" ".join(arguments.overrides) or "as the defaults are")
+        print(" ".join(overrides) or "as the defaults are")
         print("optim     rate      kappa at the score epochs, a row a cohort; mean")
         for cell in cells:
             rows = np.array([futures[cell, seed].result() for seed in COHORT_SEEDS])

@@ -1,7 +1,7 @@
 """The `djd` command: everything that is not training."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,12 +15,16 @@ from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES
 
 if TYPE_CHECKING:
     from djd.scans.check import CohortCheck
+    from djd.scans.cohort import Cohort
 
 app = typer.Typer(
     help="Knee grades on whole-body bone scans: cohorts, reports, grades. Research use only.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+DEFAULT_FOLDS = 5
+"""As `data.folds`."""
+
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -66,15 +70,28 @@ def check(
         cohorts.append(read_cohort(paths, on_scan=on_scan))
 
     with_progress("reading scans", len(paths), read)
-    checked = check_cohort(cohorts[0], test_count=test_count)
-    print_check(checked)
+    checked = check_cohort(cohorts[0])
+    obstacles = checked.obstacles or split_obstacles(cohorts[0], test_count)
+    print_check(checked, obstacles)
     save_crop_sheet(cohorts[0], sheet)
-    console.print(f"Sheet of crops: {sheet}")
-    if checked.obstacles:
+    console.print(f"Sheet of crops: {sheet}", markup=False)
+    if obstacles:
         raise typer.Exit(1)
 
 
-def print_check(checked: "CohortCheck") -> None:
+def split_obstacles(cohort: "Cohort", test_count: int) -> list[str]:
+    """Why the split of `conf/data/base.yaml` would stop training: one sentence, or none."""
+    from djd.training.split import split_knees, split_patients
+
+    try:
+        patients = split_patients(cohort.patients, test_count=test_count)
+        split_knees(cohort, patients, folds=DEFAULT_FOLDS, fold=0, split_seed=0)
+    except InputError as error:
+        return [str(error)]
+    return []
+
+
+def print_check(checked: "CohortCheck", obstacles: Sequence[str]) -> None:
     """Print counts, then problems, then whether training would go on."""
     cohort = checked.cohort
     if cohort.phantom:
@@ -95,9 +112,9 @@ def print_check(checked: "CohortCheck") -> None:
         console.print(f"same pixels: {', '.join(names)}", markup=False)
     for knee in cohort.disagreements:
         console.print(f"id and name disagree: {' '.join(knee)}", markup=False)
-    for sentence in checked.obstacles:
+    for sentence in obstacles:
         console.print(f"training would stop: {sentence}", markup=False)
-    if not checked.obstacles:
+    if not obstacles:
         console.print("training would go on")
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,19 @@ def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return kept_phantom(tmp_path_factory.mktemp("cache"), patients=40, seed=0)
 
 
-@pytest.fixture
-def tiny(phantom_folder: Path, tmp_path: Path) -> Compose:
-    """Configurations that train in a second, on 40 invented patients, with a ledger of their own.
+def tiny_values(phantom_folder: Path, root: Path, *overrides: str) -> dict[str, Any]:
+    """A configuration that trains in a second, on 40 invented patients, with a ledger of its own.
 
     The cohort is shared between tests by a link; all else in the cache is the test's own.
     """
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    (cache / phantom_folder.name).symlink_to(phantom_folder)
-    return lambda *overrides: compose_values(*TINY, f"paths.cache='{cache}'", *overrides)
+    cache = root / "cache"
+    cache.mkdir(exist_ok=True)
+    if not (cache / phantom_folder.name).exists():
+        (cache / phantom_folder.name).symlink_to(phantom_folder)
+    return compose_values(*TINY, f"paths.cache='{cache}'", *overrides)
+
+
+@pytest.fixture
+def tiny(phantom_folder: Path, tmp_path: Path) -> Compose:
+    """Makes configurations like `tiny_values` in the test's own folder."""
+    return partial(tiny_values, phantom_folder, tmp_path)

@@ -19,12 +19,12 @@ def test_phantom_writes_scans_that_check_finds_fit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     folder, sheet = tmp_path / "스캔 (1)", tmp_path / "sheet.png"
-    assert run_djd(monkeypatch, "phantom", folder, "--patients", "3", "--seed", "1") == 0
+    assert run_djd(monkeypatch, "phantom", folder, "--patients", "9", "--seed", "1") == 0
     assert "PHANTOM" in capsys.readouterr().out
     assert run_djd(monkeypatch, "check", folder, "--sheet", sheet, "--test-count", "1") == 0
     shown = capsys.readouterr().out
     assert "PHANTOM" in shown
-    assert "3 patients, 3 scans, 6 graded knees, 0 unspecified" in shown
+    assert "9 patients, 9 scans, 18 graded knees, 0 unspecified" in shown
     assert "training would go on" in shown
     assert sheet.read_bytes().startswith(b"\x89PNG")
 
@@ -74,7 +74,10 @@ def test_check_of_fewer_patients_than_test_patients_says_so(
 ) -> None:
     write_scan(tmp_path, "0000001")
     assert run_djd(monkeypatch, "check", tmp_path, "--sheet", tmp_path / "sheet.png") == 1
-    assert "more than the 40 test patients (data.test_count)" in capsys.readouterr().out
+    assert (
+        "data.test_count: expected fewer test patients than the 1 patients"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])
@@ -97,3 +100,14 @@ def test_phantom_leaves_a_folder_of_scans_alone(
     assert isinstance(sentence, str)
     assert "without .mat files" in sentence
     assert [path.name for path in tmp_path.iterdir()] == ["0000001.mat"]
+
+
+def test_check_foresees_a_leak_between_the_sides_of_the_split(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for number in range(1, 13):
+        write_scan(tmp_path, f"{number:07d}", seed=1 if number == 12 else number)
+    sheet = tmp_path / "sheet.png"
+    assert run_djd(monkeypatch, "check", tmp_path, "--sheet", sheet, "--test-count", "3") == 1
+    shown = capsys.readouterr().out
+    assert "training would stop: split: expected no two files with the same pixels" in shown

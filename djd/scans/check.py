@@ -34,22 +34,11 @@ class CohortCheck:
     obstacles: Sequence[str]
 
 
-def check_cohort(cohort: Cohort, *, test_count: int) -> CohortCheck:
-    """Look a cohort over.
-
-    Args:
-        cohort: As from `read_cohort`.
-        test_count: Test patients that training would set aside.
-    """
+def check_cohort(cohort: Cohort) -> CohortCheck:
+    """Look a cohort over."""
     counts = np.zeros((len(SIDES), GRADE_COUNT), dtype=np.int64)
     np.add.at(counts, (cohort.side_index, cohort.grades), 1)
-    sentences = list(obstacles(cohort, labels_from="auto", on_error="stop"))
-    patients = len(set(cohort.patients))
-    if patients <= test_count:
-        sentences.append(
-            f"{cohort.root}: expected more than the {test_count} test patients (data.test_count), "
-            f"received {patients} patients"
-        )
+    sentences = obstacles(cohort, labels_from="auto", on_error="stop")
     return CohortCheck(cohort, counts, cohort.duplicates(), sentences)
 
 

@@ -1,7 +1,6 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from djd.training.result import RunResult
 from djd.training.run import read_data, run
 from djd.training.split import split_knees
 from tests.conftest import Compose
+from tests.training.conftest import FinishedRun
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -28,18 +28,10 @@ def files_under(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def finished(tiny: Compose, tmp_path: Path) -> tuple[dict[str, Any], Path, RunResult]:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    values = tiny()
-    return values, folder, run(values, folder)
-
-
-def test_a_run_leaves_what_people_look_for(
-    finished: tuple[dict[str, Any], Path, RunResult],
-) -> None:
-    values, folder, result = finished
+def test_a_run_leaves_what_people_look_for(finished: FinishedRun) -> None:
+    values = finished.values
+    folder = finished.folder
+    result = finished.result
     winner = f"winner/{read_config(values).setting_name}"
     assert {
         "config.yaml",
@@ -64,10 +56,9 @@ def test_a_run_leaves_what_people_look_for(
     assert result.test.patients == 8
 
 
-def test_the_scores_are_those_of_the_predictions(
-    finished: tuple[dict[str, Any], Path, RunResult],
-) -> None:
-    _, folder, result = finished
+def test_the_scores_are_those_of_the_predictions(finished: FinishedRun) -> None:
+    folder = finished.folder
+    result = finished.result
     rows = [row for row in rows_of(folder / "predictions.csv") if row["epoch"] == "2"]
     truth = np.array([int(row["grade"]) for row in rows])
     predicted = np.array([int(row["predicted"]) for row in rows])
@@ -85,27 +76,24 @@ def test_the_scores_are_those_of_the_predictions(
         assert scores[f"recall_{GRADE_NAMES[grade]}"] == pytest.approx(recalls[grade])
 
 
-def test_validation_predicts_its_fold_and_no_test_patient(
-    finished: tuple[dict[str, Any], Path, RunResult],
-) -> None:
-    values, folder, _ = finished
+def test_validation_predicts_its_fold_and_no_test_patient(finished: FinishedRun) -> None:
+    values = finished.values
+    folder = finished.folder
     split = json.loads((folder / "split.json").read_text())
     cohort, patients = read_data(read_config(values))
     sides = split_knees(cohort, patients, folds=3, fold=0, split_seed=0)
     predicted = {row["patient"] for row in rows_of(folder / "predictions.csv")}
     assert predicted == set(cohort.knee_patients[sides.validation].tolist())
     assert not predicted & set(split["test"])
-    (winner,) = (folder / "winner").iterdir()
+    winner = finished.winner
     tested = {row["patient"] for row in rows_of(winner / "predictions.csv")}
     assert tested == set(split["test"])
     assert len(split["test"]) == 8
 
 
-def test_the_kept_model_rebuilds_itself_and_predicts_the_same(
-    finished: tuple[dict[str, Any], Path, RunResult],
-) -> None:
-    values, folder, _ = finished
-    (winner,) = (folder / "winner").iterdir()
+def test_the_kept_model_rebuilds_itself_and_predicts_the_same(finished: FinishedRun) -> None:
+    values = finished.values
+    winner = finished.winner
     classifier = GradeClassifier.load_from_checkpoint(winner / "model.ckpt", weights_only=True)
     classifier.eval()
     cohort, patients = read_data(read_config(values))
@@ -118,8 +106,9 @@ def test_the_kept_model_rebuilds_itself_and_predicts_the_same(
     np.testing.assert_allclose(chances, kept, atol=1e-5)
 
 
-def test_metrics_hold_a_line_an_epoch(finished: tuple[dict[str, Any], Path, RunResult]) -> None:
-    _, folder, result = finished
+def test_metrics_hold_a_line_an_epoch(finished: FinishedRun) -> None:
+    folder = finished.folder
+    result = finished.result
     rows = rows_of(folder / "metrics.csv")
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[-1]["validation_kappa"]) == pytest.approx(
