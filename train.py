@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def _run(cfg: DictConfig) -> float | None:
         _fail(str(error))
         return None
     except OSError as error:
-        _fail(f"{error.filename or folder}: {error.strerror or error}")
+        _fail(_sentence(error, folder))
         return None
     return result.validation[-1].scores["kappa"] if result.validation else None
 
@@ -58,9 +59,21 @@ def _fail(sentence: str) -> None:
     failures.append(sentence)
 
 
+def _sentence(error: OSError, place: Path | str) -> str:
+    return f"{error.filename or place}: can't be read or written ({error.strerror or error})"
+
+
+def _forget_full_disks(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard writes in a thread: what fails there is raised again by its next call."""
+    if not issubclass(failure.exc_type, OSError):
+        threading.__excepthook__(failure)
+
+
 def main() -> int:
     """Run what the command line asks for; 0 where all of it worked."""
     sys.argv[1:] = quote_paths(sys.argv[1:])
+    logging.raiseExceptions = False  # a log on a full disk would print a traceback a line
+    threading.excepthook = _forget_full_disks
     # Hydra's own handler would print a traceback for a folder that can't be written.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -68,7 +81,7 @@ def main() -> int:
     except HydraException as error:
         sentence = "\n".join(str(part) for part in (error, error.__cause__) if part)
     except OSError as error:
-        sentence = f"{error.filename or 'the output folder'}: {error.strerror or error}"
+        sentence = _sentence(error, "the output folder")
     else:
         return 1 if failures else 0
     print(sentence, file=sys.stderr)  # noqa: T201

@@ -64,8 +64,10 @@ def training_device(config: RunConfig) -> torch.device:
 
 def in_words(seconds: float) -> str:
     """About how long, as one says it."""
+    if seconds < 1.5:
+        return "a second"
     if seconds < 90:
-        return f"{max(1, round(seconds))} seconds"
+        return f"{round(seconds)} seconds"
     if seconds < 90 * 60:
         return f"{round(seconds / 60)} minutes"
     return f"{seconds / 3600:.1f} hours"

@@ -1,8 +1,9 @@
 """One run from its configuration to its result."""
 
 import platform
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 import yaml
 from rich.progress import Progress
 
+from djd.errors import InputError
 from djd.figures.confusion import confusion_figure
 from djd.figures.curves import curves_figure
 from djd.figures.style import save_figure
@@ -51,7 +53,26 @@ def run(values: Mapping[str, Any], folder: Path, *, in_sweep: bool = False) -> R
     Raises:
         InputError: Something the person gave is wrong.
     """
-    config = read_config(values)
+    there_before = frozenset(folder.iterdir())
+    try:
+        return _run(read_config(values), folder, in_sweep=in_sweep)
+    except (InputError, OSError):
+        _leave_no_false_start(folder, there_before)
+        raise
+
+
+def _leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
+    """Remove what a failed run wrote, unless there is a checkpoint to go on from."""
+    if any((folder / "checkpoints").glob("*.ckpt")):
+        return
+    for path in set(folder.iterdir()).difference(there_before):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _run(config: RunConfig, folder: Path, *, in_sweep: bool) -> RunResult:
     require_accelerator(config.trainer.accelerator)
     keep_freed_memory()
     threads = use_threads(1 if in_sweep else config.trainer.threads)
