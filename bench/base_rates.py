@@ -26,8 +26,8 @@ COHORT_SEEDS = (101, 102)
 RATES = {
     "sgd": (3e-4, 1e-3, 3e-3, 1e-2),
     "momentum": (3e-5, 1e-4, 3e-4, 1e-3),
-    "adagrad": (1e-4, 3e-4, 1e-3, 3e-3),
-    "adam": (3e-5, 1e-4, 3e-4, 1e-3),
+    "adagrad": (3e-4, 1e-3, 3e-3, 1e-2),
+    "adam": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
 }
 
 

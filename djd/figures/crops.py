@@ -47,7 +47,7 @@ def crop_sheet(
     for (top, left), crop in zip(corners, crops, strict=True):
         mosaic[top : top + height, left : left + width] = crop
     figure, axes, scale = _sheet_axes(mosaic.shape[0] / step[1], columns, title, stamp)
-    image = _show_counts(axes, mosaic, window=counts_window(crops))
+    image = show_counts(axes, mosaic, window=counts_window(crops))
     _label_scale(figure.colorbar(image, cax=scale, orientation="horizontal", extend="max"))
     axes.set_axis_off()
     frames = [Rectangle((left - 0.5, top - 0.5), width, height) for top, left in corners]
@@ -75,23 +75,8 @@ def counts_window(counts: NDArray[np.uint16]) -> float:
     return float(max(1, np.percentile(counts, WINDOW_PERCENTILE))) if counts.size else 1.0
 
 
-def show_scan(figure: Figure, axes: Axes, counts: NDArray[np.uint16], *, title: str) -> None:
-    """Draw one view of a whole-body scan.
-
-    Args:
-        figure: For the scale of counts.
-        axes: Drawn upon.
-        counts: uint16 (row, column), counts a pixel.
-        title: Above it.
-    """
-    image = _show_counts(axes, counts, window=counts_window(counts))
-    _label_scale(figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.01, extend="max"))
-    axes.set_title(title, fontsize=8)
-    axes.set_xticks([])
-    axes.set_yticks([])
-
-
-def _show_counts(axes: Axes, counts: NDArray[np.generic], *, window: float) -> AxesImage:
+def show_counts(axes: Axes, counts: NDArray[np.generic], *, window: float) -> AxesImage:
+    """Draw counts (row, column): 0 white, `window` and more black."""
     return axes.imshow(counts, cmap="gray_r", vmin=0, vmax=window, interpolation="nearest")
 
 

@@ -98,7 +98,9 @@ def test_the_kept_model_rebuilds_itself_and_predicts_the_same(finished: Finished
     classifier.eval()
     cohort, patients = read_data(read_config(values))
     sides = split_knees(cohort, patients, folds=3, fold=None, split_seed=0)
-    crops = select_views(cohort, sides.test, views="anterior", scaling="sqrt", mirror_left=False)
+    crops = select_views(
+        cohort, sides.test, views="anterior", scaling="standard", mirror_left=False
+    )
     with torch.no_grad():
         chances = classifier(torch.from_numpy(crops)).softmax(dim=1).numpy()
     rows = rows_of(winner / "predictions.csv")

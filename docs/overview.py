@@ -1,0 +1,89 @@
+"""Draw the README's picture from a finished run: `python docs/overview.py outputs/<date-time>`.
+
+One of the run's test scans with the place of its crops, both crops, and the confusion matrix of the
+test patients.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from djd.figures.confusion import draw_confusion
+from djd.figures.crops import counts_window, show_counts
+from djd.figures.style import ORANGE, new_figure, save_figure
+from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES
+from djd.scans.crop import CROP_SIZE, crop_knees
+from djd.scans.kept_phantom import kept_phantom
+from djd.scans.scan import Scan, read_scan
+from djd.training.config import read_config
+from djd.training.result import RunResult
+
+SHOWN_GRADES = (1, 3)
+"""Grades of the (right, left) knee of the scan that is shown."""
+
+
+def main(run_folder: Path) -> None:
+    """Write docs/overview.png."""
+    result = RunResult.load(run_folder / "result.json")
+    assert result.test is not None
+    config = read_config(result.config)
+    root = kept_phantom(
+        config.paths.cache, patients=config.data.phantom_patients, seed=config.data.phantom_seed
+    )
+    (winner,) = (run_folder / "winner").iterdir()
+    scan, predicted = _shown_scan(root, winner)
+    figure = new_figure(10.5, 4.6, stamp=PHANTOM_STAMP)
+    left, middle, right = figure.subfigures(1, 3, width_ratios=(1.0, 1.15, 2.0)).tolist()
+    _draw_scan(left.subplots(), scan)
+    _draw_crops(middle, scan, predicted)
+    counts = np.array(result.test.confusion)
+    draw_confusion(right.subplots(), counts, title=f"{result.test.patients} test patients")
+    save_figure(figure, Path(__file__).with_name("overview.png"))
+
+
+def _shown_scan(root: Path, winner: Path) -> tuple[Scan, dict[str, int]]:
+    """A test scan with the grades wanted, and what the model gave its knees by side."""
+    with (winner / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for name in dict.fromkeys(row["scan"] for row in rows):
+        scan = read_scan(root / f"{name}.mat")
+        if scan.grades == SHOWN_GRADES:
+            return scan, {row["side"]: int(row["predicted"]) for row in rows if row["scan"] == name}
+    raise SystemExit(f"no test scan has the grades {SHOWN_GRADES}")
+
+
+def _draw_scan(axes: Axes, scan: Scan) -> None:
+    anterior = scan.counts[0]
+    _draw(axes, anterior, f"scan {scan.name}, anterior", window=counts_window(anterior))
+    first_row = crop_knees(scan).first_row
+    for column in (0, CROP_SIZE):
+        corner = (column, first_row)
+        axes.add_patch(
+            Rectangle(corner, CROP_SIZE - 1, CROP_SIZE, fill=False, color=ORANGE, lw=1.2)
+        )
+
+
+def _draw_crops(figure: SubFigure, scan: Scan, predicted: dict[str, int]) -> None:
+    crops = crop_knees(scan).counts[:, 0]
+    panels = figure.subplots(2, 1).tolist()
+    for axes, crop, side, grade in zip(panels, crops, SIDES, scan.grades, strict=True):
+        assert grade is not None
+        truth, guess = GRADE_NAMES[grade], GRADE_NAMES[predicted[side]]
+        _draw(axes, crop, f"{side} knee: {truth}\npredicted: {guess}", window=counts_window(crops))
+
+
+def _draw(axes: Axes, counts: NDArray[np.uint16], title: str, *, window: float) -> None:
+    show_counts(axes, counts, window=window)
+    axes.set_title(title, fontsize=8)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
