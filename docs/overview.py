@@ -24,8 +24,8 @@ from djd.scans.scan import Scan, read_scan
 from djd.training.config import read_config
 from djd.training.result import RunResult
 
-SHOWN_GRADES = (1, 3)
-"""Grades of the (right, left) knee of the scan that is shown."""
+LEAST_DIFFERENCE = 2
+"""Grades between the knees of the scan that is shown: a picture of two equal knees shows less."""
 
 
 def main(run_folder: Path) -> None:
@@ -39,7 +39,8 @@ def main(run_folder: Path) -> None:
     (winner,) = (run_folder / "winner").iterdir()
     scan, predicted = _shown_scan(root, winner)
     figure = new_figure(10.5, 4.6, stamp=PHANTOM_STAMP)
-    left, middle, right = figure.subfigures(1, 3, width_ratios=(1.0, 1.15, 2.0)).tolist()
+    grid = figure.add_gridspec(1, 3, width_ratios=(1.0, 1.15, 2.0))
+    left, middle, right = (figure.add_subfigure(grid[0, i]) for i in range(3))
     _draw_scan(left.subplots(), scan)
     _draw_crops(middle, scan, predicted)
     counts = np.array(result.test.confusion)
@@ -48,19 +49,19 @@ def main(run_folder: Path) -> None:
 
 
 def _shown_scan(root: Path, winner: Path) -> tuple[Scan, dict[str, int]]:
-    """A test scan with the grades wanted, and what the model gave its knees by side."""
+    """The first test scan whose knees differ enough, and what the model gave its knees by side."""
     with (winner / "predictions.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for name in dict.fromkeys(row["scan"] for row in rows):
         scan = read_scan(root / f"{name}.mat")
-        if scan.grades == SHOWN_GRADES:
+        right, left = scan.grades
+        if right is not None and left is not None and abs(right - left) >= LEAST_DIFFERENCE:
             return scan, {row["side"]: int(row["predicted"]) for row in rows if row["scan"] == name}
-    raise SystemExit(f"no test scan has the grades {SHOWN_GRADES}")
+    raise SystemExit(f"no test scan has knees that differ by {LEAST_DIFFERENCE} grades")
 
 
 def _draw_scan(axes: Axes, scan: Scan) -> None:
-    anterior = scan.counts[0]
-    _draw(axes, anterior, f"scan {scan.name}, anterior", window=counts_window(anterior))
+    _draw(axes, scan.counts[0], f"scan {scan.name}, anterior", window=_window(scan))
     first_row = crop_knees(scan).first_row
     for column in (0, CROP_SIZE):
         corner = (column, first_row)
@@ -75,7 +76,12 @@ def _draw_crops(figure: SubFigure, scan: Scan, predicted: dict[str, int]) -> Non
     for axes, crop, side, grade in zip(panels, crops, SIDES, scan.grades, strict=True):
         assert grade is not None
         truth, guess = GRADE_NAMES[grade], GRADE_NAMES[predicted[side]]
-        _draw(axes, crop, f"{side} knee: {truth}\npredicted: {guess}", window=counts_window(crops))
+        _draw(axes, crop, f"{side} knee: {truth}\npredicted: {guess}", window=_window(scan))
+
+
+def _window(scan: Scan) -> float:
+    """One for all panels, by the knees: the bladder would turn them pale."""
+    return counts_window(crop_knees(scan).counts[:, 0])
 
 
 def _draw(axes: Axes, counts: NDArray[np.uint16], title: str, *, window: float) -> None:
