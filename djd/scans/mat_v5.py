@@ -21,6 +21,7 @@ from djd.scans.mat import (
 )
 
 _HEADER_BYTES = 128
+_BYTE_ORDERS = {b"IM": "<", b"MI": ">"}  # by the header's last two bytes
 _COMPRESSED = 15  # type of an element that holds one compressed variable
 _MOST_BYTES = 64 * 2**20
 """Of one unpacked variable: a scan needs a megabyte, a table of regions some more."""
@@ -33,12 +34,20 @@ def read_v5(path: Path) -> MatVariables:
         ScanError: A variable or field is missing or of another kind.
         Exception: Whatever scipy raises on a damaged file.
     """
+    content = path.read_bytes()
+    if content[_HEADER_BYTES - 2 : _HEADER_BYTES] not in _BYTE_ORDERS:
+        raise wrong(
+            path,
+            "file",
+            expected="a MATLAB file of version 5 to 7.3",
+            received="an older version or another kind of file",
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", MatReadWarning)  # two variables of one name
         # loadmat verifies checksums; here they would mean to unpack everything.
         listed = whosmat(path, verify_compressed_data_integrity=False)
-        unpacked_sizes = _require_whole(path)
+        unpacked_sizes = _require_whole(path, content)
         declared = _by_name(path, listed)
         image_name = find_image(path, list(declared))
         shape, kind = declared[image_name]
@@ -79,9 +88,8 @@ def _by_name(
     return {name: (shape, kind) for name, shape, kind in listed}
 
 
-def _require_whole(path: Path) -> list[int]:
+def _require_whole(path: Path, content: bytes) -> list[int]:
     """Bytes that each variable declares when unpacked, of a file that wasn't cut short."""
-    content = path.read_bytes()
     sizes = []
     for size, end in _elements(content):
         if end > len(content):
@@ -108,7 +116,7 @@ def _require_bounded(path: Path, unpacked_sizes: Sequence[int]) -> None:
 
 def _elements(content: bytes) -> Iterator[tuple[int, int]]:
     """Each variable's bytes when unpacked, and where it ends, from the tags of a v5 file."""
-    order = "<" if content[_HEADER_BYTES - 2 : _HEADER_BYTES] == b"IM" else ">"
+    order = _BYTE_ORDERS[content[_HEADER_BYTES - 2 : _HEADER_BYTES]]
     at = _HEADER_BYTES
     while at + 8 <= len(content):
         kind, size = (int(word) for word in np.frombuffer(content, f"{order}u4", 2, at))

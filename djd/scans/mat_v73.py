@@ -37,7 +37,7 @@ def read_v73(path: Path) -> MatVariables:
 def _image(path: Path, file: h5py.File, name: str) -> NDArray[Any]:
     item = _own(path, file, name)
     if not isinstance(item, h5py.Dataset):
-        raise wrong(path, name, expected="an array of counts", received=_class_of(item))
+        raise wrong(path, name, expected="an array of counts", received=_described(item))
     shape = _dimensions(item)
     # The type on disk says what a class attribute may leave out or misstate.
     kind = item.dtype.name.replace("float64", "double").replace("float32", "single")
@@ -147,4 +147,4 @@ def _dimensions(item: h5py.Dataset) -> tuple[int, ...]:
 def _described(item: h5py.HLObject) -> str:
     if isinstance(item, h5py.Dataset):
         return f"{described_shape(_dimensions(item))} {_class_of(item)}"
-    return _class_of(item)
+    return f"a group of class {_class_of(item)}"

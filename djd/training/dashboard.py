@@ -47,8 +47,8 @@ class Dashboard(Callback):
         datamodule = cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         text = yaml.safe_dump(self.config.plain(), sort_keys=False, allow_unicode=True)
         writer = _writer(trainer)
-        if stamp := stamp_of(datamodule.cohort.phantom):
-            writer.add_text("about", f"**{stamp}**. Research use only, not a medical device.")
+        stamp = f"**{PHANTOM_STAMP}**. " if datamodule.cohort.phantom else ""
+        writer.add_text("about", f"{stamp}Research use only, not a medical device.")
         writer.add_text("config", "    " + text.replace("\n", "\n    "))
         _add_figure(writer, "crops/train", training_sheet(datamodule), 0)
 
