@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from platformdirs import user_cache_path
 
 from djd.command_line import quote_paths
@@ -33,9 +34,7 @@ def plain_values(cfg: DictConfig) -> dict[str, Any]:
     return values
 
 
-@hydra.main(
-    config_path=str(Path(__file__).parent / "conf"), config_name="config", version_base="1.3"
-)
+@hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _run(cfg: DictConfig) -> float | None:
     """Run one cell; the validation kappa at its end is what Hydra's own sweepers would maximize."""
     from djd.training.run import run  # torch and lightning: 3 s that --help need not wait
@@ -78,7 +77,7 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         _run()
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException) as error:
         sentence = "\n".join(str(part) for part in (error, error.__cause__) if part)
     except OSError as error:
         sentence = _sentence(error, "the output folder")

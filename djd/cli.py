@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from djd.errors import InputError
-from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES
+from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES, LabelsFrom, OnError
 
 if TYPE_CHECKING:
     from djd.scans.check import CohortCheck
@@ -47,7 +47,7 @@ def phantom(
         make_cohort(out, patients=patients, seed=seed, null=null, on_scan=on_scan)
 
     with_progress("inventing scans", patients, make)
-    console.print(f"{PHANTOM_STAMP}. {patients} scans in {out}")
+    console.print(f"{PHANTOM_STAMP}. {patients} scans in {out}", markup=False)
 
 
 @app.command()
@@ -55,6 +55,9 @@ def check(
     folder: Annotated[Path, typer.Argument(help="Folder of .mat scans.")],
     sheet: Annotated[Path, typer.Option(help="Where the sheet of crops goes.")] = Path("check.png"),
     test_count: Annotated[int, typer.Option(min=1, help="As data.test_count.")] = 40,
+    labels_from: Annotated[LabelsFrom, typer.Option(help="As data.labels_from.")] = "auto",
+    on_error: Annotated[OnError, typer.Option(help="As data.on_error.")] = "stop",
+    exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
 ) -> None:
     """Look a folder of scans over: counts, problems, and a sheet of crops.
 
@@ -63,14 +66,14 @@ def check(
     from djd.scans.check import check_cohort, save_crop_sheet
     from djd.scans.cohort import Cohort, find_scans, read_cohort
 
-    paths = find_scans(folder)
+    paths = find_scans(folder, exclude or ())
     cohorts: list[Cohort] = []
 
     def read(on_scan: Callable[[int], None]) -> None:
-        cohorts.append(read_cohort(paths, on_scan=on_scan))
+        cohorts.append(read_cohort(paths, labels_from=labels_from, on_scan=on_scan))
 
     with_progress("reading scans", len(paths), read)
-    checked = check_cohort(cohorts[0])
+    checked = check_cohort(cohorts[0], labels_from=labels_from, on_error=on_error)
     obstacles = checked.obstacles or split_obstacles(cohorts[0], test_count)
     print_check(checked, obstacles)
     save_crop_sheet(cohorts[0], sheet)

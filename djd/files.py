@@ -40,5 +40,6 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Append one JSON line; lines of several processes don't mix (one write, opened to append)."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    with path.open("ab", buffering=0) as file:
+        file.write(line.encode())

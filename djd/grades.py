@@ -1,4 +1,4 @@
-"""The vocabulary of the field: severity grades and their names, knees and their sides."""
+"""The vocabulary of the field: severity grades and their names, knees and their sides, labels."""
 
 from typing import Literal
 
@@ -11,6 +11,12 @@ GRADE_COUNT = len(GRADE_NAMES)
 Side = Literal["right", "left"]
 SIDES: tuple[Side, Side] = ("right", "left")
 """The patient's sides, in the order in which the files give the knees."""
+
+LabelsFrom = Literal["auto", "ids", "names"]
+"""Which of a file's two labels counts; `auto` is ids, while they agree with the names."""
+
+OnError = Literal["stop", "skip"]
+"""What a scan that can't be read does to training."""
 
 PHANTOM_STAMP = "PHANTOM: invented scans, not patients"
 """Stands on everything made from an invented cohort."""

@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 
-Counts = NDArray[np.int64]
-"""int64 (..., true grade 5, predicted grade 5), knees."""
+Counts = NDArray[np.int64] | NDArray[np.float64]
+"""(..., true grade 5, predicted grade 5): int64 knees, or float64 weights or shares of them."""
 
 Scores = NDArray[np.float64]
 """float64 (...): the leading axes of the counts."""
@@ -21,7 +21,7 @@ Scores = NDArray[np.float64]
 _DISTANCE = np.abs(np.subtract.outer(np.arange(GRADE_COUNT), np.arange(GRADE_COUNT)))
 
 
-def confusion_counts(grades: NDArray[np.int64], predicted: NDArray[np.int64]) -> Counts:
+def confusion_counts(grades: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.int64]:
     """Knees by true and predicted grade, int64 (true grade 5, predicted grade 5).
 
     Args:
@@ -132,7 +132,7 @@ def _share_within(counts: Counts, grades: int) -> Scores:
     return _ratio(near, counts.sum(axis=(-2, -1)))
 
 
-def _right(counts: Counts) -> Counts:
+def _right(counts: Counts) -> NDArray[np.number]:
     return np.diagonal(counts, axis1=-2, axis2=-1)
 
 

@@ -3,10 +3,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from hydra import compose, initialize_config_dir
 
 import train
+
+# Shared machines stall: a slow example is no failure. The examples are the same in every run.
+hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("project")
 
 Compose = Callable[..., dict[str, Any]]
 

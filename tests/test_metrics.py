@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torchmetrics.functional.classification as torch_scores
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as scikit
@@ -47,7 +47,6 @@ def test_scores_are_scikit_learns(pairs: list[tuple[int, int]]) -> None:
         np.testing.assert_allclose(value, expected[name], atol=1e-9, err_msg=name)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=40, max_size=80))
 def test_scores_are_torchmetrics_where_every_grade_is_there(pairs: list[tuple[int, int]]) -> None:
     grades, predicted = arrays(pairs + [(grade, grade) for grade in range(5)])

@@ -55,7 +55,7 @@ def test_the_sweep_line_trains_every_combination_and_leaves_the_test_patients_al
     assert len(results) == 6
     assert not list(sweep.rglob("model.ckpt"))
     assert not (Path(cache) / "test_openings.jsonl").exists()
-    assert capsys.readouterr().out.count("validation kappa") >= 6
+    assert capsys.readouterr().out.count(": validation kappa ") == 6
 
 
 def test_a_misspelt_key_is_hydras_own_message(
@@ -110,3 +110,35 @@ def test_a_scan_of_another_kind_is_named_with_key_expected_and_received(
     assert "0000001.mat" in sentence
     assert "expected" in sentence
     assert "received" in sentence
+
+
+def test_a_bad_cell_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tiny: Compose,
+    tmp_path: Path,
+) -> None:
+    sweep = tmp_path / "sweep"
+    status = run_train(
+        monkeypatch,
+        "-m",
+        "model.depth=9,1",
+        *(override for override in TINY if not override.startswith("model.depth")),
+        "trainer.max_epochs=1",
+        f"paths.cache={tiny()['paths']['cache']}",
+        f"hydra.sweep.dir={sweep}",
+    )
+    assert status == 1
+    (finished,) = sweep.rglob("result.json")
+    assert "depth=1" in finished.parent.name
+    shown = capsys.readouterr()
+    assert "model.depth: expected less than or equal to 5, received 9" in shown.out + shown.err
+
+
+def test_an_unknown_interpolation_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_train(monkeypatch, "hydra.run.dir=${nope}") == 1
+    shown = capsys.readouterr()
+    assert "nope" in shown.out + shown.err
+    assert "Traceback" not in shown.out + shown.err

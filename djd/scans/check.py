@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from djd.figures.crops import crop_sheet
 from djd.figures.style import save_figure
-from djd.grades import GRADE_COUNT, GRADE_NAMES, PHANTOM_STAMP, SIDES
+from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES, LabelsFrom, OnError
 from djd.scans.cohort import Cohort, obstacles
 
 SHEET_COLUMNS = 10
@@ -34,11 +34,17 @@ class CohortCheck:
     obstacles: Sequence[str]
 
 
-def check_cohort(cohort: Cohort) -> CohortCheck:
-    """Look a cohort over."""
+def check_cohort(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> CohortCheck:
+    """Look a cohort over.
+
+    Args:
+        cohort: As from `read_cohort`.
+        labels_from: As `data.labels_from`.
+        on_error: As `data.on_error`.
+    """
     counts = np.zeros((len(SIDES), GRADE_COUNT), dtype=np.int64)
     np.add.at(counts, (cohort.side_index, cohort.grades), 1)
-    sentences = obstacles(cohort, labels_from="auto", on_error="stop")
+    sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
     return CohortCheck(cohort, counts, cohort.duplicates(), sentences)
 
 
@@ -55,7 +61,7 @@ def save_crop_sheet(cohort: Cohort, path: Path) -> None:
         [_caption(cohort, knee) for knee in knees],
         columns=SHEET_COLUMNS,
         title=f"{len(knees)} of {len(cohort)} graded knees, anterior view",
-        stamp=PHANTOM_STAMP if cohort.phantom else None,
+        stamp=cohort.stamp,
     )
     save_figure(figure, path)
 

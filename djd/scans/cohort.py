@@ -5,19 +5,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from djd.errors import InputError
-from djd.grades import SIDES
+from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom, OnError
 from djd.scans.crop import CROP_SIZE, Placement, crop_knees
 from djd.scans.phantom import is_phantom
 from djd.scans.scan import KneeGrades, Scan, ScanError, read_scan
-
-LabelsFrom = Literal["auto", "ids", "names"]
-OnError = Literal["stop", "skip"]
 
 MOST_DISAGREEING = 0.1
 """Share of knees whose id and name may disagree before training stops."""
@@ -66,6 +62,11 @@ class Cohort:
     def knee_patients(self) -> NDArray[np.str_]:
         """Patient of each knee, (knee,)."""
         return np.asarray(self.patients, dtype=np.str_)[self.scan_index]
+
+    @property
+    def stamp(self) -> str | None:
+        """What has to stand on every picture made of these scans."""
+        return PHANTOM_STAMP if self.phantom else None
 
     def duplicates(self) -> list[tuple[str, ...]]:
         """Scans that hold the same pixels, as groups of two or more stems."""

@@ -1,6 +1,5 @@
 """The invented cohort of `data=phantom`: made on first use, kept in the cache."""
 
-import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -27,8 +26,10 @@ def kept_phantom(
     shutil.rmtree(beside, ignore_errors=True)
     try:
         make_cohort(beside, patients=patients, seed=seed, on_scan=on_scan)
-        with contextlib.suppress(OSError):  # another process was first: its cohort is the same
-            beside.rename(folder)
+        beside.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # another process was first: its cohort is the same
+            raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder

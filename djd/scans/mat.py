@@ -108,6 +108,13 @@ def _damaged(path: Path, error: Exception) -> ScanError:
 def _counts(path: Path, variables: MatVariables) -> NDArray[np.uint16]:
     """Counts with the views first, uint16 (view 2, row 1024, column 256)."""
     image = variables.image
+    if image.shape != MATLAB_SHAPE:
+        raise wrong(
+            path,
+            variables.image_name,
+            expected=f"{described_shape(MATLAB_SHAPE)} counts",
+            received=f"{described_shape(image.shape)} of them",
+        )
     if not _are_counts(image):
         raise wrong(
             path,

@@ -26,7 +26,7 @@ from scipy.io import savemat
 
 from djd.errors import InputError
 from djd.files import write_whole
-from djd.grades import SIDES
+from djd.grades import PHANTOM_STAMP, SIDES
 from djd.scans.phantom_body import Body, count, expected_counts, invent_body
 from djd.scans.phantom_grades import draw_severities, ideal_ceiling, null_ceiling, read_grades
 from djd.scans.phantom_knee import invent_knee
@@ -99,7 +99,13 @@ def make_cohort(
             raise InputError(f"{name}: expected a whole number from {least}, received {value}")
     try:
         _make_folder(folder)
-        _write_cohort(folder, patients=patients, seed=seed, null=null, on_scan=on_scan)
+        there_before = frozenset(folder.iterdir())
+        try:
+            _write_cohort(folder, patients=patients, seed=seed, null=null, on_scan=on_scan)
+        except BaseException:  # a half cohort would be in the way of the next try
+            for path in set(folder.iterdir()).difference(there_before):
+                path.unlink(missing_ok=True)
+            raise
     except OSError as error:
         path = error.filename or folder
         raise InputError(f"{path}: can't be written ({error.strerror or error})") from error
@@ -212,7 +218,7 @@ def _write_manifest(path: Path, rows: list[tuple[object, ...]]) -> None:
 
 def _write_description(path: Path, *, patients: int, seed: int, null: bool) -> None:
     description = {
-        "what": "PHANTOM: invented scans, not patients",
+        "what": PHANTOM_STAMP,
         "phantom_version": PHANTOM_VERSION,
         "seed": seed,
         "patients": patients,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from djd.grades import GRADE_COUNT
+from djd.metrics import quadratic_kappa
 
 FREQUENCIES = (0.34, 0.24, 0.19, 0.14, 0.09)
 """Share of the knees of each grade, normal to severe."""
@@ -78,7 +79,7 @@ def ideal_ceiling() -> Ceiling:
     np.add.at(confusion.T, joint.argmax(axis=1), joint)
     return Ceiling(
         accuracy=float(np.trace(confusion)),
-        quadratic_kappa=_quadratic_kappa(confusion),
+        quadratic_kappa=float(quadratic_kappa(confusion)),
         computed="by quadrature over the severity: the reader knows it and gives the likeliest "
         f"grade; the graded truth carries reader noise of deviation {READER_NOISE}",
     )
@@ -92,11 +93,3 @@ def null_ceiling() -> Ceiling:
         computed="chance: grades are independent of the image, so the best reader always gives the "
         "commonest grade",
     )
-
-
-def _quadratic_kappa(confusion: NDArray[np.float64]) -> float:
-    """Cohen's kappa with squared weights of shares (true, given) that sum to 1."""
-    grades = np.arange(GRADE_COUNT)
-    weights = (grades[:, None] - grades) ** 2
-    by_chance = np.outer(confusion.sum(axis=1), confusion.sum(axis=0))
-    return float(1 - (weights * confusion).sum() / (weights * by_chance).sum())

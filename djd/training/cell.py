@@ -25,7 +25,7 @@ from djd.training.datamodule import VIEW_INDICES, KneeDataModule
 from djd.training.losses import grade_weights
 from djd.training.progress import ProgressLine
 from djd.training.record import EpochRecorder
-from djd.training.split import Sides
+from djd.training.split import Parts
 
 EPOCHS_BETWEEN_CHECKPOINTS = 5
 """A full checkpoint takes 3 to 6 ms, as long as a short step: not after every epoch."""
@@ -43,38 +43,38 @@ class Fit:
 
 
 def fit_cell(
-    config: RunConfig, cohort: Cohort, sides: Sides, folder: Path, *, fold: int | None, name: str
+    config: RunConfig, cohort: Cohort, parts: Parts, folder: Path, *, fold: int | None, name: str
 ) -> Fit:
     """Train one network and leave metrics, predictions, weights and TensorBoard events in `folder`.
 
     Args:
         config: What to train.
         cohort: The knees.
-        sides: Who is trained on and who is held out.
+        parts: Who is trained on and who is held out.
         folder: The cell's folder.
         fold: The validation fold, for the predictions' column; None where nothing is held out.
         name: What the progress line calls it.
     """
     lightning.seed_everything(config.seed, verbose=False)
-    classifier = build_classifier(config, cohort, sides)
-    datamodule = build_datamodule(config, cohort, sides)
+    classifier = build_classifier(config, cohort, parts)
+    datamodule = build_datamodule(config, cohort, parts)
     recorder = EpochRecorder(
-        folder, cohort, score_epochs=config.scored_epochs, fold=fold, seed=config.seed
+        folder, cohort, score_epochs=config.epochs_to_score, fold=fold, seed=config.seed
     )
     callbacks: list[Callback] = [
         recorder,
-        Dashboard(config, recorder, config.scored_epochs),
+        Dashboard(config, recorder),
         ProgressLine(name, recorder),
-        *_checkpoints(folder / "checkpoints", held_out=bool(len(sides.validation))),
+        *_checkpoints(folder / "checkpoints", held_out=bool(len(parts.validation))),
     ]
-    trainer = build_trainer(config, folder, callbacks, held_out=bool(len(sides.validation)))
+    trainer = build_trainer(config, folder, callbacks, held_out=bool(len(parts.validation)))
     started = time.perf_counter()
     with quiet_lightning():
         trainer.fit(classifier, datamodule=datamodule)
     return Fit(trainer, classifier, datamodule, recorder, time.perf_counter() - started)
 
 
-def build_classifier(config: RunConfig, cohort: Cohort, sides: Sides) -> GradeClassifier:
+def build_classifier(config: RunConfig, cohort: Cohort, parts: Parts) -> GradeClassifier:
     """The untrained module of a configuration."""
     return GradeClassifier(
         network={
@@ -88,15 +88,15 @@ def build_classifier(config: RunConfig, cohort: Cohort, sides: Sides) -> GradeCl
             "learning_rate": config.optim.learning_rate,
             "arguments": config.optim.arguments,
         },
-        class_weights=grade_weights(config.loss.class_weights, cohort.grades[sides.train]),
+        class_weights=grade_weights(config.loss.class_weights, cohort.grades[parts.train]),
     )
 
 
-def build_datamodule(config: RunConfig, cohort: Cohort, sides: Sides) -> KneeDataModule:
+def build_datamodule(config: RunConfig, cohort: Cohort, parts: Parts) -> KneeDataModule:
     """The batches of a configuration."""
     return KneeDataModule(
         cohort,
-        sides,
+        parts,
         views=config.data.views,
         scaling=config.data.scaling,
         mirror_left=config.data.mirror_left,
@@ -109,7 +109,6 @@ def build_trainer(
     config: RunConfig, folder: Path, callbacks: list[Callback], *, held_out: bool
 ) -> lightning.Trainer:
     """A Lightning trainer with everything off that costs time in each step."""
-    require_accelerator(config.trainer.accelerator)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # greetings and advertisements
     return lightning.Trainer(
         accelerator=config.trainer.accelerator,

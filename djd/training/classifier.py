@@ -20,7 +20,7 @@ Stage = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What one pass over one side gave.
+    """What one pass over one part gave.
 
     Attributes:
         loss: Mean loss a knee.
@@ -65,7 +65,7 @@ class Tally:
         return Outcome(
             loss=float(loss(logits, grades)),
             grades=grades.cpu().numpy(),
-            probabilities=logits.double().softmax(dim=1).cpu().numpy(),
+            probabilities=logits.cpu().double().softmax(dim=1).numpy(),
             knees=knees.cpu().numpy(),
         )
 

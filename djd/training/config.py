@@ -7,30 +7,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from djd.errors import InputError
-from djd.scans.cohort import LabelsFrom, OnError
+from djd.grades import LabelsFrom, OnError
 from djd.scans.crop import Placement, Scaling
 from djd.training.datamodule import Views
+from djd.training.losses import ClassWeights
 
 MAX_DEPTH = 5
 
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+"""A path as typed: shells leave the tilde of `data.root=~/scans` alone."""
+
 Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class _Part(BaseModel):
+UNNAMED: Mapping[str, Any] = {
+    "model.width": 16,
+    "model.clip_logits": False,
+    "loss.class_weights": "none",
+    "data.views": "anterior",
+    "data.mirror_left": False,
+    "data.crop": "study",
+    "data.scaling": "standard",
+    "trainer.gradient_clip_val": None,
+    "data.split_seed": 0,
+}
+"""Choices that the name of a setting leaves out while they have these values."""
+
+
+class _Group(BaseModel):
     """A group of keys; unknown keys are refused, values are never changed after reading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class DataConfig(_Part):
-    """`data.*`: which scans, who is on which side, and what the network sees of a knee."""
+class DataConfig(_Group):
+    """`data.*`: which scans, who is on which part, and what the network sees of a knee."""
 
     source: Literal["phantom", "mat"]
-    root: Path | None
+    root: UserPath | None
     phantom_patients: Count
     phantom_seed: Seed
     test_count: Count
@@ -49,7 +68,10 @@ class DataConfig(_Part):
     @model_validator(mode="after")
     def _fold_is_one_of_the_folds(self) -> "DataConfig":
         if self.fold is not None and self.fold >= self.folds:
-            raise ValueError(f"data.fold: expected null or 0 to {self.folds - 1} (data.folds - 1)")
+            raise ValueError(
+                f"data.fold: expected null or 0 to {self.folds - 1} (data.folds - 1), "
+                f"received {self.fold}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -67,7 +89,7 @@ class DataConfig(_Part):
         return self
 
 
-class ModelConfig(_Part):
+class ModelConfig(_Group):
     """`model.*`: the network's architecture."""
 
     depth: Annotated[int, Field(ge=1, le=MAX_DEPTH)]
@@ -75,10 +97,10 @@ class ModelConfig(_Part):
     clip_logits: bool
 
 
-class LossConfig(_Part):
+class LossConfig(_Group):
     """`loss.*`: what training makes small."""
 
-    class_weights: Literal["none", "balanced"]
+    class_weights: ClassWeights
 
 
 class OptimConfig(BaseModel):
@@ -88,8 +110,8 @@ class OptimConfig(BaseModel):
 
     target: str = Field(alias="_target_")
     name: str
-    lr: Annotated[float, Field(gt=0)]
-    lr_times: Annotated[float, Field(gt=0)]
+    lr: Rate
+    lr_times: Rate
 
     @property
     def learning_rate(self) -> float:
@@ -102,7 +124,7 @@ class OptimConfig(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
-class TrainerConfig(_Part):
+class TrainerConfig(_Group):
     """`trainer.*`: how long and on what."""
 
     max_epochs: Count
@@ -111,13 +133,13 @@ class TrainerConfig(_Part):
     gradient_clip_val: Annotated[float, Field(gt=0)] | None
 
 
-class PathsConfig(_Part):
+class PathsConfig(_Group):
     """`paths.*`: where things are kept between runs."""
 
-    cache: Path
+    cache: UserPath
 
 
-class RunConfig(_Part):
+class RunConfig(_Group):
     """Everything that a run is told."""
 
     data: DataConfig
@@ -128,21 +150,32 @@ class RunConfig(_Part):
     paths: PathsConfig
     score_epochs: tuple[Count, ...]
     seed: Seed
-    test: Literal["winner", "each", "never"]
+    test: Literal["winner", "never"]
 
     @property
-    def scored_epochs(self) -> tuple[int, ...]:
+    def epochs_to_score(self) -> tuple[int, ...]:
         """Epochs at which a run is scored: those within reach, and always the last."""
         last = self.trainer.max_epochs
         return tuple(sorted({epoch for epoch in self.score_epochs if epoch < last} | {last}))
 
     @property
     def setting_name(self) -> str:
-        """The compared choices in one line, fit for a folder's name."""
-        return (
-            f"depth={self.model.depth} optim={self.optim.name} lr_times={self.optim.lr_times:g} "
-            f"batch_size={self.data.batch_size} epochs={self.trainer.max_epochs}"
-        )
+        """The choices that make a model, in one line that is fit for a folder's name.
+
+        Those of `UNNAMED` are left out while they have the values given there.
+        """
+        named = {
+            "depth": self.model.depth,
+            "optim": self.optim.name,
+            "lr": f"{self.optim.learning_rate:g}",
+            "batch_size": self.data.batch_size,
+            "epochs": self.trainer.max_epochs,
+        }
+        for key, usual in UNNAMED.items():
+            group, _, name = key.partition(".")
+            if (value := getattr(getattr(self, group), name)) != usual:
+                named[name] = value
+        return " ".join(f"{name}={value}" for name, value in named.items())
 
     def plain(self) -> dict[str, Any]:
         """The same as plain values, fit for YAML, JSON and checkpoints."""
@@ -168,8 +201,11 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error":
         return message
     key = ".".join(str(part) for part in first["loc"] if not _is_union_branch(part))
-    known = {"extra_forbidden": "no such key", "missing": "a value"}
+    known = {"extra_forbidden": "no such key", "missing": "a value", "path_type": "a path"}
     expected = known.get(first["type"], message.removeprefix("Input should be "))
+    if _is_union_branch(first["loc"][-1]):  # one error for each branch of a union
+        branches = [other["msg"].removeprefix("Input should be ") for other in error.errors()]
+        expected = " or ".join(branches)
     return f"{key}: expected {expected}, received {first['input']!r}"
 
 

@@ -1,6 +1,5 @@
 """What TensorBoard shows of one training."""
 
-from collections.abc import Collection
 from typing import cast
 
 import lightning
@@ -14,7 +13,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from djd.figures.confusion import confusion_figure
 from djd.figures.crops import crop_sheet
 from djd.figures.style import figure_pixels
-from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES
+from djd.grades import GRADE_NAMES, SIDES
 from djd.training.classifier import GradeClassifier
 from djd.training.config import RunConfig
 from djd.training.datamodule import KneeDataModule
@@ -29,16 +28,13 @@ class Dashboard(Callback):
 
     Args:
         config: Shown as text.
-        recorder: Comes before this one among the callbacks; its rows are the scalars.
-        score_epochs: Epochs, from 1, with a confusion matrix.
+        recorder: Comes before this one among the callbacks; its rows are the scalars,
+            and its score epochs have a confusion matrix.
     """
 
-    def __init__(
-        self, config: RunConfig, recorder: EpochRecorder, score_epochs: Collection[int]
-    ) -> None:
+    def __init__(self, config: RunConfig, recorder: EpochRecorder) -> None:
         self.config = config
         self.recorder = recorder
-        self.score_epochs = score_epochs
 
     def on_fit_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -47,7 +43,7 @@ class Dashboard(Callback):
         datamodule = cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         text = yaml.safe_dump(self.config.plain(), sort_keys=False, allow_unicode=True)
         writer = _writer(trainer)
-        stamp = f"**{PHANTOM_STAMP}**. " if datamodule.cohort.phantom else ""
+        stamp = f"**{datamodule.cohort.stamp}**. " if datamodule.cohort.stamp else ""
         writer.add_text("about", f"{stamp}Research use only, not a medical device.")
         writer.add_text("config", "    " + text.replace("\n", "\n    "))
         _add_figure(writer, "crops/train", training_sheet(datamodule), 0)
@@ -63,11 +59,11 @@ class Dashboard(Callback):
             if name not in ("epoch", "seconds") and not np.isnan(value):
                 writer.add_scalar(_tag(name), value, epoch)
         outcome = cast(GradeClassifier, pl_module).outcomes.get("validation")
-        if outcome and epoch in self.score_epochs:
+        if outcome and epoch in self.recorder.score_epochs:
             figure = confusion_figure(
                 outcome.counts,
                 title=f"Validation, epoch {epoch}",
-                stamp=stamp_of(self.recorder.cohort.phantom),
+                stamp=self.recorder.cohort.stamp,
             )
             _add_figure(writer, "confusion/validation", figure, epoch)
 
@@ -78,19 +74,14 @@ class Dashboard(Callback):
         figure = confusion_figure(
             outcome.counts,
             title=f"Test patients, epoch {epoch}",
-            stamp=stamp_of(self.recorder.cohort.phantom),
+            stamp=self.recorder.cohort.stamp,
         )
         _add_figure(_writer(trainer), "confusion/test", figure, epoch)
 
 
-def stamp_of(phantom: bool) -> str | None:
-    """What has to stand on every picture made of these scans."""
-    return PHANTOM_STAMP if phantom else None
-
-
 def training_sheet(datamodule: KneeDataModule) -> Figure:
     """Training crops with their grades, the first few of each grade, as counts."""
-    cohort, train = datamodule.cohort, datamodule.sides.train
+    cohort, train = datamodule.cohort, datamodule.parts.train
     each = SHEET_KNEES // len(GRADE_NAMES)
     by_grade = [train[cohort.grades[train] == grade][:each] for grade in range(len(GRADE_NAMES))]
     knees = np.concatenate(by_grade)
@@ -104,12 +95,12 @@ def training_sheet(datamodule: KneeDataModule) -> Figure:
         captions,
         columns=each,
         title="Training knees, anterior view",
-        stamp=stamp_of(cohort.phantom),
+        stamp=cohort.stamp,
     )
 
 
 def _tag(name: str) -> str:
-    """`validation_kappa` to `kappa/validation`, so that both sides share a chart's group."""
+    """`validation_kappa` to `kappa/validation`, so that both parts share a chart's group."""
     stage, _, score = name.partition("_")
     return f"{score}/{stage}" if stage in ("train", "validation") else name
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from djd.scans.cohort import Cohort
 from djd.scans.crop import Scaling, scale_crops
-from djd.training.split import Sides
+from djd.training.split import Parts
 
 Views = Literal["anterior", "posterior", "both"]
 VIEW_INDICES: dict[Views, list[int]] = {"anterior": [0], "posterior": [1], "both": [0, 1]}
@@ -57,7 +57,7 @@ class Batches:
     each epoch's start, so that a run that goes on after a stop equals one that never stopped.
 
     Args:
-        batch: All knees of one side.
+        batch: All knees of one part.
         batch_size: Knees a batch; the last may be smaller.
         shuffle_seed: Seed of the order; None keeps the order given.
     """
@@ -104,11 +104,11 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 
 class KneeDataModule(lightning.LightningDataModule):
-    """The three sides of one training as batches.
+    """The three parts of one training as batches.
 
     Args:
         cohort: The knees.
-        sides: Which knees are on which side.
+        parts: Which knees are on which part.
         views: Which views become channels.
         scaling: See `scale_crops`.
         mirror_left: Whether left knees are flipped.
@@ -122,7 +122,7 @@ class KneeDataModule(lightning.LightningDataModule):
     def __init__(
         self,
         cohort: Cohort,
-        sides: Sides,
+        parts: Parts,
         *,
         views: Views,
         scaling: Scaling,
@@ -132,7 +132,7 @@ class KneeDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.cohort = cohort
-        self.sides = sides
+        self.parts = parts
         self.views: Views = views
         self.scaling: Scaling = scaling
         self.mirror_left = mirror_left
@@ -142,16 +142,16 @@ class KneeDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> Batches:
         """Training knees, in a new order each epoch."""
         return Batches(
-            self.batch_of(self.sides.train), batch_size=self.batch_size, shuffle_seed=self.seed
+            self.batch_of(self.parts.train), batch_size=self.batch_size, shuffle_seed=self.seed
         )
 
     def val_dataloader(self) -> Batches:
         """Validation knees in the cohort's order."""
-        return self._held_out(self.sides.validation)
+        return self._held_out(self.parts.validation)
 
     def test_dataloader(self) -> Batches:
         """Test knees in the cohort's order."""
-        return self._held_out(self.sides.test)
+        return self._held_out(self.parts.test)
 
     def batch_of(self, knees: NDArray[np.int64]) -> Batch:
         """Some knees as one batch, on the training device where there is one."""

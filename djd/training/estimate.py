@@ -8,21 +8,21 @@ from djd.scans.cohort import Cohort
 from djd.training.cell import build_classifier, build_datamodule
 from djd.training.config import RunConfig
 from djd.training.datamodule import Batch
-from djd.training.split import Sides
+from djd.training.split import Parts
 
 TIMED_STEPS = 3
 
 
-def time_step(config: RunConfig, cohort: Cohort, sides: Sides) -> float:
+def time_step(config: RunConfig, cohort: Cohort, parts: Parts) -> float:
     """Seconds of one training step of this configuration, the median of a few after a first.
 
     It trains a network of its own and seeds nothing that lasts: `fit_cell` seeds anew.
     """
     device = training_device(config)
-    classifier = build_classifier(config, cohort, sides).to(device)
+    classifier = build_classifier(config, cohort, parts).to(device)
     optimizer = classifier.configure_optimizers()
-    knees = sides.train[: config.data.batch_size]
-    batch = build_datamodule(config, cohort, sides).batch_of(knees)
+    knees = parts.train[: config.data.batch_size]
+    batch = build_datamodule(config, cohort, parts).batch_of(knees)
     on_device = Batch(
         crop=batch["crop"].to(device),
         grade=batch["grade"].to(device),
@@ -40,12 +40,12 @@ def time_step(config: RunConfig, cohort: Cohort, sides: Sides) -> float:
     return sorted(seconds[1:])[TIMED_STEPS // 2]
 
 
-def estimate_seconds(config: RunConfig, step_seconds: float, sides: Sides, *, refit: bool) -> float:
+def estimate_seconds(config: RunConfig, step_seconds: float, parts: Parts, *, refit: bool) -> float:
     """Seconds of a run: the fit, the validation passes and the refit on all development patients.
 
     A forward pass alone takes about a third of a step.
     """
-    train, held_out = len(sides.train), len(sides.validation)
+    train, held_out = len(parts.train), len(parts.validation)
     knees = train + held_out / 3
     if refit and held_out:
         knees += train + held_out

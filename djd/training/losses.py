@@ -20,7 +20,7 @@ def grade_weights(
 
     Args:
         class_weights: The choice.
-        train_grades: int64 (knee,), grades of the training side, the only one anything is fitted
+        train_grades: int64 (knee,), grades of the training part, the only one anything is fitted
             on.
     """
     if class_weights == "none":

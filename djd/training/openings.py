@@ -16,8 +16,19 @@ from djd.training.split import PatientSplit
 LEDGER_NAME = "test_openings.jsonl"
 
 
+def require_ledger(cache: Path) -> None:
+    """Make sure that an opening can be recorded, before a training is spent on it.
+
+    Raises:
+        OSError: The ledger can't be written.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / LEDGER_NAME).open("ab"):
+        pass
+
+
 def record_opening(
-    cohort: Cohort, patients: PatientSplit, *, setting: str, folder: Path, cache: Path
+    cohort: Cohort, split: PatientSplit, *, setting: str, folder: Path, cache: Path
 ) -> int:
     """Record that the test patients are about to be scored.
 
@@ -32,22 +43,22 @@ def record_opening(
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "fingerprint": cohort.fingerprint(),
         "setting": setting,
-        "test_scans": _test_digests(cohort, patients),
+        "test_scans": _test_digests(cohort, split),
     }
-    cache.mkdir(parents=True, exist_ok=True)
+    require_ledger(cache)
     for ledger in (folder / LEDGER_NAME, cache / LEDGER_NAME):
         append_line(ledger, record)
-    return count_openings(cache, cohort, patients)
+    return count_openings(cache, cohort, split)
 
 
-def count_openings(cache: Path, cohort: Cohort, patients: PatientSplit) -> int:
+def count_openings(cache: Path, cohort: Cohort, split: PatientSplit) -> int:
     """Openings in the cache's ledger that share a test patient with this split."""
-    digests = set(_test_digests(cohort, patients))
+    digests = set(_test_digests(cohort, split))
     return sum(not digests.isdisjoint(opened) for opened in _openings(cache / LEDGER_NAME))
 
 
-def _test_digests(cohort: Cohort, patients: PatientSplit) -> list[str]:
-    test = set(patients.test)
+def _test_digests(cohort: Cohort, split: PatientSplit) -> list[str]:
+    test = set(split.test)
     return sorted(
         cohort.pixel_digests[name][:12]
         for name, patient in zip(cohort.scans, cohort.patients, strict=True)

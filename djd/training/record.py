@@ -10,13 +10,14 @@ from typing import Any, cast
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from djd.errors import InputError
 from djd.files import write_rows
 from djd.metrics import score_table
 from djd.scans.cohort import Cohort
 from djd.training.classifier import GradeClassifier, Outcome
 from djd.training.result import (
     PREDICTION_COLUMNS,
-    SideScores,
+    PartScores,
     prediction_rows,
     score_outcome,
 )
@@ -56,7 +57,7 @@ class EpochRecorder(Callback):
         self.fold = fold
         self.seed = seed
         self.rows: list[dict[str, float]] = []
-        self.scored: list[SideScores] = []
+        self.scored: list[PartScores] = []
         self._predictions: list[dict[str, Any]] = []
         self._started = time.perf_counter()
 
@@ -68,6 +69,7 @@ class EpochRecorder(Callback):
         classifier.finish_train_pass()
         epoch = trainer.current_epoch + 1
         self.rows.append(self._row(trainer, classifier, epoch))
+        self._require_finite(epoch)
         self._append_row(self.rows[-1])
         if epoch in self.score_epochs:
             self._keep(trainer, classifier, epoch)
@@ -84,6 +86,15 @@ class EpochRecorder(Callback):
             if outcome := classifier.outcomes.get(stage):
                 row |= {f"{stage}_{name}": value for name, value in _scores(outcome).items()}
         return row
+
+    def _require_finite(self, epoch: int) -> None:
+        """A network of NaN would be scored as one that always says normal."""
+        losses = [value for name, value in self.rows[-1].items() if name.endswith("_loss")]
+        if not all(math.isfinite(loss) for loss in losses):
+            raise InputError(
+                f"training diverged in epoch {epoch}: expected a finite loss, received "
+                f"{', '.join(f'{loss:g}' for loss in losses)}; lower optim.lr or optim.lr_times"
+            )
 
     def _append_row(self, row: dict[str, float]) -> None:
         path = self.folder / "metrics.csv"

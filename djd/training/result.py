@@ -29,8 +29,8 @@ PREDICTION_COLUMNS = (
 )
 
 
-class SideScores(BaseModel):
-    """Scores of one side at one epoch.
+class PartScores(BaseModel):
+    """Scores of one part at one epoch.
 
     Attributes:
         epoch: Epochs trained, from 1.
@@ -79,8 +79,8 @@ class RunResult(BaseModel):
     threads: int
     versions: dict[str, str]
     fit_seconds: float
-    validation: list[SideScores]
-    test: SideScores | None
+    validation: list[PartScores]
+    test: PartScores | None
     test_openings: int | None
 
     def save(self, path: Path) -> None:
@@ -93,11 +93,11 @@ class RunResult(BaseModel):
         return cls.model_validate_json(path.read_text(encoding="utf-8"))
 
 
-def score_outcome(outcome: Outcome, cohort: Cohort, *, epoch: int) -> SideScores:
+def score_outcome(outcome: Outcome, cohort: Cohort, *, epoch: int) -> PartScores:
     """Every score of one pass over held-out knees."""
     scores = score_table(outcome.counts)
     scores["auroc_any"] = float(auroc(outcome.grades >= 1, 1 - outcome.probabilities[:, 0]))
-    return SideScores(
+    return PartScores(
         epoch=epoch,
         patients=len(np.unique(cohort.knee_patients[outcome.knees])),
         knees=len(outcome.knees),

@@ -23,21 +23,22 @@ from djd.scans.kept_phantom import kept_phantom
 from djd.training.allocator import keep_freed_memory
 from djd.training.cell import Fit, fit_cell, require_accelerator, use_threads
 from djd.training.config import RunConfig, read_config
-from djd.training.dashboard import stamp_of
 from djd.training.estimate import estimate_seconds, in_words, time_step, training_device
+from djd.training.openings import require_ledger
 from djd.training.result import RESULTS_VERSION, RunResult
 from djd.training.split import (
+    Parts,
     PatientSplit,
-    Sides,
     grade_warnings,
+    part_summaries,
     save_split,
-    side_summaries,
     split_knees,
     split_patients,
 )
 from djd.training.summary import in_one_line, say, say_cohort, say_scores, tensorboard_line
 from djd.training.winner import TestScores, score_winner
 
+RESULT_NAME = "result.json"
 VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
 
 
@@ -53,6 +54,11 @@ def run(values: Mapping[str, Any], folder: Path, *, in_sweep: bool = False) -> R
     Raises:
         InputError: Something the person gave is wrong.
     """
+    if (folder / RESULT_NAME).exists():
+        raise InputError(
+            f"{folder}: expected a run's folder that is new, received one with a {RESULT_NAME}; "
+            "choose another hydra.run.dir"
+        )
     there_before = frozenset(folder.iterdir())
     try:
         return _run(read_config(values), folder, in_sweep=in_sweep)
@@ -76,32 +82,34 @@ def _run(config: RunConfig, folder: Path, *, in_sweep: bool) -> RunResult:
     require_accelerator(config.trainer.accelerator)
     keep_freed_memory()
     threads = use_threads(1 if in_sweep else config.trainer.threads)
-    cohort, patients = read_data(config)
-    sides = split_knees(
+    cohort, split = read_data(config)
+    parts = split_knees(
         cohort,
-        patients,
+        split,
         folds=config.data.folds,
         fold=config.data.fold,
         split_seed=config.data.split_seed,
     )
-    summaries = side_summaries(cohort, sides)
-    say_cohort(cohort, summaries, grade_warnings(cohort, sides))
+    summaries = part_summaries(cohort, parts)
+    say_cohort(cohort, summaries, grade_warnings(cohort, parts))
     opens_test = config.test != "never" and not in_sweep
-    _say_duration(config, cohort, sides, refit=opens_test, threads=threads)
+    if opens_test:
+        require_ledger(config.paths.cache)
+    _say_duration(config, cohort, parts, refit=opens_test, threads=threads)
     _write_inputs(config, folder)
-    save_split(folder / "split.json", patients, summaries)
-    fit = fit_cell(config, cohort, sides, folder, fold=config.data.fold, name=_fold_name(config))
+    save_split(folder / "split.json", split, summaries)
+    fit = fit_cell(config, cohort, parts, folder, fold=config.data.fold, name=_fold_name(config))
     _draw(fit, cohort, folder)
     test = None
     if opens_test:
         fitted = fit if config.data.fold is None else None
-        test = score_winner(config, cohort, patients, folder, fitted=fitted)
+        test = score_winner(config, cohort, split, folder, fitted=fitted)
     result = _result(config, cohort, fit, test, threads=threads)
     if in_sweep:
         _say_cell_end(result, folder)
     else:
         _say_end(result, test, folder)
-    result.save(folder / "result.json")
+    result.save(folder / RESULT_NAME)
     return result
 
 
@@ -147,10 +155,10 @@ def _fold_name(config: RunConfig) -> str:
 
 
 def _say_duration(
-    config: RunConfig, cohort: Cohort, sides: Sides, *, refit: bool, threads: int
+    config: RunConfig, cohort: Cohort, parts: Parts, *, refit: bool, threads: int
 ) -> None:
-    step_seconds = time_step(config, cohort, sides)
-    seconds = estimate_seconds(config, step_seconds, sides, refit=refit)
+    step_seconds = time_step(config, cohort, parts)
+    seconds = estimate_seconds(config, step_seconds, parts, refit=refit)
     refit_too = " and once more on all development patients" if refit else ""
     say(
         f"Training {config.setting_name} on {_fold_name(config)}{refit_too}: about "
@@ -166,7 +174,7 @@ def _write_inputs(config: RunConfig, folder: Path) -> None:
 def _draw(fit: Fit, cohort: Cohort, folder: Path) -> None:
     figures = folder / "figures"
     figures.mkdir(exist_ok=True)
-    stamp = stamp_of(cohort.phantom)
+    stamp = cohort.stamp
     rows = fit.recorder.rows
     metrics = {name: [row[name] for row in rows] for name in rows[0]}
     epochs = [int(epoch) for epoch in fit.recorder.score_epochs]

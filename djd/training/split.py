@@ -1,4 +1,4 @@
-"""Who is on which side: test patients, development patients and the folds inside them."""
+"""Who is on which part: test patients, development patients and the folds inside them."""
 
 import json
 import warnings
@@ -36,7 +36,7 @@ class PatientSplit:
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
+class Parts:
     """The knees of one training.
 
     Attributes:
@@ -50,14 +50,14 @@ class Sides:
     test: NDArray[np.int64]
 
     def items(self) -> Iterable[tuple[str, NDArray[np.int64]]]:
-        """Name and knees of each side."""
+        """Name and knees of each part."""
         return (("train", self.train), ("validation", self.validation), ("test", self.test))
 
 
 def split_patients(
     patients: Sequence[str], *, test_count: int, test_patients: Iterable[str] | None = None
 ) -> PatientSplit:
-    """Choose the test patients by file name alone, before any file is read.
+    """Choose the test patients by file name alone, whatever is in the files.
 
     Args:
         patients: Patient of each file, in order of file name.
@@ -119,14 +119,14 @@ def assign_folds(
             f"data.folds: expected at most {available}, the development patients with graded "
             f"knees, received {folds}"
         )
-    folder = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     fold_of = np.full(len(grades), -1, dtype=np.int64)
     with warnings.catch_warnings():
         # A grade rarer than the folds is common in small cohorts; `grade_warnings` says it better.
         warnings.simplefilter("ignore", UserWarning)
         # A single stratum for grades too rare to be in every fold keeps scikit-learn from refusing.
         strata = _strata(grades, folds)
-        for fold, (_, held_out) in enumerate(folder.split(strata, strata, patients)):
+        for fold, (_, held_out) in enumerate(splitter.split(strata, strata, patients)):
             fold_of[held_out] = fold
     return fold_of
 
@@ -140,60 +140,65 @@ def _strata(grades: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
 
 def split_knees(
     cohort: Cohort, patients: PatientSplit, *, folds: int, fold: int | None, split_seed: int
-) -> Sides:
-    """Knees of each side for one fold, or of all development patients where `fold` is None.
+) -> Parts:
+    """Knees of each part for one fold, or of all development patients where `fold` is None.
 
     Raises:
-        InputError: No graded knee on a side that needs one, a leak between sides, or a grade that
-            development patients have and the training side lacks.
+        InputError: No graded knee on a part that needs one, a leak between parts, or a grade that
+            development patients have and the training part lacks.
     """
     knee_patients = cohort.knee_patients
     development = np.flatnonzero(np.isin(knee_patients, patients.development))
     test = np.flatnonzero(np.isin(knee_patients, patients.test))
     if fold is None:
-        sides = Sides(train=development, validation=development[:0], test=test)
+        parts = Parts(train=development, validation=development[:0], test=test)
     else:
         grades = cohort.grades[development]
         fold_of = assign_folds(grades, knee_patients[development], folds=folds, seed=split_seed)
-        sides = Sides(
+        parts = Parts(
             train=development[fold_of != fold], validation=development[fold_of == fold], test=test
         )
-    _require_no_leak(cohort, sides)
-    _require_grades(cohort, sides)
-    return sides
+    _require_knees(parts, fold)
+    _require_no_leak(cohort, parts)
+    _require_grades(cohort, parts)
+    return parts
 
 
-def _require_no_leak(cohort: Cohort, sides: Sides) -> None:
-    """Raise where a patient, or two files with the same pixels, stand on two sides."""
+def _require_knees(parts: Parts, fold: int | None) -> None:
+    needed = {part for part, _ in parts.items() if part != "validation" or fold is not None}
+    for part, knees in parts.items():
+        if part in needed and not len(knees):
+            raise InputError(f"split: expected graded knees on the {part} part, received none")
+
+
+def _require_no_leak(cohort: Cohort, parts: Parts) -> None:
+    """Raise where a patient, or two files with the same pixels, are on two parts."""
     digest_of = [cohort.pixel_digests.get(name, name) for name in cohort.scans]
-    side_of_patient: dict[str, str] = {}
+    part_of_patient: dict[str, str] = {}
     first_with: dict[str, tuple[str, str]] = {}
-    for side, knees in sides.items():
+    for part, knees in parts.items():
         for scan in np.unique(cohort.scan_index[knees]):
             name, patient, digest = cohort.scans[scan], cohort.patients[scan], digest_of[scan]
-            if side_of_patient.setdefault(patient, side) != side:
+            if part_of_patient.setdefault(patient, part) != part:
                 raise InputError(
-                    f"split: expected each patient on one side, received {patient} on "
-                    f"{side_of_patient[patient]} and {side}"
+                    f"split: expected each patient on one part, received {patient} on "
+                    f"{part_of_patient[patient]} and {part}"
                 )
-            other_side, other = first_with.setdefault(digest, (side, name))
-            if other_side != side:
+            other_part, other = first_with.setdefault(digest, (part, name))
+            if other_part != part:
                 raise InputError(
-                    f"split: expected no two files with the same pixels on two sides, received "
-                    f"{other} ({other_side}) and {name} ({side}); name one of them in data.exclude "
-                    "or give both to one patient in data.groups"
+                    f"split: expected no two files with the same pixels on two parts, received "
+                    f"{other} ({other_part}) and {name} ({part}); name one of them in data.exclude"
                 )
 
 
-def _require_grades(cohort: Cohort, sides: Sides) -> None:
-    if not len(sides.train):
-        raise InputError("split: expected graded knees to train on, received none")
-    development = np.concatenate([sides.train, sides.validation])
-    lacking = set(cohort.grades[development].tolist()) - set(cohort.grades[sides.train].tolist())
+def _require_grades(cohort: Cohort, parts: Parts) -> None:
+    development = np.concatenate([parts.train, parts.validation])
+    lacking = set(cohort.grades[development].tolist()) - set(cohort.grades[parts.train].tolist())
     if lacking:
         names = ", ".join(f"{grade} ({GRADE_NAMES[grade]})" for grade in sorted(lacking))
         raise InputError(
-            f"split: expected every grade of the development patients on the training side, it "
+            f"split: expected every grade of the development patients on the training part, it "
             f"lacks {names}; choose another data.split_seed or fewer data.folds"
         )
 
@@ -203,20 +208,20 @@ def grade_counts(cohort: Cohort, knees: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.bincount(cohort.grades[knees], minlength=GRADE_COUNT).astype(np.int64)
 
 
-def grade_warnings(cohort: Cohort, sides: Sides) -> list[str]:
-    """Sentences on grades that a side lacks, for the person to know what scores can't say."""
+def grade_warnings(cohort: Cohort, parts: Parts) -> list[str]:
+    """Sentences on grades that a part lacks, for the person to know what scores can't say."""
     sentences = []
-    for side, knees in sides.items():
+    for part, knees in parts.items():
         lacking = np.flatnonzero(grade_counts(cohort, knees) == 0)
         if len(knees) and len(lacking):
             names = ", ".join(f"{grade} ({GRADE_NAMES[grade]})" for grade in lacking)
-            sentences.append(f"no knee of grade {names} on the {side} side")
+            sentences.append(f"no knee of grade {names} on the {part} part")
     return sentences
 
 
 @dataclass(frozen=True)
-class SideSummary:
-    """Who is on one side.
+class PartSummary:
+    """Who is on one part.
 
     Attributes:
         patients: Those with a graded knee, by name.
@@ -227,19 +232,19 @@ class SideSummary:
     knees_per_grade: tuple[int, ...]
 
 
-def side_summaries(cohort: Cohort, sides: Sides) -> dict[str, SideSummary]:
-    """Patients and knees per grade of each side that has any."""
+def part_summaries(cohort: Cohort, parts: Parts) -> dict[str, PartSummary]:
+    """Patients and knees per grade of each part that has any."""
     return {
-        side: SideSummary(
+        part: PartSummary(
             patients=tuple(np.unique(cohort.knee_patients[knees]).tolist()),
             knees_per_grade=tuple(grade_counts(cohort, knees).tolist()),
         )
-        for side, knees in sides.items()
+        for part, knees in parts.items()
         if len(knees)
     }
 
 
-def save_split(path: Path, patients: PatientSplit, sides: Mapping[str, SideSummary]) -> None:
-    """Write who stands where, as JSON: development and test patients, then each side."""
-    record = asdict(patients) | {"sides": {side: asdict(who) for side, who in sides.items()}}
+def save_split(path: Path, patients: PatientSplit, parts: Mapping[str, PartSummary]) -> None:
+    """Write who stands where, as JSON: development and test patients, then each part."""
+    record = asdict(patients) | {"parts": {part: asdict(who) for part, who in parts.items()}}
     write_whole(path, json.dumps(record, indent=1, ensure_ascii=False))

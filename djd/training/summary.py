@@ -11,8 +11,8 @@ from rich.table import Table
 
 from djd.grades import GRADE_NAMES
 from djd.scans.cohort import Cohort
-from djd.training.result import SideScores
-from djd.training.split import SideSummary
+from djd.training.result import PartScores
+from djd.training.split import PartSummary
 
 log = logging.getLogger("djd")
 
@@ -24,18 +24,18 @@ def say(sentence: str) -> None:
 
 def say_cohort(
     cohort: Cohort,
-    sides: Mapping[str, SideSummary],
+    parts: Mapping[str, PartSummary],
     warnings: Sequence[str],
 ) -> None:
-    """Who is in the cohort and on which side."""
+    """Who is in the cohort and on which part."""
     say(
         f"{len(cohort.scans)} scans in {cohort.root}: {len(cohort)} graded knees, "
         f"{cohort.unspecified} unspecified, {len(cohort.unreadable)} scans unreadable"
     )
-    table = Table("side", "patients", "knees", *GRADE_NAMES)
-    for side, who in sides.items():
+    table = Table("part", "patients", "knees", *GRADE_NAMES)
+    for part, who in parts.items():
         knees = who.knees_per_grade
-        table.add_row(side, str(len(who.patients)), str(sum(knees)), *map(str, knees))
+        table.add_row(part, str(len(who.patients)), str(sum(knees)), *map(str, knees))
     say(as_text(table))
     for sentence in warnings:
         log.warning("warning: %s", sentence)
@@ -46,14 +46,14 @@ def say_cohort(
         log.warning("warning: severity id and name disagree: %s", named)
 
 
-def say_scores(validation: SideScores | None, test: SideScores | None) -> None:
+def say_scores(validation: PartScores | None, test: PartScores | None) -> None:
     """Scores per grade of what was held out, and in all."""
-    sides = {"validation": validation, "test": test}
+    parts = {"validation": validation, "test": test}
     table = Table("grade")
-    held_out = {side: scores for side, scores in sides.items() if scores}
-    for side in held_out:
+    held_out = {part: scores for part, scores in parts.items() if scores}
+    for part in held_out:
         for column in ("knees", "recall", "precision"):
-            table.add_column(f"{side} {column}", justify="right")
+            table.add_column(f"{part} {column}", justify="right")
     for grade, name in enumerate(GRADE_NAMES):
         cells = [
             cell
@@ -66,12 +66,12 @@ def say_scores(validation: SideScores | None, test: SideScores | None) -> None:
         ]
         table.add_row(f"{grade} {name}", *cells)
     say(as_text(table))
-    for side, scores in held_out.items():
-        say(f"{side}: {in_one_line(scores)}")
+    for part, scores in held_out.items():
+        say(f"{part}: {in_one_line(scores)}")
 
 
-def in_one_line(scores: SideScores) -> str:
-    """The main scores of one side."""
+def in_one_line(scores: PartScores) -> str:
+    """The main scores of one part."""
     values = scores.scores
     return (
         f"kappa {number(values['kappa'])}, accuracy {share(values['accuracy'])}, "

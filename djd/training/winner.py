@@ -10,11 +10,10 @@ from djd.files import write_rows
 from djd.scans.cohort import Cohort
 from djd.training.cell import Fit, fit_cell, quiet_lightning
 from djd.training.config import RunConfig
-from djd.training.dashboard import stamp_of
 from djd.training.openings import record_opening
 from djd.training.result import (
     PREDICTION_COLUMNS,
-    SideScores,
+    PartScores,
     prediction_rows,
     score_outcome,
 )
@@ -33,7 +32,7 @@ class TestScores:
 
     __test__ = False  # its name begins like a test's; pytest would try to collect it
 
-    scores: SideScores
+    scores: PartScores
     openings: int
     folder: Path
 
@@ -41,7 +40,7 @@ class TestScores:
 def score_winner(
     config: RunConfig,
     cohort: Cohort,
-    patients: PatientSplit,
+    split: PatientSplit,
     run_folder: Path,
     *,
     fitted: Fit | None = None,
@@ -53,17 +52,17 @@ def score_winner(
     Args:
         config: The setting.
         cohort: The knees.
-        patients: The wall between development and test.
+        split: The wall between development and test.
         run_folder: Folder of the run.
         fitted: A fit on all development patients that is there already (`data.fold=null`).
     """
     folder = run_folder / "winner" / config.setting_name
     folder.mkdir(parents=True, exist_ok=True)
-    fit = fitted or _refit(config, cohort, patients, folder)
+    fit = fitted or _refit(config, cohort, split, folder)
     fit.trainer.save_checkpoint(folder / "model.ckpt", weights_only=True)
     openings = record_opening(
         cohort,
-        patients,
+        split,
         setting=config.setting_name,
         folder=run_folder,
         cache=config.paths.cache,
@@ -73,28 +72,28 @@ def score_winner(
     return TestScores(_keep(config, cohort, fit, folder), openings, folder)
 
 
-def _refit(config: RunConfig, cohort: Cohort, patients: PatientSplit, folder: Path) -> Fit:
-    sides = split_knees(
+def _refit(config: RunConfig, cohort: Cohort, split: PatientSplit, folder: Path) -> Fit:
+    parts = split_knees(
         cohort,
-        patients,
+        split,
         folds=config.data.folds,
         fold=None,
         split_seed=config.data.split_seed,
     )
     fit = fit_cell(
-        config, cohort, sides, folder, fold=None, name="refit on all development patients"
+        config, cohort, parts, folder, fold=None, name="refit on all development patients"
     )
     # model.ckpt is the last epoch's weights; earlier ones and the way to go on have had their day.
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return fit
 
 
-def _keep(config: RunConfig, cohort: Cohort, fit: Fit, folder: Path) -> SideScores:
+def _keep(config: RunConfig, cohort: Cohort, fit: Fit, folder: Path) -> PartScores:
     outcome = fit.classifier.outcomes["test"]
     epoch = config.trainer.max_epochs
     rows = prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
     write_rows(folder / "predictions.csv", PREDICTION_COLUMNS, rows)
-    figure = confusion_figure(outcome.counts, title="Test patients", stamp=stamp_of(cohort.phantom))
+    figure = confusion_figure(outcome.counts, title="Test patients", stamp=cohort.stamp)
     (folder / "figures").mkdir(exist_ok=True)
     save_figure(figure, folder / "figures" / "confusion-test.png")
     return score_outcome(outcome, cohort, epoch=epoch)

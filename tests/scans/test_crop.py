@@ -43,7 +43,7 @@ peaks = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**16), st.sampled_from([0.3, 15.0]), st.booleans(), peaks)
 def test_the_crop_is_the_studys(
     seed: int, background: float, gap: bool, peaks: list[tuple[int, int, int]]

@@ -224,3 +224,7 @@ def test_a_stopped_making_leaves_no_half_cohort(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         kept_phantom(tmp_path, patients=2, seed=0, on_scan=stop)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(KeyboardInterrupt):
+        make_cohort(tmp_path, patients=2, seed=0, on_scan=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

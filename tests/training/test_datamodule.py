@@ -1,9 +1,18 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
 
 from djd.scans.crop import scale_crops
+from djd.training.cell import build_trainer, quiet_lightning
+from djd.training.classifier import GradeClassifier
+from djd.training.config import read_config
 from djd.training.datamodule import Batches, KneeDataModule, select_views
 from djd.training.split import split_knees, split_patients
+from tests.conftest import compose_values
 from tests.invented import cycling_grades, invented_cohort
 
 COHORT = invented_cohort(cycling_grades(15))
@@ -87,3 +96,27 @@ def test_mirroring_flips_left_knees_only_and_not_the_cohort() -> None:
     np.testing.assert_array_equal(mirrored[0], plain[0])
     np.testing.assert_array_equal(mirrored[1], plain[1, :, :, ::-1])
     np.testing.assert_array_equal(COHORT.crops, before)
+
+
+def test_lightning_gives_each_epoch_of_a_fit_its_own_order(tmp_path: Path) -> None:
+    """It says which epoch it is to `.sampler` only; unheard, every epoch would have one order."""
+    seen: list[list[int]] = []
+
+    class Orders(Callback):
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            seen.append([])
+
+        def on_train_batch_end(
+            self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, index: int
+        ) -> None:
+            seen[-1].extend(batch["knee"].tolist())
+
+    classifier = GradeClassifier(
+        network={"depth": 1, "width": 1},
+        optimizer={"target": "torch.optim.SGD", "learning_rate": 1e-4, "arguments": {}},
+    )
+    config = read_config(compose_values("trainer.max_epochs=2", "trainer.accelerator=cpu"))
+    trainer = build_trainer(config, tmp_path, [Orders()], held_out=False)
+    with quiet_lightning():
+        trainer.fit(classifier, datamodule=datamodule())
+    assert seen == orders(datamodule().train_dataloader(), 2)

@@ -4,10 +4,11 @@ import pytest
 import torch
 import yaml
 
+import train
 from djd.errors import InputError
 from djd.training.optimizers import build_optimizer
 
-FILES = sorted(Path("conf/optim").glob("*.yaml"))
+FILES = sorted((Path(train.CONF) / "optim").glob("*.yaml"))
 
 
 def parameters() -> list[torch.Tensor]:

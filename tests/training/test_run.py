@@ -81,9 +81,9 @@ def test_validation_predicts_its_fold_and_no_test_patient(finished: FinishedRun)
     folder = finished.folder
     split = json.loads((folder / "split.json").read_text())
     cohort, patients = read_data(read_config(values))
-    sides = split_knees(cohort, patients, folds=3, fold=0, split_seed=0)
+    parts = split_knees(cohort, patients, folds=3, fold=0, split_seed=0)
     predicted = {row["patient"] for row in rows_of(folder / "predictions.csv")}
-    assert predicted == set(cohort.knee_patients[sides.validation].tolist())
+    assert predicted == set(cohort.knee_patients[parts.validation].tolist())
     assert not predicted & set(split["test"])
     winner = finished.winner
     tested = {row["patient"] for row in rows_of(winner / "predictions.csv")}
@@ -97,9 +97,9 @@ def test_the_kept_model_rebuilds_itself_and_predicts_the_same(finished: Finished
     classifier = GradeClassifier.load_from_checkpoint(winner / "model.ckpt", weights_only=True)
     classifier.eval()
     cohort, patients = read_data(read_config(values))
-    sides = split_knees(cohort, patients, folds=3, fold=None, split_seed=0)
+    parts = split_knees(cohort, patients, folds=3, fold=None, split_seed=0)
     crops = select_views(
-        cohort, sides.test, views="anterior", scaling="standard", mirror_left=False
+        cohort, parts.test, views="anterior", scaling="standard", mirror_left=False
     )
     with torch.no_grad():
         chances = classifier(torch.from_numpy(crops)).softmax(dim=1).numpy()
@@ -193,3 +193,54 @@ def test_a_cohort_too_small_is_refused_before_anything_is_written(
     with pytest.raises(InputError, match=r"data.test_count: .* 40 patients .*, received 40"):
         run(tiny("data.test_count=40"), tmp_path)
     assert files_under(tmp_path) == set()
+
+
+def test_a_network_that_diverges_is_one_sentence_not_a_constant_guess(
+    tiny: Compose, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"diverged in epoch \d: .* lower optim\.lr"):
+        run(tiny("optim=sgd", "optim.lr=1e38", "test=never"), folder)
+    assert not (folder / "result.json").exists()
+
+
+def test_a_finished_folder_is_never_written_over(finished: FinishedRun) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*")}
+    with pytest.raises(InputError, match=r"received one with a result\.json; .* hydra\.run\.dir"):
+        run(finished.values, finished.folder)
+    assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*")} == before
+
+
+def test_a_cache_that_cannot_be_written_is_noticed_before_training(
+    tiny: Compose, tmp_path: Path
+) -> None:
+    values = tiny("data=mat", f"data.root='{tmp_path / 'scans'}'")
+    (tmp_path / "scans").symlink_to(next((tmp_path / "cache").iterdir()))
+    (tmp_path / "file").write_text("in the way")
+    values["paths"]["cache"] = str(tmp_path / "file" / "cache")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(OSError, match="Not a directory"):
+        run(values, folder)
+    assert files_under(folder) == set()
+
+
+def test_scans_that_cannot_be_read_are_left_out_where_asked(
+    tiny: Compose, phantom_folder: Path, tmp_path: Path
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for path in phantom_folder.glob("*.mat"):
+        (scans / path.name).symlink_to(path)
+    last = max(scans.iterdir())
+    last.unlink()
+    last.write_bytes(b"hello")
+    place = ("data=mat", f"data.root='{scans}'", "trainer.max_epochs=1")
+    for name in ("stop", "skip"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=last.name):
+        run(tiny(*place), tmp_path / "stop")
+    result = run(tiny(*place, "data.on_error=skip"), tmp_path / "skip")
+    assert result.test is not None
+    assert result.test.patients == 7, "the unreadable file keeps its place among the last eight"

@@ -1,15 +1,16 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from djd.errors import InputError
 from djd.training.split import (
+    PartSummary,
     PatientSplit,
-    SideSummary,
     grade_warnings,
     save_split,
     split_knees,
@@ -44,13 +45,13 @@ def test_named_test_patients_replace_the_last_ones() -> None:
 
 def test_a_split_is_read_back_as_written(tmp_path: Path) -> None:
     split = PatientSplit(development=("가", "b"), test=("c",))
-    save_split(tmp_path / "split.json", split, {"test": SideSummary(("c",), (0, 1, 0, 0, 1))})
+    save_split(tmp_path / "split.json", split, {"test": PartSummary(("c",), (0, 1, 0, 0, 1))})
     assert PatientSplit.load(tmp_path / "split.json") == split
     written = json.loads((tmp_path / "split.json").read_text(encoding="utf-8"))
-    assert written["sides"]["test"] == {"patients": ["c"], "knees_per_grade": [0, 1, 0, 0, 1]}
+    assert written["parts"]["test"] == {"patients": ["c"], "knees_per_grade": [0, 1, 0, 0, 1]}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     grades=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=30, max_size=60),
     groups=st.integers(20, 60),
@@ -60,17 +61,21 @@ def test_folds_hold_patients_whole_and_cover_every_development_knee_once(
     grades: list[tuple[int, int]], groups: int, split_seed: int
 ) -> None:
     patients = tuple(f"p{index % groups:02d}" for index in range(len(grades)))
-    cohort = invented_cohort(np.array(grades) * 0 + np.array(grades)[:1], patients=patients)
+    cohort = invented_cohort(np.array(grades), patients=patients)
     split = split_patients(patients, test_count=6)
     held_out = []
     for fold in range(5):
-        sides = split_knees(cohort, split, folds=5, fold=fold, split_seed=split_seed)
+        try:
+            parts = split_knees(cohort, split, folds=5, fold=fold, split_seed=split_seed)
+        except InputError as error:  # a rare grade all of whose knees fell into one fold
+            assume("expected every grade" not in str(error))
+            raise
         for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
-            shared = set(cohort.knee_patients[getattr(sides, one)]) & set(
-                cohort.knee_patients[getattr(sides, other)]
+            shared = set(cohort.knee_patients[getattr(parts, one)]) & set(
+                cohort.knee_patients[getattr(parts, other)]
             )
             assert not shared
-        held_out += sides.validation.tolist()
+        held_out += parts.validation.tolist()
     development = np.flatnonzero(np.isin(cohort.knee_patients, split.development))
     assert sorted(held_out) == development.tolist()
 
@@ -91,11 +96,11 @@ def test_folds_spread_the_grades_and_do_not_move_with_the_training_seed() -> Non
 def test_without_a_fold_all_development_patients_train() -> None:
     cohort = invented_cohort(cycling_grades(30))
     split = split_patients(cohort.patients, test_count=6)
-    sides = split_knees(cohort, split, folds=5, fold=None, split_seed=0)
-    assert (len(sides.train), len(sides.validation), len(sides.test)) == (48, 0, 12)
+    parts = split_knees(cohort, split, folds=5, fold=None, split_seed=0)
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == (48, 0, 12)
 
 
-def test_equal_pixels_on_two_sides_are_an_error_that_names_both() -> None:
+def test_equal_pixels_on_two_parts_are_an_error_that_names_both() -> None:
     cohort = invented_cohort(cycling_grades(30))
     digests = dict(cohort.pixel_digests)
     digests["0000030"] = digests["0000001"]
@@ -105,11 +110,11 @@ def test_equal_pixels_on_two_sides_are_an_error_that_names_both() -> None:
         split_knees(cohort, split, folds=5, fold=0, split_seed=0)
 
 
-def test_a_patient_on_two_sides_is_an_error() -> None:
+def test_a_patient_on_two_parts_is_an_error() -> None:
     cohort = invented_cohort(cycling_grades(30))
     split = split_patients(cohort.patients, test_count=6)
     broken = PatientSplit(development=split.development, test=(*split.test, split.development[0]))
-    with pytest.raises(InputError, match="each patient on one side, received 0000001"):
+    with pytest.raises(InputError, match="each patient on one part, received 0000001"):
         split_knees(cohort, broken, folds=5, fold=0, split_seed=0)
 
 
@@ -131,8 +136,8 @@ def test_a_grade_that_only_the_validation_side_has_is_an_error() -> None:
 def test_a_grade_absent_from_a_side_is_a_warning() -> None:
     cohort = invented_cohort(np.zeros((30, 2), dtype=np.int64))
     split = split_patients(cohort.patients, test_count=6)
-    sides = split_knees(cohort, split, folds=5, fold=0, split_seed=0)
-    sentences = grade_warnings(cohort, sides)
+    parts = split_knees(cohort, split, folds=5, fold=0, split_seed=0)
+    sentences = grade_warnings(cohort, parts)
     assert len(sentences) == 3
     assert all("1 (minimal), 2 (mild)" in sentence for sentence in sentences)
 
@@ -142,3 +147,20 @@ def test_more_folds_than_patients_is_one_sentence() -> None:
     split = split_patients(cohort.patients, test_count=4)
     with pytest.raises(InputError, match=r"data.folds: expected at most 4.*received 5"):
         split_knees(cohort, split, folds=5, fold=0, split_seed=0)
+
+
+@pytest.mark.parametrize(("part", "empty"), [("test", slice(24, 30)), ("train", slice(0, 24))])
+def test_a_part_without_graded_knees_is_one_sentence(part: str, empty: slice) -> None:
+    """Such as test patients that are all unspecified: found before hours are spent on training."""
+    whole = invented_cohort(cycling_grades(30))
+    kept = np.flatnonzero(~np.isin(whole.scan_index, np.arange(30)[empty]))
+    cohort = replace(
+        whole,
+        crops=whole.crops[kept],
+        grades=whole.grades[kept],
+        scan_index=whole.scan_index[kept],
+        side_index=whole.side_index[kept],
+    )
+    split = split_patients(cohort.patients, test_count=6)
+    with pytest.raises(InputError, match=f"graded knees on the {part} part, received none"):
+        split_knees(cohort, split, folds=5, fold=None, split_seed=0)
