@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -17,6 +18,8 @@ from platformdirs import user_cache_path
 
 from djd.command_line import quote_paths
 from djd.errors import InputError
+from djd.resume_latest import latest_arguments
+from djd.stopping import Stopped, stop_on_signals
 
 OmegaConf.register_new_resolver("djd_cache", lambda: str(user_cache_path("djd")))
 OmegaConf.register_new_resolver("djd_sweep", lambda experiment: experiment or "sweep")
@@ -25,6 +28,9 @@ CONF = str(Path(__file__).parent / "conf")
 
 failures: list[str] = []
 """Sentences of the runs that failed in this process, for its exit status."""
+
+started: list[Path] = []
+"""Folders of the runs that were started in this process, for the way to go on."""
 
 
 def plain_values(cfg: DictConfig) -> dict[str, Any]:
@@ -41,6 +47,7 @@ def _run(cfg: DictConfig) -> float | None:
 
     runtime = HydraConfig.get()
     folder = Path(runtime.runtime.output_dir)
+    started.append(folder)
     try:
         result = run(plain_values(cfg), folder, in_sweep=runtime.mode == RunMode.MULTIRUN)
     except InputError as error:
@@ -68,15 +75,32 @@ def _forget_full_disks(failure: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(failure)
 
 
+def _how_to_go_on(stop: Stopped) -> str:
+    """What to type to go on with what was stopped; its folder stands in Hydra's own arguments."""
+    command = shlex.join(["python", "train.py", *sys.argv[1:]])
+    if not started or any(argument.startswith("hydra.run.dir=") for argument in sys.argv[1:]):
+        return f"{stop}; to go on: {command}"
+    (folder,) = quote_paths([f"hydra.run.dir={started[-1]}"])
+    return f"{stop}; to go on: python train.py resume=latest, or {command} {shlex.quote(folder)}"
+
+
 def main() -> int:
     """Run what the command line asks for; 0 where all of it worked."""
-    sys.argv[1:] = quote_paths(sys.argv[1:])
+    try:
+        sys.argv[1:] = quote_paths(latest_arguments(sys.argv[1:]))
+    except InputError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
     logging.raiseExceptions = False  # a log on a full disk would print a traceback a line
     threading.excepthook = _forget_full_disks
     # Hydra's own handler would print a traceback for a folder that can't be written.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        _run()
+        with stop_on_signals():
+            _run()
+    except Stopped as stop:
+        print(_how_to_go_on(stop), file=sys.stderr)  # noqa: T201
+        return stop.exit_status
     except (HydraException, OmegaConfBaseException) as error:
         sentence = "\n".join(str(part) for part in (error, error.__cause__) if part)
     except OSError as error:

@@ -40,6 +40,10 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Append one JSON line; lines of several processes don't mix (one write, opened to append)."""
-    line = json.dumps(record, ensure_ascii=False) + "\n"
+    append_text(path, json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a file in one write."""
     with path.open("ab", buffering=0) as file:
-        file.write(line.encode())
+        file.write(text.encode())

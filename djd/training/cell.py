@@ -2,13 +2,11 @@
 
 import logging
 import os
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
@@ -22,13 +20,14 @@ from djd.training.classifier import GradeClassifier
 from djd.training.config import RunConfig
 from djd.training.dashboard import Dashboard
 from djd.training.datamodule import VIEW_INDICES, KneeDataModule
+from djd.training.last_epoch import LastEpoch, finished_epochs
 from djd.training.losses import grade_weights
 from djd.training.progress import ProgressLine
 from djd.training.record import EpochRecorder
 from djd.training.split import Parts
 
-EPOCHS_BETWEEN_CHECKPOINTS = 5
-"""A full checkpoint takes 3 to 6 ms, as long as a short step: not after every epoch."""
+LAST_CHECKPOINT = "checkpoints/last.ckpt"
+"""What a stopped training goes on from, in its folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +38,15 @@ class Fit:
     classifier: GradeClassifier
     datamodule: KneeDataModule
     recorder: EpochRecorder
-    fit_seconds: float
 
 
 def fit_cell(
     config: RunConfig, cohort: Cohort, parts: Parts, folder: Path, *, fold: int | None, name: str
 ) -> Fit:
     """Train one network and leave metrics, predictions, weights and TensorBoard events in `folder`.
+
+    Where the folder holds the last epoch of a training that was stopped, this goes on from there
+    and ends with the very weights of one that never was.
 
     Args:
         config: What to train.
@@ -65,13 +66,20 @@ def fit_cell(
         recorder,
         Dashboard(config, recorder),
         ProgressLine(name, recorder),
-        *_checkpoints(folder / "checkpoints", held_out=bool(len(parts.validation))),
+        *_checkpoints(folder, held_out=bool(len(parts.validation))),
     ]
-    trainer = build_trainer(config, folder, callbacks, held_out=bool(len(parts.validation)))
-    started = time.perf_counter()
+    last = folder / LAST_CHECKPOINT
+    resumed_epochs = finished_epochs(last)
+    trainer = build_trainer(
+        config,
+        folder,
+        callbacks,
+        held_out=bool(len(parts.validation)),
+        resumed_epochs=resumed_epochs,
+    )
     with quiet_lightning():
-        trainer.fit(classifier, datamodule=datamodule)
-    return Fit(trainer, classifier, datamodule, recorder, time.perf_counter() - started)
+        trainer.fit(classifier, datamodule=datamodule, ckpt_path=last if resumed_epochs else None)
+    return Fit(trainer, classifier, datamodule, recorder)
 
 
 def build_classifier(config: RunConfig, cohort: Cohort, parts: Parts) -> GradeClassifier:
@@ -106,16 +114,32 @@ def build_datamodule(config: RunConfig, cohort: Cohort, parts: Parts) -> KneeDat
 
 
 def build_trainer(
-    config: RunConfig, folder: Path, callbacks: list[Callback], *, held_out: bool
+    config: RunConfig,
+    folder: Path,
+    callbacks: list[Callback],
+    *,
+    held_out: bool,
+    resumed_epochs: int = 0,
 ) -> lightning.Trainer:
-    """A Lightning trainer with everything off that costs time in each step."""
+    """A Lightning trainer with everything off that costs time in each step.
+
+    Args:
+        config: What to train.
+        folder: Where events go.
+        callbacks: In the order in which they are to be called.
+        held_out: Whether there is a validation part.
+        resumed_epochs: Epochs that are finished; events of later ones, of which a stopped training
+            may have left some, are dropped.
+    """
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # greetings and advertisements
     return lightning.Trainer(
         accelerator=config.trainer.accelerator,
         devices=1,
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=config.trainer.gradient_clip_val,
-        logger=TensorBoardLogger(folder, name="", version=""),
+        logger=TensorBoardLogger(
+            folder, name="", version="", purge_step=resumed_epochs + 1 if resumed_epochs else None
+        ),
         callbacks=callbacks,
         plugins=[WholeCheckpointIO()],
         default_root_dir=folder,
@@ -134,6 +158,10 @@ def quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         # lightning 2.6 calls what torch 2.13 deprecates
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+        # a run folder that was moved while it was stopped
+        warnings.filterwarnings("ignore", message="The dirpath has changed from")
+        # it is where a stopped run goes on
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
         yield
 
 
@@ -166,26 +194,17 @@ def use_threads(threads: int | str) -> int:
 
 
 def _checkpoints(folder: Path, *, held_out: bool) -> list[Callback]:
-    """Two of Lightning's: one to go on from, one of the best validation epoch (optimistic).
-
-    They are apart because `save_last` beside a monitor writes only when the monitored file is
-    written.
-    """
-    common: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False}
-    last = ModelCheckpoint(
-        filename="last",
-        every_n_epochs=EPOCHS_BETWEEN_CHECKPOINTS,
-        save_on_train_epoch_end=True,
-        **common,
-    )
+    """One to go on from, and one of the best validation epoch (optimistic)."""
+    last = LastEpoch(folder / LAST_CHECKPOINT)
     if not held_out:
         return [last]
     best = ModelCheckpoint(
+        dirpath=folder / "checkpoints",
         filename="best",
         monitor="validation/kappa",
         mode="max",
         save_weights_only=True,
         save_on_train_epoch_end=True,
-        **common,
+        enable_version_counter=False,
     )
     return [best, last]

@@ -20,12 +20,17 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self,
         checkpoint: dict[str, Any],
-        path: str | Path,
+        path: str | Path | io.BytesIO,
         storage_options: Any | None = None,
     ) -> None:
-        """Write a checkpoint so that the one before stays usable until this one is whole."""
-        content = io.BytesIO()
+        """Write a checkpoint so that the one before stays usable until this one is whole.
+
+        Given memory in place of a path, it is written there.
+        """
+        content = path if isinstance(path, io.BytesIO) else io.BytesIO()
         torch.save(checkpoint, content)
+        if isinstance(path, io.BytesIO):
+            return
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, content.getbuffer())

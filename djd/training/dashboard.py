@@ -39,7 +39,9 @@ class Dashboard(Callback):
     def on_fit_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Show what is trained, and on what."""
+        """Show what is trained, and on what, unless an earlier start of the training did."""
+        if self.recorder.rows:
+            return
         datamodule = cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         text = yaml.safe_dump(self.config.plain(), sort_keys=False, allow_unicode=True)
         writer = _writer(trainer)

@@ -34,7 +34,9 @@ class ProgressLine(Callback):
         """Open the bar, on a terminal."""
         if self._console.is_terminal:
             self._progress = training_bar(self._console)
-            self._progress.add_task(self.name, total=trainer.max_epochs, scores="")
+            self._progress.add_task(
+                self.name, total=trainer.max_epochs, completed=len(self.recorder.rows), scores=""
+            )
             self._progress.start()
 
     def on_train_epoch_end(

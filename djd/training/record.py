@@ -1,9 +1,8 @@
 """What a training leaves behind epoch by epoch: metrics, predictions and weights."""
 
-import csv
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +10,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from djd.errors import InputError
-from djd.files import write_rows
+from djd.files import append_text, write_rows
 from djd.metrics import score_table
 from djd.scans.cohort import Cohort
 from djd.training.classifier import GradeClassifier, Outcome
@@ -21,6 +20,8 @@ from djd.training.result import (
     prediction_rows,
     score_outcome,
 )
+
+METRICS_NAME = "metrics.csv"
 
 
 class EpochRecorder(Callback):
@@ -59,7 +60,27 @@ class EpochRecorder(Callback):
         self.rows: list[dict[str, float]] = []
         self.scored: list[PartScores] = []
         self._predictions: list[dict[str, Any]] = []
+        self._seconds_before = 0.0
         self._started = time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What goes into a checkpoint: all that has been recorded, as plain values."""
+        return {
+            "rows": self.rows,
+            "scored": [scores.model_dump() for scores in self.scored],
+            "predictions": self._predictions,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint; files that were written since are set back to it."""
+        self.rows = list(state_dict["rows"])
+        self.scored = [PartScores.model_validate(scores) for scores in state_dict["scored"]]
+        self._predictions = list(state_dict["predictions"])
+        self._seconds_before = self.rows[-1]["seconds"]
+        self._started = time.perf_counter()
+        write_rows(self.folder / METRICS_NAME, list(self.rows[0]), map(_cells, self.rows))
+        if self._predictions:
+            write_rows(self.folder / "predictions.csv", PREDICTION_COLUMNS, self._predictions)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -80,7 +101,7 @@ class EpochRecorder(Callback):
         row: dict[str, float] = {
             "epoch": epoch,
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-            "seconds": round(time.perf_counter() - self._started, 3),
+            "seconds": round(self._seconds_before + time.perf_counter() - self._started, 3),
         }
         for stage in ("train", "validation"):
             if outcome := classifier.outcomes.get(stage):
@@ -97,13 +118,11 @@ class EpochRecorder(Callback):
             )
 
     def _append_row(self, row: dict[str, float]) -> None:
-        path = self.folder / "metrics.csv"
-        first = len(self.rows) == 1
-        with path.open("w" if first else "a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if first:
-                writer.writerow(row)
-            writer.writerow(_cell(value) for value in row.values())
+        path = self.folder / METRICS_NAME
+        if len(self.rows) == 1:
+            write_rows(path, list(row), [_cells(row)])
+        else:
+            append_text(path, ",".join(_cells(row).values()) + "\n")
 
     def _keep(self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int) -> None:
         checkpoint = self.folder / "checkpoints" / f"epoch={epoch:03d}.ckpt"
@@ -120,5 +139,5 @@ def _scores(outcome: Outcome) -> dict[str, float]:
     return {"loss": outcome.loss, **score_table(outcome.counts)}
 
 
-def _cell(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.8g}"
+def _cells(row: Mapping[str, float]) -> dict[str, str]:
+    return {name: "" if math.isnan(value) else f"{value:.8g}" for name, value in row.items()}

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from rich.progress import Progress
@@ -26,24 +27,28 @@ from djd.training.config import RunConfig, read_config
 from djd.training.estimate import estimate_seconds, in_words, time_step, training_device
 from djd.training.openings import require_ledger
 from djd.training.result import RESULTS_VERSION, RunResult
+from djd.training.resume import CONFIG_NAME, RESULT_NAME, require_same_cohort, require_same_config
 from djd.training.split import (
+    SPLIT_NAME,
     Parts,
     PatientSplit,
     grade_warnings,
     part_summaries,
     save_split,
+    saved_fingerprint,
     split_knees,
     split_patients,
 )
 from djd.training.summary import in_one_line, say, say_cohort, say_scores, tensorboard_line
-from djd.training.winner import TestScores, score_winner
+from djd.training.winner import TestScores, drop_refit_checkpoints, score_winner
 
-RESULT_NAME = "result.json"
 VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
 
 
 def run(values: Mapping[str, Any], folder: Path, *, in_sweep: bool = False) -> RunResult:
     """Train one setting on one fold; then, outside a sweep, score it on the test patients.
+
+    A folder that holds the same run, stopped, is gone on with.
 
     Args:
         values: The resolved configuration as plain values.
@@ -54,14 +59,11 @@ def run(values: Mapping[str, Any], folder: Path, *, in_sweep: bool = False) -> R
     Raises:
         InputError: Something the person gave is wrong.
     """
-    if (folder / RESULT_NAME).exists():
-        raise InputError(
-            f"{folder}: expected a run's folder that is new, received one with a {RESULT_NAME}; "
-            "choose another hydra.run.dir"
-        )
+    config = read_config(values)
+    require_same_config(config, folder)
     there_before = frozenset(folder.iterdir())
     try:
-        return _run(read_config(values), folder, in_sweep=in_sweep)
+        return _run(config, folder, in_sweep=in_sweep)
     except (InputError, OSError):
         _leave_no_false_start(folder, there_before)
         raise
@@ -83,6 +85,9 @@ def _run(config: RunConfig, folder: Path, *, in_sweep: bool) -> RunResult:
     keep_freed_memory()
     threads = use_threads(1 if in_sweep else config.trainer.threads)
     cohort, split = read_data(config)
+    require_same_cohort(
+        folder, before=saved_fingerprint(folder / SPLIT_NAME), now=cohort.fingerprint()
+    )
     parts = split_knees(
         cohort,
         split,
@@ -97,7 +102,7 @@ def _run(config: RunConfig, folder: Path, *, in_sweep: bool) -> RunResult:
         require_ledger(config.paths.cache)
     _say_duration(config, cohort, parts, refit=opens_test, threads=threads)
     _write_inputs(config, folder)
-    save_split(folder / "split.json", split, summaries)
+    save_split(folder / SPLIT_NAME, split, summaries, fingerprint=cohort.fingerprint())
     fit = fit_cell(config, cohort, parts, folder, fold=config.data.fold, name=_fold_name(config))
     _draw(fit, cohort, folder)
     test = None
@@ -110,6 +115,7 @@ def _run(config: RunConfig, folder: Path, *, in_sweep: bool) -> RunResult:
     else:
         _say_end(result, test, folder)
     result.save(folder / RESULT_NAME)
+    drop_refit_checkpoints(folder)
     return result
 
 
@@ -168,7 +174,7 @@ def _say_duration(
 
 def _write_inputs(config: RunConfig, folder: Path) -> None:
     text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True)
-    write_whole(folder / "config.yaml", text)
+    write_whole(folder / CONFIG_NAME, text)
 
 
 def _draw(fit: Fit, cohort: Cohort, folder: Path) -> None:
@@ -180,8 +186,9 @@ def _draw(fit: Fit, cohort: Cohort, folder: Path) -> None:
     epochs = [int(epoch) for epoch in fit.recorder.score_epochs]
     curves = curves_figure(metrics, score_epochs=epochs, title="Learning curves", stamp=stamp)
     save_figure(curves, figures / "curves.png")
-    if outcome := fit.classifier.outcomes.get("validation"):
-        confusion = confusion_figure(outcome.counts, title="Validation", stamp=stamp)
+    if fit.recorder.scored:
+        counts = np.array(fit.recorder.scored[-1].confusion)
+        confusion = confusion_figure(counts, title="Validation", stamp=stamp)
         save_figure(confusion, figures / "confusion-validation.png")
 
 
@@ -199,7 +206,7 @@ def _result(
         device=_device_name(fit),
         threads=threads,
         versions=versions,
-        fit_seconds=round(fit.fit_seconds, 3),
+        fit_seconds=fit.recorder.rows[-1]["seconds"],
         validation=fit.recorder.scored,
         test=test.scores if test else None,
         test_openings=test.openings if test else None,

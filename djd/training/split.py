@@ -244,7 +244,22 @@ def part_summaries(cohort: Cohort, parts: Parts) -> dict[str, PartSummary]:
     }
 
 
-def save_split(path: Path, patients: PatientSplit, parts: Mapping[str, PartSummary]) -> None:
-    """Write who stands where, as JSON: development and test patients, then each part."""
-    record = asdict(patients) | {"parts": {part: asdict(who) for part, who in parts.items()}}
+SPLIT_NAME = "split.json"
+
+
+def save_split(
+    path: Path, split: PatientSplit, parts: Mapping[str, PartSummary], *, fingerprint: str
+) -> None:
+    """Write who stands where, as JSON: development and test patients, each part, the cohort."""
+    record = asdict(split) | {
+        "parts": {part: asdict(who) for part, who in parts.items()},
+        "fingerprint": fingerprint,
+    }
     write_whole(path, json.dumps(record, indent=1, ensure_ascii=False))
+
+
+def saved_fingerprint(path: Path) -> str | None:
+    """Fingerprint of the cohort that a split was saved for; None where there is no file."""
+    if not path.exists():
+        return None
+    return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])

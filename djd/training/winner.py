@@ -80,12 +80,15 @@ def _refit(config: RunConfig, cohort: Cohort, split: PatientSplit, folder: Path)
         fold=None,
         split_seed=config.data.split_seed,
     )
-    fit = fit_cell(
+    return fit_cell(
         config, cohort, parts, folder, fold=None, name="refit on all development patients"
     )
-    # model.ckpt is the last epoch's weights; earlier ones and the way to go on have had their day.
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return fit
+
+
+def drop_refit_checkpoints(run_folder: Path) -> None:
+    """Remove what a refit would go on from; once the run is finished, `model.ckpt` is enough."""
+    for folder in run_folder.glob("winner/*/checkpoints"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keep(config: RunConfig, cohort: Cohort, fit: Fit, folder: Path) -> PartScores:

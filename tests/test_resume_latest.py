@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from djd.errors import InputError
+from djd.resume_latest import latest_arguments
+
+
+def stopped_run(name: str, overrides: list[str], *, finished: bool = False) -> None:
+    folder = Path("outputs") / name
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides))
+    (folder / "config.yaml").write_text("x")
+    if finished:
+        (folder / "result.json").write_text("{}")
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_last_stopped_runs_command_is_said_again() -> None:
+    stopped_run("2026-01-01_10-00-00", ["model.depth=1"])
+    stopped_run("2026-01-02_10-00-00", ["model.depth=2", "data.root='/a, b'"])
+    stopped_run("2026-01-03_10-00-00", ["model.depth=3"], finished=True)
+    assert latest_arguments(["resume=latest"]) == [
+        "model.depth=2",
+        "data.root='/a, b'",
+        "hydra.run.dir=outputs/2026-01-02_10-00-00",
+    ]
+
+
+def test_other_commands_are_left_alone() -> None:
+    assert latest_arguments(["-m", "model.depth=1,2"]) == ["-m", "model.depth=1,2"]
+
+
+def test_nothing_to_go_on_with_is_one_sentence() -> None:
+    stopped_run("2026-01-03_10-00-00", [], finished=True)
+    with pytest.raises(InputError, match=r"expected a stopped run in .*outputs, received none"):
+        latest_arguments(["resume=latest"])
+
+
+@pytest.mark.parametrize("arguments", [["resume=last"], ["resume=latest", "seed=1"]])
+def test_anything_beside_it_is_one_sentence(arguments: list[str]) -> None:
+    with pytest.raises(InputError, match="expected resume=latest by itself"):
+        latest_arguments(arguments)
