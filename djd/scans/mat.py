@@ -53,8 +53,9 @@ class MatVariables:
 
 
 def wrong(path: Path, key: str, *, expected: str, received: object) -> ScanError:
-    """The error that a file's key is not as it should be."""
-    return ScanError(f"{path}: {key}: expected {expected}, received {received}")
+    """The error that a file's key is not as it should be, in one line."""
+    sentence = f"{path}: {key}: expected {expected}, received {received}"
+    return ScanError("".join(sign if sign.isprintable() else "?" for sign in sentence))
 
 
 def read_mat(path: Path) -> Scan:
@@ -128,13 +129,14 @@ def _counts(path: Path, variables: MatVariables) -> NDArray[np.uint16]:
 def _are_counts(image: NDArray[Any]) -> bool:
     if image.dtype.kind == "u" and image.dtype.itemsize <= 2:
         return True
-    inside = (image >= 0) & (image <= MOST_COUNTS)  # false where a value is not a number
-    return bool(inside.all() and (image == np.floor(image)).all())
+    with np.errstate(invalid="ignore"):
+        inside = (image >= 0) & (image <= MOST_COUNTS)  # false where a value is not a number
+        return bool(inside.all() and (image == np.floor(image)).all())
 
 
 def _outliers(image: NDArray[Any]) -> str:
-    values = image.astype(np.float64)
     with np.errstate(invalid="ignore"):
+        values = image.astype(np.float64)
         bad = ~((values >= 0) & (values <= MOST_COUNTS) & (values == np.floor(values)))
     return f"{bad.sum()} other values, such as {values[bad][0]:g}"
 
@@ -158,12 +160,13 @@ def _named_grades(path: Path, names: Sequence[str] | None) -> KneeGrades | None:
         return None
     keys = [name.strip().lower() for name in names]
     if len(keys) != 2 or any(key not in GRADE_OF_NAME for key in keys):
-        received = ", ".join(repr(shortened(name)) for name in names[:3])
+        # What stands there instead may identify a patient, so it is not repeated.
+        known = sum(key in GRADE_OF_NAME for key in keys)
         raise wrong(
             path,
             "diaginfo.kneejointname",
             expected=f"two names of {', '.join(GRADE_OF_NAME)}",
-            received=f"{len(names)}: {received}",
+            received=f"{known} of them and {len(keys) - known} other texts",
         )
     return GRADE_OF_NAME[keys[0]], GRADE_OF_NAME[keys[1]]
 

@@ -1,6 +1,7 @@
 """Variables of a MATLAB file of version 7.3, which is HDF5 with the axes reversed."""
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.scans.mat import MatVariables, described_shape, find_image, require_image, wrong
+from djd.scans.mat import MatVariables, described_shape, find_image, require_image, shortened, wrong
 
+_MOST_BYTES = 64 * 2**20
 _MOST_LABELS = 64
 """Elements of a label field that are looked at; two are expected."""
 
@@ -36,7 +38,7 @@ def read_v73(path: Path) -> MatVariables:
 
 def _image(path: Path, file: h5py.File, name: str) -> NDArray[Any]:
     item = _own(path, file, name)
-    if not isinstance(item, h5py.Dataset):
+    if not isinstance(item, h5py.Dataset) or item.attrs.get("MATLAB_empty", 0):
         raise wrong(path, name, expected="an array of counts", received=_described(item))
     shape = _dimensions(item)
     # The type on disk says what a class attribute may leave out or misstate.
@@ -96,6 +98,8 @@ def _names(path: Path, file: h5py.File, diaginfo: h5py.Group) -> Sequence[str] |
         return None
     if item.size <= _MOST_LABELS and item.dtype == h5py.ref_dtype:
         cells = [file[reference] for reference in np.asarray(item[()]).T.reshape(-1)]
+        if any("MATLAB_object_decode" in cell.attrs for cell in cells):
+            return None
         if all(_is_text(cell) for cell in cells):
             return ["".join(_rows(cell)) for cell in cells]
     elif _is_text(item):
@@ -128,13 +132,22 @@ def _own(path: Path, group: h5py.Group, name: str) -> h5py.HLObject:
     item = group[name]
     if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
         raise wrong(path, name, expected="a value in the file", received="one kept outside of it")
+    # To read one value, HDF5 unpacks the whole chunk that holds it.
+    if isinstance(item, h5py.Dataset) and item.chunks:
+        size = prod(item.chunks) * item.dtype.itemsize
+        if size > _MOST_BYTES:
+            raise wrong(
+                path, name, expected=f"chunks of at most {_MOST_BYTES} bytes", received=size
+            )
     return item
 
 
 def _class_of(item: h5py.HLObject) -> str:
     """MATLAB class as the file states it, or unknown."""
     stated = item.attrs.get("MATLAB_class", b"unknown")
-    return stated.decode() if isinstance(stated, bytes) else str(stated)
+    return shortened(
+        stated.decode("ascii", "replace") if isinstance(stated, bytes) else str(stated)
+    )
 
 
 def _dimensions(item: h5py.Dataset) -> tuple[int, ...]:
