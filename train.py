@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from platformdirs import user_cache_path
 
-from djd.command_line import quote_paths
+from djd.command_line import flags_first, quote_paths
 from djd.errors import InputError
 from djd.resume_latest import latest_arguments
 from djd.stopping import Stopped, stop_on_signals
@@ -43,13 +43,17 @@ def plain_values(cfg: DictConfig) -> dict[str, Any]:
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _run(cfg: DictConfig) -> float | None:
     """Run one cell; the validation kappa at its end is what Hydra's own sweepers would maximize."""
-    from djd.training.run import run  # torch and lightning: 3 s that --help need not wait
+    from djd.training.config import read_config
 
     runtime = HydraConfig.get()
     folder = Path(runtime.runtime.output_dir)
-    started.append(folder)
     try:
-        result = run(plain_values(cfg), folder, in_sweep=runtime.mode == RunMode.MULTIRUN)
+        values = plain_values(cfg)
+        read_config(values)  # a wrong value is said before torch and lightning take 3 s to import
+        from djd.training.run import run
+
+        started.append(folder)
+        result = run(values, folder, in_sweep=runtime.mode == RunMode.MULTIRUN)
     except InputError as error:
         _fail(str(error))
         return None
@@ -87,7 +91,7 @@ def _how_to_go_on(stop: Stopped) -> str:
 def main() -> int:
     """Run what the command line asks for; 0 where all of it worked."""
     try:
-        sys.argv[1:] = quote_paths(latest_arguments(sys.argv[1:]))
+        sys.argv[1:] = flags_first(quote_paths(latest_arguments(sys.argv[1:])))
     except InputError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -1,4 +1,4 @@
-"""Paths on Hydra's command line.
+"""What people type, for Hydra's command line.
 
 Hydra's grammar refuses a path with Korean letters, quotes, `=`, `[`, `(`, `,`, `#`, `~` or `&`
 unless a second pair of quotes survives the shell. People have such paths and can't know that.
@@ -21,9 +21,15 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     return [_quoted(argument) if _is_path(argument) else argument for argument in arguments]
 
 
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Put `-m` in front of the overrides; Hydra's parser refuses overrides on both sides of it."""
+    flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
+    return [*flags, *(argument for argument in arguments if argument not in flags)]
+
+
 def _is_path(argument: str) -> bool:
     key, equals, value = argument.partition("=")
-    return bool(equals and value) and key.lstrip("+") in PATH_KEYS
+    return bool(equals and value) and value != "null" and key.lstrip("+") in PATH_KEYS
 
 
 def _quoted(argument: str) -> str:

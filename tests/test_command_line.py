@@ -3,7 +3,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.command_line import quote_paths
+from djd.command_line import flags_first, quote_paths
 
 
 def value_that_hydra_reads(argument: str) -> object:
@@ -24,7 +24,7 @@ def value_that_hydra_reads(argument: str) -> object:
         "/ends with a quote'",
         "/with a back\\'slash",
         "1",
-        "null",
+        "true",
     ],
 )
 def test_a_path_arrives_as_the_shell_hands_it_over(path: str) -> None:
@@ -34,7 +34,7 @@ def test_a_path_arrives_as_the_shell_hands_it_over(path: str) -> None:
 
 @given(
     st.text(st.characters(exclude_categories=["C"]), min_size=1).filter(
-        lambda path: "${" not in path
+        lambda path: "${" not in path and path != "null"
     )
 )
 def test_any_path_arrives_unless_it_is_quoted_already(path: str) -> None:
@@ -56,3 +56,13 @@ def test_other_arguments_are_left_alone() -> None:
 
 def test_an_empty_value_is_left_to_hydra() -> None:
     assert quote_paths(["data.root="]) == ["data.root="]
+
+
+def test_null_is_no_path() -> None:
+    assert quote_paths(["data.root=null"]) == ["data.root=null"]
+
+
+def test_the_multirun_flag_may_stand_anywhere() -> None:
+    arguments = ["data=mat", "-m", "model.depth=1,2"]
+    assert flags_first(arguments) == ["-m", "data=mat", "model.depth=1,2"]
+    assert flags_first(["model.depth=1"]) == ["model.depth=1"]

@@ -12,6 +12,10 @@ from djd.scans.scan import Scan
 Placement = Literal["study"]
 Scaling = Literal["counts", "sqrt", "standard"]
 
+Views = Literal["anterior", "posterior", "both"]
+VIEW_INDICES: dict[Views, list[int]] = {"anterior": [0], "posterior": [1], "both": [0, 1]}
+"""Which of a scan's views become channels."""
+
 CROP_SIZE = 128
 """Rows and columns of a crop, in pixels."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.scans.mat import MatVariables, described_shape, find_image, require_image, shortened, wrong
+from djd.scans.mat_values import without_last_ones
 
 _MOST_BYTES = 64 * 2**20
 _MOST_LABELS = 64
@@ -45,7 +46,7 @@ def _image(path: Path, file: h5py.File, name: str) -> NDArray[Any]:
     kind = item.dtype.name.replace("float64", "double").replace("float32", "single")
     declared = _class_of(item)
     require_image(path, shape, name=name, kind=declared if declared == "logical" else kind)
-    return np.asarray(item[()]).T
+    return np.asarray(item[()]).T.reshape(shape)
 
 
 def _diaginfo(path: Path, file: h5py.File) -> h5py.Group:
@@ -154,7 +155,7 @@ def _dimensions(item: h5py.Dataset) -> tuple[int, ...]:
     """Dimensions in MATLAB's order; an empty value is stored as its dimensions."""
     if item.attrs.get("MATLAB_empty", 0) and 0 < item.size <= _MOST_LABELS:
         return tuple(int(size) for size in np.asarray(item[()]).reshape(-1))
-    return tuple(reversed(item.shape or ()))
+    return without_last_ones(tuple(reversed(item.shape or ())))
 
 
 def _described(item: h5py.HLObject) -> str:

@@ -39,6 +39,7 @@ class MatValue:
         shape: Dimensions; empty for an opaque value.
         name: Empty inside cells and structs.
         elements: What follows the name: type and bytes of each element.
+        order: `<` or `>`, of the bytes.
     """
 
     kind: str
@@ -76,7 +77,7 @@ def read_value(content: memoryview, order: str) -> MatValue:
     if not len(content):
         return MatValue("double", (0, 0), "", elements, order)
     flags = next_element(elements)
-    word = int.from_bytes(flags[:4], "little" if order == "<" else "big")
+    word = _word(flags, order)
     kind = _CLASSES.get(word & 0xFF, "unknown")
     if kind != "opaque":
         shape = tuple(int(size) for size in np.frombuffer(next_element(elements), f"{order}i4"))
@@ -89,33 +90,47 @@ def read_value(content: memoryview, order: str) -> MatValue:
         kind = "complex"
     elif word >> 8 & _LOGICAL:
         kind = "logical"
-    return MatValue(kind, shape, name, elements, order)
+    return MatValue(kind, without_last_ones(shape), name, elements, order)
+
+
+def _word(content: memoryview, order: str) -> int:
+    return int.from_bytes(content[:4], "little" if order == "<" else "big")
+
+
+def without_last_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Dimensions as MATLAB has them: none beyond the second is 1 at the end."""
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def next_element(elements: Iterator[tuple[int, memoryview]]) -> memoryview:
+    """Bytes of the next element of a value.
+
+    Raises:
+        DamagedError: There is none.
+    """
     for _, content in elements:
         return content
     raise DamagedError("value cut short")
 
 
-def read_numbers(matrix: MatValue) -> NDArray[Any]:
+def read_numbers(value: MatValue) -> NDArray[Any]:
     """A numeric array in the type it is stored in, which MATLAB chooses as small as it can."""
-    for kind, content in matrix.elements:
+    for kind, content in value.elements:
         if kind not in _NUMBERS:
             raise DamagedError(f"numbers of unknown type {kind}")
-        values = np.frombuffer(content, f"{matrix.order}{_NUMBERS[kind]}")
-        if len(values) != prod(matrix.shape):
-            raise DamagedError(f"{len(values)} numbers in {described_shape(matrix.shape)}")
-        return values.reshape(matrix.shape, order="F")
-    return np.zeros(matrix.shape if not prod(matrix.shape) else (0, 0))
+        values = np.frombuffer(content, f"{value.order}{_NUMBERS[kind]}")
+        if len(values) != prod(value.shape):
+            raise DamagedError(f"{len(values)} numbers in dimensions {value.shape}")
+        return values.reshape(value.shape, order="F")
+    return np.zeros(value.shape if not prod(value.shape) else (0, 0))
 
 
-def read_fields(matrix: MatValue, wanted: Collection[str]) -> dict[str, MatValue]:
+def read_fields(value: MatValue, wanted: Collection[str]) -> dict[str, MatValue]:
     """Some fields of a 1x1 struct; the others are passed over unseen."""
-    width = int.from_bytes(
-        next_element(matrix.elements)[:4], "little" if matrix.order == "<" else "big"
-    )
-    joined = bytes(next_element(matrix.elements))
+    width = _word(next_element(value.elements), value.order)
+    joined = bytes(next_element(value.elements))
     if not 0 < width <= len(joined) or len(joined) // width > _MOST_FIELDS:
         raise DamagedError("field names without a length")
     names = [
@@ -124,21 +139,21 @@ def read_fields(matrix: MatValue, wanted: Collection[str]) -> dict[str, MatValue
     ]
     found = {}
     for name in names:
-        content = next_element(matrix.elements)
+        content = next_element(value.elements)
         if name in wanted:
-            found[name] = read_value(content, matrix.order)
+            found[name] = read_value(content, value.order)
     return found
 
 
-def read_texts(matrix: MatValue) -> list[str]:
+def read_texts(value: MatValue) -> list[str]:
     """Rows of a text matrix, which is stored column by column."""
-    for kind, content in matrix.elements:
+    for kind, content in value.elements:
         if kind not in _TEXTS:
             raise DamagedError(f"text of unknown type {kind}")
         encoding = _TEXTS[kind]
         if encoding in ("utf-16", "utf-32"):
-            encoding += "-le" if matrix.order == "<" else "-be"
+            encoding += "-le" if value.order == "<" else "-be"
         text = bytes(content).decode(encoding, errors="replace")
-        rows = matrix.shape[0]
+        rows = value.shape[0]
         return [text[row::rows] for row in range(rows)] if rows <= len(text) else [text]
     return []

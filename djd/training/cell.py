@@ -15,11 +15,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from djd.errors import InputError
 from djd.scans.cohort import Cohort
+from djd.scans.crop import VIEW_INDICES
 from djd.training.checkpoint import WholeCheckpointIO
 from djd.training.classifier import GradeClassifier
 from djd.training.config import RunConfig
 from djd.training.dashboard import Dashboard
-from djd.training.datamodule import VIEW_INDICES, KneeDataModule
+from djd.training.datamodule import KneeDataModule
 from djd.training.last_epoch import LastEpoch, finished_epochs
 from djd.training.losses import grade_weights
 from djd.training.progress import ProgressLine

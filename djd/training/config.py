@@ -7,17 +7,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from djd.errors import InputError
 from djd.grades import LabelsFrom, OnError
-from djd.scans.crop import Placement, Scaling
-from djd.training.datamodule import Views
+from djd.scans.crop import Placement, Scaling, Views
 from djd.training.losses import ClassWeights
 
 MAX_DEPTH = 5
 
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+def _require_some_path(path: object) -> object:
+    if path == "":  # what a shell makes of an unset variable; it would mean the working directory
+        raise ValueError("expected a path, received an empty one")
+    return path
+
+
+UserPath = Annotated[Path, BeforeValidator(_require_some_path), AfterValidator(Path.expanduser)]
 """A path as typed: shells leave the tilde of `data.root=~/scans` alone."""
 
 Count = Annotated[int, Field(ge=1)]
@@ -198,10 +212,15 @@ def read_config(values: Mapping[str, Any]) -> RunConfig:
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "value_error":
-        return message
     key = ".".join(str(part) for part in first["loc"] if not _is_union_branch(part))
-    known = {"extra_forbidden": "no such key", "missing": "a value", "path_type": "a path"}
+    if first["type"] == "value_error":
+        return message if message.startswith(f"{key}.") else f"{key}: {message}"
+    known = {
+        "extra_forbidden": "no such key",
+        "missing": "a value",
+        "path_type": "a path",
+        "tuple_type": "a list",
+    }
     expected = known.get(first["type"], message.removeprefix("Input should be "))
     if _is_union_branch(first["loc"][-1]):  # one error for each branch of a union
         branches = [other["msg"].removeprefix("Input should be ") for other in error.errors()]

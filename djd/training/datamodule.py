@@ -1,7 +1,7 @@
 """A cohort's knees as batches of tensors, held in memory and on the training device."""
 
 from collections.abc import Iterator
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 import lightning
 import numpy as np
@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from djd.scans.cohort import Cohort
-from djd.scans.crop import Scaling, scale_crops
+from djd.scans.crop import VIEW_INDICES, Scaling, Views, scale_crops
 from djd.training.split import Parts
-
-Views = Literal["anterior", "posterior", "both"]
-VIEW_INDICES: dict[Views, list[int]] = {"anterior": [0], "posterior": [1], "both": [0, 1]}
 
 
 class Batch(TypedDict):

@@ -258,6 +258,14 @@ def test_matlab_objects_beside_the_scan_or_as_names_do_not_disturb_reading(
         assert read_scan(path).named_grades is None
 
 
+def test_a_dimension_of_one_at_the_end_does_not_matter(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(
+        scan_of(tmp_path, Y=IMAGE[..., None]).counts, np.moveaxis(IMAGE, -1, 0)
+    )
+    scan = read_scan(write_v73(tmp_path / "0000059.mat", image=IMAGE[..., None]))
+    np.testing.assert_array_equal(scan.counts, np.moveaxis(IMAGE, -1, 0))
+
+
 def test_other_variables_do_not_matter(tmp_path: Path) -> None:
     scan = scan_of(tmp_path, notes="x", mask=np.ones((1024, 256), dtype=bool))
     assert scan.grades == (4, 0)
