@@ -109,6 +109,10 @@ def main() -> int:
         sentence = "\n".join(str(part) for part in (error, error.__cause__) if part)
     except OSError as error:
         sentence = _sentence(error, "the output folder")
+    except ValueError as error:
+        if started:
+            raise
+        sentence = str(error)  # what Hydra says of a group that is given a number
     else:
         return 1 if failures else 0
     print(sentence, file=sys.stderr)  # noqa: T201

@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -6,12 +8,14 @@ import pytest
 from scipy.io import savemat
 
 import train
+from djd.training.classifier import GradeClassifier
 from tests.conftest import TINY, Compose
 
 
 def run_train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
     monkeypatch.setattr(train, "failures", [])
+    monkeypatch.setattr(train, "started", [])
     return train.main()
 
 
@@ -135,10 +139,51 @@ def test_a_bad_cell_does_not_stop_the_others(
     assert "model.depth: expected less than or equal to 5, received 9" in shown.out + shown.err
 
 
-def test_an_unknown_interpolation_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [("hydra.run.dir=${nope}", "nope"), ("model=5", "group"), ("=3", "group"), ("a", "'a'")],
+)
+def test_what_hydra_cannot_compose_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argument: str, named: str
 ) -> None:
-    assert run_train(monkeypatch, "hydra.run.dir=${nope}") == 1
+    assert run_train(monkeypatch, argument) == 1
     shown = capsys.readouterr()
-    assert "nope" in shown.out + shown.err
+    assert named in shown.out + shown.err
     assert "Traceback" not in shown.out + shown.err
+
+
+def test_a_stopped_run_says_how_to_go_on_and_resume_latest_does(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tiny: Compose,
+    tmp_path: Path,
+) -> None:
+    def stop(self: GradeClassifier, *arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    overrides = (*TINY, f"paths.cache={tiny()['paths']['cache']}")
+    with monkeypatch.context() as patch:
+        patch.setattr(GradeClassifier, "on_train_batch_end", stop)
+        assert run_train(monkeypatch, *overrides) == 143
+    said = capsys.readouterr().err
+    assert "to go on: python train.py resume=latest" in said
+    assert run_train(monkeypatch, "resume=latest") == 0
+    (folder,) = Path("outputs").iterdir()
+    assert (folder / "result.json").exists()
+    assert run_train(monkeypatch, "resume=latest") == 1
+    assert "received none" in capsys.readouterr().err
+
+
+def test_an_excluded_name_that_no_scan_has_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tiny: Compose,
+    tmp_path: Path,
+) -> None:
+    cache = f"paths.cache={tiny()['paths']['cache']}"
+    run_folder = f"hydra.run.dir={tmp_path / 'run'}"
+    assert run_train(monkeypatch, *TINY, cache, run_folder, "data.exclude=[0000001,nope]") == 0
+    shown = capsys.readouterr().out
+    assert "data.exclude names no scan of" in shown
+    assert ": nope" in shown

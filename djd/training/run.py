@@ -39,7 +39,7 @@ from djd.training.split import (
     split_knees,
     split_patients,
 )
-from djd.training.summary import in_one_line, say, say_cohort, say_scores, tensorboard_line
+from djd.training.summary import in_one_line, log, say, say_cohort, say_scores, tensorboard_line
 from djd.training.winner import TestScores, drop_refit_checkpoints, score_winner
 
 VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
@@ -124,6 +124,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     data = config.data
     root = data.root or _phantom_root(config)
     paths = find_scans(root, data.exclude)
+    _warn_of_unknown_names(data.exclude, root)
     with _bar("reading scans", len(paths)) as bar:
         cohort = read_cohort(
             paths,
@@ -135,6 +136,12 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     if cohort.phantom:
         say(PHANTOM_STAMP)
     return cohort, split_patients(cohort.patients, test_count=data.test_count)
+
+
+def _warn_of_unknown_names(exclude: Collection[str], root: Path) -> None:
+    unknown = sorted(set(exclude).difference(path.stem for path in find_scans(root)))
+    if unknown:
+        log.warning("warning: data.exclude names no scan of %s: %s", root, ", ".join(unknown))
 
 
 def _phantom_root(config: RunConfig) -> Path:
