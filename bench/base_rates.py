@@ -24,8 +24,8 @@ from djd.training.run import run
 
 COHORT_SEEDS = (101, 102)
 RATES = {
-    "sgd": (3e-4, 1e-3, 3e-3, 1e-2),
-    "momentum": (3e-5, 1e-4, 3e-4, 1e-3),
+    "sgd": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+    "momentum": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
     "adagrad": (3e-4, 1e-3, 3e-3, 1e-2),
     "adam": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
 }

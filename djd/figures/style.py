@@ -1,6 +1,7 @@
 """What all figures share: size, fonts, colours, the stamp, and the way to a file or to pixels."""
 
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,3 +97,5 @@ def _families() -> list[str]:
 
 
 rcParams["font.family"] = _families()
+# It tells of building a list of fonts and of choosing among them; nobody here can act on it.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
