@@ -22,6 +22,7 @@ from djd.resume_latest import latest_arguments
 from djd.stopping import Stopped, stop_on_signals
 
 OmegaConf.register_new_resolver("djd_cache", lambda: str(user_cache_path("djd")))
+OmegaConf.register_new_resolver("djd_leak", lambda leak: "-LEAK" if leak else "")
 OmegaConf.register_new_resolver("djd_sweep", lambda experiment: experiment or "sweep")
 
 CONF = str(Path(__file__).parent / "conf")

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-PATH_KEYS = ("data.root", "paths.cache", "hydra.run.dir", "hydra.sweep.dir")
+PATH_KEYS = (
+    "data.root",
+    "data.groups",
+    "data.test_list",
+    "paths.cache",
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+)
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:

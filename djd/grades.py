@@ -20,3 +20,6 @@ OnError = Literal["stop", "skip"]
 
 PHANTOM_STAMP = "PHANTOM: invented scans, not patients"
 """Stands on everything made from an invented cohort."""
+
+LEAK_STAMP = "LEAK: fitted on the test patients"
+"""Stands on everything made with `data.leak=true`."""

@@ -208,7 +208,7 @@ def _assemble(paths: Sequence[Path], patients: Mapping[str, str], gathered: _Gat
     return Cohort(
         root=paths[0].parent,
         scans=stems,
-        patients=tuple(patients.get(stem, stem) for stem in stems),
+        patients=patients_of(paths, patients),
         crops=crops,
         grades=np.asarray(gathered.grades, dtype=np.int64),
         scan_index=np.asarray(gathered.scan_index, dtype=np.int64),
@@ -220,6 +220,11 @@ def _assemble(paths: Sequence[Path], patients: Mapping[str, str], gathered: _Gat
         pixel_digests=gathered.pixel_digests,
         phantom=any(is_phantom(path) for path in paths),
     )
+
+
+def patients_of(paths: Sequence[Path], patients: Mapping[str, str]) -> tuple[str, ...]:
+    """Patient of each file: as the mapping says by stem, else the stem itself."""
+    return tuple(patients.get(path.stem, path.stem) for path in paths)
 
 
 def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> list[str]:

@@ -66,7 +66,7 @@ def fit_cell(
     callbacks: list[Callback] = [
         recorder,
         Dashboard(config, recorder),
-        ProgressLine(name, recorder),
+        ProgressLine(name, recorder, config.trainer.progress),
         *_checkpoints(folder, held_out=bool(len(parts.validation))),
     ]
     last = folder / LAST_CHECKPOINT
@@ -98,6 +98,7 @@ def build_classifier(config: RunConfig, cohort: Cohort, parts: Parts) -> GradeCl
             "arguments": config.optim.arguments,
         },
         class_weights=grade_weights(config.loss.class_weights, cohort.grades[parts.train]),
+        cosine_epochs=config.trainer.max_epochs if config.optim.schedule == "cosine" else None,
     )
 
 

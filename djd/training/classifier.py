@@ -79,6 +79,7 @@ class GradeClassifier(lightning.LightningModule):
         network: Arguments of `KneeCNN`.
         optimizer: Arguments of `build_optimizer`: target, learning_rate, arguments.
         class_weights: Weight of each grade in the cross entropy; None weighs all knees equally.
+        cosine_epochs: Epochs over which the rate falls to zero along a half cosine; None keeps it.
 
     Attributes:
         outcomes: The last finished pass of each stage.
@@ -89,6 +90,7 @@ class GradeClassifier(lightning.LightningModule):
         network: Mapping[str, Any],
         optimizer: Mapping[str, Any],
         class_weights: Sequence[float] | None = None,
+        cosine_epochs: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -106,9 +108,14 @@ class GradeClassifier(lightning.LightningModule):
         logits: Tensor = self.network(crops)
         return logits
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimizer of the configuration."""
-        return build_optimizer(self.parameters(), **self.hparams["optimizer"])
+    def configure_optimizers(self) -> Any:
+        """The optimizer of the configuration, and the schedule of its rate where there is one."""
+        optimizer = build_optimizer(self.parameters(), **self.hparams["optimizer"])
+        if not self.hparams["cosine_epochs"]:
+            return optimizer
+        epochs = self.hparams["cosine_epochs"]
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+        return [optimizer], [schedule]
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of one batch."""

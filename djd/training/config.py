@@ -18,11 +18,17 @@ from pydantic import (
 )
 
 from djd.errors import InputError
-from djd.grades import LabelsFrom, OnError
+from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError
 from djd.scans.crop import Placement, Scaling, Views
 from djd.training.losses import ClassWeights
 
 MAX_DEPTH = 5
+
+Schedule = Literal["constant", "cosine"]
+"""Of the learning rate over the epochs: as it is, or along a half cosine down to zero."""
+
+ProgressStyle = Literal["calm", "study"]
+"""One calm line, or one an epoch as the study prints it."""
 
 
 def _require_some_path(path: object) -> object:
@@ -49,6 +55,8 @@ UNNAMED: Mapping[str, Any] = {
     "data.scaling": "standard",
     "trainer.gradient_clip_val": None,
     "data.split_seed": 0,
+    "data.leak": False,
+    "optim.schedule": "constant",
 }
 """Choices that the name of a setting leaves out while they have these values."""
 
@@ -70,7 +78,10 @@ class DataConfig(_Group):
     folds: Annotated[int, Field(ge=2)]
     fold: Annotated[int, Field(ge=0)] | None
     split_seed: Seed
-    exclude: tuple[str, ...]
+    exclude: tuple[str, ...] | UserPath
+    groups: UserPath | None
+    test_list: UserPath | None
+    leak: bool
     labels_from: LabelsFrom
     on_error: OnError
     views: Views
@@ -126,6 +137,7 @@ class OptimConfig(BaseModel):
     name: str
     lr: Rate
     lr_times: Rate
+    schedule: Schedule
 
     @property
     def learning_rate(self) -> float:
@@ -145,6 +157,7 @@ class TrainerConfig(_Group):
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     threads: Literal["auto"] | Count
     gradient_clip_val: Annotated[float, Field(gt=0)] | None
+    progress: ProgressStyle
 
 
 class PathsConfig(_Group):
@@ -168,8 +181,13 @@ class RunConfig(_Group):
 
     @property
     def epochs_to_score(self) -> tuple[int, ...]:
-        """Epochs at which a run is scored: those within reach, and always the last."""
+        """Epochs at which a run is scored: those within reach, and always the last.
+
+        With a schedule only the last: a prefix of a scheduled run is not a shorter run.
+        """
         last = self.trainer.max_epochs
+        if self.optim.schedule != "constant":
+            return (last,)
         return tuple(sorted({epoch for epoch in self.score_epochs if epoch < last} | {last}))
 
     @property
@@ -190,6 +208,16 @@ class RunConfig(_Group):
             if (value := getattr(getattr(self, group), name)) != usual:
                 named[name] = value
         return " ".join(f"{name}={value}" for name, value in named.items())
+
+    def stamp(self, *, phantom: bool) -> str | None:
+        """What has to stand on everything that this run makes; None where nothing has to.
+
+        Args:
+            phantom: Whether the scans are invented.
+        """
+        stamps = [LEAK_STAMP] if self.data.leak else []
+        stamps += [PHANTOM_STAMP] if phantom else []
+        return ". ".join(stamps) or None
 
     def plain(self) -> dict[str, Any]:
         """The same as plain values, fit for YAML, JSON and checkpoints."""

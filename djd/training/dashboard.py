@@ -35,6 +35,7 @@ class Dashboard(Callback):
     def __init__(self, config: RunConfig, recorder: EpochRecorder) -> None:
         self.config = config
         self.recorder = recorder
+        self.stamp = config.stamp(phantom=recorder.cohort.phantom)
 
     def on_fit_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -45,10 +46,10 @@ class Dashboard(Callback):
         datamodule = cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         text = yaml.safe_dump(self.config.plain(), sort_keys=False, allow_unicode=True)
         writer = _writer(trainer)
-        stamp = f"**{datamodule.cohort.stamp}**. " if datamodule.cohort.stamp else ""
+        stamp = f"**{self.stamp}**. " if self.stamp else ""
         writer.add_text("about", f"{stamp}Research use only, not a medical device.")
         writer.add_text("config", "    " + text.replace("\n", "\n    "))
-        _add_figure(writer, "crops/train", training_sheet(datamodule), 0)
+        _add_figure(writer, "crops/train", training_sheet(datamodule, self.stamp), 0)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -65,7 +66,7 @@ class Dashboard(Callback):
             figure = confusion_figure(
                 outcome.counts,
                 title=f"Validation, epoch {epoch}",
-                stamp=self.recorder.cohort.stamp,
+                stamp=self.stamp,
             )
             _add_figure(writer, "confusion/validation", figure, epoch)
 
@@ -76,12 +77,12 @@ class Dashboard(Callback):
         figure = confusion_figure(
             outcome.counts,
             title=f"Test patients, epoch {epoch}",
-            stamp=self.recorder.cohort.stamp,
+            stamp=self.stamp,
         )
         _add_figure(_writer(trainer), "confusion/test", figure, epoch)
 
 
-def training_sheet(datamodule: KneeDataModule) -> Figure:
+def training_sheet(datamodule: KneeDataModule, stamp: str | None) -> Figure:
     """Training crops with their grades, the first few of each grade, as counts."""
     cohort, train = datamodule.cohort, datamodule.parts.train
     each = SHEET_KNEES // len(GRADE_NAMES)
@@ -97,7 +98,7 @@ def training_sheet(datamodule: KneeDataModule) -> Figure:
         captions,
         columns=each,
         title="Training knees, anterior view",
-        stamp=cohort.stamp,
+        stamp=stamp,
     )
 
 

@@ -8,6 +8,7 @@ from djd.scans.cohort import Cohort
 from djd.training.cell import build_classifier, build_datamodule
 from djd.training.config import RunConfig
 from djd.training.datamodule import Batch
+from djd.training.optimizers import build_optimizer
 from djd.training.split import Parts
 
 TIMED_STEPS = 3
@@ -20,7 +21,7 @@ def time_step(config: RunConfig, cohort: Cohort, parts: Parts) -> float:
     """
     device = training_device(config)
     classifier = build_classifier(config, cohort, parts).to(device)
-    optimizer = classifier.configure_optimizers()
+    optimizer = build_optimizer(classifier.parameters(), **classifier.hparams["optimizer"])
     knees = parts.train[: config.data.batch_size]
     batch = build_datamodule(config, cohort, parts).batch_of(knees)
     on_device = Batch(

@@ -1,6 +1,7 @@
 """One calm line while a network trains."""
 
 import sys
+from collections.abc import Mapping
 from typing import cast
 
 import lightning
@@ -8,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from djd.training.config import ProgressStyle
 from djd.training.record import EpochRecorder
 
 LINES_WITHOUT_TERMINAL = 10
@@ -20,11 +22,13 @@ class ProgressLine(Callback):
     Args:
         name: What is trained.
         recorder: Comes before this one among the callbacks.
+        style: `trainer.progress`.
     """
 
-    def __init__(self, name: str, recorder: EpochRecorder) -> None:
+    def __init__(self, name: str, recorder: EpochRecorder, style: ProgressStyle) -> None:
         self.name = name
         self.recorder = recorder
+        self.style = style
         self._console = Console(file=sys.stdout)
         self._progress: Progress | None = None
 
@@ -32,7 +36,7 @@ class ProgressLine(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Open the bar, on a terminal."""
-        if self._console.is_terminal:
+        if self._console.is_terminal and self.style == "calm":
             self._progress = training_bar(self._console)
             self._progress.add_task(
                 self.name, total=trainer.max_epochs, completed=len(self.recorder.rows), scores=""
@@ -45,6 +49,9 @@ class ProgressLine(Callback):
         """Move the bar, or print a line now and then."""
         row = self.recorder.rows[-1]
         epoch, epochs = int(row["epoch"]), cast(int, trainer.max_epochs)
+        if self.style == "study":
+            self._console.print(study_line(row))
+            return
         scores = f"loss {row['train_loss']:.3f}"
         if "validation_kappa" in row:
             scores += f", validation kappa {row['validation_kappa']:.2f}"
@@ -71,6 +78,14 @@ class ProgressLine(Callback):
         if self._progress:
             self._progress.stop()
             self._progress = None
+
+
+def study_line(row: Mapping[str, float]) -> str:
+    """An epoch as the study's log has it; the accuracy is the running one of training."""
+    return (
+        f"#{row['epoch']:.0f} Loss: {row['train_loss']:.4f} "
+        f"Acc: {100 * row['train_accuracy']:.4f}% Time: {row['seconds']:.4f}s"
+    )
 
 
 def training_bar(console: Console) -> Progress:

@@ -60,6 +60,7 @@ class EpochRecorder(Callback):
         self.rows: list[dict[str, float]] = []
         self.scored: list[PartScores] = []
         self._predictions: list[dict[str, Any]] = []
+        self._learning_rate = float("nan")
         self._seconds_before = 0.0
         self._started = time.perf_counter()
 
@@ -82,6 +83,12 @@ class EpochRecorder(Callback):
         if self._predictions:
             write_rows(self.folder / "predictions.csv", PREDICTION_COLUMNS, self._predictions)
 
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Note the rate that the epoch's steps have; at its end a schedule has moved it on."""
+        self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
@@ -89,18 +96,16 @@ class EpochRecorder(Callback):
         classifier = cast(GradeClassifier, pl_module)
         classifier.finish_train_pass()
         epoch = trainer.current_epoch + 1
-        self.rows.append(self._row(trainer, classifier, epoch))
+        self.rows.append(self._row(classifier, epoch))
         self._require_finite(epoch)
         self._append_row(self.rows[-1])
         if epoch in self.score_epochs:
             self._keep(trainer, classifier, epoch)
 
-    def _row(
-        self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int
-    ) -> dict[str, float]:
+    def _row(self, classifier: GradeClassifier, epoch: int) -> dict[str, float]:
         row: dict[str, float] = {
             "epoch": epoch,
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "learning_rate": self._learning_rate,
             "seconds": round(self._seconds_before + time.perf_counter() - self._started, 3),
         }
         for stage in ("train", "validation"):

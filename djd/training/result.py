@@ -59,6 +59,7 @@ class RunResult(BaseModel):
         config: The resolved configuration as plain values.
         fingerprint: Digest of the cohort's crops and grades.
         phantom: Whether the scans are invented.
+        leak: Whether the test patients were trained on, to see what that is worth.
         device: What it ran on.
         threads: CPU threads of a training step.
         versions: Versions of the parts that can change a number.
@@ -75,6 +76,7 @@ class RunResult(BaseModel):
     config: dict[str, Any]
     fingerprint: str
     phantom: bool
+    leak: bool
     device: str
     threads: int
     versions: dict[str, str]

@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import sys
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -11,35 +10,31 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from rich.progress import Progress
 
 from djd.errors import InputError
 from djd.figures.confusion import confusion_figure
 from djd.figures.curves import curves_figure
 from djd.figures.style import save_figure
 from djd.files import write_whole
-from djd.grades import PHANTOM_STAMP
-from djd.scans.cohort import Cohort, find_scans, read_cohort, require_trainable
-from djd.scans.kept_phantom import kept_phantom
+from djd.scans.cohort import Cohort
 from djd.training.allocator import keep_freed_memory
 from djd.training.cell import Fit, fit_cell, require_accelerator, use_threads
 from djd.training.config import RunConfig, read_config
 from djd.training.estimate import estimate_seconds, in_words, time_step, training_device
 from djd.training.openings import require_ledger
+from djd.training.reading import read_data
 from djd.training.result import RESULTS_VERSION, RunResult
 from djd.training.resume import CONFIG_NAME, RESULT_NAME, require_same_cohort, require_same_config
 from djd.training.split import (
     SPLIT_NAME,
     Parts,
-    PatientSplit,
     grade_warnings,
     part_summaries,
     save_split,
     saved_fingerprint,
     split_knees,
-    split_patients,
 )
-from djd.training.summary import in_one_line, log, say, say_cohort, say_scores, tensorboard_line
+from djd.training.summary import in_one_line, say, say_cohort, say_scores, tensorboard_line
 from djd.training.winner import TestScores, drop_refit_checkpoints, score_winner
 
 VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
@@ -94,7 +89,10 @@ def _run(config: RunConfig, folder: Path, *, in_sweep: bool) -> RunResult:
         folds=config.data.folds,
         fold=config.data.fold,
         split_seed=config.data.split_seed,
+        leak=config.data.leak,
     )
+    if stamp := config.stamp(phantom=cohort.phantom):
+        say(stamp)
     summaries = part_summaries(cohort, parts)
     say_cohort(cohort, summaries, grade_warnings(cohort, parts))
     opens_test = config.test != "never" and not in_sweep
@@ -104,7 +102,7 @@ def _run(config: RunConfig, folder: Path, *, in_sweep: bool) -> RunResult:
     _write_inputs(config, folder)
     save_split(folder / SPLIT_NAME, split, summaries, fingerprint=cohort.fingerprint())
     fit = fit_cell(config, cohort, parts, folder, fold=config.data.fold, name=_fold_name(config))
-    _draw(fit, cohort, folder)
+    _draw(fit, config, cohort, folder)
     test = None
     if opens_test:
         fitted = fit if config.data.fold is None else None
@@ -113,52 +111,10 @@ def _run(config: RunConfig, folder: Path, *, in_sweep: bool) -> RunResult:
     if in_sweep:
         _say_cell_end(result, folder)
     else:
-        _say_end(result, test, folder)
+        _say_end(config, result, test, folder)
     result.save(folder / RESULT_NAME)
     drop_refit_checkpoints(folder)
     return result
-
-
-def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
-    """The cohort, and its patients on the two sides of the wall, which goes by file names alone."""
-    data = config.data
-    root = data.root or _phantom_root(config)
-    paths = find_scans(root, data.exclude)
-    _warn_of_unknown_names(data.exclude, root)
-    with _bar("reading scans", len(paths)) as bar:
-        cohort = read_cohort(
-            paths,
-            placement=data.crop,
-            labels_from=data.labels_from,
-            on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
-        )
-    require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)
-    if cohort.phantom:
-        say(PHANTOM_STAMP)
-    return cohort, split_patients(cohort.patients, test_count=data.test_count)
-
-
-def _warn_of_unknown_names(exclude: Collection[str], root: Path) -> None:
-    unknown = sorted(set(exclude).difference(path.stem for path in find_scans(root)))
-    if unknown:
-        log.warning("warning: data.exclude names no scan of %s: %s", root, ", ".join(unknown))
-
-
-def _phantom_root(config: RunConfig) -> Path:
-    patients = config.data.phantom_patients
-    with _bar("inventing scans", patients) as bar:
-        return kept_phantom(
-            config.paths.cache,
-            patients=patients,
-            seed=config.data.phantom_seed,
-            on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
-        )
-
-
-def _bar(name: str, total: int) -> Progress:
-    bar = Progress(transient=True, disable=not sys.stdout.isatty())
-    bar.add_task(name, total=total)
-    return bar
 
 
 def _fold_name(config: RunConfig) -> str:
@@ -184,10 +140,10 @@ def _write_inputs(config: RunConfig, folder: Path) -> None:
     write_whole(folder / CONFIG_NAME, text)
 
 
-def _draw(fit: Fit, cohort: Cohort, folder: Path) -> None:
+def _draw(fit: Fit, config: RunConfig, cohort: Cohort, folder: Path) -> None:
     figures = folder / "figures"
     figures.mkdir(exist_ok=True)
-    stamp = cohort.stamp
+    stamp = config.stamp(phantom=cohort.phantom)
     rows = fit.recorder.rows
     metrics = {name: [row[name] for row in rows] for name in rows[0]}
     epochs = [int(epoch) for epoch in fit.recorder.score_epochs]
@@ -210,6 +166,7 @@ def _result(
         config=config.plain(),
         fingerprint=cohort.fingerprint(),
         phantom=cohort.phantom,
+        leak=config.data.leak,
         device=_device_name(fit),
         threads=threads,
         versions=versions,
@@ -225,7 +182,7 @@ def _device_name(fit: Fit) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _say_end(result: RunResult, test: TestScores | None, folder: Path) -> None:
+def _say_end(config: RunConfig, result: RunResult, test: TestScores | None, folder: Path) -> None:
     validation = result.validation[-1] if result.validation else None
     say_scores(validation, test.scores if test else None)
     if test:
@@ -235,8 +192,7 @@ def _say_end(result: RunResult, test: TestScores | None, folder: Path) -> None:
             "while still trying things out, say test=never"
         )
         say(f"Model of all development patients: {test.folder / 'model.ckpt'}")
-    if result.phantom:
-        say(f"{PHANTOM_STAMP}. Research use only.")
+    say(". ".join(filter(None, (config.stamp(phantom=result.phantom), "Research use only"))))
     say(f"Everything is in {folder}")
     say(f"Dashboard: {tensorboard_line(folder)}")
 

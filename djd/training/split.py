@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -139,17 +139,31 @@ def _strata(grades: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
 
 
 def split_knees(
-    cohort: Cohort, patients: PatientSplit, *, folds: int, fold: int | None, split_seed: int
+    cohort: Cohort,
+    split: PatientSplit,
+    *,
+    folds: int,
+    fold: int | None,
+    split_seed: int,
+    leak: bool = False,
 ) -> Parts:
     """Knees of each part for one fold, or of all development patients where `fold` is None.
+
+    Args:
+        cohort: The knees.
+        split: The wall between development and test patients.
+        folds: Folds of the development patients.
+        fold: The one that validates.
+        split_seed: Of the folds.
+        leak: Whether to train on every knee, held-out ones included, as the study did.
 
     Raises:
         InputError: No graded knee on a part that needs one, a leak between parts, or a grade that
             development patients have and the training part lacks.
     """
     knee_patients = cohort.knee_patients
-    development = np.flatnonzero(np.isin(knee_patients, patients.development))
-    test = np.flatnonzero(np.isin(knee_patients, patients.test))
+    development = np.flatnonzero(np.isin(knee_patients, split.development))
+    test = np.flatnonzero(np.isin(knee_patients, split.test))
     if fold is None:
         parts = Parts(train=development, validation=development[:0], test=test)
     else:
@@ -161,6 +175,8 @@ def split_knees(
     _require_knees(parts, fold)
     _require_no_leak(cohort, parts)
     _require_grades(cohort, parts)
+    if leak:
+        return replace(parts, train=np.arange(len(cohort)))
     return parts
 
 

@@ -79,6 +79,7 @@ def _refit(config: RunConfig, cohort: Cohort, split: PatientSplit, folder: Path)
         folds=config.data.folds,
         fold=None,
         split_seed=config.data.split_seed,
+        leak=config.data.leak,
     )
     return fit_cell(
         config, cohort, parts, folder, fold=None, name="refit on all development patients"
@@ -96,7 +97,9 @@ def _keep(config: RunConfig, cohort: Cohort, fit: Fit, folder: Path) -> PartScor
     epoch = config.trainer.max_epochs
     rows = prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
     write_rows(folder / "predictions.csv", PREDICTION_COLUMNS, rows)
-    figure = confusion_figure(outcome.counts, title="Test patients", stamp=cohort.stamp)
+    figure = confusion_figure(
+        outcome.counts, title="Test patients", stamp=config.stamp(phantom=cohort.phantom)
+    )
     (folder / "figures").mkdir(exist_ok=True)
     save_figure(figure, folder / "figures" / "confusion-test.png")
     return score_outcome(outcome, cohort, epoch=epoch)

@@ -12,8 +12,9 @@ from djd.grades import GRADE_NAMES
 from djd.training.classifier import GradeClassifier
 from djd.training.config import read_config
 from djd.training.datamodule import select_views
+from djd.training.reading import read_data
 from djd.training.result import RunResult
-from djd.training.run import read_data, run
+from djd.training.run import run
 from djd.training.split import split_knees
 from tests.conftest import Compose
 from tests.training.conftest import FinishedRun
