@@ -19,6 +19,7 @@ def parameters() -> list[torch.Tensor]:
 def test_every_file_of_the_group_makes_its_optimizer(file: Path) -> None:
     values = yaml.safe_load(file.read_text())
     name, target = values.pop("name"), values.pop("_target_")
+    assert values.pop("schedule") == "constant"
     rate = values.pop("lr") * values.pop("lr_times")
     optimizer = build_optimizer(parameters(), target=target, learning_rate=rate, arguments=values)
     assert name == file.stem

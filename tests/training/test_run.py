@@ -191,9 +191,11 @@ def test_without_a_fold_the_one_fit_is_the_one_that_is_tested(
 def test_a_cohort_too_small_is_refused_before_anything_is_written(
     tiny: Compose, tmp_path: Path
 ) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
     with pytest.raises(InputError, match=r"data.test_count: .* 40 patients .*, received 40"):
-        run(tiny("data.test_count=40"), tmp_path)
-    assert files_under(tmp_path) == set()
+        run(tiny("data.test_count=40"), folder)
+    assert files_under(folder) == set()
 
 
 def test_a_network_that_diverges_is_one_sentence_not_a_constant_guess(
