@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 def start(folder: Path, cache: Path, scans: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(ROOT / "train.py"), *TINY, "trainer.max_epochs=60"]
     places = ["data=mat", f"data.root={scans}", f"paths.cache={cache}", f"hydra.run.dir={folder}"]
-    log = (folder.parent / f"{folder.name}.log").open("ab")
-    return subprocess.Popen([*command, *places], stdout=log, stderr=log, cwd=folder.parent)
+    with (folder.parent / f"{folder.name}.log").open("ab") as log:
+        return subprocess.Popen([*command, *places], stdout=log, stderr=log, cwd=folder.parent)
 
 
 @pytest.mark.slow

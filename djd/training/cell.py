@@ -31,6 +31,13 @@ LAST_CHECKPOINT = "checkpoints/last.ckpt"
 """What a stopped training goes on from, in its folder."""
 
 
+class EventsLogger(TensorBoardLogger):
+    """Lightning's, without its hparams.yaml: config.yaml says it all."""
+
+    def save(self) -> None:
+        """Leave it at the events, which are flushed by themselves."""
+
+
 @dataclass(frozen=True, eq=False)
 class Fit:
     """A finished training, still in memory."""
@@ -139,7 +146,7 @@ def build_trainer(
         devices=1,
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=config.trainer.gradient_clip_val,
-        logger=TensorBoardLogger(
+        logger=EventsLogger(
             folder, name="", version="", purge_step=resumed_epochs + 1 if resumed_epochs else None
         ),
         callbacks=callbacks,

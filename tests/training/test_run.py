@@ -50,6 +50,7 @@ def test_a_run_leaves_what_people_look_for(finished: FinishedRun) -> None:
         f"{winner}/predictions.csv",
         f"{winner}/figures/confusion-test.png",
     } <= files_under(folder)
+    assert not list(folder.rglob("hparams.yaml"))
     assert RunResult.load(folder / "result.json") == result
     assert result.phantom
     assert [scores.epoch for scores in result.validation] == [1, 2]
