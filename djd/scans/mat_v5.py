@@ -15,14 +15,6 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from djd.scans.mat import (
-    NUMERIC_CLASSES,
-    MatVariables,
-    described_shape,
-    find_image,
-    require_image,
-    wrong,
-)
 from djd.scans.mat_values import (
     DamagedError,
     MatValue,
@@ -31,6 +23,14 @@ from djd.scans.mat_values import (
     read_numbers,
     read_texts,
     read_value,
+)
+from djd.scans.mat_variables import (
+    NUMERIC_CLASSES,
+    MatVariables,
+    described_shape,
+    find_image,
+    require_image,
+    wrong,
 )
 
 _HEADER_BYTES = 128

@@ -9,8 +9,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.scans.mat import MatVariables, described_shape, find_image, require_image, shortened, wrong
 from djd.scans.mat_values import without_last_ones
+from djd.scans.mat_variables import (
+    MatVariables,
+    described_shape,
+    find_image,
+    require_image,
+    shortened,
+    wrong,
+)
 
 _MOST_BYTES = 64 * 2**20
 _MOST_LABELS = 64
