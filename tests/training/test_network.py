@@ -27,7 +27,7 @@ def test_depth_3_gives_the_studys_logits_and_gradients() -> None:
     crops = torch.rand(4, 1, 128, 128, dtype=torch.float64) * 50
     grades = torch.tensor([0, 1, 2, 4])
     for network in (ours, study):
-        nn.functional.cross_entropy(network(crops), grades).backward()  # type: ignore[no-untyped-call]
+        torch.nn.functional.cross_entropy(network(crops), grades).backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(ours(crops), study(crops), rtol=1e-10, atol=1e-10)
     for mine, theirs in zip(ours.parameters(), study.parameters(), strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-8, atol=1e-10)
