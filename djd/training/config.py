@@ -16,6 +16,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError
@@ -239,21 +240,27 @@ def read_config(values: Mapping[str, Any]) -> RunConfig:
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    key = ".".join(str(part) for part in first["loc"] if not _is_union_branch(part))
+    key = _key(first)
     if first["type"] == "value_error":
+        message = first["msg"].removeprefix("Value error, ")
         return message if message.startswith(f"{key}.") else f"{key}: {message}"
+    # There is one error for each branch of a union, such as that of "auto or a number".
+    expected = " or ".join(_expected(other) for other in error.errors() if _key(other) == key)
+    return f"{key}: expected {expected}, received {first['input']!r}"
+
+
+def _key(error: ErrorDetails) -> str:
+    return ".".join(str(part) for part in error["loc"] if not _is_union_branch(part))
+
+
+def _expected(error: ErrorDetails) -> str:
     known = {
         "extra_forbidden": "no such key",
         "missing": "a value",
         "path_type": "a path",
         "tuple_type": "a list",
     }
-    expected = known.get(first["type"], message.removeprefix("Input should be "))
-    if _is_union_branch(first["loc"][-1]):  # one error for each branch of a union
-        branches = [other["msg"].removeprefix("Input should be ") for other in error.errors()]
-        expected = " or ".join(branches)
-    return f"{key}: expected {expected}, received {first['input']!r}"
+    return known.get(error["type"], error["msg"].removeprefix("Input should be "))
 
 
 def _is_union_branch(part: int | str) -> bool:

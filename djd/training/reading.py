@@ -25,7 +25,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     root = data.root or _phantom_root(config)
     known = [path.stem for path in find_scans(root)]
     patients = read_groups(data.groups, known=known) if data.groups else {}
-    paths = find_scans(root, _excluded(data, root, known))
+    paths = find_scans(root, exclude=_excluded(data, root, known))
     with _bar("reading scans", len(paths)) as bar:
         cohort = kept_cohort(
             config.paths.cache,

@@ -248,3 +248,29 @@ def test_scans_that_cannot_be_read_are_left_out_where_asked(
     result = run(tiny(*place, "data.on_error=skip"), tmp_path / "skip")
     assert result.test is not None
     assert result.test.patients == 7, "the unreadable file keeps its place among the last eight"
+
+
+def test_groups_test_list_and_exclusions_come_from_files(
+    tiny: Compose, phantom_folder: Path, tmp_path: Path
+) -> None:
+    names = sorted(path.stem for path in phantom_folder.glob("*.mat"))
+    groups, tests, left_out = (tmp_path / name for name in ("g.csv", "시험 (1).txt", "x.txt"))
+    groups.write_text(f"scan,patient\n{names[0]},twice\n{names[-1]},twice\n")
+    tests.write_text("twice\n" + "\n".join(names[1:8]))
+    left_out.write_text(names[9])
+    values = tiny("test=never", "trainer.max_epochs=1")
+    values["data"] |= {
+        "groups": str(groups),
+        "test_list": str(tests),
+        "exclude": str(left_out),
+    }
+    (tmp_path / "run").mkdir()
+    run(values, tmp_path / "run")
+    split = json.loads((tmp_path / "run" / "split.json").read_text(encoding="utf-8"))
+    assert set(split["test"]) == {"twice", *names[1:8]}
+    assert names[9] not in split["development"]
+    cohort, _ = read_data(read_config(values))
+    tested = {name for name, who in zip(cohort.scans, cohort.patients, strict=True)
+              if who in split["test"]}  # fmt: skip
+    assert {names[0], names[-1]} <= tested
+    assert len(split["development"]) == 40 - 1 - 1 - 8
