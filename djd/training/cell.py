@@ -68,7 +68,12 @@ def fit_cell(
     classifier = build_classifier(config, cohort, parts)
     datamodule = build_datamodule(config, cohort, parts)
     recorder = EpochRecorder(
-        folder, cohort, score_epochs=config.epochs_to_score, fold=fold, seed=config.seed
+        folder,
+        cohort,
+        score_epochs=config.epochs_to_score,
+        fold=fold,
+        seed=config.seed,
+        leak=config.data.leak,
     )
     callbacks: list[Callback] = [
         recorder,

@@ -15,10 +15,11 @@ from djd.metrics import score_table
 from djd.scans.cohort import Cohort
 from djd.training.classifier import GradeClassifier, Outcome
 from djd.training.result import (
-    PREDICTION_COLUMNS,
     PartScores,
+    leak_column,
     prediction_rows,
     score_outcome,
+    write_predictions,
 )
 
 METRICS_NAME = "metrics.csv"
@@ -37,6 +38,7 @@ class EpochRecorder(Callback):
             kept.
         fold: For the predictions' column.
         seed: For the predictions' column.
+        leak: Whether the test patients are trained on; every row of the tables then says so.
 
     Attributes:
         rows: One mapping an epoch, as written to `metrics.csv`.
@@ -51,12 +53,15 @@ class EpochRecorder(Callback):
         score_epochs: Collection[int],
         fold: int | None,
         seed: int,
+        leak: bool,
     ) -> None:
         self.folder = folder
         self.cohort = cohort
         self.score_epochs = score_epochs
         self.fold = fold
         self.seed = seed
+        self.leak = leak
+        self._stamp = leak_column(leak=leak)
         self.rows: list[dict[str, float]] = []
         self.scored: list[PartScores] = []
         self._predictions: list[dict[str, Any]] = []
@@ -79,9 +84,9 @@ class EpochRecorder(Callback):
         self._predictions = list(state_dict["predictions"])
         self._seconds_before = self.rows[-1]["seconds"]
         self._started = time.perf_counter()
-        write_rows(self.folder / METRICS_NAME, list(self.rows[0]), map(_cells, self.rows))
+        self._write_metrics()
         if self._predictions:
-            write_rows(self.folder / "predictions.csv", PREDICTION_COLUMNS, self._predictions)
+            self._write_predictions()
 
     def on_train_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -123,11 +128,19 @@ class EpochRecorder(Callback):
             )
 
     def _append_row(self, row: dict[str, float]) -> None:
-        path = self.folder / METRICS_NAME
         if len(self.rows) == 1:
-            write_rows(path, list(row), [_cells(row)])
+            self._write_metrics()
         else:
-            append_text(path, ",".join(_cells(row).values()) + "\n")
+            cells = (_cells(row) | self._stamp).values()
+            append_text(self.folder / METRICS_NAME, ",".join(cells) + "\n")
+
+    def _write_metrics(self) -> None:
+        columns = [*self.rows[0], *self._stamp]
+        rows = [_cells(row) | self._stamp for row in self.rows]
+        write_rows(self.folder / METRICS_NAME, columns, rows)
+
+    def _write_predictions(self) -> None:
+        write_predictions(self.folder / "predictions.csv", self._predictions, leak=self.leak)
 
     def _keep(self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int) -> None:
         checkpoint = self.folder / "checkpoints" / f"epoch={epoch:03d}.ckpt"
@@ -137,7 +150,7 @@ class EpochRecorder(Callback):
             self._predictions += prediction_rows(
                 outcome, self.cohort, fold=self.fold, seed=self.seed, epoch=epoch
             )
-            write_rows(self.folder / "predictions.csv", PREDICTION_COLUMNS, self._predictions)
+            self._write_predictions()
 
 
 def _scores(outcome: Outcome) -> dict[str, float]:

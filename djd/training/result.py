@@ -1,14 +1,15 @@
 """What one cell leaves for others to read, and how it is written."""
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from djd.files import write_whole
-from djd.grades import GRADE_COUNT, SIDES
+from djd.files import write_rows, write_whole
+from djd.grades import GRADE_COUNT, LEAK_STAMP, SIDES
 from djd.metrics import auroc, score_table
 from djd.scans.cohort import Cohort
 from djd.training.classifier import Outcome
@@ -106,6 +107,17 @@ def score_outcome(outcome: Outcome, cohort: Cohort, *, epoch: int) -> PartScores
         confusion=outcome.counts.tolist(),
         scores={name: value if math.isfinite(value) else None for name, value in scores.items()},
     )
+
+
+def leak_column(*, leak: bool) -> dict[str, str]:
+    """What every row of a table carries besides, where the test patients were trained on."""
+    return {"stamp": LEAK_STAMP} if leak else {}
+
+
+def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]], *, leak: bool) -> None:
+    """Write rows of `PREDICTION_COLUMNS`."""
+    stamp = leak_column(leak=leak)
+    write_rows(path, (*PREDICTION_COLUMNS, *stamp), [{**row, **stamp} for row in rows])
 
 
 def prediction_rows(

@@ -6,16 +6,15 @@ from pathlib import Path
 
 from djd.figures.confusion import confusion_figure
 from djd.figures.style import save_figure
-from djd.files import write_rows
 from djd.scans.cohort import Cohort
 from djd.training.cell import Fit, fit_cell, quiet_lightning
 from djd.training.config import RunConfig
 from djd.training.openings import record_opening
 from djd.training.result import (
-    PREDICTION_COLUMNS,
     PartScores,
     prediction_rows,
     score_outcome,
+    write_predictions,
 )
 from djd.training.split import PatientSplit, split_knees
 
@@ -96,7 +95,7 @@ def _keep(config: RunConfig, cohort: Cohort, fit: Fit, folder: Path) -> PartScor
     outcome = fit.classifier.outcomes["test"]
     epoch = config.trainer.max_epochs
     rows = prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
-    write_rows(folder / "predictions.csv", PREDICTION_COLUMNS, rows)
+    write_predictions(folder / "predictions.csv", rows, leak=config.data.leak)
     figure = confusion_figure(
         outcome.counts, title="Test patients", stamp=config.stamp(phantom=cohort.phantom)
     )

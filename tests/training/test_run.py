@@ -115,6 +115,7 @@ def test_metrics_hold_a_line_an_epoch(finished: FinishedRun) -> None:
     result = finished.result
     rows = rows_of(folder / "metrics.csv")
     assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert "stamp" not in rows[0]
     assert float(rows[-1]["validation_kappa"]) == pytest.approx(
         result.validation[-1].scores["kappa"]
     )

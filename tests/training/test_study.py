@@ -131,6 +131,12 @@ def test_a_leak_trains_on_every_knee_and_is_stamped_everywhere(
     assert LEAK_STAMP in (read_config(values).stamp(phantom=False) or "")
     (winner,) = (folder / "winner").iterdir()
     assert "leak=True" in winner.name
+    tables = list(folder.rglob("*.csv"))
+    assert len(tables) == 4
+    for table in tables:
+        first, *rows = table.read_text().splitlines()
+        assert first.endswith(",stamp")
+        assert all(row.endswith(LEAK_STAMP) for row in rows)
 
 
 def test_a_leak_is_in_the_name_of_the_default_folder() -> None:
