@@ -87,8 +87,8 @@ def split_obstacles(cohort: "Cohort", test_count: int) -> list[str]:
     from djd.training.split import split_knees, split_patients
 
     try:
-        patients = split_patients(cohort.patients, test_count=test_count)
-        split_knees(cohort, patients, folds=DEFAULT_FOLDS, fold=0, split_seed=0)
+        split = split_patients(cohort.patients, test_count=test_count)
+        split_knees(cohort, split, folds=DEFAULT_FOLDS, fold=0, split_seed=0)
     except InputError as error:
         return [str(error)]
     return []

@@ -8,6 +8,13 @@ import yaml
 from djd.errors import InputError
 
 RESUME = "resume=latest"
+
+CONFIG_NAME = "config.yaml"
+"""In a run's folder from its start."""
+
+RESULT_NAME = "result.json"
+"""In a run's folder once it is finished."""
+
 RUNS = Path("outputs")
 """Where runs go by default, below the working directory."""
 
@@ -40,8 +47,8 @@ def _latest_stopped() -> Path:
     stopped = [
         path.parent.parent
         for path in RUNS.glob("*/.hydra/overrides.yaml")
-        if not (path.parent.parent / "result.json").exists()
-        and (path.parent.parent / "config.yaml").exists()
+        if not (path.parent.parent / RESULT_NAME).exists()
+        and (path.parent.parent / CONFIG_NAME).exists()
     ]
     if not stopped:
         raise InputError(

@@ -25,6 +25,7 @@ from djd.scans.mat_values import (
     read_value,
 )
 from djd.scans.mat_variables import (
+    MOST_BYTES,
     NUMERIC_CLASSES,
     MatVariables,
     described_shape,
@@ -36,7 +37,6 @@ from djd.scans.mat_variables import (
 _HEADER_BYTES = 128
 _BYTE_ORDERS = {b"IM": "<", b"MI": ">"}  # by the header's last two bytes
 _PEEKED_BYTES = 4096  # hold any variable's class, dimensions and name
-_MOST_BYTES = 64 * 2**20  # of one unpacked variable: a scan needs a megabyte
 _MOST_NAMES = 64
 
 _MATRIX, _COMPRESSED = 14, 15
@@ -122,14 +122,14 @@ def _unpack(
 ) -> MatValue:
     kind, first, size = place
     file.seek(first)
-    if size > _MOST_BYTES:
-        raise wrong(path, name, expected=f"at most {_MOST_BYTES} bytes", received=size)
+    if size > MOST_BYTES:
+        raise wrong(path, name, expected=f"at most {MOST_BYTES} bytes", received=size)
     content = file.read(size)
     if kind == _COMPRESSED:
         inflating = zlib.decompressobj()
-        content = inflating.decompress(content, _MOST_BYTES)[8:]
+        content = inflating.decompress(content, MOST_BYTES)[8:]
         if inflating.unconsumed_tail:
-            raise wrong(path, name, expected=f"at most {_MOST_BYTES} bytes", received="more")
+            raise wrong(path, name, expected=f"at most {MOST_BYTES} bytes", received="more")
         if not inflating.eof:  # only at its end is the checksum compared
             raise DamagedError("compressed data cut short")
     return read_value(memoryview(content), order)

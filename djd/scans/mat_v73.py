@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from djd.scans.mat_values import without_last_ones
 from djd.scans.mat_variables import (
+    MOST_BYTES,
     MatVariables,
     described_shape,
     find_image,
@@ -19,7 +20,6 @@ from djd.scans.mat_variables import (
     wrong,
 )
 
-_MOST_BYTES = 64 * 2**20
 _MOST_LABELS = 64
 """Elements of a label field that are looked at; two are expected."""
 
@@ -143,10 +143,8 @@ def _own(path: Path, group: h5py.Group, name: str) -> h5py.HLObject:
     # To read one value, HDF5 unpacks the whole chunk that holds it.
     if isinstance(item, h5py.Dataset) and item.chunks:
         size = prod(item.chunks) * item.dtype.itemsize
-        if size > _MOST_BYTES:
-            raise wrong(
-                path, name, expected=f"chunks of at most {_MOST_BYTES} bytes", received=size
-            )
+        if size > MOST_BYTES:
+            raise wrong(path, name, expected=f"chunks of at most {MOST_BYTES} bytes", received=size)
     return item
 
 

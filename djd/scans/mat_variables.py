@@ -17,6 +17,9 @@ MATLAB_SHAPE = (*SCAN_SHAPE[1:], SCAN_SHAPE[0])
 NUMERIC_CLASSES = frozenset(
     ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 )
+MOST_BYTES = 64 * 2**20
+"""Of one unpacked value: a scan needs a megabyte."""
+
 _MOST_CHARACTERS = 40  # of a stranger's text in a sentence
 
 

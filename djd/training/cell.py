@@ -67,6 +67,7 @@ def fit_cell(
     lightning.seed_everything(config.seed, verbose=False)
     classifier = build_classifier(config, cohort, parts)
     datamodule = build_datamodule(config, cohort, parts)
+    held_out = bool(len(parts.validation))
     recorder = EpochRecorder(
         folder,
         cohort,
@@ -79,7 +80,7 @@ def fit_cell(
         recorder,
         Dashboard(config, recorder),
         ProgressLine(name, recorder, config.trainer.progress),
-        *_checkpoints(folder, held_out=bool(len(parts.validation))),
+        *_checkpoints(folder, held_out=held_out),
     ]
     last = folder / LAST_CHECKPOINT
     resumed_epochs = finished_epochs(last)
@@ -87,7 +88,7 @@ def fit_cell(
         config,
         folder,
         callbacks,
-        held_out=bool(len(parts.validation)),
+        held_out=held_out,
         resumed_epochs=resumed_epochs,
     )
     with quiet_lightning():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -224,6 +225,11 @@ class RunConfig(_Group):
         """The same as plain values, fit for YAML, JSON and checkpoints."""
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
         return plain
+
+    def as_yaml(self) -> str:
+        """The same as text for people; `read_config` takes back what it holds."""
+        text: str = yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True)
+        return text
 
 
 def read_config(values: Mapping[str, Any]) -> RunConfig:

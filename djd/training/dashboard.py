@@ -4,7 +4,6 @@ from typing import cast
 
 import lightning
 import numpy as np
-import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
@@ -44,7 +43,7 @@ class Dashboard(Callback):
         if self.recorder.rows:
             return
         datamodule = cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
-        text = yaml.safe_dump(self.config.plain(), sort_keys=False, allow_unicode=True)
+        text = self.config.as_yaml()
         writer = _writer(trainer)
         stamp = f"**{self.stamp}**. " if self.stamp else ""
         writer.add_text("about", f"{stamp}Research use only, not a medical device.")

@@ -11,7 +11,7 @@ from djd.scans.cohort_files import read_groups, read_names
 from djd.scans.kept_cohort import kept_cohort
 from djd.scans.kept_phantom import kept_phantom
 from djd.training.config import DataConfig, RunConfig
-from djd.training.split import PatientSplit, split_patients
+from djd.training.split import Parts, PatientSplit, split_knees, split_patients
 from djd.training.summary import log
 
 
@@ -37,6 +37,24 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
         )
     require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)
     return cohort, _split(data, cohort)
+
+
+def split_cell(
+    config: RunConfig, cohort: Cohort, split: PatientSplit, *, fold: int | None
+) -> Parts:
+    """Knees of each part as the configuration has them, for one fold or for a refit.
+
+    Raises:
+        InputError: See `split_knees`.
+    """
+    return split_knees(
+        cohort,
+        split,
+        folds=config.data.folds,
+        fold=fold,
+        split_seed=config.data.split_seed,
+        leak=config.data.leak,
+    )
 
 
 def _split(data: DataConfig, cohort: Cohort) -> PatientSplit:

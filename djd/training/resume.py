@@ -7,10 +7,8 @@ from typing import Any
 import yaml
 
 from djd.errors import InputError
+from djd.resume_latest import CONFIG_NAME, RESULT_NAME
 from djd.training.config import RunConfig, read_config
-
-RESULT_NAME = "result.json"
-CONFIG_NAME = "config.yaml"
 
 FREE_KEYS = ("paths.cache", "data.root", "trainer.accelerator", "trainer.threads")
 """What may differ when a run goes on: none of it changes what is trained, beyond rounding."""

@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from djd.errors import InputError
 from djd.figures.confusion import confusion_figure
 from djd.figures.curves import curves_figure
 from djd.figures.style import save_figure
 from djd.files import write_whole
+from djd.resume_latest import CONFIG_NAME, RESULT_NAME
 from djd.scans.cohort import Cohort
 from djd.training.allocator import keep_freed_memory
 from djd.training.cell import Fit, fit_cell, require_accelerator, use_threads
 from djd.training.config import RunConfig, read_config
 from djd.training.estimate import estimate_seconds, in_words, time_step, training_device
 from djd.training.openings import require_ledger
-from djd.training.reading import read_data
+from djd.training.reading import read_data, split_cell
 from djd.training.result import RESULTS_VERSION, RunResult
-from djd.training.resume import CONFIG_NAME, RESULT_NAME, require_same_cohort, require_same_config
+from djd.training.resume import require_same_cohort, require_same_config
 from djd.training.split import (
     SPLIT_NAME,
     Parts,
@@ -32,7 +32,6 @@ from djd.training.split import (
     part_summaries,
     save_split,
     saved_fingerprint,
-    split_knees,
 )
 from djd.training.summary import in_one_line, say, say_cohort, say_scores, tensorboard_line
 from djd.training.winner import TestScores, drop_refit_checkpoints, score_winner
@@ -83,14 +82,7 @@ def _run(config: RunConfig, folder: Path, *, in_sweep: bool) -> RunResult:
     require_same_cohort(
         folder, before=saved_fingerprint(folder / SPLIT_NAME), now=cohort.fingerprint()
     )
-    parts = split_knees(
-        cohort,
-        split,
-        folds=config.data.folds,
-        fold=config.data.fold,
-        split_seed=config.data.split_seed,
-        leak=config.data.leak,
-    )
+    parts = split_cell(config, cohort, split, fold=config.data.fold)
     if stamp := config.stamp(phantom=cohort.phantom):
         say(stamp)
     summaries = part_summaries(cohort, parts)
@@ -136,8 +128,7 @@ def _say_duration(
 
 
 def _write_inputs(config: RunConfig, folder: Path) -> None:
-    text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True)
-    write_whole(folder / CONFIG_NAME, text)
+    write_whole(folder / CONFIG_NAME, config.as_yaml())
 
 
 def _draw(fit: Fit, config: RunConfig, cohort: Cohort, folder: Path) -> None:

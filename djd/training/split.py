@@ -181,9 +181,9 @@ def split_knees(
 
 
 def _require_knees(parts: Parts, fold: int | None) -> None:
-    needed = {part for part, _ in parts.items() if part != "validation" or fold is not None}
     for part, knees in parts.items():
-        if part in needed and not len(knees):
+        may_be_empty = part == "validation" and fold is None
+        if not len(knees) and not may_be_empty:
             raise InputError(f"split: expected graded knees on the {part} part, received none")
 
 

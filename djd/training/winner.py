@@ -10,13 +10,14 @@ from djd.scans.cohort import Cohort
 from djd.training.cell import Fit, fit_cell, quiet_lightning
 from djd.training.config import RunConfig
 from djd.training.openings import record_opening
+from djd.training.reading import split_cell
 from djd.training.result import (
     PartScores,
     prediction_rows,
     score_outcome,
     write_predictions,
 )
-from djd.training.split import PatientSplit, split_knees
+from djd.training.split import PatientSplit
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,7 @@ def score_winner(
 
 
 def _refit(config: RunConfig, cohort: Cohort, split: PatientSplit, folder: Path) -> Fit:
-    parts = split_knees(
-        cohort,
-        split,
-        folds=config.data.folds,
-        fold=None,
-        split_seed=config.data.split_seed,
-        leak=config.data.leak,
-    )
+    parts = split_cell(config, cohort, split, fold=None)
     return fit_cell(
         config, cohort, parts, folder, fold=None, name="refit on all development patients"
     )
