@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 
 PATH_KEYS = (
     "data.root",
+    "data.exclude",
     "data.groups",
     "data.test_list",
     "paths.cache",
@@ -36,7 +37,10 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
 def _is_path(argument: str) -> bool:
     key, equals, value = argument.partition("=")
-    return bool(equals and value) and value != "null" and key.lstrip("+") in PATH_KEYS
+    if not (equals and value) or key.lstrip("+") not in PATH_KEYS or value == "null":
+        return False
+    # data.exclude is a list of names, or a file of them.
+    return not (key.endswith("data.exclude") and value.startswith("["))
 
 
 def _quoted(argument: str) -> str:

@@ -58,6 +58,12 @@ def test_an_empty_value_is_left_to_hydra() -> None:
     assert quote_paths(["data.root="]) == ["data.root="]
 
 
+def test_a_file_of_excluded_names_is_a_path_and_a_list_of_them_is_not() -> None:
+    (argument,) = quote_paths(["data.exclude=/경로, (1)/목록.txt"])
+    assert value_that_hydra_reads(argument) == "/경로, (1)/목록.txt"
+    assert quote_paths(["data.exclude=[0000001,a]"]) == ["data.exclude=[0000001,a]"]
+
+
 def test_null_is_no_path() -> None:
     assert quote_paths(["data.root=null"]) == ["data.root=null"]
 
