@@ -6,7 +6,7 @@ import shlex
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -17,9 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 from platformdirs import user_cache_path
 
 from djd.command_line import flags_first, quote_paths
-from djd.errors import InputError
+from djd.errors import FailedCellsError, InputError
 from djd.resume_latest import latest_arguments
 from djd.stopping import Stopped, stop_on_signals
+
+if TYPE_CHECKING:
+    from djd.training.result import RunResult
 
 OmegaConf.register_new_resolver("djd_cache", lambda: str(user_cache_path("djd")))
 OmegaConf.register_new_resolver("djd_leak", lambda leak: "-LEAK" if leak else "")
@@ -43,25 +46,58 @@ def plain_values(cfg: DictConfig) -> dict[str, Any]:
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _run(cfg: DictConfig) -> float | None:
-    """Run one cell; the validation kappa at its end is what Hydra's own sweepers would maximize."""
-    from djd.training.config import read_config
-
+    """Train; the validation kappa at the end is what Hydra's own sweepers would maximize."""
     runtime = HydraConfig.get()
     folder = Path(runtime.runtime.output_dir)
-    try:
-        values = plain_values(cfg)
-        read_config(values)  # a wrong value is said before torch and lightning take 3 s to import
-        from djd.training.run import run
+    values = plain_values(cfg)
+    if runtime.mode == RunMode.MULTIRUN:
+        result = _run_job(values, folder, runtime.job.name)
+    else:
+        result = _run_alone(values, folder)
+    return result.validation[-1].scores["kappa"] if result and result.validation else None
 
+
+def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
+    from djd.training.config import read_config
+
+    try:
+        config = read_config(values)  # says a wrong value before torch and lightning are imported
+        from djd.training.run import run, tell_duration
+
+        if config.dry_run:
+            tell_duration(values, folder)
+            return None
         started.append(folder)
-        result = run(values, folder, in_sweep=runtime.mode == RunMode.MULTIRUN)
+        return run(values, folder)
     except InputError as error:
         _fail(str(error))
-        return None
     except OSError as error:
         _fail(_sentence(error, folder))
-        return None
-    return result.validation[-1].scores["kappa"] if result.validation else None
+    return None
+
+
+def _run_job(values: dict[str, Any], folder: Path, kind: str) -> "RunResult | None":
+    """One training of a sweep; whatever happens to it, the reason stays in its folder.
+
+    Args:
+        values: The configuration.
+        folder: Of the job.
+        kind: What a comparison calls it, `cell` or `refit`; anything else where another sweeper
+            launches.
+    """
+    from djd.training.failure import record_failure
+
+    try:
+        from djd.training.jobs import run_cell, run_refit
+
+        if kind == "refit":
+            return run_refit(values, folder)
+        return run_cell(values, folder, retry_failed=kind != "cell")
+    except (Exception, SystemExit) as error:
+        sentence = _sentence(error, folder) if isinstance(error, OSError) else str(error)
+        record_failure(folder, InputError(sentence) if isinstance(error, OSError) else error)
+        _fail(f"{folder.name}: {sentence or type(error).__name__}")
+    return None
 
 
 def _fail(sentence: str) -> None:
@@ -83,9 +119,12 @@ def _forget_full_disks(failure: threading.ExceptHookArgs) -> None:
 def _how_to_go_on(stop: Stopped) -> str:
     """What to type to go on with what was stopped; its folder stands in Hydra's own arguments."""
     command = shlex.join(["python", "train.py", *sys.argv[1:]])
-    if not started or any(argument.startswith("hydra.run.dir=") for argument in sys.argv[1:]):
+    argument = stop.folder_argument
+    if started:
+        argument = f"hydra.run.dir={started[-1]}"
+    if not argument or any(each.startswith(argument.partition("=")[0]) for each in sys.argv[1:]):
         return f"{stop}; to go on: {command}"
-    (folder,) = quote_paths([f"hydra.run.dir={started[-1]}"])
+    (folder,) = quote_paths([argument])
     return f"{stop}; to go on: python train.py resume=latest, or {command} {shlex.quote(folder)}"
 
 
@@ -106,6 +145,10 @@ def main() -> int:
     except Stopped as stop:
         print(_how_to_go_on(stop), file=sys.stderr)  # noqa: T201
         return stop.exit_status
+    except FailedCellsError:
+        return 1
+    except InputError as error:
+        sentence = str(error)
     except (HydraException, OmegaConfBaseException) as error:
         sentence = "\n".join(str(part) for part in (error, error.__cause__) if part)
     except OSError as error:

@@ -7,3 +7,7 @@ class InputError(Exception):
     `train.py` and `djd` print the sentence and exit with status 1; any other exception is a fault
     of the software and keeps its traceback.
     """
+
+
+class FailedCellsError(Exception):
+    """A comparison reached its end, and some of its cells failed; it has said which and why."""

@@ -1,5 +1,7 @@
-"""`resume=latest`: the command of the last run that was stopped, from what Hydra saved of it."""
+"""`resume=latest`: the command of the last run or comparison that was stopped, as it was saved."""
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,23 +12,29 @@ from djd.errors import InputError
 RESUME = "resume=latest"
 
 CONFIG_NAME = "config.yaml"
-"""In a run's folder from its start."""
+"""In the folder of a run or cell from its start."""
 
 RESULT_NAME = "result.json"
-"""In a run's folder once it is finished."""
+"""In the folder of a run, cell or comparison once it is finished."""
+
+COMPARISON_NAME = "comparison.json"
+"""In a comparison's folder from its start."""
 
 RUNS = Path("outputs")
 """Where runs go by default, below the working directory."""
 
+COMPARISONS = Path("multirun")
+"""Where comparisons go by default, below the working directory."""
+
 
 def latest_arguments(arguments: Sequence[str]) -> list[str]:
-    """Arguments that go on with the last stopped run, where `resume=latest` asks for it.
+    """Arguments that go on with what was stopped last, where `resume=latest` asks for it.
 
     Args:
         arguments: Of the command line; returned as they are where they don't.
 
     Raises:
-        InputError: Something else is said beside it, or there is no stopped run.
+        InputError: Something else is said beside it, or nothing was stopped.
     """
     resumes = [argument for argument in arguments if argument.startswith("resume=")]
     if not resumes:
@@ -37,22 +45,45 @@ def latest_arguments(arguments: Sequence[str]) -> list[str]:
             f"{' '.join(arguments)}"
         )
     folder = _latest_stopped()
-    saved = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
-    overrides = [override for override in saved if not override.startswith("hydra.run.dir=")]
-    return [*overrides, f"hydra.run.dir={folder}"]
+    if (folder / COMPARISON_NAME).exists():
+        saved, key = _comparison_arguments(folder), "hydra.sweep.dir"
+    else:
+        saved, key = _run_arguments(folder), "hydra.run.dir"
+    return [*(each for each in saved if not each.startswith(f"{key}=")), f"{key}={folder}"]
+
+
+def _run_arguments(folder: Path) -> list[str]:
+    saved = (folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")
+    return list(yaml.safe_load(saved))
+
+
+def _comparison_arguments(folder: Path) -> list[str]:
+    saved = (folder / COMPARISON_NAME).read_text(encoding="utf-8")
+    return list(json.loads(saved)["arguments"])
 
 
 def _latest_stopped() -> Path:
-    """The folder whose name, a date and time, is the last among those without a result."""
-    stopped = [
-        path.parent.parent
-        for path in RUNS.glob("*/.hydra/overrides.yaml")
-        if not (path.parent.parent / RESULT_NAME).exists()
-        and (path.parent.parent / CONFIG_NAME).exists()
+    """The last, by the date and time in its name, of the folders that have no result."""
+    started = [
+        *(path.parent.parent for path in RUNS.glob("*/.hydra/overrides.yaml")),
+        *(path.parent for path in COMPARISONS.glob(f"*/{COMPARISON_NAME}")),
     ]
+    stopped = [folder for folder in started if _is_stopped(folder)]
     if not stopped:
         raise InputError(
-            f"{RESUME}: expected a stopped run in {RUNS.resolve()}, received none; for a run with "
-            "a hydra.run.dir of its own, give its command again"
+            f"{RESUME}: expected a stopped run in {RUNS.resolve()}, or a comparison in "
+            f"{COMPARISONS.resolve()}, received none; for one with a folder of its own, give its "
+            "command again"
         )
-    return max(stopped, key=lambda path: path.name)
+    return max(stopped, key=_date_and_time)
+
+
+def _is_stopped(folder: Path) -> bool:
+    begun = (folder / CONFIG_NAME).exists() or (folder / COMPARISON_NAME).exists()
+    return begun and not (folder / RESULT_NAME).exists()
+
+
+def _date_and_time(folder: Path) -> str:
+    """What a default name holds of both: `2026-01-31_12-00-00`, whatever stands around it."""
+    found = re.search(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", folder.name)
+    return found.group() if found else ""

@@ -15,11 +15,14 @@ class Stopped(BaseException):
 
     Attributes:
         exit_status: What the process ends with, 128 plus the signal's number, as shells have it.
+        folder_argument: What the command line would have to say of the folder that was worked in,
+            to go on; None where that isn't known.
     """
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
         self.exit_status = 128 + signal_number
+        self.folder_argument: str | None = None
 
 
 @contextmanager

@@ -31,7 +31,7 @@ LEAST_DIFFERENCE = 2
 def main(run_folder: Path) -> None:
     """Write docs/overview.png."""
     result = RunResult.load(run_folder / "result.json")
-    assert result.test is not None
+    (test,) = result.test
     config = read_config(result.config)
     root = kept_phantom(
         config.paths.cache, patients=config.data.phantom_patients, seed=config.data.phantom_seed
@@ -43,8 +43,8 @@ def main(run_folder: Path) -> None:
     left, middle, right = (figure.add_subfigure(grid[0, i]) for i in range(3))
     _draw_scan(left.subplots(), scan)
     _draw_crops(middle, scan, predicted)
-    counts = np.array(result.test.confusion)
-    draw_confusion(right.subplots(), counts, title=f"{result.test.patients} test patients")
+    counts = np.array(test.confusion)
+    draw_confusion(right.subplots(), counts, title=f"{test.patients} test patients")
     save_figure(figure, Path(__file__).with_name("overview.png"))
 
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
 
 from djd.errors import InputError
 from djd.scans.cohort import Cohort
@@ -49,7 +51,14 @@ class Fit:
 
 
 def fit_cell(
-    config: RunConfig, cohort: Cohort, parts: Parts, folder: Path, *, fold: int | None, name: str
+    config: RunConfig,
+    cohort: Cohort,
+    parts: Parts,
+    folder: Path,
+    *,
+    fold: int | None,
+    name: str,
+    keep_best: bool = False,
 ) -> Fit:
     """Train one network and leave metrics, predictions, weights and TensorBoard events in `folder`.
 
@@ -63,9 +72,10 @@ def fit_cell(
         folder: The cell's folder.
         fold: The validation fold, for the predictions' column; None where nothing is held out.
         name: What the progress line calls it.
+        keep_best: Whether the epoch with the best validation score is kept, too (optimistic).
     """
     lightning.seed_everything(config.seed, verbose=False)
-    classifier = build_classifier(config, cohort, parts)
+    classifier = build_classifier(config, cohort.grades[parts.train])
     datamodule = build_datamodule(config, cohort, parts)
     held_out = bool(len(parts.validation))
     recorder = EpochRecorder(
@@ -80,7 +90,7 @@ def fit_cell(
         recorder,
         Dashboard(config, recorder),
         ProgressLine(name, recorder, config.trainer.progress),
-        *_checkpoints(folder, held_out=held_out),
+        *_checkpoints(folder, best=keep_best and held_out),
     ]
     last = folder / LAST_CHECKPOINT
     resumed_epochs = finished_epochs(last)
@@ -96,8 +106,13 @@ def fit_cell(
     return Fit(trainer, classifier, datamodule, recorder)
 
 
-def build_classifier(config: RunConfig, cohort: Cohort, parts: Parts) -> GradeClassifier:
-    """The untrained module of a configuration."""
+def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> GradeClassifier:
+    """The untrained module of a configuration.
+
+    Args:
+        config: What to train.
+        train_grades: int64 (knee,), 0 to 4; class weights follow from them.
+    """
     return GradeClassifier(
         network={
             "depth": config.model.depth,
@@ -110,7 +125,7 @@ def build_classifier(config: RunConfig, cohort: Cohort, parts: Parts) -> GradeCl
             "learning_rate": config.optim.learning_rate,
             "arguments": config.optim.arguments,
         },
-        class_weights=grade_weights(config.loss.class_weights, cohort.grades[parts.train]),
+        class_weights=grade_weights(config.loss.class_weights, train_grades),
         cosine_epochs=config.trainer.max_epochs if config.optim.schedule == "cosine" else None,
     )
 
@@ -208,12 +223,12 @@ def use_threads(threads: int | str) -> int:
     return int(threads)
 
 
-def _checkpoints(folder: Path, *, held_out: bool) -> list[Callback]:
-    """One to go on from, and one of the best validation epoch (optimistic)."""
+def _checkpoints(folder: Path, *, best: bool) -> list[Callback]:
+    """One to go on from, and where asked for one of the best validation epoch (optimistic)."""
     last = LastEpoch(folder / LAST_CHECKPOINT)
-    if not held_out:
+    if not best:
         return [last]
-    best = ModelCheckpoint(
+    best_epoch = ModelCheckpoint(
         dirpath=folder / "checkpoints",
         filename="best",
         monitor="validation/kappa",
@@ -222,4 +237,4 @@ def _checkpoints(folder: Path, *, held_out: bool) -> list[Callback]:
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    return [best, last]
+    return [best_epoch, last]

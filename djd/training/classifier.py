@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning
@@ -83,6 +84,7 @@ class GradeClassifier(lightning.LightningModule):
 
     Attributes:
         outcomes: The last finished pass of each stage.
+        tested_epoch: Epochs that the weights were trained for, once `take_epoch` has said it.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class GradeClassifier(lightning.LightningModule):
         self.network = KneeCNN(**network)
         self.loss = nn.CrossEntropyLoss(torch.tensor(class_weights) if class_weights else None)
         self.outcomes: dict[Stage, Outcome] = {}
+        self.tested_epoch: int | None = None
         self._tallies: dict[Stage, Tally] = {
             "train": Tally(),
             "validation": Tally(),
@@ -107,6 +110,12 @@ class GradeClassifier(lightning.LightningModule):
         """Logits float32 (knee, grade 5) of crops float32 (knee, view, row, column)."""
         logits: Tensor = self.network(crops)
         return logits
+
+    def take_epoch(self, checkpoint: Path, epoch: int) -> None:
+        """Go back to the weights that were kept at an epoch."""
+        kept = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        self.load_state_dict(kept["state_dict"])
+        self.tested_epoch = epoch
 
     def configure_optimizers(self) -> Any:
         """The optimizer of the configuration, and the schedule of its rate where there is one."""

@@ -32,6 +32,12 @@ Schedule = Literal["constant", "cosine"]
 ProgressStyle = Literal["calm", "study"]
 """One calm line, or one an epoch as the study prints it."""
 
+TestPolicy = Literal["winner", "each", "never"]
+"""Which settings are refitted and scored on the test patients."""
+
+Keep = Literal["winner", "all", "none"]
+"""Whose folds keep their weights once a comparison has ended."""
+
 
 def _require_some_path(path: object) -> object:
     if path == "":  # what a shell makes of an unset variable; it would mean the working directory
@@ -179,7 +185,10 @@ class RunConfig(_Group):
     paths: PathsConfig
     score_epochs: tuple[Count, ...]
     seed: Seed
-    test: Literal["winner", "never"]
+    test: TestPolicy
+    keep: Keep
+    fail_fast: bool
+    dry_run: bool
 
     @property
     def epochs_to_score(self) -> tuple[int, ...]:
@@ -198,12 +207,16 @@ class RunConfig(_Group):
 
         Those of `UNNAMED` are left out while they have the values given there.
         """
+        return self.setting_at(self.trainer.max_epochs)
+
+    def setting_at(self, epochs: int) -> str:
+        """The setting's name after so many epochs, see `setting_name`."""
         named = {
             "depth": self.model.depth,
             "optim": self.optim.name,
             "lr": f"{self.optim.learning_rate:g}",
             "batch_size": self.data.batch_size,
-            "epochs": self.trainer.max_epochs,
+            "epochs": epochs,
         }
         for key, usual in UNNAMED.items():
             group, _, name = key.partition(".")

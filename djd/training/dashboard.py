@@ -71,8 +71,9 @@ class Dashboard(Callback):
 
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Show the confusion matrix of the test patients."""
-        outcome = cast(GradeClassifier, pl_module).outcomes["test"]
-        epoch = self.config.trainer.max_epochs
+        classifier = cast(GradeClassifier, pl_module)
+        outcome = classifier.outcomes["test"]
+        epoch = classifier.tested_epoch or self.config.trainer.max_epochs
         figure = confusion_figure(
             outcome.counts,
             title=f"Test patients, epoch {epoch}",

@@ -15,14 +15,14 @@ from djd.metrics import score_table
 from djd.scans.cohort import Cohort
 from djd.training.classifier import GradeClassifier, Outcome
 from djd.training.result import (
+    METRICS_NAME,
     PartScores,
+    epoch_checkpoint,
     leak_column,
     prediction_rows,
     score_outcome,
     write_predictions,
 )
-
-METRICS_NAME = "metrics.csv"
 
 
 class EpochRecorder(Callback):
@@ -143,8 +143,7 @@ class EpochRecorder(Callback):
         write_predictions(self.folder / "predictions.csv", self._predictions, leak=self.leak)
 
     def _keep(self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int) -> None:
-        checkpoint = self.folder / "checkpoints" / f"epoch={epoch:03d}.ckpt"
-        trainer.save_checkpoint(checkpoint, weights_only=True)
+        trainer.save_checkpoint(epoch_checkpoint(self.folder, epoch), weights_only=True)
         if outcome := classifier.outcomes.get("validation"):
             self.scored.append(score_outcome(outcome, self.cohort, epoch=epoch))
             self._predictions += prediction_rows(

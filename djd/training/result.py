@@ -3,19 +3,28 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from djd.errors import InputError
 from djd.files import write_rows, write_whole
 from djd.grades import GRADE_COUNT, LEAK_STAMP, SIDES
 from djd.metrics import auroc, score_table
 from djd.scans.cohort import Cohort
-from djd.training.classifier import Outcome
+
+if TYPE_CHECKING:
+    from djd.training.classifier import Outcome
 
 RESULTS_VERSION = 1
 """Raised whenever the same command on the same cohort gives other numbers than before."""
+
+METRICS_NAME = "metrics.csv"
+"""A line an epoch, written as epochs end."""
+
+MODEL_NAME = "model.ckpt"
+"""Weights of a setting refitted on all development patients: what new scans are graded with."""
 
 PREDICTION_COLUMNS = (
     "scan",
@@ -28,6 +37,11 @@ PREDICTION_COLUMNS = (
     "seed",
     "epoch",
 )
+
+
+def epoch_checkpoint(folder: Path, epoch: int) -> Path:
+    """Where a training keeps its weights at a score epoch."""
+    return folder / "checkpoints" / f"epoch={epoch:03d}.ckpt"
 
 
 class PartScores(BaseModel):
@@ -66,7 +80,8 @@ class RunResult(BaseModel):
         versions: Versions of the parts that can change a number.
         fit_seconds: Wall time of the fit.
         validation: Scores at each score epoch; empty where nothing was held out.
-        test: Scores of the refitted model on the test patients, where they were opened.
+        test: Scores of the model refitted on all development patients, on the test patients; empty
+            where they weren't opened. One epoch, but with `test=each` every score epoch.
         test_openings: How often this cohort's test patients have been opened, this time included.
     """
 
@@ -83,7 +98,7 @@ class RunResult(BaseModel):
     versions: dict[str, str]
     fit_seconds: float
     validation: list[PartScores]
-    test: PartScores | None
+    test: list[PartScores]
     test_openings: int | None
 
     def save(self, path: Path) -> None:
@@ -92,11 +107,21 @@ class RunResult(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> "RunResult":
-        """Read back what `save` wrote."""
-        return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        """Read back what `save` wrote.
+
+        Raises:
+            InputError: It is damaged.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise InputError(
+                f"{path}: expected the result of a finished training, received a damaged file; "
+                "delete it to train anew"
+            ) from error
 
 
-def score_outcome(outcome: Outcome, cohort: Cohort, *, epoch: int) -> PartScores:
+def score_outcome(outcome: "Outcome", cohort: Cohort, *, epoch: int) -> PartScores:
     """Every score of one pass over held-out knees."""
     scores = score_table(outcome.counts)
     scores["auroc_any"] = float(auroc(outcome.grades >= 1, 1 - outcome.probabilities[:, 0]))
@@ -121,7 +146,7 @@ def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]], *, leak: bo
 
 
 def prediction_rows(
-    outcome: Outcome, cohort: Cohort, *, fold: int | None, seed: int, epoch: int
+    outcome: "Outcome", cohort: Cohort, *, fold: int | None, seed: int, epoch: int
 ) -> list[dict[str, Any]]:
     """A row of `PREDICTION_COLUMNS` for each knee; probabilities to eight digits."""
     rows = []

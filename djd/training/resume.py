@@ -1,6 +1,6 @@
 """Whether a folder holds a run that was stopped, and whether it is this very run."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,20 @@ from djd.errors import InputError
 from djd.resume_latest import CONFIG_NAME, RESULT_NAME
 from djd.training.config import RunConfig, read_config
 
-FREE_KEYS = ("paths.cache", "data.root", "trainer.accelerator", "trainer.threads")
+FREE_KEYS = frozenset(
+    {
+        "paths.cache",
+        "data.root",
+        "data.on_error",
+        "trainer.accelerator",
+        "trainer.threads",
+        "trainer.progress",
+        "test",
+        "keep",
+        "fail_fast",
+        "dry_run",
+    }
+)
 """What may differ when a run goes on: none of it changes what is trained, beyond rounding."""
 
 
@@ -27,15 +40,32 @@ def require_same_config(config: RunConfig, folder: Path) -> None:
         )
     if not (folder / CONFIG_NAME).exists():
         return
-    there = read_config(yaml.safe_load((folder / CONFIG_NAME).read_text(encoding="utf-8")))
-    before, now = _flat(there.plain()), _flat(config.plain())
-    different = [key for key in before if before[key] != now.get(key) and key not in FREE_KEYS]
-    if different:
-        changes = ", ".join(f"{key}={before[key]} (now {now.get(key)})" for key in different)
+    before, now = flat(saved_config(folder).plain()), flat(config.plain())
+    if changes := differences(before, now, free=FREE_KEYS):
         raise InputError(
             f"{folder}: expected the run that was stopped there, received another one: it has "
             f"{changes}; say the same, or choose another hydra.run.dir"
         )
+
+
+def saved_config(folder: Path) -> RunConfig:
+    """The configuration that a run or cell was started with."""
+    return read_config(yaml.safe_load((folder / CONFIG_NAME).read_text(encoding="utf-8")))
+
+
+def differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, free: Collection[str]
+) -> str | None:
+    """Keys whose values differ, as one says it; None where none does.
+
+    Args:
+        before: Flat keys and values, see `flat`.
+        now: The same.
+        free: Keys that may differ.
+    """
+    keys = dict.fromkeys([*before, *now])
+    different = [key for key in keys if before.get(key) != now.get(key) and key not in free]
+    return ", ".join(f"{key}={before.get(key)} (now {now.get(key)})" for key in different) or None
 
 
 def require_same_cohort(folder: Path, *, before: str | None, now: str) -> None:
@@ -56,11 +86,12 @@ def require_same_cohort(folder: Path, *, before: str | None, now: str) -> None:
         )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by their keys as one types them, such as `model.depth`."""
+    pairs: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            pairs |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            pairs[f"{prefix}{key}"] = value
+    return pairs

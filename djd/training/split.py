@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from djd.errors import InputError
 from djd.files import write_whole
@@ -113,6 +112,8 @@ def assign_folds(
     Raises:
         InputError: Fewer patients with graded knees than folds.
     """
+    from sklearn.model_selection import StratifiedGroupKFold  # takes a second to import
+
     available = len(set(patients.tolist()))
     if available < folds:
         raise InputError(
@@ -224,12 +225,12 @@ def grade_counts(cohort: Cohort, knees: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.bincount(cohort.grades[knees], minlength=GRADE_COUNT).astype(np.int64)
 
 
-def grade_warnings(cohort: Cohort, parts: Parts) -> list[str]:
+def grade_warnings(parts: Mapping[str, "PartSummary"]) -> list[str]:
     """Sentences on grades that a part lacks, for the person to know what scores can't say."""
     sentences = []
-    for part, knees in parts.items():
-        lacking = np.flatnonzero(grade_counts(cohort, knees) == 0)
-        if len(knees) and len(lacking):
+    for part, who in parts.items():
+        lacking = [grade for grade, knees in enumerate(who.knees_per_grade) if not knees]
+        if lacking:
             names = ", ".join(f"{grade} ({GRADE_NAMES[grade]})" for grade in lacking)
             sentences.append(f"no knee of grade {names} on the {part} part")
     return sentences
@@ -250,14 +251,23 @@ class PartSummary:
 
 def part_summaries(cohort: Cohort, parts: Parts) -> dict[str, PartSummary]:
     """Patients and knees per grade of each part that has any."""
-    return {
-        part: PartSummary(
-            patients=tuple(np.unique(cohort.knee_patients[knees]).tolist()),
-            knees_per_grade=tuple(grade_counts(cohort, knees).tolist()),
-        )
-        for part, knees in parts.items()
-        if len(knees)
+    return {part: _summary(cohort, knees) for part, knees in parts.items() if len(knees)}
+
+
+def _summary(cohort: Cohort, knees: NDArray[np.int64]) -> PartSummary:
+    return PartSummary(
+        patients=tuple(np.unique(cohort.knee_patients[knees]).tolist()),
+        knees_per_grade=tuple(grade_counts(cohort, knees).tolist()),
+    )
+
+
+def side_summaries(cohort: Cohort, split: PatientSplit) -> dict[str, PartSummary]:
+    """Patients and knees per grade on the two sides of the wall."""
+    knees = {
+        side: np.flatnonzero(np.isin(cohort.knee_patients, patients))
+        for side, patients in (("development", split.development), ("test", split.test))
     }
+    return {side: _summary(cohort, chosen) for side, chosen in knees.items()}
 
 
 SPLIT_NAME = "split.json"

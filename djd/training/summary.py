@@ -81,6 +81,15 @@ def in_one_line(scores: PartScores) -> str:
     )
 
 
+def openings_sentence(openings: int) -> str:
+    """How often the test patients have been opened."""
+    times = "once" if openings == 1 else f"{openings} times"
+    return (
+        f"The test patients of this cohort have been opened {times}, this time included; "
+        "while still trying things out, say test=never"
+    )
+
+
 def share(value: float | None) -> str:
     """A share as a percentage; a dash where it is undefined."""
     return "-" if value is None else f"{100 * value:.0f} %"

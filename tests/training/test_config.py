@@ -49,7 +49,7 @@ def test_score_epochs_beyond_the_last_fall_away_and_the_last_is_one(
         ("data.root=''", "data.root: expected a path, received an empty one"),
         ("optim.schedule=step", "optim.schedule: expected 'constant' or 'cosine', received 'step'"),
         ("+model.dropout=0.5", "model.dropout: expected no such key, received 0.5"),
-        ("test=always", "test: expected 'winner' or 'never', received 'always'"),
+        ("test=always", "test: expected 'winner', 'each' or 'never', received 'always'"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_with_its_key(override: str, sentence: str) -> None:

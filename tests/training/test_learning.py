@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from djd.scans.phantom import make_cohort
-from djd.training.run import run
+from djd.training.jobs import run_cell
 from tests.conftest import compose_values
 
 PATIENTS, EPOCHS = 120, 25
@@ -32,7 +32,8 @@ def validation_kappas(root: Path, folder: Path, *, null: bool = False) -> list[f
             "trainer.accelerator=cpu",
             f"paths.cache='{root / 'cache'}'",
         )
-        result = run(values, place, in_sweep=True)
+        result = run_cell(values, place)
+        assert result is not None
         kappas.append(result.validation[-1].scores["kappa"] or 0.0)
     return kappas
 

@@ -54,8 +54,7 @@ def test_a_run_leaves_what_people_look_for(finished: FinishedRun) -> None:
     assert RunResult.load(folder / "result.json") == result
     assert result.phantom
     assert [scores.epoch for scores in result.validation] == [1, 2]
-    assert result.test is not None
-    assert result.test.patients == 8
+    assert [scores.patients for scores in result.test] == [8]
 
 
 def test_the_scores_are_those_of_the_predictions(finished: FinishedRun) -> None:
@@ -150,15 +149,12 @@ def test_another_seed_gives_other_predictions_on_the_same_knees(
     assert knees[0] == knees[1]
 
 
-@pytest.mark.parametrize(("override", "in_sweep"), [("test=never", False), ("seed=0", True)])
-def test_the_test_patients_stay_closed(
-    tiny: Compose, tmp_path: Path, override: str, in_sweep: bool
-) -> None:
+def test_the_test_patients_stay_closed_where_asked(tiny: Compose, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    values = tiny(override)
-    result = run(values, folder, in_sweep=in_sweep)
-    assert result.test is None
+    values = tiny("test=never")
+    result = run(values, folder)
+    assert result.test == []
     assert result.test_openings is None
     assert not (folder / "winner").exists()
     assert not (Path(values["paths"]["cache"]) / "test_openings.jsonl").exists()
@@ -184,7 +180,7 @@ def test_without_a_fold_the_one_fit_is_the_one_that_is_tested(
     folder.mkdir()
     result = run(tiny("data.fold=null"), folder)
     assert result.validation == []
-    assert result.test is not None
+    assert len(result.test) == 1
     assert not (folder / "predictions.csv").exists()
     (winner,) = (folder / "winner").iterdir()
     assert not (winner / "metrics.csv").exists()
@@ -247,8 +243,9 @@ def test_scans_that_cannot_be_read_are_left_out_where_asked(
     with pytest.raises(InputError, match=last.name):
         run(tiny(*place), tmp_path / "stop")
     result = run(tiny(*place, "data.on_error=skip"), tmp_path / "skip")
-    assert result.test is not None
-    assert result.test.patients == 7, "the unreadable file keeps its place among the last eight"
+    assert [scores.patients for scores in result.test] == [7], (
+        "the unreadable file keeps its place among the last eight"
+    )
 
 
 def test_groups_test_list_and_exclusions_come_from_files(

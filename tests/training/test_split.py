@@ -12,6 +12,7 @@ from djd.training.split import (
     PartSummary,
     PatientSplit,
     grade_warnings,
+    part_summaries,
     save_split,
     saved_fingerprint,
     split_knees,
@@ -145,7 +146,7 @@ def test_a_grade_absent_from_a_side_is_a_warning() -> None:
     cohort = invented_cohort(np.zeros((30, 2), dtype=np.int64))
     split = split_patients(cohort.patients, test_count=6)
     parts = split_knees(cohort, split, folds=5, fold=0, split_seed=0)
-    sentences = grade_warnings(cohort, parts)
+    sentences = grade_warnings(part_summaries(cohort, parts))
     assert len(sentences) == 3
     assert all("1 (minimal), 2 (mild)" in sentence for sentence in sentences)
 

@@ -1,0 +1,198 @@
+"""A comparison from its cells to its winner, whatever becomes of the cells."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from djd.comparison.cells import Cell
+from djd.comparison.forecast import Forecast, forecast, step_seconds
+from djd.comparison.job import Job, Launch
+from djd.comparison.keep import drop_weights
+from djd.comparison.plan import Plan, PlannedCell, cohort_digest, plan_cells, save_plan
+from djd.comparison.refits import Refit, each_refit, winner_refit
+from djd.comparison.settings import score_settings
+from djd.comparison.states import States, forget_failures, states_of
+from djd.comparison.summary import Outcome, say_end, say_head
+from djd.files import write_whole
+from djd.resume_latest import RESULT_NAME
+from djd.scans.cohort import Cohort
+from djd.training.duration import training_seconds
+from djd.training.failure import ERROR_NAME, record_failure
+from djd.training.reading import read_data, split_cell
+from djd.training.split import Parts, PatientSplit
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Cells, where they are, and the knees that all of them grade.
+
+    Attributes:
+        folder: Where everything goes.
+        plan: What the folder is to know of itself.
+        planned: The cells.
+        cohort: The knees.
+        split: The wall between development and test patients.
+        at_once: Cells trained at a time.
+    """
+
+    folder: Path
+    plan: Plan
+    planned: Sequence[PlannedCell]
+    cohort: Cohort
+    split: PatientSplit
+    at_once: int
+
+    @classmethod
+    def of(
+        cls, cells: Sequence[Cell], folder: Path, *, at_once: int, arguments: Sequence[str]
+    ) -> "Comparison":
+        """Read the cohort and give every cell its folder; nothing is written.
+
+        Args:
+            cells: One or more.
+            folder: The comparison's.
+            at_once: Cells trained at a time.
+            arguments: Of the command line, to go on with.
+
+        Raises:
+            InputError: The scans are not as expected, or the folder is another comparison's.
+        """
+        cohort, split = read_data(cells[0].config)
+        plan, planned = plan_cells(
+            folder, cells, digest=cohort_digest(cohort, split), arguments=arguments
+        )
+        return cls(folder, plan, planned, cohort, split, at_once)
+
+    def parts(self, cell: Cell, *, fold: int | None) -> Parts:
+        """Knees of each part for a cell's configuration."""
+        return split_cell(cell.config, self.cohort, self.split, fold=fold)
+
+
+def compare(comparison: Comparison, launch: Launch) -> bool:
+    """Train what isn't trained yet, choose the winner, and score it on the test patients.
+
+    Args:
+        comparison: What is compared; `dry_run` tells what it would take and trains nothing.
+        launch: Trains jobs.
+
+    Returns:
+        Whether nothing failed.
+
+    Raises:
+        InputError: The split of some cell is not as expected.
+    """
+    config = comparison.planned[0].cell.config
+    states = states_of(comparison.planned)
+    to_do = [*states.to_do, *(cell for cell, _ in states.failed)]
+    expected = _expected(comparison, to_do)
+    say_head(comparison.cohort, comparison.split, comparison.planned, states, expected)
+    if config.dry_run:
+        return True
+    comparison.folder.mkdir(parents=True, exist_ok=True)
+    save_plan(comparison.folder, comparison.plan)
+    forget_failures(states.failed)
+    if to_do:
+        (comparison.folder / RESULT_NAME).unlink(missing_ok=True)
+        jobs = {
+            cell.folder: _cell_job(cell, seconds)
+            for cell, seconds in zip(to_do, expected.seconds, strict=True)
+        }
+        states = _train(comparison, jobs, launch, fail_fast=config.fail_fast)
+    outcome = _end(comparison, states, launch)
+    say_end(outcome, comparison.planned, stamp=config.stamp(phantom=comparison.cohort.phantom))
+    if outcome.complete and not outcome.failures:
+        write_whole(comparison.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
+    return not outcome.failures
+
+
+def _expected(comparison: Comparison, to_do: Sequence[PlannedCell]) -> Forecast:
+    cells = [planned.cell for planned in to_do]
+    parts = {
+        key: comparison.parts(cell, fold=cell.config.data.fold)
+        for cell in cells
+        for key in [_split_key(cell)]
+    }
+    of_cells = [parts[_split_key(cell)] for cell in cells]
+    return forecast(
+        [planned.cell for planned in comparison.planned],
+        cells,
+        knees=[(len(part.train), len(part.validation)) for part in of_cells],
+        at_once=comparison.at_once,
+        cache=comparison.planned[0].cell.config.paths.cache,
+    )
+
+
+def _split_key(cell: Cell) -> tuple[int, int | None, int, bool]:
+    data = cell.config.data
+    return data.folds, data.fold, data.split_seed, data.leak
+
+
+def _cell_job(planned: PlannedCell, seconds: float) -> Job:
+    cell = planned.cell
+    epochs = cell.config.trainer.max_epochs
+    return Job(planned.folder, planned.folder.name, "cell", cell.overrides, epochs, seconds)
+
+
+def _train(
+    comparison: Comparison, jobs: dict[Path, Job], launch: Launch, *, fail_fast: bool
+) -> States:
+    """Launch cells until each is finished, has failed, or is in a living process's hands.
+
+    A cell that another process had, and lost because it died, comes up again.
+    """
+    cells = [cell for cell in comparison.planned if cell.folder in jobs]
+    before: list[PlannedCell] = []
+    while True:
+        states = states_of(comparison.planned)
+        left = [cell for cell in states.to_do if cell in cells]
+        if not left or (fail_fast and states.failed):
+            return states
+        if left == before:
+            for cell in left:
+                record_failure(cell.folder, "it was launched and left neither result nor reason")
+            return states_of(comparison.planned)
+        launch([jobs[cell.folder] for cell in left])
+        before = left
+
+
+def _end(comparison: Comparison, states: States, launch: Launch) -> Outcome:
+    """Choose, refit and score, once no cell is left to train."""
+    config = comparison.planned[0].cell.config
+    settings, incomplete = score_settings(comparison.planned, states.finished)
+    complete = not states.to_do and not states.elsewhere
+    stopped_early = config.fail_fast and bool(states.failed)
+    best = settings[0] if settings and complete and not stopped_early else None
+    winner, refits = None, []
+    if best and config.test != "never":
+        winner = winner_refit(comparison.folder, best)
+        refits = [winner]
+        if config.test == "each":
+            refits += each_refit(comparison.folder, comparison.planned)
+        _launch_refits(comparison, refits, launch)
+    drop_weights(states.finished, keep=config.keep, best=best)
+    return Outcome(
+        states=states,
+        settings=settings,
+        incomplete=incomplete,
+        best=best,
+        winner=winner,
+        refits=refits,
+    )
+
+
+def _launch_refits(comparison: Comparison, refits: Sequence[Refit], launch: Launch) -> None:
+    to_do = [refit for refit in refits if not refit.result()]
+    for refit in to_do:
+        (refit.folder / ERROR_NAME).unlink(missing_ok=True)
+    if not to_do:
+        return
+    first = comparison.planned[0].cell
+    knees = len(comparison.parts(first, fold=None).train)
+    configs = [refit.config for refit in to_do]
+    steps = step_seconds(configs, at_once=comparison.at_once, cache=first.config.paths.cache)
+    seconds = [
+        training_seconds(config, step, train_knees=knees, validation_knees=0)
+        for config, step in zip(configs, steps, strict=True)
+    ]
+    launch([refit.job(each) for refit, each in zip(to_do, seconds, strict=True)])

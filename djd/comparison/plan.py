@@ -1,0 +1,201 @@
+"""What a comparison's folder knows of itself: axes, fixed keys, cells and their names."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from djd.comparison.cells import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue, Cell, axes_name, value_of
+from djd.errors import InputError
+from djd.files import write_whole
+from djd.resume_latest import COMPARISON_NAME
+from djd.scans.cohort import Cohort
+from djd.training.result import RESULTS_VERSION
+from djd.training.resume import differences, flat
+from djd.training.split import PatientSplit
+
+
+class NamedCell(BaseModel):
+    """A cell as the comparison's file lists it.
+
+    Attributes:
+        name: Of its folder.
+        identity: See `Cell.identity`.
+        axes: Value of each compared key.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    identity: str
+    axes: dict[str, AxisValue]
+
+
+class Plan(BaseModel):
+    """`comparison.json`: everything that was ever compared in one folder.
+
+    Attributes:
+        results_version: See `RESULTS_VERSION`.
+        cohort_digest: Of crops, grades and split.
+        axes: Keys that were ever compared.
+        fixed: Value of every other key that can change a number.
+        arguments: Of the last command.
+        cells: All cells, whether or not they have been trained.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    results_version: int
+    cohort_digest: str
+    axes: tuple[str, ...]
+    fixed: dict[str, Any]
+    arguments: tuple[str, ...]
+    cells: tuple[NamedCell, ...]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Plan":
+        """Read the file of a comparison's folder.
+
+        Raises:
+            InputError: It is damaged.
+        """
+        path = folder / COMPARISON_NAME
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{path}: expected the plan of a comparison, received a damaged file; choose "
+                "another hydra.sweep.dir"
+            ) from error
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell, and where it is.
+
+    Attributes:
+        cell: What it is.
+        folder: Its folder, whether or not it exists.
+        axes: Its value of every key that was ever compared in the comparison's folder.
+    """
+
+    cell: Cell
+    folder: Path
+    axes: Mapping[str, AxisValue]
+
+    @property
+    def setting_axes(self) -> dict[str, AxisValue]:
+        """The axes that make its setting."""
+        return {key: value for key, value in self.axes.items() if key not in REPEAT_KEYS}
+
+
+def cohort_digest(cohort: Cohort, split: PatientSplit) -> str:
+    """Digest of all that makes two cells comparable: the knees, and who is a test patient."""
+    told = json.dumps([cohort.fingerprint(), split.development, split.test])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def plan_cells(
+    folder: Path, cells: Sequence[Cell], *, digest: str, arguments: Sequence[str]
+) -> tuple[Plan, list[PlannedCell]]:
+    """Give every cell its folder: one that it has already, by its identity, or one by its axes.
+
+    Nothing is written.
+
+    Args:
+        folder: The comparison's.
+        cells: What is compared now; of equal cells the first stands for all.
+        digest: See `cohort_digest`.
+        arguments: Of the command.
+
+    Raises:
+        InputError: The folder holds a comparison with another cohort, or other values where
+            nothing is compared.
+    """
+    before = Plan.load(folder) if (folder / COMPARISON_NAME).exists() else None
+    axes = tuple(dict.fromkeys([*(before.axes if before else ()), *cells[0].axes]))
+    plan = Plan(
+        results_version=RESULTS_VERSION,
+        cohort_digest=digest,
+        axes=axes,
+        fixed=_fixed(cells[0], axes),
+        arguments=tuple(arguments),
+        cells=before.cells if before else (),
+    )
+    if before:
+        _require_same(folder, before, plan)
+    known = {cell.identity: cell for cell in plan.cells}
+    taken = {cell.name for cell in plan.cells}
+    planned: dict[str, PlannedCell] = {}
+    for cell in cells:
+        identity = cell.identity(digest)
+        at = _at_axes(cell, axes)
+        if identity not in known:
+            name = axes_name(at)
+            if name in taken:
+                name = f"{name} {identity[:6]}"
+            taken.add(name)
+            known[identity] = NamedCell(name=name, identity=identity, axes=at)
+        planned.setdefault(identity, PlannedCell(cell, folder / known[identity].name, at))
+    plan = plan.model_copy(update={"cells": tuple(known.values())})
+    return plan, list(planned.values())
+
+
+def save_plan(folder: Path, plan: Plan) -> None:
+    """Write the plan; cells that another process has added meanwhile stay in it."""
+    with FileLock(folder / f".{COMPARISON_NAME}.lock"):
+        cells = {cell.identity: cell for cell in plan.cells}
+        if (folder / COMPARISON_NAME).exists():
+            cells = {cell.identity: cell for cell in Plan.load(folder).cells} | cells
+        merged = plan.model_copy(update={"cells": tuple(cells.values())})
+        write_whole(folder / COMPARISON_NAME, merged.model_dump_json(indent=1))
+
+
+def _at_axes(cell: Cell, axes: Sequence[str]) -> dict[str, AxisValue]:
+    """Where a cell stands on every axis that the folder ever had, those of this command or not."""
+    values = {**flat(cell.config.plain()), "optim": cell.config.optim.name, **cell.axes}
+    return {axis: value_of(values, axis) for axis in axes}
+
+
+def _fixed(cell: Cell, axes: Sequence[str]) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in flat(cell.config.plain()).items()
+        if key not in NUMBERLESS_KEYS and not _is_compared(key, axes)
+    }
+
+
+def _is_compared(key: str, axes: Sequence[str]) -> bool:
+    """Whether a key is an axis, or belongs to a group that is one."""
+    return any(key == axis or key.startswith(f"{axis}.") for axis in axes)
+
+
+def _require_same(folder: Path, before: Plan, now: Plan) -> None:
+    other = "choose another hydra.sweep.dir"
+    if before.results_version != now.results_version:
+        raise InputError(
+            f"{folder}: expected a comparison of this software (results_version "
+            f"{now.results_version}), received one whose numbers came about in another way "
+            f"({before.results_version}); {other}"
+        )
+    if before.cohort_digest != now.cohort_digest:
+        raise InputError(
+            f"{folder}: expected the cohort and the test patients of the comparison that was "
+            f"started there ({before.cohort_digest}), received others ({now.cohort_digest}); "
+            f"{other}"
+        )
+    fixed_before = _uncompared(before.fixed, now.axes)
+    if changes := differences(fixed_before, _uncompared(now.fixed, before.axes), free=()):
+        raise InputError(
+            f"{folder}: expected the comparison that was started there, received another one: it "
+            f"has {changes}; say the same, compare that key, or {other}"
+        )
+
+
+def _uncompared(fixed: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in fixed.items() if not _is_compared(key, axes)}

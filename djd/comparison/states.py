@@ -1,0 +1,61 @@
+"""How far each cell of a comparison is."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from djd.comparison.plan import PlannedCell
+from djd.training.claim import is_claimed
+from djd.training.failure import ERROR_NAME, failure_reason
+from djd.training.finished import finished_result
+from djd.training.result import RunResult
+
+
+@dataclass(frozen=True)
+class FinishedCell:
+    """A cell with its result."""
+
+    planned: PlannedCell
+    result: RunResult
+
+
+@dataclass(frozen=True)
+class States:
+    """The cells of a comparison by how far they are.
+
+    Attributes:
+        finished: Those with a result.
+        failed: Those that failed, each with its reason in one line.
+        elsewhere: Those that another process works on.
+        to_do: All others.
+    """
+
+    finished: tuple[FinishedCell, ...]
+    failed: tuple[tuple[PlannedCell, str], ...]
+    elsewhere: tuple[PlannedCell, ...]
+    to_do: tuple[PlannedCell, ...]
+
+
+def states_of(cells: Iterable[PlannedCell]) -> States:
+    """Look at the folder of every cell."""
+    finished, failed, elsewhere, to_do = [], [], [], []
+    for cell in cells:
+        # In this order: a cell that ends while it is looked at is seen as claimed, or as finished.
+        if not cell.folder.is_dir():
+            to_do.append(cell)
+        elif result := finished_result(cell.folder, cell.cell.config):
+            finished.append(FinishedCell(cell, result))
+        elif is_claimed(cell.folder):
+            elsewhere.append(cell)
+        elif result := finished_result(cell.folder, cell.cell.config):
+            finished.append(FinishedCell(cell, result))
+        elif reason := failure_reason(cell.folder):
+            failed.append((cell, reason))
+        else:
+            to_do.append(cell)
+    return States(tuple(finished), tuple(failed), tuple(elsewhere), tuple(to_do))
+
+
+def forget_failures(failed: Sequence[tuple[PlannedCell, str]]) -> None:
+    """Let failed cells be tried again."""
+    for cell, _ in failed:
+        (cell.folder / ERROR_NAME).unlink(missing_ok=True)

@@ -1,0 +1,212 @@
+"""What a comparison says at its head and at its end."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from djd.comparison.cells import short_names
+from djd.comparison.forecast import Forecast, in_bytes
+from djd.comparison.plan import PlannedCell
+from djd.comparison.refits import Refit
+from djd.comparison.settings import Setting, by_setting
+from djd.comparison.states import States
+from djd.scans.cohort import Cohort
+from djd.training.duration import in_words
+from djd.training.result import MODEL_NAME
+from djd.training.split import PatientSplit, grade_warnings, side_summaries
+from djd.training.summary import (
+    as_text,
+    in_one_line,
+    number,
+    openings_sentence,
+    say,
+    say_cohort,
+    share,
+    tensorboard_line,
+)
+
+MOST_ROWS = 20
+"""Settings that the terminal shows; `result.json` has all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a comparison.
+
+    Attributes:
+        states: Of its cells.
+        settings: Those whose cells are all finished, the best first.
+        incomplete: Settings that lack a cell.
+        best: The setting that validation chose; None while cells are missing.
+        winner: Its refit; None where the test patients stay closed.
+        refits: All refits, the winner's among them.
+    """
+
+    states: States
+    settings: Sequence[Setting]
+    incomplete: int
+    best: Setting | None
+    winner: Refit | None
+    refits: Sequence[Refit]
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """Folder and reason of everything that failed."""
+        cells = [(cell.folder.name, reason) for cell, reason in self.states.failed]
+        refits = [(refit.name, reason) for refit in self.refits if (reason := refit.reason())]
+        return cells + refits
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do, here or elsewhere."""
+        cells = not self.states.to_do and not self.states.elsewhere
+        return cells and all(refit.result() for refit in self.refits)
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain values, for the comparison's `result.json`."""
+        winner = self.winner.result() if self.winner else None
+        return {
+            "best": self.best.name if self.best else None,
+            "winner": self.winner.name if self.winner else None,
+            "test": [scores.model_dump() for scores in winner.test] if winner else [],
+            "settings": [_plain(setting) for setting in self.settings],
+        }
+
+
+def _plain(setting: Setting) -> dict[str, Any]:
+    scores = {name: None if math.isnan(value) else value for name, value in setting.scores.items()}
+    return {
+        "name": setting.name,
+        "axes": dict(setting.axes),
+        "epochs": setting.epochs,
+        "seeds": setting.seeds,
+        "patients": setting.patients,
+        "knees": setting.knees,
+        "cells": [cell.planned.folder.name for cell in setting.cells],
+        "scores": scores,
+    }
+
+
+def say_head(
+    cohort: Cohort,
+    split: PatientSplit,
+    planned: Sequence[PlannedCell],
+    states: States,
+    expected: Forecast,
+) -> None:
+    """What is compared, on whom, and what it will take."""
+    config = planned[0].cell.config
+    if stamp := config.stamp(phantom=cohort.phantom):
+        say(stamp)
+    summaries = side_summaries(cohort, split)
+    say_cohort(cohort, summaries, grade_warnings(summaries))
+    settings = sum(len(cells[0].cell.config.epochs_to_score) for cells in by_setting(planned))
+    say(f"{settings} settings in {len(planned)} cells: {_axes_in_words(planned)}")
+    to_do = len(expected.seconds)
+    counts = f"{len(states.finished)} cells are finished, {to_do} to do"
+    if states.failed:
+        counts += f" ({len(states.failed)} of them failed before and are tried again)"
+    if states.elsewhere:
+        counts += f", {len(states.elsewhere)} in another process's hands"
+    if to_do:
+        counts += f": about {in_words(expected.total_seconds)}, {expected.at_once} cells at a time"
+    say(counts)
+    say(
+        f"Disk: about {in_bytes(expected.bytes_running)} while it trains, "
+        f"{in_bytes(expected.bytes_after)} afterwards (keep={config.keep})"
+    )
+    if config.dry_run:
+        say("dry_run=true: nothing was trained")
+
+
+def _axes_in_words(planned: Sequence[PlannedCell]) -> str:
+    """Each axis with its values, epochs among them."""
+    short = short_names(planned[0].axes)
+    words = []
+    for key, name in short.items():
+        values = dict.fromkeys(str(cell.axes[key]) for cell in planned)
+        words.append(f"{name} {', '.join(values)}")
+    epochs = sorted({epoch for cell in planned for epoch in cell.cell.config.epochs_to_score})
+    words.append(f"epochs {', '.join(map(str, epochs))}")
+    return "; ".join(words)
+
+
+def say_end(outcome: Outcome, planned: Sequence[PlannedCell], *, stamp: str | None) -> None:
+    """The ranked settings, what failed, the winner's test scores, and where everything is."""
+    folder = planned[0].folder.parent
+    if outcome.settings:
+        say(as_text(ranked_table(outcome.settings)))
+        if len(outcome.settings) > MOST_ROWS:
+            say(f"... and {len(outcome.settings) - MOST_ROWS} more settings")
+    _say_missing(outcome)
+    if outcome.settings:
+        _say_who_decided(outcome.settings[0], planned)
+    _say_winner(outcome)
+    say(". ".join(filter(None, (stamp, "Research use only"))))
+    say(f"Everything is in {folder}")
+    say(f"Dashboard: {tensorboard_line(folder)}")
+
+
+def ranked_table(settings: Sequence[Setting]) -> Table:
+    """Settings with their out-of-fold scores, the best first."""
+    short = short_names(settings[0].axes)
+    table = Table("rank", *short.values(), "epochs", "kappa", "accuracy", "minimal recall", "knees")
+    for rank, setting in enumerate(settings[:MOST_ROWS], start=1):
+        scores = setting.scores
+        table.add_row(
+            str(rank),
+            *(str(value) for value in setting.axes.values()),
+            str(setting.epochs),
+            number(_known(scores["kappa"])),
+            share(_known(scores["accuracy"])),
+            share(_known(scores["recall_minimal"])),
+            str(setting.knees),
+        )
+    return table
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _say_missing(outcome: Outcome) -> None:
+    if outcome.incomplete:
+        say(f"{outcome.incomplete} settings are left out: not all of their cells are finished")
+    if outcome.states.elsewhere:
+        say(
+            f"{len(outcome.states.elsewhere)} cells are in another process's hands, which will "
+            "choose the winner"
+        )
+    for name, reason in outcome.failures:
+        say(f"failed: {name}: {reason}")
+    if outcome.failures:
+        say("Each failed folder holds error.txt and run.log; the same command tries them again")
+
+
+def _say_who_decided(best: Setting, planned: Sequence[PlannedCell]) -> None:
+    data = planned[0].cell.config.data
+    folds = {cell.cell.config.data.fold for cell in planned}
+    say(f"Scores are out of fold: {best.knees} knees of {best.patients} patients decided")
+    if len(folds) < data.folds:
+        every = ",".join(str(fold) for fold in range(data.folds))
+        say(f"With data.fold={every} in the command, all development patients would decide")
+
+
+def _say_winner(outcome: Outcome) -> None:
+    if outcome.best and not outcome.winner:
+        say(f"Best out of fold: {outcome.best.name}. The test patients stay closed (test=never)")
+    if not outcome.winner:
+        return
+    result = outcome.winner.result()
+    if result is None:
+        if not outcome.winner.reason():
+            say(f"The winner {outcome.winner.name} is in another process's hands")
+        return
+    say(f"Winner: {outcome.winner.name.partition('/')[2]}")
+    say(f"test: {in_one_line(result.test[-1])}")
+    if result.test_openings:
+        say(openings_sentence(result.test_openings))
+    say(f"Model of all development patients: {outcome.winner.folder / MODEL_NAME}")

@@ -1,0 +1,125 @@
+"""What is compared, as the command line and the experiment file say it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from djd.errors import InputError
+
+LIST_KEYS = ("score_epochs", "data.exclude")
+"""Keys whose values are lists; the list of any other is a comparison written in another way."""
+
+ONE_COHORT = (
+    "data",
+    "data.source",
+    "data.root",
+    "data.phantom_patients",
+    "data.phantom_seed",
+    "data.exclude",
+    "data.groups",
+    "data.test_list",
+    "data.test_count",
+    "data.labels_from",
+    "data.on_error",
+    "data.leak",
+)
+"""Keys that say who is compared on: the same for all cells."""
+
+ABOUT_ALL = (
+    "test",
+    "keep",
+    "fail_fast",
+    "dry_run",
+    "paths",
+    "paths.cache",
+    "trainer.accelerator",
+    "trainer.threads",
+    "trainer.progress",
+)
+"""Keys that change no result."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The compared keys, and what is fixed.
+
+    Attributes:
+        values: Of each compared key, as typed, in the order in which they are compared.
+        fixed: All other overrides, as typed.
+    """
+
+    values: Mapping[str, tuple[str, ...]]
+    fixed: tuple[str, ...]
+
+
+def read_axes(params: Mapping[str, Any], arguments: Iterable[str], loader: ConfigLoader) -> Axes:
+    """Tell axes from fixed overrides; the command line counts more than the experiment's file.
+
+    Args:
+        params: `hydra.sweeper.params`; each of them is an axis, even with a single value.
+        arguments: Overrides of the command line.
+        loader: Knows the config groups.
+
+    Raises:
+        InputError: Something is compared that can't be, or in a way that isn't understood.
+    """
+    parser = OverridesParser.create(config_loader=loader)
+    in_file = [f"{key}={_as_typed(value)}" for key, value in params.items()]
+    said = parser.parse_overrides([*in_file, *arguments])
+    overrides = {override.get_key_element(): override for override in said}
+    values: dict[str, tuple[str, ...]] = {}
+    fixed = []
+    for key, override in overrides.items():
+        _require_no_list(key, override)
+        if key == "score_epochs" and override.is_sweep_override():
+            fixed.append(f"{key}=[{','.join(_values(override))}]")
+        elif override.is_sweep_override() or key in params:
+            _require_comparable(key, override)
+            values[key] = _values(override)
+        else:
+            fixed.append(f"{key}={override.get_value_element_as_str()}")
+    return Axes(values, tuple(fixed))
+
+
+def _as_typed(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "null" if value is None else str(value)
+
+
+def _values(override: Override) -> tuple[str, ...]:
+    if not override.is_sweep_override():
+        return (override.get_value_element_as_str(),)
+    return tuple(dict.fromkeys(override.sweep_string_iterator()))
+
+
+def _require_no_list(key: str, override: Override) -> None:
+    if key in LIST_KEYS or override.is_sweep_override() or override.is_delete():
+        return
+    if isinstance(value := override.value(), list):
+        values = ",".join(str(each) for each in value)
+        raise InputError(
+            f"{key}: expected values with commas alone to compare them ({key}={values}), "
+            f"received a list in brackets ({override.get_value_element_as_str()})"
+        )
+
+
+def _require_comparable(key: str, override: Override) -> None:
+    said = f"received {override.input_line}"
+    if override.is_sweep_override() and not override.is_discrete_sweep():
+        raise InputError(f"{key}: expected values with commas to compare, {said}")
+    if key.lstrip("+") == "experiment":
+        raise InputError(
+            f"experiment: expected one experiment a command, since each has its own axes, {said}"
+        )
+    if key in ONE_COHORT:
+        raise InputError(
+            f"{key}: expected one value, since all cells of a comparison grade the same patients, "
+            f"{said}"
+        )
+    if key in ABOUT_ALL:
+        raise InputError(f"{key}: expected one value, since it changes no result, {said}")

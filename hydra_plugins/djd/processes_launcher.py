@@ -1,0 +1,157 @@
+"""`hydra/launcher=processes`: each job in a process of its own, as many at once as there are cores.
+
+One thread a job: two one-thread trainings on two cores do more than one after the other, and the
+number of threads changes results.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+if TYPE_CHECKING:
+    from djd.comparison.job import Job
+    from djd.comparison.processes import Ending
+
+
+@dataclass
+class ProcessesLauncherConf:
+    """What `hydra.launcher` holds."""
+
+    _target_: str = "hydra_plugins.djd.processes_launcher.ProcessesLauncher"
+    n_jobs: int | None = None
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="processes", node=ProcessesLauncherConf, provider="djd"
+)
+
+
+class ProcessesLauncher(Launcher):
+    """Runs jobs in processes, a few at a time; one that dies takes no other with it.
+
+    Args:
+        n_jobs: How many at a time; None for the cores that this process may use.
+
+    Attributes:
+        jobs: What the comparison knows of the jobs it is about to launch, for the display; empty
+            where another sweeper launches.
+    """
+
+    def __init__(self, n_jobs: int | None = None) -> None:
+        self.n_jobs = n_jobs or _cores()
+        self.jobs: Sequence[Job] = ()
+        self.context: HydraContext
+        self.task_function: TaskFunction
+        self.master: DictConfig
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take what Hydra hands over."""
+        self.context, self.task_function, self.master = hydra_context, task_function, config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run the jobs; each return holds the value, or an error in place of it."""
+        import cloudpickle
+        from hydra.core.singleton import Singleton
+        from rich.console import Console
+
+        from djd.comparison.display import JobDisplay
+        from djd.comparison.processes import run_in_processes
+
+        # Hydra's state holds resolvers, which are functions inside functions.
+        shared = cloudpickle.dumps(
+            (self.task_function, Singleton.get_state(), self.context, self.master)
+        )
+        calls = [
+            (shared, list(overrides), initial_job_idx + index)
+            for index, overrides in enumerate(job_overrides)
+        ]
+        jobs = self.jobs or [self._job(overrides) for overrides in job_overrides]
+        fail_fast = bool(self.master.get("fail_fast", False))
+        with JobDisplay(
+            jobs, at_once=self.n_jobs, fail_fast=fail_fast, console=Console()
+        ) as display:
+            endings = run_in_processes(_run, calls, at_once=self.n_jobs, watcher=display)
+        return [
+            _returned(list(each), end) for each, end in zip(job_overrides, endings, strict=True)
+        ]
+
+    def _job(self, overrides: Sequence[str]) -> "Job":
+        """What can be said of a job that another sweeper launches."""
+        from djd.comparison.job import Job
+
+        name = " ".join(filter_overrides(overrides))
+        folder = Path(self.master.hydra.sweep.dir)
+        return Job(folder / name, name, "cell", tuple(overrides), epochs=0, seconds=1.0)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _returned(overrides: list[str], ending: "Ending | None") -> JobReturn:
+    returned = JobReturn(overrides=overrides)
+    if ending is None or ending.reason:
+        returned.status = JobStatus.FAILED
+        returned.return_value = RuntimeError(ending.reason if ending else "it was never started")
+    else:
+        returned.status = JobStatus.COMPLETED
+        returned.return_value = ending.value
+    return returned
+
+
+def _run(shared: bytes, overrides: list[str], index: int) -> Any:
+    """In the job's own process: compose its configuration and run the task."""
+    import pickle
+
+    from hydra.core.singleton import Singleton
+    from hydra.core.utils import run_job, setup_globals
+
+    task: TaskFunction
+    context: HydraContext
+    task, singletons, context, master = pickle.loads(shared)
+    setup_globals()
+    Singleton.set_state(singletons)
+    config = context.config_loader.load_sweep_config(master, overrides)
+    with open_dict(config):
+        config.hydra.job.id = config.hydra.job.num = index
+        # What goes to the console goes to the log already.
+        handlers = config.hydra.job_logging.root.handlers
+        config.hydra.job_logging.root.handlers = [each for each in handlers if each != "console"]
+    folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
+    _into_log(folder)
+    returned = run_job(
+        hydra_context=context,
+        task_function=task,
+        config=config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+    return returned.return_value  # raises what the task raised
+
+
+def _into_log(folder: Path) -> None:
+    """Send everything that is printed, crashes included, to the job's log."""
+    import faulthandler
+    import sys
+
+    folder.mkdir(parents=True, exist_ok=True)
+    log = os.open(folder / "run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(log, stream.fileno())
+    os.close(log)
+    faulthandler.enable()
