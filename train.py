@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from platformdirs import user_cache_path
 
-from djd.command_line import flags_first, quote_paths
+from djd.command_line import flags_first, hydra_sentence, quote_paths
 from djd.errors import FailedCellsError, InputError
 from djd.resume_latest import latest_arguments
 from djd.stopping import Stopped, stop_on_signals
@@ -85,7 +85,7 @@ def _run_job(values: dict[str, Any], folder: Path, kind: str) -> "RunResult | No
         kind: What a comparison calls it, `cell` or `refit`; anything else where another sweeper
             launches.
     """
-    from djd.training.failure import record_failure
+    from djd.training.failure import failure_reason, record_failure
 
     try:
         from djd.training.jobs import run_cell, run_refit
@@ -94,9 +94,10 @@ def _run_job(values: dict[str, Any], folder: Path, kind: str) -> "RunResult | No
             return run_refit(values, folder)
         return run_cell(values, folder, retry_failed=kind != "cell")
     except (Exception, SystemExit) as error:
-        sentence = _sentence(error, folder) if isinstance(error, OSError) else str(error)
-        record_failure(folder, InputError(sentence) if isinstance(error, OSError) else error)
-        _fail(f"{folder.name}: {sentence or type(error).__name__}")
+        if isinstance(error, OSError):
+            error = InputError(_sentence(error, folder))
+        record_failure(folder, error)
+        _fail(f"{folder.name}: {failure_reason(folder)}")
     return None
 
 
@@ -150,7 +151,7 @@ def main() -> int:
     except InputError as error:
         sentence = str(error)
     except (HydraException, OmegaConfBaseException) as error:
-        sentence = "\n".join(str(part) for part in (error, error.__cause__) if part)
+        sentence = hydra_sentence(error)
     except OSError as error:
         sentence = _sentence(error, "the output folder")
     except ValueError as error:

@@ -4,6 +4,7 @@ Hydra's grammar refuses a path with Korean letters, quotes, `=`, `[`, `(`, `,`, 
 unless a second pair of quotes survives the shell. People have such paths and can't know that.
 """
 
+import re
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -27,6 +28,19 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
         arguments: As the shell hands them over.
     """
     return [_quoted(argument) if _is_path(argument) else argument for argument in arguments]
+
+
+def hydra_sentence(error: Exception) -> str:
+    """What Hydra says of a command line that it can't compose; of an unknown key, in one sentence.
+
+    Hydra's own text on unknown keys proposes to add them, which this configuration doesn't take.
+    """
+    if found := re.match(r"Could not override '([^']+)'", str(error)):
+        return (
+            f"{found[1]}: expected a key of the configuration (python train.py --help shows all), "
+            "received one that it doesn't have"
+        )
+    return "\n".join(str(part) for part in (error, error.__cause__) if part)
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:

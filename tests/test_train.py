@@ -64,13 +64,11 @@ def test_the_sweep_line_trains_every_combination_and_scores_the_best_on_the_test
     assert capsys.readouterr().out.count(": validation kappa ") == 6
 
 
-def test_a_misspelt_key_is_hydras_own_message(
+def test_a_misspelt_key_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run_train(monkeypatch, "model.dept=2", f"hydra.run.dir={tmp_path / 'run'}") == 1
-    captured = capsys.readouterr()
-    assert "Could not override 'model.dept'" in captured.out + captured.err
-    assert "Traceback" not in captured.out + captured.err
+    assert "model.dept: expected a key of the configuration" in one_sentence(capsys)
     assert not (tmp_path / "run").exists()
 
 

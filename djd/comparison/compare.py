@@ -19,6 +19,7 @@ from djd.resume_latest import RESULT_NAME
 from djd.scans.cohort import Cohort
 from djd.training.duration import training_seconds
 from djd.training.failure import ERROR_NAME, record_failure
+from djd.training.openings import count_openings
 from djd.training.reading import read_data, split_cell
 from djd.training.split import Parts, PatientSplit
 
@@ -100,7 +101,12 @@ def compare(comparison: Comparison, launch: Launch) -> bool:
         }
         states = _train(comparison, jobs, launch, fail_fast=config.fail_fast)
     outcome = _end(comparison, states, launch)
-    say_end(outcome, comparison.planned, stamp=config.stamp(phantom=comparison.cohort.phantom))
+    say_end(
+        outcome,
+        comparison.planned,
+        stamp=config.stamp(phantom=comparison.cohort.phantom),
+        openings=count_openings(config.paths.cache, comparison.cohort, comparison.split),
+    )
     if outcome.complete and not outcome.failures:
         write_whole(comparison.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
     return not outcome.failures

@@ -10,7 +10,6 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from djd.comparison.job import Job
 from djd.comparison.processes import Ending
@@ -115,8 +114,10 @@ class JobDisplay:
         if self.elsewhere:
             counts.append(f"{self.elsewhere} in another process's hands")
         counts.append(f"about {in_words(self._seconds_left())} left")
-        bar = ProgressBar(total=len(self.jobs), completed=ended, width=60)
-        return Group(table, bar, Text(", ".join(counts)))
+        bar = ProgressBar(total=len(self.jobs), completed=ended, width=40)
+        below = Table.grid(padding=(0, 2, 0, 0))
+        below.add_row(bar, ", ".join(counts))
+        return Group(table, below)
 
     def _seconds_left(self) -> float:
         """By the pace so far; before there is one, by what was expected."""

@@ -98,7 +98,7 @@ def step_seconds(configs: Sequence[RunConfig], *, at_once: int, cache: Path) -> 
         with suppress(OSError):
             cache.mkdir(parents=True, exist_ok=True)
             write_whole(cache / STEP_TIMES_NAME, json.dumps(kept, indent=1))
-    return [kept[_shape(config, at_once)] for config in configs]
+    return [kept.get(_shape(config, at_once), 0.0) for config in configs]
 
 
 def _time_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, float]:
@@ -110,8 +110,8 @@ def _time_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, float]
         watcher=_Nobody(),
     )
     columns = [ending.value for ending in endings if ending and ending.value]
-    if not columns:  # a shape that can't be trained; its cell will say why
-        return dict.fromkeys(shapes, 0.0)
+    if not columns:  # the machine can't train any of them; cells will say why
+        return {}
     return {
         shape: middle([column[index] for column in columns]) for index, shape in enumerate(shapes)
     }

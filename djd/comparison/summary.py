@@ -19,6 +19,7 @@ from djd.training.result import MODEL_NAME
 from djd.training.split import PatientSplit, grade_warnings, side_summaries
 from djd.training.summary import (
     as_text,
+    count_of,
     in_one_line,
     number,
     openings_sentence,
@@ -104,11 +105,12 @@ def say_head(
     summaries = side_summaries(cohort, split)
     say_cohort(cohort, summaries, grade_warnings(summaries))
     settings = sum(len(cells[0].cell.config.epochs_to_score) for cells in by_setting(planned))
-    say(f"{settings} settings in {len(planned)} cells: {_axes_in_words(planned)}")
+    counts = f"{count_of(settings, 'setting')} in {count_of(len(planned), 'cell')}"
+    say(f"{counts}: {_axes_in_words(planned)}")
     to_do = len(expected.seconds)
-    counts = f"{len(states.finished)} cells are finished, {to_do} to do"
+    counts = f"{count_of(len(states.finished), 'cell')} done, {to_do} to do"
     if states.failed:
-        counts += f" ({len(states.failed)} of them failed before and are tried again)"
+        counts += f" ({len(states.failed)} of them failed before and will be tried again)"
     if states.elsewhere:
         counts += f", {len(states.elsewhere)} in another process's hands"
     if to_do:
@@ -134,17 +136,27 @@ def _axes_in_words(planned: Sequence[PlannedCell]) -> str:
     return "; ".join(words)
 
 
-def say_end(outcome: Outcome, planned: Sequence[PlannedCell], *, stamp: str | None) -> None:
-    """The ranked settings, what failed, the winner's test scores, and where everything is."""
+def say_end(
+    outcome: Outcome, planned: Sequence[PlannedCell], *, stamp: str | None, openings: int
+) -> None:
+    """The ranked settings, what failed, the winner's test scores, and where everything is.
+
+    Args:
+        outcome: What came of it.
+        planned: Its cells.
+        stamp: What has to stand on everything.
+        openings: How often the cohort's test patients have been opened so far.
+    """
     folder = planned[0].folder.parent
     if outcome.settings:
         say(as_text(ranked_table(outcome.settings)))
         if len(outcome.settings) > MOST_ROWS:
-            say(f"... and {len(outcome.settings) - MOST_ROWS} more settings")
+            more = count_of(len(outcome.settings) - MOST_ROWS, "more setting")
+        say(f"... and {more} (result.json has all)")
     _say_missing(outcome)
     if outcome.settings:
         _say_who_decided(outcome.settings[0], planned)
-    _say_winner(outcome)
+    _say_winner(outcome, openings)
     say(". ".join(filter(None, (stamp, "Research use only"))))
     say(f"Everything is in {folder}")
     say(f"Dashboard: {tensorboard_line(folder)}")
@@ -174,11 +186,14 @@ def _known(value: float) -> float | None:
 
 def _say_missing(outcome: Outcome) -> None:
     if outcome.incomplete:
-        say(f"{outcome.incomplete} settings are left out: not all of their cells are finished")
+        say(
+            f"{count_of(outcome.incomplete, 'setting')} left out: not all cells are finished, or "
+            "nothing was held out"
+        )
     if outcome.states.elsewhere:
         say(
-            f"{len(outcome.states.elsewhere)} cells are in another process's hands, which will "
-            "choose the winner"
+            f"{count_of(len(outcome.states.elsewhere), 'cell')} in another process's hands: the "
+            "last one to finish will choose the winner"
         )
     for name, reason in outcome.failures:
         say(f"failed: {name}: {reason}")
@@ -189,13 +204,13 @@ def _say_missing(outcome: Outcome) -> None:
 def _say_who_decided(best: Setting, planned: Sequence[PlannedCell]) -> None:
     data = planned[0].cell.config.data
     folds = {cell.cell.config.data.fold for cell in planned}
-    say(f"Scores are out of fold: {best.knees} knees of {best.patients} patients decided")
+    say(f"Scores are out of fold: {best.knees} knees of {best.patients} patients decide")
     if len(folds) < data.folds:
         every = ",".join(str(fold) for fold in range(data.folds))
-        say(f"With data.fold={every} in the command, all development patients would decide")
+        say(f"With data.fold={every} in the command, all development patients decide")
 
 
-def _say_winner(outcome: Outcome) -> None:
+def _say_winner(outcome: Outcome, openings: int) -> None:
     if outcome.best and not outcome.winner:
         say(f"Best out of fold: {outcome.best.name}. The test patients stay closed (test=never)")
     if not outcome.winner:
@@ -207,6 +222,5 @@ def _say_winner(outcome: Outcome) -> None:
         return
     say(f"Winner: {outcome.winner.name.partition('/')[2]}")
     say(f"test: {in_one_line(result.test[-1])}")
-    if result.test_openings:
-        say(openings_sentence(result.test_openings))
+    say(openings_sentence(openings))
     say(f"Model of all development patients: {outcome.winner.folder / MODEL_NAME}")

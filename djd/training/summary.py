@@ -85,9 +85,14 @@ def openings_sentence(openings: int) -> str:
     """How often the test patients have been opened."""
     times = "once" if openings == 1 else f"{openings} times"
     return (
-        f"The test patients of this cohort have been opened {times}, this time included; "
-        "while still trying things out, say test=never"
+        f"The test patients of this cohort have been opened {times} so far; while still trying "
+        "things out, say test=never"
     )
+
+
+def count_of(number: int, noun: str) -> str:
+    """A number of things, such as `1 cell` and `2 cells`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def share(value: float | None) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 if TYPE_CHECKING:
     from djd.comparison.job import Job
@@ -77,7 +77,10 @@ class ProcessesLauncher(Launcher):
             (shared, list(overrides), initial_job_idx + index)
             for index, overrides in enumerate(job_overrides)
         ]
-        jobs = self.jobs or [self._job(overrides) for overrides in job_overrides]
+        jobs = self.jobs or [
+            self._job(overrides, index)
+            for index, overrides in enumerate(job_overrides, start=initial_job_idx)
+        ]
         fail_fast = bool(self.master.get("fail_fast", False))
         with JobDisplay(
             jobs, at_once=self.n_jobs, fail_fast=fail_fast, console=Console()
@@ -87,13 +90,15 @@ class ProcessesLauncher(Launcher):
             _returned(list(each), end) for each, end in zip(job_overrides, endings, strict=True)
         ]
 
-    def _job(self, overrides: Sequence[str]) -> "Job":
-        """What can be said of a job that another sweeper launches."""
+    def _job(self, overrides: Sequence[str], index: int) -> "Job":
+        """What the display has to know of a job that another sweeper launches."""
         from djd.comparison.job import Job
 
-        name = " ".join(filter_overrides(overrides))
-        folder = Path(self.master.hydra.sweep.dir)
-        return Job(folder / name, name, "cell", tuple(overrides), epochs=0, seconds=1.0)
+        config = _composed(self.context, self.master, overrides, index)
+        subdir = str(config.hydra.sweep.subdir)
+        folder = Path(config.hydra.sweep.dir) / subdir
+        epochs = int(OmegaConf.select(config, "trainer.max_epochs", default=0))
+        return Job(folder, subdir, "cell", tuple(overrides), epochs=epochs, seconds=1.0)
 
 
 def _cores() -> int:
@@ -125,12 +130,10 @@ def _run(shared: bytes, overrides: list[str], index: int) -> Any:
     task, singletons, context, master = pickle.loads(shared)
     setup_globals()
     Singleton.set_state(singletons)
-    config = context.config_loader.load_sweep_config(master, overrides)
-    with open_dict(config):
-        config.hydra.job.id = config.hydra.job.num = index
-        # What goes to the console goes to the log already.
-        handlers = config.hydra.job_logging.root.handlers
-        config.hydra.job_logging.root.handlers = [each for each in handlers if each != "console"]
+    config = _composed(context, master, overrides, index)
+    # What goes to the console goes to the log already.
+    handlers = config.hydra.job_logging.root.handlers
+    config.hydra.job_logging.root.handlers = [each for each in handlers if each != "console"]
     folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
     _into_log(folder)
     returned = run_job(
@@ -141,6 +144,15 @@ def _run(shared: bytes, overrides: list[str], index: int) -> Any:
         job_subdir_key="hydra.sweep.subdir",
     )
     return returned.return_value  # raises what the task raised
+
+
+def _composed(
+    context: HydraContext, master: DictConfig, overrides: Sequence[str], index: int
+) -> DictConfig:
+    config = context.config_loader.load_sweep_config(master, list(overrides))
+    with open_dict(config):
+        config.hydra.job.id = config.hydra.job.num = index
+    return config
 
 
 def _into_log(folder: Path) -> None:

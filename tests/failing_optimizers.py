@@ -1,0 +1,54 @@
+"""Optimizers that end a training in each of the ways in which one can end."""
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any
+
+import torch
+
+
+class Raises(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        super().step(closure)
+        raise RuntimeError("nobody expects this error")
+
+
+class Exits(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        super().step(closure)
+        sys.exit(7)
+
+
+class Crashes(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        super().step(closure)
+        ctypes.string_at(0)
+
+
+class IsKilled(torch.optim.SGD):
+    """As by the system when memory runs out."""
+
+    def step(self, closure: Any = None) -> Any:
+        super().step(closure)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Diverges(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        result = super().step(closure)
+        with torch.no_grad():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.fill_(float("nan"))
+        return result
+
+
+class IsUnpicklable(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        class LocalError(Exception):
+            def __init__(self, one: int, two: int) -> None:
+                super().__init__("an error that can't be pickled")
+
+        raise LocalError(1, 2)
