@@ -152,7 +152,7 @@ def say_end(
         say(as_text(ranked_table(outcome.settings)))
         if len(outcome.settings) > MOST_ROWS:
             more = count_of(len(outcome.settings) - MOST_ROWS, "more setting")
-        say(f"... and {more} (result.json has all)")
+            say(f"... and {more} (result.json has all)")
     _say_missing(outcome)
     if outcome.settings:
         _say_who_decided(outcome.settings[0], planned)

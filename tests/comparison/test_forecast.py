@@ -1,0 +1,76 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from djd.comparison.forecast import STEP_TIMES_NAME, forecast, in_bytes, parameters, step_seconds
+from djd.training.duration import in_words, middle, training_seconds
+from djd.training.network import KneeCNN
+from tests.comparison.invented_cells import cell, config_with
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(("views", "channels"), [("anterior", 1), ("both", 2)])
+def test_parameters_are_those_of_the_network(depth: int, views: str, channels: int) -> None:
+    network = KneeCNN(depth=depth, width=4, channels=channels)
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    values = sum(each.numel() for name, each in tensors.items() if "num_batches" not in name)
+    config = config_with({"model.depth": depth, "model.width": 4, "data.views": views})
+    assert parameters(config) == values
+
+
+def test_seconds_of_a_training_by_hand() -> None:
+    config = config_with({"trainer.max_epochs": 10, "data.batch_size": 20})
+    seconds = training_seconds(config, 0.5, train_knees=100, validation_knees=30)
+    assert seconds == pytest.approx(10 * (100 + 30 / 3) / 20 * 0.5)
+    assert middle([3.0, 1.0, 2.0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.1, "a second"), (59, "59 seconds"), (90, "2 minutes"), (5400, "1.5 hours")],
+)
+def test_durations_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(("size", "words"), [(10, "1 MB"), (2.6e6, "3 MB"), (2.94e9, "2.9 GB")])
+def test_sizes_in_words(size: float, words: str) -> None:
+    assert in_bytes(size) == words
+
+
+def test_each_shape_is_timed_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = [
+        config_with({"model.depth": depth, "model.width": 2, "optim": name})
+        for depth in (1, 2)
+        for name in ("sgd", "adam")
+    ]
+    first = step_seconds(configs, at_once=2, cache=tmp_path)
+    assert all(0 < seconds < 10 for seconds in first)
+    assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 2
+    monkeypatch.setattr("djd.comparison.forecast.run_in_processes", None)
+    assert step_seconds(configs, at_once=2, cache=tmp_path) == first
+
+
+def test_damaged_times_are_measured_again(tmp_path: Path) -> None:
+    (tmp_path / STEP_TIMES_NAME).write_text("[1, 2")
+    assert step_seconds([config_with({"model.width": 2})], at_once=1, cache=tmp_path)[0] > 0
+    assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 1
+
+
+def test_what_is_left_to_do_is_shared_by_those_that_run_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "djd.comparison.forecast._time_shapes", lambda shapes, at_once: dict.fromkeys(shapes, 0.1)
+    )
+    monkeypatch.setattr("djd.comparison.forecast.OVERHEAD_SECONDS", 1)
+    cells = [cell({"seed": seed}) for seed in range(8)]
+    expected = forecast(cells, cells[:4], knees=[(320, 0)] * 4, at_once=2, cache=tmp_path)
+    assert expected.seconds == (101,) * 4
+    assert expected.total_seconds == 202
+    one = forecast(cells, cells[:1], knees=[(320, 0)], at_once=2, cache=tmp_path)
+    assert one.total_seconds == 101
+    assert expected.bytes_after < expected.bytes_running == one.bytes_running
+    none = forecast(cells, [], knees=[], at_once=2, cache=tmp_path)
+    assert none.total_seconds == 0
