@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,3 +58,13 @@ def tiny_values(phantom_folder: Path, root: Path, *overrides: str) -> dict[str, 
 def tiny(phantom_folder: Path, tmp_path: Path) -> Compose:
     """Makes configurations like `tiny_values` in the test's own folder."""
     return partial(tiny_values, phantom_folder, tmp_path)
+
+
+@pytest.fixture
+def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparisons don't time training steps, which takes seconds."""
+
+    def time_shapes(shapes: Iterable[str], at_once: int) -> dict[str, float]:
+        return dict.fromkeys(shapes, 0.1)
+
+    monkeypatch.setattr("djd.comparison.forecast._time_shapes", time_shapes)

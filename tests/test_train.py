@@ -7,16 +7,9 @@ from pathlib import Path
 import pytest
 from scipy.io import savemat
 
-import train
 from djd.training.classifier import GradeClassifier
 from tests.conftest import TINY, Compose
-
-
-def run_train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-    monkeypatch.setattr(train, "failures", [])
-    monkeypatch.setattr(train, "started", [])
-    return train.main()
+from tests.sweeping import run_train, sweep_arguments
 
 
 def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
@@ -42,25 +35,15 @@ def test_the_sweep_line_trains_every_combination_and_scores_the_best_on_the_test
     tiny: Compose,
     tmp_path: Path,
 ) -> None:
-    cache = tiny()["paths"]["cache"]
-    sweep = tmp_path / "sweep, (한글)"
-    status = run_train(
-        monkeypatch,
-        "-m",
-        "model.depth=1,2,3",
-        "optim=sgd,adam",
-        *(override for override in TINY if not override.startswith("model.depth")),
-        "trainer.max_epochs=1",
-        f"paths.cache={cache}",
-        f"hydra.sweep.dir={sweep}",
-    )
-    assert status == 0
+    cache, sweep = Path(tiny()["paths"]["cache"]), tmp_path / "sweep"
+    axes = ("model.depth=1,2,3", "optim=sgd,adam", "trainer.max_epochs=1")
+    assert run_train(monkeypatch, *sweep_arguments(cache, sweep, *axes)) == 0
     cells = {path.parent.name for path in sweep.glob("*/result.json")}
     assert cells == {
         f"depth={depth} optim={name}" for depth in (1, 2, 3) for name in ("sgd", "adam")
     }
     assert len(list(sweep.rglob("model.ckpt"))) == 1
-    assert len((Path(cache) / "test_openings.jsonl").read_text().splitlines()) == 1
+    assert len((cache / "test_openings.jsonl").read_text().splitlines()) == 1
     assert capsys.readouterr().out.count(": validation kappa ") == 6
 
 

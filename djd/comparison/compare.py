@@ -85,19 +85,20 @@ def compare(comparison: Comparison, launch: Launch) -> bool:
     """
     config = comparison.planned[0].cell.config
     states = states_of(comparison.planned)
-    to_do = [*states.to_do, *(cell for cell, _ in states.failed)]
-    expected = _expected(comparison, to_do)
+    # Cells in other hands come last: most will be finished by then, or their owner has died.
+    unfinished = [*states.to_do, *(cell for cell, _ in states.failed), *states.elsewhere]
+    expected = _expected(comparison, unfinished)
     say_head(comparison.cohort, comparison.split, comparison.planned, states, expected)
     if config.dry_run:
         return True
     comparison.folder.mkdir(parents=True, exist_ok=True)
     save_plan(comparison.folder, comparison.plan)
     forget_failures(states.failed)
-    if to_do:
+    if unfinished:
         (comparison.folder / RESULT_NAME).unlink(missing_ok=True)
         jobs = {
             cell.folder: _cell_job(cell, seconds)
-            for cell, seconds in zip(to_do, expected.seconds, strict=True)
+            for cell, seconds in zip(unfinished, expected.seconds, strict=True)
         }
         states = _train(comparison, jobs, launch, fail_fast=config.fail_fast)
     outcome = _end(comparison, states, launch)
@@ -112,8 +113,8 @@ def compare(comparison: Comparison, launch: Launch) -> bool:
     return not outcome.failures
 
 
-def _expected(comparison: Comparison, to_do: Sequence[PlannedCell]) -> Forecast:
-    cells = [planned.cell for planned in to_do]
+def _expected(comparison: Comparison, unfinished: Sequence[PlannedCell]) -> Forecast:
+    cells = [planned.cell for planned in unfinished]
     parts = {
         key: comparison.parts(cell, fold=cell.config.data.fold)
         for cell in cells

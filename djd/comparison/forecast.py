@@ -29,7 +29,7 @@ BYTES_A_WEIGHT = 4
 
 @dataclass(frozen=True)
 class Forecast:
-    """What cells still to do will take.
+    """What unfinished cells will take.
 
     Attributes:
         seconds: Of each cell by itself, in their order.
@@ -52,7 +52,7 @@ class Forecast:
 
 def forecast(
     cells: Sequence[Cell],
-    to_do: Sequence[Cell],
+    unfinished: Sequence[Cell],
     *,
     knees: Sequence[tuple[int, int]],
     at_once: int,
@@ -62,16 +62,16 @@ def forecast(
 
     Args:
         cells: All cells, which take disk.
-        to_do: Those that take time.
-        knees: Training and validation knees of each of `to_do`.
+        unfinished: Those that take time.
+        knees: Training and validation knees of each of the unfinished.
         at_once: Cells trained at a time.
         cache: Where step times are kept.
     """
-    steps = step_seconds([cell.config for cell in to_do], at_once=at_once, cache=cache)
+    steps = step_seconds([cell.config for cell in unfinished], at_once=at_once, cache=cache)
     seconds = [
         OVERHEAD_SECONDS
         + training_seconds(cell.config, step, train_knees=train, validation_knees=held_out)
-        for cell, step, (train, held_out) in zip(to_do, steps, knees, strict=True)
+        for cell, step, (train, held_out) in zip(unfinished, steps, knees, strict=True)
     ]
     return Forecast(
         tuple(seconds),

@@ -107,13 +107,13 @@ def say_head(
     settings = sum(len(cells[0].cell.config.epochs_to_score) for cells in by_setting(planned))
     counts = f"{count_of(settings, 'setting')} in {count_of(len(planned), 'cell')}"
     say(f"{counts}: {_axes_in_words(planned)}")
-    to_do = len(expected.seconds)
+    to_do = len(states.to_do) + len(states.failed)
     counts = f"{count_of(len(states.finished), 'cell')} done, {to_do} to do"
     if states.failed:
         counts += f" ({len(states.failed)} of them failed before and will be tried again)"
     if states.elsewhere:
         counts += f", {len(states.elsewhere)} in another process's hands"
-    if to_do:
+    if expected.seconds:
         counts += f": about {in_words(expected.total_seconds)}, {expected.at_once} cells at a time"
     say(counts)
     say(

@@ -1,7 +1,7 @@
 """`hydra/sweeper=comparison`: every sweep as a comparison that can be stopped and gone on with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ class ComparisonSweeperConf:
     """What `hydra.sweeper` holds: an axis a key, its values with commas between them."""
 
     _target_: str = "hydra_plugins.djd.comparison_sweeper.ComparisonSweeper"
-    params: dict[str, Any] | None = None
+    params: dict[str, Any] = field(default_factory=dict)
 
 
 ConfigStore.instance().store(

@@ -109,9 +109,11 @@ def _cores() -> int:
 
 def _returned(overrides: list[str], ending: "Ending | None") -> JobReturn:
     returned = JobReturn(overrides=overrides)
-    if ending is None or ending.reason:
+    if ending is None:  # it was never started, or stopped because another failed
+        return returned
+    if ending.reason:
         returned.status = JobStatus.FAILED
-        returned.return_value = RuntimeError(ending.reason if ending else "it was never started")
+        returned.return_value = RuntimeError(ending.reason)
     else:
         returned.status = JobStatus.COMPLETED
         returned.return_value = ending.value

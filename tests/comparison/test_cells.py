@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.comparison.cells import MOST_NAME_BYTES, axes_name
+from djd.comparison.cells import MOST_NAME_BYTES, AxisValue, axes_name
 from tests.comparison.invented_cells import cell
 
 DIGEST = "0123456789abcdef"
 
 
 def test_a_cell_is_named_by_its_axes_alone() -> None:
-    axes = {"model.depth": 2, "optim": "adam", "optim.lr_times": 1.0, "data.fold": 0}
-    assert axes_name(axes) == "depth=2 optim=adam lr_times=1 fold=0"
+    axes: dict[str, AxisValue] = {"model.depth": 2, "optim": "adam", "optim.lr_times": 1.0}
+    assert axes_name({**axes, "data.fold": 0}) == "depth=2 optim=adam lr_times=1 fold=0"
     assert axes_name({"data.fold": None, "model.clip_logits": True}) == "fold=null clip_logits=true"
     assert axes_name({}) == "base"
 

@@ -58,12 +58,10 @@ def test_damaged_times_are_measured_again(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 1
 
 
+@pytest.mark.usefixtures("no_timing")
 def test_what_is_left_to_do_is_shared_by_those_that_run_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "djd.comparison.forecast._time_shapes", lambda shapes, at_once: dict.fromkeys(shapes, 0.1)
-    )
     monkeypatch.setattr("djd.comparison.forecast.OVERHEAD_SECONDS", 1)
     cells = [cell({"seed": seed}) for seed in range(8)]
     expected = forecast(cells, cells[:4], knees=[(320, 0)] * 4, at_once=2, cache=tmp_path)

@@ -1,12 +1,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from djd.comparison.keep import drop_weights
 from djd.comparison.plan import PlannedCell
 from djd.comparison.refits import each_refit, winner_refit
 from djd.comparison.settings import score_settings
 from djd.comparison.states import FinishedCell
+from djd.training.config import Keep
 from tests.comparison.invented_cells import cell, result
 
 EPOCHS = (25, 50, 100)
@@ -54,24 +56,20 @@ def left(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*.ckpt")}
 
 
-def test_only_the_winners_folds_keep_their_weights_at_its_epoch(tmp_path: Path) -> None:
-    for keep, kept in (
-        ("all", 12),
-        ("winner", 2),
-        ("none", 0),
-    ):
-        folder = tmp_path / keep
-        done = finished_cells(folder, better=1)
-        for each in done:
-            (each.planned.folder / "checkpoints").mkdir(parents=True)
-            for epoch in EPOCHS:
-                (each.planned.folder / "checkpoints" / f"epoch={epoch:03d}.ckpt").write_text("")
-        best = score_settings([each.planned for each in done], done)[0][0]
-        drop_weights(done, keep=keep, best=None)
-        assert len(left(folder)) == 12, "nothing goes before there is a winner"
-        drop_weights(done, keep=keep, best=best)
-        drop_weights(done, keep=keep, best=best)
-        assert len(left(folder)) == kept
-    assert left(tmp_path / "winner") == {
-        f"depth=1 fold={fold}/checkpoints/epoch=050.ckpt" for fold in (0, 1)
-    }
+@pytest.mark.parametrize(("keep", "kept"), [("all", 12), ("winner", 2), ("none", 0)])
+def test_only_what_is_to_be_kept_keeps_its_weights(tmp_path: Path, keep: Keep, kept: int) -> None:
+    done = finished_cells(tmp_path, better=1)
+    for each in done:
+        (each.planned.folder / "checkpoints").mkdir(parents=True)
+        for epoch in EPOCHS:
+            (each.planned.folder / "checkpoints" / f"epoch={epoch:03d}.ckpt").write_text("")
+    best = score_settings([each.planned for each in done], done)[0][0]
+    drop_weights(done, keep=keep, best=None)
+    assert len(left(tmp_path)) == 12, "nothing goes before there is a winner"
+    drop_weights(done, keep=keep, best=best)
+    drop_weights(done, keep=keep, best=best)
+    assert len(left(tmp_path)) == kept
+    if keep == "winner":
+        assert left(tmp_path) == {
+            f"depth=1 fold={fold}/checkpoints/epoch=050.ckpt" for fold in (0, 1)
+        }

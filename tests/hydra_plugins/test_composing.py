@@ -1,0 +1,153 @@
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.core.config_loader import ConfigLoader
+from hydra.errors import HydraException
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+import train
+from djd.comparison.cells import Cell
+from djd.errors import InputError
+from djd.training.config import RunConfig, read_config
+from hydra_plugins.djd.axes import Axes
+from hydra_plugins.djd.composing import CellComposer
+
+VALUES = {
+    "optim.lr_times": ("0.1", "1", "1e1"),
+    "optim": ("sgd", "momentum", "adamw"),
+    "model.depth": ("1", "2"),
+    "data.fold": ("0", "null", "4"),
+    "data.mirror_left": ("true", "false"),
+    "trainer.gradient_clip_val": ("null", "0.5"),
+    "optim.schedule": ("constant", "cosine"),
+    "seed": ("3", "1"),
+}
+
+
+def composed_by_hydra(loader: ConfigLoader, master: DictConfig, cell: Cell) -> RunConfig:
+    config = loader.load_sweep_config(master, list(cell.overrides))
+    with open_dict(config):
+        config.pop("hydra")
+    values = train.plain_values(config)
+    return read_config(values)
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(keys=st.lists(st.sampled_from(list(VALUES)), unique=True, max_size=4))
+def test_every_cell_is_what_hydra_composes_of_its_overrides(
+    loader: ConfigLoader, master: DictConfig, keys: list[str]
+) -> None:
+    axes = Axes({key: VALUES[key] for key in keys}, ("model.width=4",))
+    cells = CellComposer(loader, master, axes).cells()
+    expected = list(itertools.product(*(VALUES[key] for key in keys)))
+    assert [
+        tuple(each.partition("=")[2] for each in cell.overrides[1:]) for cell in cells
+    ] == expected
+    for cell in (cells[0], cells[len(cells) // 2], cells[-1]):
+        assert cell.config == composed_by_hydra(loader, master, cell)
+
+
+def test_few_compositions_make_many_cells(
+    loader: ConfigLoader, master: DictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed = []
+    load = loader.load_sweep_config
+
+    def counted(*arguments: Any) -> DictConfig:
+        composed.append(arguments)
+        return load(*arguments)
+
+    monkeypatch.setattr(loader, "load_sweep_config", counted)
+    axes = Axes({key: VALUES[key] for key in ("optim", "optim.lr_times", "data.fold")}, ())
+    assert len(CellComposer(loader, master, axes).cells()) == 27
+    assert len(composed) == 1 + 2 + 2 + 2
+
+
+def test_an_axis_that_another_value_is_made_of_is_composed_by_hydra(
+    tmp_path: Path, master: DictConfig, loader: ConfigLoader
+) -> None:
+    axes = Axes(
+        {"model.depth": ("1", "2"), "seed": ("3", "4")},
+        ("model.width=${model.depth}", "data.split_seed=${seed}"),
+    )
+    cells = CellComposer(loader, master, axes).cells()
+    assert [(cell.config.model.width, cell.config.data.split_seed) for cell in cells] == [
+        (1, 3),
+        (1, 4),
+        (2, 3),
+        (2, 4),
+    ]
+
+
+def test_axes_have_the_values_of_the_configuration_not_of_the_typing(
+    loader: ConfigLoader, master: DictConfig
+) -> None:
+    axes = Axes({"optim.lr_times": ("1e1", "0.10"), "optim": ("sgd", "adam")}, ())
+    cells = CellComposer(loader, master, axes).cells()
+    assert [dict(cell.axes) for cell in cells] == [
+        {"optim.lr_times": factor, "optim": name}
+        for factor in (10.0, 0.1)
+        for name in ("sgd", "adam")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("axes", "error"),
+    [
+        ({"model.dept": ("1", "2")}, HydraException),
+        ({"optim": ("adam", "nope")}, HydraException),
+        ({"optim": ("momentum", "adam"), "optim.momentum": ("0.5", "0.9")}, HydraException),
+        ({"model.depth": ("1", "9")}, InputError),
+        ({"optim.lr": ("0.1", "x")}, InputError),
+    ],
+)
+def test_a_key_or_value_that_is_not_known_stops_before_any_cell(
+    loader: ConfigLoader,
+    master: DictConfig,
+    axes: dict[str, tuple[str, ...]],
+    error: type[Exception],
+) -> None:
+    with pytest.raises(error):
+        CellComposer(loader, master, Axes(axes, ())).cells()
+
+
+# Settings and cells of the protocol: rates x batch sizes x epochs, depths x rates x epochs, ...
+@pytest.mark.parametrize(
+    ("name", "trainings"),
+    [("hyperparameters", 9), ("architecture", 9), ("optimizers", 12), ("matrix", 108)],
+)
+def test_the_experiments_are_the_grids_of_the_protocol(
+    loader: ConfigLoader, name: str, trainings: int
+) -> None:
+    from hydra.types import RunMode
+
+    from hydra_plugins.djd.axes import read_axes
+
+    said = [f"experiment={name}"]
+    master = loader.load_configuration("config", said, run_mode=RunMode.MULTIRUN)
+    assert master.hydra.mode == RunMode.MULTIRUN
+    axes = read_axes(OmegaConf.to_container(master.hydra.sweeper.params), said, loader)  # type: ignore[arg-type]
+    cells = CellComposer(loader, master, axes).cells()
+    assert len(cells) == 5 * trainings
+    assert {cell.config.epochs_to_score for cell in cells} == {(25, 50, 100)}
+    assert len({cell.identity("") for cell in cells}) == len(cells)
+    base = read_config(train_values())
+    assert any(cell.config.plain() == base.plain() for cell in cells), "the base setting is in it"
+
+
+def train_values() -> dict[str, Any]:
+    from hydra import compose
+
+    return train.plain_values(compose("config"))
+
+
+def test_experiment_files_leave_launchers_alone() -> None:
+    """A key of one launcher in them would break every other `hydra/launcher=`."""
+    for path in (Path(train.CONF) / "experiment").glob("*.yaml"):
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert set(values.get("hydra", {})) <= {"mode", "sweeper"}
