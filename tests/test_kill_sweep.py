@@ -118,5 +118,6 @@ def test_a_cell_whose_owner_dies_is_taken_over_by_the_sweep_beside(
     second = start_train(tmp_path / "log2", *arguments)
     time.sleep(4)
     kill_all(first)
+    first.wait()
     assert second.wait() == 0
     assert predictions(tmp_path / "sweep") == whole

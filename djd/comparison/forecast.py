@@ -16,10 +16,10 @@ from djd.scans.crop import CROP_SIZE, VIEW_INDICES
 from djd.training.config import RunConfig
 from djd.training.duration import middle, training_seconds
 
-OVERHEAD_SECONDS = 0.6
+OVERHEAD_SECONDS = 1.2
 """Of a cell beyond its training: process, cohort, figures, files (bench/overhead.py)."""
 
-OTHER_BYTES = 500_000
+OTHER_BYTES = 800_000
 """Of a cell beyond its weights: figures, dashboard, tables, log (bench/overhead.py)."""
 
 STEP_TIMES_NAME = "step_times.json"

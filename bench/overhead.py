@@ -1,0 +1,144 @@
+"""What a cell of a comparison costs beyond its training: time and disk.
+
+    python bench/overhead.py
+
+Cells of the base setting on the default phantom, one at a time out of the fork server, each
+composed by Hydra as a launcher does. Of each: the wall time from before its process is started
+until after it has ended, less its training and validation steps, less its figures.
+
+2026-11-25, two-core x86-64, depth 2, batch 32, one thread:
+
+    2 epochs: wall 3.04 s, steps 1.86 s, figures 0.74 s, 0.67 MB beside weights
+    12 epochs: wall 11.57 s, steps 10.16 s, figures 0.85 s, 0.77 MB beside weights
+    beyond steps and figures: 0.40 s a cell and 16 ms an epoch
+
+Without `gc.freeze()` in the fork server (`djd.comparison.loaded`) a collection in the middle of a
+cell took another 0.3 s.
+"""
+
+import argparse
+import contextlib
+import io
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from djd.comparison.processes import Ending, run_in_processes
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # train.py is no part of the package
+
+
+SHORT, LONG = 2, 12
+"""Epochs of the cells that are compared: what doesn't grow with them is the cell's own cost."""
+
+
+class Stopwatch:
+    """Sums how long some calls take."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, timed."""
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                self.seconds += time.perf_counter() - began
+
+        return timed
+
+
+def train_cell(folder: Path, overrides: list[str]) -> dict[str, float]:
+    """In a process of its own: train one cell, and say what its steps and figures took."""
+    from hydra import compose, initialize_config_dir
+    from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
+    from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+
+    import djd.training.dashboard as dashboard
+    import djd.training.jobs as jobs
+    import train
+
+    steps, figures = Stopwatch(), Stopwatch()
+    _TrainingEpochLoop.advance = steps.around(_TrainingEpochLoop.advance)  # type: ignore[method-assign]
+    _EvaluationLoop._evaluation_step = steps.around(_EvaluationLoop._evaluation_step)  # type: ignore[method-assign]
+    for name in ("training_sheet", "confusion_figure", "_add_figure"):
+        setattr(dashboard, name, figures.around(getattr(dashboard, name)))
+    vars(jobs)["draw"] = figures.around(vars(jobs)["draw"])
+    with initialize_config_dir(train.CONF, version_base="1.3"):
+        values = train.plain_values(compose("config", overrides=overrides))
+    folder.mkdir()
+    with contextlib.redirect_stdout(io.StringIO()):
+        jobs.run_cell(values, folder)
+    return {"steps": steps.seconds, "figures": figures.seconds}
+
+
+class Clock:
+    """Notes the wall time of each piece of work."""
+
+    def __init__(self) -> None:
+        self.began: dict[int, float] = {}
+        self.wall: dict[int, float] = {}
+        self._last_end = time.perf_counter()
+
+    def started(self, index: int) -> None:
+        """Count from the end of the one before, so that starting a process counts."""
+        self.began[index] = self._last_end
+
+    def ended(self, index: int, ending: Ending) -> bool:
+        """Note the time."""
+        self._last_end = time.perf_counter()
+        self.wall[index] = self._last_end - self.began[index]
+        return not ending.reason
+
+    def look(self) -> None:
+        """Nothing to see."""
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description="What a cell costs beyond its training.")
+    parser.add_argument("--cells", type=int, default=8, help="of each length")
+    cells = parser.parse_args().cells
+    with tempfile.TemporaryDirectory() as place:
+        beyond = {epochs: measure(Path(place), epochs, cells) for epochs in (SHORT, LONG)}
+    an_epoch = (beyond[LONG] - beyond[SHORT]) / (LONG - SHORT)
+    print(f"beyond steps and figures: {beyond[SHORT] - SHORT * an_epoch:.2f} s a cell", end=" ")
+    print(f"and {1000 * an_epoch:.0f} ms an epoch")
+
+
+def measure(place: Path, epochs: int, cells: int) -> float:
+    """Median seconds beyond steps and figures of cells of so many epochs."""
+    clock = Clock()
+    fixed = [f"trainer.max_epochs={epochs}", "score_epochs=[1,2]"]
+    # The first one waits for the fork server.
+    calls = [(place / f"{epochs}-{seed}", [f"seed={seed}", *fixed]) for seed in range(cells + 1)]
+    endings = run_in_processes(train_cell, calls, at_once=1, watcher=clock)
+    if failed := [ending.reason for ending in endings if ending and ending.reason]:
+        raise SystemExit(failed[0])
+    values = [ending.value for ending in endings if ending][1:]
+    walls = [clock.wall[index] for index in range(1, cells + 1)]
+    steps, figures = ([value[name] for value in values] for name in ("steps", "figures"))
+    print(
+        f"{epochs} epochs: wall {statistics.median(walls):.2f} s, "
+        f"steps {statistics.median(steps):.2f} s, figures {statistics.median(figures):.2f} s, "
+        f"{statistics.median(_size(folder) for folder, _ in calls) / 1e6:.2f} MB beside weights"
+    )
+    rows = zip(walls, steps, figures, strict=True)
+    return float(statistics.median(wall - step - figure for wall, step, figure in rows))
+
+
+def _size(folder: Path) -> int:
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".ckpt"]
+    return sum(path.stat().st_size for path in files)
+
+
+if __name__ == "__main__":
+    main()
