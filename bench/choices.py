@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import io
 import logging
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
@@ -23,14 +24,17 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from platformdirs import user_cache_path
 
-import train
 from djd.training.jobs import run_cell
 
 COHORT_SEEDS = (101, 102)
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # train.py is no part of the package
+
 
 def kappas(overrides: Sequence[str], cohort_seed: int) -> list[float]:
     """Validation kappa at the score epochs of one cell."""
+    import train
+
     logging.disable(logging.CRITICAL)
     with initialize_config_dir(train.CONF, version_base="1.3"):
         cell = [*overrides, f"data.phantom_seed={cohort_seed}"]
