@@ -9,29 +9,9 @@ from typing import Any
 
 from djd.training.config import RunConfig
 from djd.training.result import RESULTS_VERSION
-from djd.training.resume import FREE_KEYS, flat
+from djd.training.resume import NUMBERLESS_KEYS, flat
 
 AxisValue = str | int | float | bool | None
-
-COHORT_KEYS = frozenset(
-    {
-        "data.source",
-        "data.root",
-        "data.phantom_patients",
-        "data.phantom_seed",
-        "data.exclude",
-        "data.groups",
-        "data.test_list",
-        "data.test_count",
-        "data.labels_from",
-        "data.on_error",
-    }
-)
-"""What says which knees there are and which of them are test patients'; one and the same for all
-cells, and told by the cohort's own fingerprint."""
-
-NUMBERLESS_KEYS = FREE_KEYS | COHORT_KEYS | {"score_epochs"}
-"""What a cell's identity leaves out: it changes no number, or the cohort's digest has it."""
 
 REPEAT_KEYS = ("data.fold", "seed", "data.split_seed")
 """Cells that differ in these alone are one setting, trained again."""

@@ -10,13 +10,13 @@ from typing import Any
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from djd.comparison.cells import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue, Cell, axes_name, value_of
+from djd.comparison.cells import REPEAT_KEYS, AxisValue, Cell, axes_name, value_of
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.resume_latest import COMPARISON_NAME
 from djd.scans.cohort import Cohort
 from djd.training.result import RESULTS_VERSION
-from djd.training.resume import differences, flat
+from djd.training.resume import NUMBERLESS_KEYS, differences, flat
 from djd.training.split import PatientSplit
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from djd.resume_latest import RESULT_NAME
 from djd.training.config import RunConfig, read_config
-from djd.training.result import RunResult
+from djd.training.result import RESULTS_VERSION, RunResult
+from djd.training.resume import NUMBERLESS_KEYS, differences, flat
 
 
 def finished_result(folder: Path, config: RunConfig) -> RunResult | None:
-    """The result of a finished training that was scored at every epoch of the configuration.
+    """The result of a training of this configuration, scored at every epoch that it names.
 
     Raises:
         InputError: The file is damaged.
@@ -16,5 +17,9 @@ def finished_result(folder: Path, config: RunConfig) -> RunResult | None:
     if not (folder / RESULT_NAME).exists():
         return None
     result = RunResult.load(folder / RESULT_NAME)
-    scored = read_config(result.config).epochs_to_score
-    return result if set(config.epochs_to_score) <= set(scored) else None
+    if result.results_version != RESULTS_VERSION:
+        return None
+    before = read_config(result.config)
+    if differences(flat(before.plain()), flat(config.plain()), free=NUMBERLESS_KEYS):
+        return None
+    return result if set(config.epochs_to_score) <= set(before.epochs_to_score) else None

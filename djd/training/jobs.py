@@ -14,7 +14,7 @@ from djd.training.finished import finished_result
 from djd.training.openings import require_ledger
 from djd.training.prepare import draw, prepare, result_of, write_inputs
 from djd.training.result import RunResult
-from djd.training.resume import require_same_config, saved_config
+from djd.training.resume import NUMBERLESS_KEYS, require_same_config, saved_config
 from djd.training.run import leave_no_false_start
 from djd.training.summary import in_one_line, openings_sentence, say
 from djd.training.winner import drop_refit_checkpoints, score_test
@@ -81,7 +81,7 @@ def _run_claimed(
         if (folder / ERROR_NAME).exists() or (config.fail_fast and _any_failed(folder.parent)):
             return None
         config = _with_epochs_before(config, folder)
-        require_same_config(config, folder)
+        require_same_config(config, folder, free=NUMBERLESS_KEYS)
         there_before = frozenset(folder.iterdir())
         try:
             result = train(config, folder)

@@ -27,24 +27,61 @@ FREE_KEYS = frozenset(
 """What may differ when a run goes on: none of it changes what is trained, beyond rounding."""
 
 
-def require_same_config(config: RunConfig, folder: Path) -> None:
-    """Stop where a folder holds a run that is finished, or one of another configuration.
+COHORT_KEYS = frozenset(
+    {
+        "data.source",
+        "data.root",
+        "data.phantom_patients",
+        "data.phantom_seed",
+        "data.exclude",
+        "data.groups",
+        "data.test_list",
+        "data.test_count",
+        "data.labels_from",
+        "data.on_error",
+    }
+)
+"""What says which knees there are and which of them are test patients'; one and the same for all
+cells of a comparison, and told by the cohort's own digest."""
+
+NUMBERLESS_KEYS = FREE_KEYS | COHORT_KEYS | {"score_epochs"}
+"""What may differ between two trainings of one cell: it changes no number, or the cohort's digest
+has it."""
+
+
+def require_unfinished(folder: Path) -> None:
+    """Stop where a folder holds a run that is finished.
 
     Raises:
-        InputError: It names the keys that differ.
+        InputError: It is.
     """
     if (folder / RESULT_NAME).exists():
         raise InputError(
             f"{folder}: expected a run's folder that is new or of a stopped run, received one that "
             f"is finished ({RESULT_NAME} is there); choose another hydra.run.dir"
         )
+
+
+def require_same_config(
+    config: RunConfig, folder: Path, *, free: Collection[str] = FREE_KEYS
+) -> None:
+    """Stop where a folder holds a training of another configuration.
+
+    Args:
+        config: What is to be trained.
+        folder: Of the run or cell.
+        free: Keys that may differ.
+
+    Raises:
+        InputError: It names the keys that differ.
+    """
     if not (folder / CONFIG_NAME).exists():
         return
     before, now = flat(saved_config(folder).plain()), flat(config.plain())
-    if changes := differences(before, now, free=FREE_KEYS):
+    if changes := differences(before, now, free=free):
         raise InputError(
             f"{folder}: expected the run that was stopped there, received another one: it has "
-            f"{changes}; say the same, or choose another hydra.run.dir"
+            f"{changes}; say the same, or choose another folder (hydra.run.dir, hydra.sweep.dir)"
         )
 
 

@@ -14,7 +14,7 @@ from djd.training.estimate import time_step, training_device
 from djd.training.openings import require_ledger
 from djd.training.prepare import Prepared, draw, prepare, result_of, write_inputs
 from djd.training.result import MODEL_NAME, RunResult
-from djd.training.resume import require_same_config
+from djd.training.resume import require_same_config, require_unfinished
 from djd.training.summary import openings_sentence, say, say_scores, tensorboard_line
 from djd.training.winner import drop_refit_checkpoints, refit, score_test
 
@@ -32,6 +32,7 @@ def run(values: Mapping[str, Any], folder: Path) -> RunResult:
         InputError: Something the person gave is wrong.
     """
     config = read_config(values)
+    require_unfinished(folder)
     require_same_config(config, folder)
     there_before = frozenset(folder.iterdir())
     try:
