@@ -6,6 +6,7 @@ import shlex
 import sys
 import threading
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -85,7 +86,7 @@ def _run_job(values: dict[str, Any], folder: Path, kind: str) -> "RunResult | No
         kind: What a comparison calls it, `cell` or `refit`; anything else where another sweeper
             launches.
     """
-    from djd.training.failure import failure_reason, record_failure
+    from djd.training.failure import failure_reason, record_loss
 
     try:
         from djd.training.jobs import run_cell, run_refit
@@ -96,7 +97,7 @@ def _run_job(values: dict[str, Any], folder: Path, kind: str) -> "RunResult | No
     except (Exception, SystemExit) as error:
         if isinstance(error, OSError):
             error = InputError(_sentence(error, folder))
-        record_failure(folder, error)
+        record_loss(folder, error)  # where it had not come as far as doing so itself
         _fail(f"{folder.name}: {failure_reason(folder)}")
     return None
 
@@ -109,6 +110,12 @@ def _fail(sentence: str) -> None:
 
 def _sentence(error: OSError, place: Path | str) -> str:
     return f"{error.filename or place}: can't be read or written ({error.strerror or error})"
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether an error came out of this software, where it is a fault that keeps its traceback."""
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
+    return any(name.partition(".")[0] in ("djd", "hydra_plugins") for name in modules)
 
 
 def _forget_full_disks(failure: threading.ExceptHookArgs) -> None:
@@ -155,7 +162,7 @@ def main() -> int:
     except OSError as error:
         sentence = _sentence(error, "the output folder")
     except ValueError as error:
-        if started:
+        if _is_ours(error):
             raise
         sentence = str(error)  # what Hydra says of a group that is given a number
     else:

@@ -52,12 +52,3 @@ class Diverges(torch.optim.SGD):
                 for parameter in group["params"]:
                     parameter.fill_(float("nan"))
         return result
-
-
-class IsUnpicklable(torch.optim.SGD):
-    def step(self, closure: Any = None) -> Any:
-        class LocalError(Exception):
-            def __init__(self, one: int, two: int) -> None:
-                super().__init__("an error that can't be pickled")
-
-        raise LocalError(1, 2)

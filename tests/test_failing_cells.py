@@ -91,3 +91,25 @@ def test_without_processes_of_their_own_cells_fail_alone_as_well(
     assert sweep("optim=exits,raises,diverges,sgd", "test=never", "hydra/launcher=basic") == 1
     assert capsys.readouterr().out.count("failed: optim=") == 3
     assert (sweep.folder / "optim=sgd" / "result.json").exists()
+
+
+def test_failures_that_are_no_longer_compared_do_not_count(sweep: Sweep) -> None:
+    fast = ("fail_fast=true", "hydra.launcher.n_jobs=1")
+    assert sweep("optim=raises,sgd", *fast) == 1
+    assert sweep("optim=sgd,adam", *fast) == 0
+    assert (sweep.folder / "optim=raises" / "error.txt").exists()
+    assert len(list(sweep.folder.glob("winner/*/model.ckpt"))) == 1
+
+
+def test_a_launcher_that_raises_costs_the_cells_that_it_lost(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hydra_plugins.djd.processes_launcher import ProcessesLauncher
+
+    def lost(self: object, *arguments: object) -> None:
+        raise RuntimeError("the cluster is gone")
+
+    sweep.monkeypatch.setattr(ProcessesLauncher, "launch", lost)
+    assert sweep("optim=sgd,adam") == 1
+    shown = capsys.readouterr().out
+    assert shown.count("RuntimeError: the cluster is gone") == 2

@@ -336,3 +336,14 @@ def test_dry_run_of_a_single_run_trains_nothing(
     assert "nothing was trained" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "run").iterdir()} == {".hydra", "run.log"}
     assert compose_values()["dry_run"] is False
+
+
+def test_the_same_winner_is_not_scored_again_when_axes_have_grown(
+    monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep"
+    for axes in (("model.depth=1",), ("model.depth=1", "+hydra.sweeper.params.optim=adam")):
+        arguments = sweep_arguments(cache, folder, *axes, BASIC)
+        assert run_train(monkeypatch, *arguments) == 0
+    assert len(list(folder.glob("winner/*"))) == 1
+    assert len((folder / "test_openings.jsonl").read_text().splitlines()) == 1

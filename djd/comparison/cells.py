@@ -35,18 +35,22 @@ class Cell:
     config: RunConfig
 
     def identity(self, cohort_digest: str) -> str:
-        """What tells this cell from every other: all that can change one of its numbers.
+        """See `identity_of`."""
+        return identity_of(self.config, cohort_digest)
 
-        Args:
-            cohort_digest: Of crops, grades and split.
-        """
-        numbers = {
-            key: value
-            for key, value in flat(self.config.plain()).items()
-            if key not in NUMBERLESS_KEYS
-        }
-        told = json.dumps([RESULTS_VERSION, cohort_digest, numbers], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+def identity_of(config: RunConfig, cohort_digest: str) -> str:
+    """What tells a training from every other: all that can change one of its numbers.
+
+    Args:
+        config: What is trained.
+        cohort_digest: Of crops, grades and split.
+    """
+    numbers = {
+        key: value for key, value in flat(config.plain()).items() if key not in NUMBERLESS_KEYS
+    }
+    told = json.dumps([RESULTS_VERSION, cohort_digest, numbers], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def axes_name(axes: Mapping[str, AxisValue]) -> str:

@@ -1,27 +1,29 @@
 """A comparison from its cells to its winner, whatever becomes of the cells."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from djd.comparison.cells import Cell
-from djd.comparison.forecast import Forecast, forecast, step_seconds
+from djd.comparison.forecast import Forecast, forecast, refit_seconds
 from djd.comparison.job import Job, Launch
 from djd.comparison.keep import drop_weights
-from djd.comparison.plan import Plan, PlannedCell, cohort_digest, plan_cells, save_plan
+from djd.comparison.plan import Plan, PlannedCell, cohort_digest, plan_and_save, plan_cells
 from djd.comparison.refits import Refit, each_refit, winner_refit
-from djd.comparison.settings import score_settings
+from djd.comparison.settings import by_setting, score_settings
 from djd.comparison.states import States, forget_failures, states_of
 from djd.comparison.summary import Outcome, say_end, say_head
 from djd.files import write_whole
 from djd.resume_latest import RESULT_NAME
 from djd.scans.cohort import Cohort
-from djd.training.duration import training_seconds
-from djd.training.failure import ERROR_NAME, record_failure
+from djd.stopping import Stopped
+from djd.training.failure import ERROR_NAME, record_loss
 from djd.training.openings import count_openings
 from djd.training.reading import read_data, split_cell
 from djd.training.split import Parts, PatientSplit
+
+LOST = "it was launched and left neither result nor reason"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,16 @@ class Comparison:
         )
         return cls(folder, plan, planned, cohort, split, at_once)
 
+    def saved(self) -> "Comparison":
+        """The same, with its plan written; other commands may have widened it meanwhile."""
+        plan, planned = plan_and_save(
+            self.folder,
+            [planned.cell for planned in self.planned],
+            digest=self.plan.cohort_digest,
+            arguments=self.plan.arguments,
+        )
+        return replace(self, plan=plan, planned=planned)
+
     def parts(self, cell: Cell, *, fold: int | None) -> Parts:
         """Knees of each part for a cell's configuration."""
         return split_cell(cell.config, self.cohort, self.split, fold=fold)
@@ -82,25 +94,31 @@ def compare(comparison: Comparison, launch: Launch) -> bool:
 
     Raises:
         InputError: The split of some cell is not as expected.
+        Stopped: It was stopped; the exception says how to go on.
     """
+    states = states_of(comparison.planned)
+    expected = _expected(comparison, states)
+    say_head(comparison.cohort, comparison.split, comparison.planned, states, expected)
+    if comparison.planned[0].cell.config.dry_run:
+        return True
+    comparison = comparison.saved()
+    try:
+        return _carry_out(comparison, expected, launch)
+    except Stopped as stop:
+        stop.folder_argument = f"hydra.sweep.dir={comparison.folder}"
+        raise
+
+
+def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> bool:
+    (comparison.folder / RESULT_NAME).unlink(missing_ok=True)
     config = comparison.planned[0].cell.config
     states = states_of(comparison.planned)
-    # Cells in other hands come last: most will be finished by then, or their owner has died.
-    unfinished = [*states.to_do, *(cell for cell, _ in states.failed), *states.elsewhere]
-    expected = _expected(comparison, unfinished)
-    say_head(comparison.cohort, comparison.split, comparison.planned, states, expected)
-    if config.dry_run:
-        return True
-    comparison.folder.mkdir(parents=True, exist_ok=True)
-    save_plan(comparison.folder, comparison.plan)
     forget_failures(states.failed)
-    if unfinished:
-        (comparison.folder / RESULT_NAME).unlink(missing_ok=True)
-        jobs = {
-            cell.folder: _cell_job(cell, seconds)
-            for cell, seconds in zip(unfinished, expected.seconds, strict=True)
-        }
-        states = _train(comparison, jobs, launch, fail_fast=config.fail_fast)
+    jobs = {
+        planned.folder: _cell_job(planned, expected.seconds.get(planned.cell.overrides, 0.0))
+        for planned in unfinished_of(states)
+    }
+    states = _train(comparison, jobs, launch, fail_fast=config.fail_fast)
     outcome = _end(comparison, states, launch)
     say_end(
         outcome,
@@ -113,21 +131,36 @@ def compare(comparison: Comparison, launch: Launch) -> bool:
     return not outcome.failures
 
 
-def _expected(comparison: Comparison, unfinished: Sequence[PlannedCell]) -> Forecast:
-    cells = [planned.cell for planned in unfinished]
+def unfinished_of(states: States) -> list[PlannedCell]:
+    """Cells without a result, in the order in which they are tried.
+
+    Those in other hands come last: most will be finished by then, or their owner has died.
+    """
+    return [*states.to_do, *(cell for cell, _ in states.failed), *states.elsewhere]
+
+
+def _expected(comparison: Comparison, states: States) -> Forecast:
+    cells = [planned.cell for planned in unfinished_of(states)]
     parts = {
         key: comparison.parts(cell, fold=cell.config.data.fold)
         for cell in cells
         for key in [_split_key(cell)]
     }
     of_cells = [parts[_split_key(cell)] for cell in cells]
+    config = comparison.planned[0].cell.config
+    refits = [group[0].cell for group in by_setting(comparison.planned)]
     return forecast(
         [planned.cell for planned in comparison.planned],
         cells,
         knees=[(len(part.train), len(part.validation)) for part in of_cells],
+        refits=refits if cells and config.test != "never" else [],
+        refit_knees=_development_knees(comparison),
         at_once=comparison.at_once,
-        cache=comparison.planned[0].cell.config.paths.cache,
     )
+
+
+def _development_knees(comparison: Comparison) -> int:
+    return len(comparison.parts(comparison.planned[0].cell, fold=None).train)
 
 
 def _split_key(cell: Cell) -> tuple[int, int | None, int, bool]:
@@ -142,24 +175,25 @@ def _cell_job(planned: PlannedCell, seconds: float) -> Job:
 
 
 def _train(
-    comparison: Comparison, jobs: dict[Path, Job], launch: Launch, *, fail_fast: bool
+    comparison: Comparison, jobs: Mapping[Path, Job], launch: Launch, *, fail_fast: bool
 ) -> States:
     """Launch cells until each is finished, has failed, or is in a living process's hands.
 
     A cell that another process had, and lost because it died, comes up again.
     """
-    cells = [cell for cell in comparison.planned if cell.folder in jobs]
-    before: list[PlannedCell] = []
+    before: list[Job] = []
     while True:
         states = states_of(comparison.planned)
-        left = [cell for cell in states.to_do if cell in cells]
+        # Those that were in other hands at first come last.
+        to_do = {cell.folder for cell in states.to_do}
+        left = [job for folder, job in jobs.items() if folder in to_do]
         if not left or (fail_fast and states.failed):
             return states
         if left == before:
-            for cell in left:
-                record_failure(cell.folder, "it was launched and left neither result nor reason")
+            for job in left:
+                record_loss(job.folder, LOST)
             return states_of(comparison.planned)
-        launch([jobs[cell.folder] for cell in left])
+        launch(left)
         before = left
 
 
@@ -194,12 +228,12 @@ def _launch_refits(comparison: Comparison, refits: Sequence[Refit], launch: Laun
         (refit.folder / ERROR_NAME).unlink(missing_ok=True)
     if not to_do:
         return
-    first = comparison.planned[0].cell
-    knees = len(comparison.parts(first, fold=None).train)
-    configs = [refit.config for refit in to_do]
-    steps = step_seconds(configs, at_once=comparison.at_once, cache=first.config.paths.cache)
-    seconds = [
-        training_seconds(config, step, train_knees=knees, validation_knees=0)
-        for config, step in zip(configs, steps, strict=True)
-    ]
+    seconds = refit_seconds(
+        [refit.config for refit in to_do],
+        knees=_development_knees(comparison),
+        at_once=comparison.at_once,
+    )
     launch([refit.job(each) for refit, each in zip(to_do, seconds, strict=True)])
+    for refit in to_do:
+        if not refit.result():
+            record_loss(refit.folder, LOST)

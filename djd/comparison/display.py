@@ -16,7 +16,7 @@ from djd.comparison.processes import Ending
 from djd.errors import InputError
 from djd.resume_latest import RESULT_NAME
 from djd.training.duration import in_words
-from djd.training.failure import failure_reason, record_failure
+from djd.training.failure import failure_reason, record_loss
 from djd.training.result import METRICS_NAME, RunResult
 from djd.training.summary import number, share
 
@@ -73,8 +73,8 @@ class JobDisplay:
         job = self.jobs[index]
         seconds = time.monotonic() - self._running.pop(index)
         self._expected_done += job.seconds
-        if ending.reason and not failure_reason(job.folder):
-            record_failure(job.folder, ending.reason)
+        if ending.reason:
+            record_loss(job.folder, ending.reason)
         if (job.folder / RESULT_NAME).exists():
             self.finished += 1
             if not self.console.is_terminal:

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,6 +22,9 @@ OVERHEAD_SECONDS = 1.2
 OTHER_BYTES = 800_000
 """Of a cell beyond its weights: figures, dashboard, tables, log (bench/overhead.py)."""
 
+MOST_TIMED_TOGETHER = 16
+"""Processes that time steps beside each other, whose steps take longer the more there are."""
+
 STEP_TIMES_NAME = "step_times.json"
 
 BYTES_A_WEIGHT = 4
@@ -29,16 +32,18 @@ BYTES_A_WEIGHT = 4
 
 @dataclass(frozen=True)
 class Forecast:
-    """What unfinished cells will take.
+    """What unfinished cells, and refits, will take.
 
     Attributes:
-        seconds: Of each cell by itself, in their order.
-        at_once: Cells trained at a time.
+        seconds: Of each cell by itself, by its overrides.
+        refit_seconds: Of each refit by itself.
+        at_once: Trainings at a time.
         bytes_running: Disk of the whole comparison, all score epochs' weights kept.
         bytes_after: The same once the weights that aren't kept are dropped.
     """
 
-    seconds: tuple[float, ...]
+    seconds: Mapping[tuple[str, ...], float]
+    refit_seconds: tuple[float, ...]
     at_once: int
     bytes_running: int
     bytes_after: int
@@ -46,8 +51,10 @@ class Forecast:
     @property
     def total_seconds(self) -> float:
         """How long all of it takes."""
-        together = min(self.at_once, max(1, len(self.seconds)))
-        return sum(self.seconds) / together
+        return self._shared(list(self.seconds.values())) + self._shared(self.refit_seconds)
+
+    def _shared(self, seconds: Sequence[float]) -> float:
+        return sum(seconds) / max(1, min(self.at_once, len(seconds)))
 
 
 def forecast(
@@ -55,34 +62,51 @@ def forecast(
     unfinished: Sequence[Cell],
     *,
     knees: Sequence[tuple[int, int]],
+    refits: Sequence[Cell],
+    refit_knees: int,
     at_once: int,
-    cache: Path,
 ) -> Forecast:
     """What is still to do, from a timed step of each shape.
 
     Args:
-        cells: All cells, which take disk.
+        cells: All cells, one or more, which take disk.
         unfinished: Those that take time.
         knees: Training and validation knees of each of the unfinished.
-        at_once: Cells trained at a time.
-        cache: Where step times are kept.
+        refits: A cell of each setting that could be refitted; for one winner the slowest counts.
+        refit_knees: Knees of all development patients.
+        at_once: Trainings at a time.
     """
-    steps = step_seconds([cell.config for cell in unfinished], at_once=at_once, cache=cache)
-    seconds = [
-        OVERHEAD_SECONDS
+    config = cells[0].config
+    configs = [cell.config for cell in unfinished]
+    steps = step_seconds(configs, at_once=at_once, cache=config.paths.cache)
+    seconds = {
+        cell.overrides: OVERHEAD_SECONDS
         + training_seconds(cell.config, step, train_knees=train, validation_knees=held_out)
         for cell, step, (train, held_out) in zip(unfinished, steps, knees, strict=True)
-    ]
+    }
+    refitted = refit_seconds([cell.config for cell in refits], knees=refit_knees, at_once=at_once)
     return Forecast(
-        tuple(seconds),
+        seconds,
+        tuple(refitted if config.test == "each" else sorted(refitted)[-1:]),
         at_once,
         sum(OTHER_BYTES + _weights_bytes(cell.config) for cell in cells),
         sum(_bytes_after(cell.config) for cell in cells),
     )
 
 
+def refit_seconds(configs: Sequence[RunConfig], *, knees: int, at_once: int) -> list[float]:
+    """Seconds of a refit of each configuration on so many knees."""
+    if not configs:
+        return []
+    steps = step_seconds(configs, at_once=at_once, cache=configs[0].paths.cache)
+    return [
+        OVERHEAD_SECONDS + training_seconds(config, step, train_knees=knees, validation_knees=0)
+        for config, step in zip(configs, steps, strict=True)
+    ]
+
+
 def step_seconds(configs: Sequence[RunConfig], *, at_once: int, cache: Path) -> list[float]:
-    """Seconds of a training step of each configuration while `at_once` of them train.
+    """Seconds of a training step of each configuration while others train beside it.
 
     Each shape is timed once on this machine, in processes like those that will train, and kept.
 
@@ -102,7 +126,7 @@ def step_seconds(configs: Sequence[RunConfig], *, at_once: int, cache: Path) -> 
 
 
 def _time_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, float]:
-    together = min(at_once, 4)
+    together = min(at_once, MOST_TIMED_TOGETHER)
     endings = run_in_processes(
         _time_steps,
         [(list(shapes.values()),)] * together,
@@ -149,7 +173,7 @@ def _shape(config: RunConfig, at_once: int) -> str:
     parts = (
         f"depth={model.depth} width={model.width} views={data.views}",
         f"batch_size={data.batch_size}",
-        f"accelerator={config.trainer.accelerator} at_once={at_once}",
+        f"accelerator={config.trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)}",
         f"torch={version('torch')} {platform.node()}",
     )
     return " ".join(parts)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from djd.comparison.cells import REPEAT_KEYS, AxisValue, Cell, axes_name, value_of
 from djd.errors import InputError
 from djd.files import write_whole
-from djd.resume_latest import COMPARISON_NAME
+from djd.resume_latest import COMPARISON_NAME, RESULT_NAME
 from djd.scans.cohort import Cohort
 from djd.training.result import RESULTS_VERSION
 from djd.training.resume import NUMBERLESS_KEYS, differences, flat
@@ -44,6 +44,8 @@ class Plan(BaseModel):
         cohort_digest: Of crops, grades and split.
         axes: Keys that were ever compared.
         fixed: Value of every other key that can change a number.
+        choices: Of each choice of a compared group, such as `optim=adam`, the values of its keys
+            that are not compared themselves.
         arguments: Of the last command.
         cells: All cells, whether or not they have been trained.
     """
@@ -54,6 +56,7 @@ class Plan(BaseModel):
     cohort_digest: str
     axes: tuple[str, ...]
     fixed: dict[str, Any]
+    choices: dict[str, dict[str, Any]]
     arguments: tuple[str, ...]
     cells: tuple[NamedCell, ...]
 
@@ -117,43 +120,76 @@ def plan_cells(
         InputError: The folder holds a comparison with another cohort, or other values where
             nothing is compared.
     """
-    before = Plan.load(folder) if (folder / COMPARISON_NAME).exists() else None
+    before = _plan_before(folder)
     axes = tuple(dict.fromkeys([*(before.axes if before else ()), *cells[0].axes]))
+    choices = _choices(cells, axes)
     plan = Plan(
         results_version=RESULTS_VERSION,
         cohort_digest=digest,
         axes=axes,
         fixed=_fixed(cells[0], axes),
+        choices={**(before.choices if before else {}), **choices},
         arguments=tuple(arguments),
         cells=before.cells if before else (),
     )
     if before:
         _require_same(folder, before, plan)
+    named = _named(plan, cells)
+    plan = plan.model_copy(
+        update={"cells": tuple({cell.identity: cell for cell in (*plan.cells, *named)}.values())}
+    )
+    planned = {
+        name.identity: PlannedCell(cell, folder / name.name, _at_axes(cell, axes))
+        for cell, name in reversed(list(zip(cells, named, strict=True)))
+    }
+    return plan, list(planned.values())[::-1]
+
+
+def plan_and_save(
+    folder: Path, cells: Sequence[Cell], *, digest: str, arguments: Sequence[str]
+) -> tuple[Plan, list[PlannedCell]]:
+    """The same, written in one step with its checks: processes that start at once agree.
+
+    Args:
+        folder: The comparison's; made where it isn't there.
+        cells: See `plan_cells`, as all that follows.
+        digest: See `plan_cells`.
+        arguments: See `plan_cells`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f".{COMPARISON_NAME}.lock"):
+        plan, planned = plan_cells(folder, cells, digest=digest, arguments=arguments)
+        write_whole(folder / COMPARISON_NAME, plan.model_dump_json(indent=1))
+    return plan, planned
+
+
+def _plan_before(folder: Path) -> Plan | None:
+    if (folder / COMPARISON_NAME).exists():
+        return Plan.load(folder)
+    if found := next(folder.glob(f"*/{RESULT_NAME}"), None):
+        raise InputError(
+            f"{folder}: expected a new folder or a comparison's, received one that holds {found} "
+            f"and no {COMPARISON_NAME}; choose another hydra.sweep.dir"
+        )
+    return None
+
+
+def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
+    """Each cell by the name that it has in the plan, or by a new one that nobody has."""
     known = {cell.identity: cell for cell in plan.cells}
     taken = {cell.name for cell in plan.cells}
-    planned: dict[str, PlannedCell] = {}
+    named = []
     for cell in cells:
-        identity = cell.identity(digest)
-        at = _at_axes(cell, axes)
+        identity = cell.identity(plan.cohort_digest)
         if identity not in known:
+            at = _at_axes(cell, plan.axes)
             name = axes_name(at)
             if name in taken:
                 name = f"{name} {identity[:6]}"
             taken.add(name)
             known[identity] = NamedCell(name=name, identity=identity, axes=at)
-        planned.setdefault(identity, PlannedCell(cell, folder / known[identity].name, at))
-    plan = plan.model_copy(update={"cells": tuple(known.values())})
-    return plan, list(planned.values())
-
-
-def save_plan(folder: Path, plan: Plan) -> None:
-    """Write the plan; cells that another process has added meanwhile stay in it."""
-    with FileLock(folder / f".{COMPARISON_NAME}.lock"):
-        cells = {cell.identity: cell for cell in plan.cells}
-        if (folder / COMPARISON_NAME).exists():
-            cells = {cell.identity: cell for cell in Plan.load(folder).cells} | cells
-        merged = plan.model_copy(update={"cells": tuple(cells.values())})
-        write_whole(folder / COMPARISON_NAME, merged.model_dump_json(indent=1))
+        named.append(known[identity])
+    return named
 
 
 def _at_axes(cell: Cell, axes: Sequence[str]) -> dict[str, AxisValue]:
@@ -175,6 +211,22 @@ def _is_compared(key: str, axes: Sequence[str]) -> bool:
     return any(key == axis or key.startswith(f"{axis}.") for axis in axes)
 
 
+def _choices(cells: Sequence[Cell], axes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What each choice of a group stands for: `optim=adam` is a rate, a class ...
+
+    The optimizer's choice counts whether or not it is compared, since another command may.
+    """
+    choices: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        values = flat(cell.config.plain())
+        groups = {**cell.axes, "optim": cell.config.optim.name}
+        for group, choice in groups.items():
+            keys = [key for key in values if key.startswith(f"{group}.") and key not in axes]
+            if keys:
+                choices[f"{group}={choice}"] = {key: values[key] for key in keys}
+    return choices
+
+
 def _require_same(folder: Path, before: Plan, now: Plan) -> None:
     other = "choose another hydra.sweep.dir"
     if before.results_version != now.results_version:
@@ -189,13 +241,16 @@ def _require_same(folder: Path, before: Plan, now: Plan) -> None:
             f"started there ({before.cohort_digest}), received others ({now.cohort_digest}); "
             f"{other}"
         )
-    fixed_before = _uncompared(before.fixed, now.axes)
-    if changes := differences(fixed_before, _uncompared(now.fixed, before.axes), free=()):
+    changes = [differences(_uncompared(before.fixed, now), _uncompared(now.fixed, now), free=())]
+    for choice, there in before.choices.items():
+        compared = {*before.axes, *now.axes}
+        changes.append(differences(there, now.choices[choice], free=compared))
+    if found := list(dict.fromkeys(filter(None, changes))):
         raise InputError(
             f"{folder}: expected the comparison that was started there, received another one: it "
-            f"has {changes}; say the same, compare that key, or {other}"
+            f"has {'; '.join(found)}; say the same, compare that key, or {other}"
         )
 
 
-def _uncompared(fixed: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
-    return {key: value for key, value in fixed.items() if not _is_compared(key, axes)}
+def _uncompared(fixed: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    return {key: value for key, value in fixed.items() if not _is_compared(key, plan.axes)}

@@ -80,17 +80,23 @@ class _Running:
     slot: int
     process: BaseProcess
     receiver: Connection
+    told: tuple[Any, str | None] | None = None
+
+    def listen(self) -> None:
+        """Take what the work returned or raised, if it has told; nothing where it died."""
+        try:
+            if self.told is None and self.receiver.poll():
+                self.told = self.receiver.recv()
+        except (EOFError, OSError):
+            self.told = (None, None)
 
     def ending(self) -> Ending:
         self.process.join()
-        value = error = None
-        with contextlib.suppress(EOFError, OSError):
-            if self.receiver.poll():
-                value, error = self.receiver.recv()
+        self.listen()
         self.receiver.close()
         exit_code = self.process.exitcode
         self.process.close()
-        return Ending(1 if exit_code is None else exit_code, value, error)
+        return Ending(1 if exit_code is None else exit_code, *(self.told or (None, None)))
 
 
 def run_in_processes(
@@ -125,13 +131,14 @@ def run_in_processes(
                 index, call = waiting.popleft()
                 running.append(_start(context, work, call, index=index, slot=slots.pop(0)))
                 watcher.started(index)
+            go_on = True
             for done in _wait(running):
                 running.remove(done)
                 slots.append(done.slot)
                 endings[done.index] = ending = done.ending()
-                if not watcher.ended(done.index, ending):
-                    waiting.clear()
-                    _stop(running)
+                go_on &= watcher.ended(done.index, ending)
+            if not go_on:
+                break
             watcher.look()
     finally:
         _stop(running)
@@ -165,9 +172,14 @@ def _start(
 
 
 def _wait(running: Sequence[_Running]) -> list[_Running]:
-    sentinels = [each.process.sentinel for each in running]
-    ended = multiprocessing.connection.wait(sentinels, timeout=SECONDS_BETWEEN_LOOKS)
-    return [each for each, sentinel in zip(running, sentinels, strict=True) if sentinel in ended]
+    """Those that have ended by now; what others tell meanwhile is taken, so that none waits."""
+    sentinels = {each.process.sentinel: each for each in running}
+    silent = {each.receiver: each for each in running if each.told is None}
+    ready = multiprocessing.connection.wait([*sentinels, *silent], timeout=SECONDS_BETWEEN_LOOKS)
+    for receiver in ready:
+        if isinstance(receiver, Connection):
+            silent[receiver].listen()
+    return [each for sentinel, each in sentinels.items() if sentinel in ready]
 
 
 def _stop(running: list[_Running]) -> None:

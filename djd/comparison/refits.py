@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from djd.comparison.cells import axes_name
+from djd.comparison.cells import axes_name, identity_of
 from djd.comparison.job import Job
 from djd.comparison.plan import PlannedCell
 from djd.comparison.settings import Setting, by_setting
+from djd.resume_latest import CONFIG_NAME
 from djd.training.config import RunConfig
 from djd.training.failure import failure_reason
 from djd.training.finished import finished_result
 from djd.training.result import RunResult
+from djd.training.resume import saved_config
 
 WINNER = "winner"
 EACH = "each"
@@ -49,45 +51,64 @@ class Refit:
 
 def winner_refit(comparison: Path, best: Setting) -> Refit:
     """The refit of the setting that validation chose, for its number of epochs."""
-    cell = best.cells[0].planned
-    return _refit(comparison, f"{WINNER}/{best.name}", cell, epochs=best.epochs, score_epochs=())
+    config = _refitted(best.cells[0].planned, epochs=best.epochs, score_epochs=())
+    there = _configs_below(comparison / WINNER)
+    return _refit(comparison / WINNER, best.name, config, best.cells[0].planned, there)
 
 
 def each_refit(comparison: Path, planned: Sequence[PlannedCell]) -> list[Refit]:
     """A refit of every setting, all its score epochs out of one training."""
+    there = _configs_below(comparison / EACH)
     refits = []
-    for cells in by_setting(planned):
-        config = cells[0].cell.config
-        name = f"{EACH}/{axes_name(cells[0].setting_axes)}"
-        refits.append(
-            _refit(
-                comparison,
-                name,
-                cells[0],
-                epochs=config.trainer.max_epochs,
-                score_epochs=config.score_epochs,
-            )
+    for first, *_ in by_setting(planned):
+        before = first.cell.config
+        config = _refitted(
+            first, epochs=before.trainer.max_epochs, score_epochs=before.score_epochs
         )
+        name = axes_name(first.setting_axes)
+        refits.append(_refit(comparison / EACH, name, config, first, there))
     return refits
 
 
+def _configs_below(folder: Path) -> dict[str, Path]:
+    """Folders of refits by their configuration's identity."""
+    return {
+        identity_of(saved_config(path.parent), ""): path.parent
+        for path in sorted(folder.glob(f"*/{CONFIG_NAME}"))
+    }
+
+
 def _refit(
-    comparison: Path, name: str, cell: PlannedCell, *, epochs: int, score_epochs: Sequence[int]
+    folder: Path,
+    name: str,
+    config: RunConfig,
+    cell: PlannedCell,
+    there: Mapping[str, Path],
 ) -> Refit:
+    """A refit in the folder that it has already, or in one that no other has."""
+    identity = identity_of(config, "")
+    if identity in there:
+        name = there[identity].name
+    elif folder / name in there.values():
+        name = f"{name} {identity[:6]}"
+    changes = {
+        "data.fold": "null",
+        "trainer.max_epochs": str(config.trainer.max_epochs),
+        "score_epochs": f"[{','.join(map(str, config.score_epochs))}]",
+    }
+    overrides = _replaced(cell.cell.overrides, changes)
+    return Refit(config, f"{folder.name}/{name}", folder / name, overrides)
+
+
+def _refitted(cell: PlannedCell, *, epochs: int, score_epochs: Sequence[int]) -> RunConfig:
     config = cell.cell.config
-    refitted = config.model_copy(
+    return config.model_copy(
         update={
             "data": config.data.model_copy(update={"fold": None}),
             "trainer": config.trainer.model_copy(update={"max_epochs": epochs}),
             "score_epochs": tuple(score_epochs),
         }
     )
-    changes = {
-        "data.fold": "null",
-        "trainer.max_epochs": str(epochs),
-        "score_epochs": f"[{','.join(map(str, score_epochs))}]",
-    }
-    return Refit(refitted, name, comparison / name, _replaced(cell.cell.overrides, changes))
 
 
 def _replaced(overrides: Sequence[str], changes: Mapping[str, str]) -> tuple[str, ...]:

@@ -57,7 +57,8 @@ class Outcome:
     def failures(self) -> list[tuple[str, str]]:
         """Folder and reason of everything that failed."""
         cells = [(cell.folder.name, reason) for cell, reason in self.states.failed]
-        refits = [(refit.name, reason) for refit in self.refits if (reason := refit.reason())]
+        lost = [refit for refit in self.refits if not refit.result()]
+        refits = [(refit.name, reason) for refit in lost if (reason := refit.reason())]
         return cells + refits
 
     @property

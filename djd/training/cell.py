@@ -1,7 +1,6 @@
 """One training: crops to a fitted network and the files of its folder."""
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
+from djd.cores import usable_cores
 from djd.errors import InputError
 from djd.scans.cohort import Cohort
 from djd.scans.crop import VIEW_INDICES
@@ -217,8 +217,7 @@ def use_threads(threads: int | str) -> int:
         does not.
     """
     if threads == "auto":
-        macos_or_windows = not hasattr(os, "sched_getaffinity")
-        threads = os.cpu_count() or 1 if macos_or_windows else len(os.sched_getaffinity(0))
+        threads = usable_cores()
     torch.set_num_threads(int(threads))
     return int(threads)
 

@@ -1,7 +1,7 @@
 """A cell belongs to one process at a time, and to nobody once that process is dead."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -52,4 +52,5 @@ def is_claimed(folder: Path) -> bool:
 
 def drop_claim(folder: Path) -> None:
     """Remove the lock of a finished cell; whoever still waits for it finds the result."""
-    (folder / CLAIM_NAME).unlink(missing_ok=True)
+    with suppress(OSError):  # Windows removes no file that another process has open
+        (folder / CLAIM_NAME).unlink(missing_ok=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from djd.errors import InputError
 from djd.files import write_whole
+from djd.resume_latest import RESULT_NAME
+from djd.training.claim import is_claimed
 
 ERROR_NAME = "error.txt"
 """In a failed cell's folder: a sentence, or a traceback that ends with one."""
@@ -16,6 +18,16 @@ def record_failure(folder: Path, error: BaseException | str) -> None:
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / ERROR_NAME, _text(error))
+
+
+def record_loss(folder: Path, error: BaseException | str) -> None:
+    """Leave why a cell was lost that could not say it itself.
+
+    Not where it did say, or has ended well after all, or another process works on it by now.
+    """
+    ended = (folder / RESULT_NAME).exists() or (folder / ERROR_NAME).exists()
+    if not ended and not is_claimed(folder):
+        record_failure(folder, error)
 
 
 def failure_reason(folder: Path) -> str | None:

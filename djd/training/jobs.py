@@ -9,7 +9,7 @@ from djd.resume_latest import CONFIG_NAME, RESULT_NAME
 from djd.training.cell import LAST_CHECKPOINT, fit_cell
 from djd.training.claim import claim, drop_claim
 from djd.training.config import RunConfig, read_config
-from djd.training.failure import ERROR_NAME
+from djd.training.failure import ERROR_NAME, record_failure
 from djd.training.finished import finished_result
 from djd.training.openings import require_ledger
 from djd.training.prepare import draw, prepare, result_of, write_inputs
@@ -78,22 +78,28 @@ def _run_claimed(
             return result
         if retry_failed:
             (folder / ERROR_NAME).unlink(missing_ok=True)
-        if (folder / ERROR_NAME).exists() or (config.fail_fast and _any_failed(folder.parent)):
+        if (folder / ERROR_NAME).exists():
             return None
-        config = _with_epochs_before(config, folder)
-        require_same_config(config, folder, free=NUMBERLESS_KEYS)
-        there_before = frozenset(folder.iterdir())
         try:
-            result = train(config, folder)
-        except (InputError, OSError):
-            leave_no_false_start(folder, there_before)
+            result = _train_here(config, folder, train)
+        except (Exception, SystemExit) as error:
+            record_failure(folder, error)  # while nobody else can have begun it anew
             raise
-        drop_claim(folder)
-        return result
+    drop_claim(folder)
+    return result
 
 
-def _any_failed(comparison: Path) -> bool:
-    return any(comparison.glob(f"*/{ERROR_NAME}"))
+def _train_here(
+    config: RunConfig, folder: Path, train: Callable[[RunConfig, Path], RunResult]
+) -> RunResult:
+    require_same_config(config, folder, free=NUMBERLESS_KEYS)
+    config = _with_epochs_before(config, folder)
+    there_before = frozenset(folder.iterdir())
+    try:
+        return train(config, folder)
+    except (InputError, OSError):
+        leave_no_false_start(folder, there_before)
+        raise
 
 
 def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:

@@ -8,6 +8,7 @@ from typing import Any
 from djd.errors import InputError
 from djd.resume_latest import RESULT_NAME
 from djd.training.cell import fit_cell
+from djd.training.claim import claim, drop_claim
 from djd.training.config import RunConfig, read_config
 from djd.training.duration import in_words, training_seconds
 from djd.training.estimate import time_step, training_device
@@ -32,14 +33,22 @@ def run(values: Mapping[str, Any], folder: Path) -> RunResult:
         InputError: Something the person gave is wrong.
     """
     config = read_config(values)
-    require_unfinished(folder)
-    require_same_config(config, folder)
     there_before = frozenset(folder.iterdir())
-    try:
-        return _run(config, folder)
-    except (InputError, OSError):
-        leave_no_false_start(folder, there_before)
-        raise
+    with claim(folder) as claimed:
+        if not claimed:
+            raise InputError(
+                f"{folder}: expected a run's folder that nobody works in, received one in which "
+                "another process trains"
+            )
+        require_unfinished(folder)
+        require_same_config(config, folder)
+        try:
+            result = _run(config, folder)
+        except (InputError, OSError):
+            leave_no_false_start(folder, there_before)
+            raise
+    drop_claim(folder)
+    return result
 
 
 def tell_duration(values: Mapping[str, Any], folder: Path) -> None:

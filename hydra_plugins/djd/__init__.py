@@ -1,4 +1,5 @@
 """What plugs into Hydra: the sweeper of comparisons, and the launcher that runs their cells.
 
-Hydra imports everything here at every start: nothing heavy stands at the top of a module.
+Hydra imports every module here at every start, but those whose names begin with an underscore:
+nothing heavy stands at the top of the others.
 """

@@ -1,5 +1,6 @@
 """`hydra/sweeper=comparison`: every sweep as a comparison that can be stopped and gone on with."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,9 @@ from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+
+from hydra_plugins.djd.processes_launcher import ProcessesLauncher
 
 if TYPE_CHECKING:
     from djd.comparison.job import Job
@@ -64,9 +67,8 @@ class ComparisonSweeper(Sweeper):
         """
         from djd.comparison.compare import Comparison, compare
         from djd.errors import FailedCellsError
-        from djd.stopping import Stopped
-        from hydra_plugins.djd.axes import read_axes
-        from hydra_plugins.djd.composing import CellComposer
+        from hydra_plugins.djd._axes import read_axes
+        from hydra_plugins.djd._composing import CellComposer
 
         loader = self.context.config_loader
         axes = read_axes(self.params, arguments, loader)
@@ -76,45 +78,41 @@ class ComparisonSweeper(Sweeper):
             cells,
             folder,
             at_once=getattr(self.launcher, "n_jobs", 1),
-            arguments=["-m", *self._hydra_overrides(), *arguments],
+            arguments=sys.argv[1:],
         )
-        try:
-            whole = compare(comparison, self._launch)
-        except Stopped as stop:
-            stop.folder_argument = f"hydra.sweep.dir={folder}"
-            raise
-        if not whole:
+        if not compare(comparison, self._launch):
             raise FailedCellsError
 
-    def _hydra_overrides(self) -> list[str]:
-        overrides: Any = OmegaConf.to_container(self.master.hydra.overrides.hydra)
-        return [each for each in overrides if not each.startswith("hydra.mode=")]
-
     def _launch(self, jobs: Sequence["Job"]) -> None:
-        """Hand jobs to the launcher; what it loses or drops is a failure of those jobs alone."""
-        from djd.training.failure import record_failure
+        """Hand jobs to the launcher; what it loses or drops is a failure of those jobs alone.
 
-        if hasattr(self.launcher, "jobs"):
+        Ours ends by itself what fails fast; to any other its jobs are then handed one by one.
+        """
+        from djd.training.failure import failure_reason
+
+        fails_fast = bool(self.master.get("fail_fast", False))
+        by_itself = isinstance(self.launcher, ProcessesLauncher) or not fails_fast
+        for batch in [jobs] if by_itself else [[job] for job in jobs]:
+            self._launch_batch(batch)
+            if fails_fast and any(failure_reason(job.folder) for job in batch):
+                return
+
+    def _launch_batch(self, jobs: Sequence["Job"]) -> None:
+        from djd.training.failure import record_loss
+
+        if isinstance(self.launcher, ProcessesLauncher):
             self.launcher.jobs = jobs
         try:
             returns = self.launcher.launch([_overrides(job) for job in jobs], self._launched)
         except Exception as error:
             returns = []
             for job in jobs:
-                if not _has_ended(job):
-                    record_failure(job.folder, error)
+                record_loss(job.folder, error)
         self._launched += len(jobs)
         for job, returned in zip(jobs, returns, strict=False):
-            if returned.status == JobStatus.FAILED and not _has_ended(job):
-                record_failure(job.folder, str(returned._return_value))
+            if returned.status == JobStatus.FAILED:
+                record_loss(job.folder, str(returned._return_value))
 
 
 def _overrides(job: "Job") -> list[str]:
     return [*job.overrides, f"hydra.sweep.subdir='{job.name}'", f"hydra.job.name={job.kind}"]
-
-
-def _has_ended(job: "Job") -> bool:
-    from djd.resume_latest import RESULT_NAME
-    from djd.training.failure import ERROR_NAME
-
-    return any((job.folder / name).exists() for name in (RESULT_NAME, ERROR_NAME))

@@ -16,6 +16,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from djd.cores import usable_cores
+
 if TYPE_CHECKING:
     from djd.comparison.job import Job
     from djd.comparison.processes import Ending
@@ -38,7 +40,7 @@ class ProcessesLauncher(Launcher):
     """Runs jobs in processes, a few at a time; one that dies takes no other with it.
 
     Args:
-        n_jobs: How many at a time; None for the cores that this process may use.
+        n_jobs: How many at a time; None or -1 for as many as there are cores.
 
     Attributes:
         jobs: What the comparison knows of the jobs it is about to launch, for the display; empty
@@ -46,7 +48,7 @@ class ProcessesLauncher(Launcher):
     """
 
     def __init__(self, n_jobs: int | None = None) -> None:
-        self.n_jobs = n_jobs or _cores()
+        self.n_jobs = n_jobs if n_jobs and n_jobs > 0 else usable_cores()
         self.jobs: Sequence[Job] = ()
         self.context: HydraContext
         self.task_function: TaskFunction
@@ -99,12 +101,6 @@ class ProcessesLauncher(Launcher):
         folder = Path(config.hydra.sweep.dir) / subdir
         epochs = int(OmegaConf.select(config, "trainer.max_epochs", default=0))
         return Job(folder, subdir, "cell", tuple(overrides), epochs=epochs, seconds=1.0)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _returned(overrides: list[str], ending: "Ending | None") -> JobReturn:

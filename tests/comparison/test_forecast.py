@@ -1,9 +1,17 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from djd.comparison.forecast import STEP_TIMES_NAME, forecast, in_bytes, parameters, step_seconds
+from djd.comparison.forecast import (
+    STEP_TIMES_NAME,
+    Forecast,
+    forecast,
+    in_bytes,
+    parameters,
+    step_seconds,
+)
 from djd.training.duration import in_words, middle, training_seconds
 from djd.training.network import KneeCNN
 from tests.comparison.invented_cells import cell, config_with
@@ -63,12 +71,23 @@ def test_what_is_left_to_do_is_shared_by_those_that_run_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("djd.comparison.forecast.OVERHEAD_SECONDS", 1)
-    cells = [cell({"seed": seed}) for seed in range(8)]
-    expected = forecast(cells, cells[:4], knees=[(320, 0)] * 4, at_once=2, cache=tmp_path)
-    assert expected.seconds == (101,) * 4
+
+    def expect(cells: int, unfinished: int, refits: int, **fixed: Any) -> Forecast:
+        there = [cell({"seed": seed}, paths__cache=str(tmp_path), **fixed) for seed in range(cells)]
+        return forecast(
+            there,
+            there[:unfinished],
+            knees=[(320, 0)] * unfinished,
+            refits=there[:refits],
+            refit_knees=640,
+            at_once=2,
+        )
+
+    expected = expect(8, 4, 0)
+    assert list(expected.seconds.values()) == [101] * 4
     assert expected.total_seconds == 202
-    one = forecast(cells, cells[:1], knees=[(320, 0)], at_once=2, cache=tmp_path)
-    assert one.total_seconds == 101
-    assert expected.bytes_after < expected.bytes_running == one.bytes_running
-    none = forecast(cells, [], knees=[], at_once=2, cache=tmp_path)
-    assert none.total_seconds == 0
+    assert expect(8, 1, 0).total_seconds == 101
+    assert expect(8, 1, 3).total_seconds == 101 + 201, "one winner is refitted"
+    assert expect(8, 1, 3, test="each").total_seconds == 101 + 3 * 201 / 2
+    assert expect(8, 0, 0).total_seconds == 0
+    assert expected.bytes_after < expected.bytes_running == expect(8, 1, 0).bytes_running

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from djd.comparison.cells import AxisValue
-from djd.comparison.plan import Plan, PlannedCell, plan_cells, save_plan
+from djd.comparison.plan import Plan, PlannedCell, plan_and_save
 from djd.errors import InputError
 from tests.comparison.invented_cells import cell
 
@@ -13,11 +13,8 @@ def planned(
     folder: Path, cells: list[dict[str, AxisValue]], *, digest: str = "cohort", **fixed: Any
 ) -> list[PlannedCell]:
     """Plan and save, as a sweep does."""
-    plan, there = plan_cells(
-        folder, [cell(axes, **fixed) for axes in cells], digest=digest, arguments=["-m"]
-    )
-    save_plan(folder, plan)
-    return there
+    made = [cell(axes, **fixed) for axes in cells]
+    return plan_and_save(folder, made, digest=digest, arguments=["-m"])[1]
 
 
 def names(cells: list[PlannedCell]) -> list[str]:
@@ -96,9 +93,34 @@ def test_a_damaged_plan_is_one_sentence(tmp_path: Path) -> None:
         planned(tmp_path, [{"model.depth": 1}])
 
 
-def test_two_processes_that_widen_one_comparison_lose_none_of_its_cells(tmp_path: Path) -> None:
-    one, _ = plan_cells(tmp_path, [cell({"model.depth": 1})], digest="c", arguments=[])
-    other, _ = plan_cells(tmp_path, [cell({"model.depth": 2})], digest="c", arguments=[])
-    save_plan(tmp_path, one)
-    save_plan(tmp_path, other)
+def test_commands_that_widen_one_comparison_lose_none_of_its_cells(tmp_path: Path) -> None:
+    planned(tmp_path, [{"model.depth": 1}])
+    planned(tmp_path, [{"model.depth": 2}])
     assert {each.name for each in Plan.load(tmp_path).cells} == {"depth=1", "depth=2"}
+
+
+def test_what_is_fixed_below_a_compared_group_may_not_change_either(tmp_path: Path) -> None:
+    both: list[dict[str, AxisValue]] = [{"optim": "adam"}, {"optim": "sgd"}]
+    planned(tmp_path, both)
+    for cells in (both, both[:1]):
+        with pytest.raises(InputError, match=r"optim\.lr_times=1\.0 \(now 1\.5\)"):
+            planned(tmp_path, cells, optim__lr_times=1.5)
+    with pytest.raises(InputError, match=r"optim\.lr_times=1\.0 \(now 1\.5\)"):
+        planned(tmp_path, [{"model.depth": 1}], optim__lr_times=1.5)
+    grown = planned(tmp_path, [{"optim": "sgd", "optim.lr_times": 1.5}])
+    assert names(grown) == ["optim=sgd lr_times=1.5"]
+
+
+def test_a_new_choice_of_a_group_widens(tmp_path: Path) -> None:
+    planned(tmp_path, [{"optim": "adam"}])
+    assert names(planned(tmp_path, [{"optim": "adam"}, {"optim": "sgd"}])) == [
+        "optim=adam",
+        "optim=sgd",
+    ]
+
+
+def test_cells_that_no_plan_tells_of_are_not_taken_for_ours(tmp_path: Path) -> None:
+    (tmp_path / "depth=1").mkdir()
+    (tmp_path / "depth=1" / "result.json").write_text("{}")
+    with pytest.raises(InputError, match=r"holds .*depth=1.* and no comparison\.json"):
+        planned(tmp_path, [{"model.depth": 1}])

@@ -40,6 +40,10 @@ def double(number: int) -> int:
     return 2 * number
 
 
+def many_bytes(count: int) -> bytes:
+    return bytes(count)
+
+
 def note_time(folder: Path, name: str) -> str:
     began = time.monotonic()
     time.sleep(0.3)
@@ -115,6 +119,23 @@ def test_a_watcher_can_end_it_all(tmp_path: Path) -> None:
     endings = run_in_processes(note_time, calls, at_once=1, watcher=watched)
     assert [ending is not None for ending in endings] == [True] + [False] * 5
     assert [path.name for path in tmp_path.iterdir()] == ["0"]
+
+
+def test_work_that_ends_at_the_same_time_as_what_ends_it_all_is_told(tmp_path: Path) -> None:
+    class Slow(Watched):
+        def look(self) -> None:
+            time.sleep(1)  # both have ended by the next look
+
+    watched = Slow(stop_after=1)
+    endings = run_in_processes(double, [(1,), (2,), (3,)], at_once=2, watcher=watched)
+    assert [ending and ending.value for ending in endings[:2]] == [2, 4]
+    assert endings[2] is None
+
+
+def test_large_values_come_back(tmp_path: Path) -> None:
+    (ending,) = run_in_processes(many_bytes, [(10**6,)], at_once=1, watcher=Watched())
+    assert ending is not None
+    assert len(ending.value) == 10**6
 
 
 def test_stopped_work_may_finish_its_writing(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
 from djd.errors import InputError
-from hydra_plugins.djd.axes import Axes, read_axes
+from hydra_plugins.djd._axes import Axes, read_axes
 
 
 def read(*arguments: str, loader: ConfigLoader, **params: Any) -> Axes:
@@ -30,6 +30,13 @@ def test_the_command_line_cuts_widens_and_adds_axes_of_the_file(loader: ConfigLo
 
 def test_a_value_said_twice_is_compared_once(loader: ConfigLoader) -> None:
     assert read("seed=1,2,1", loader=loader).values == {"seed": ("1", "2")}
+
+
+def test_a_key_that_is_added_is_compared_under_its_own_name(loader: ConfigLoader) -> None:
+    axes = read("++seed=0,1", "+optim.weight_decay=0,0.1", "+optim.betas=[0.9,0.99]", loader=loader)
+    assert axes.values == {"seed": ("0", "1"), "optim.weight_decay": ("0", "0.1")}
+    assert axes.override("optim.weight_decay", "0.1") == "+optim.weight_decay=0.1"
+    assert axes.fixed == ("+optim.betas=[0.9,0.99]",)
 
 
 def test_ranges_and_globs_are_values(loader: ConfigLoader) -> None:
@@ -64,6 +71,7 @@ def test_a_number_alone_in_the_file_is_an_axis_of_one_value(loader: ConfigLoader
         ("data=mat,phantom", "data: expected one value, since all cells .* the same patients"),
         ("data.leak=true,false", r"data\.leak: expected one value"),
         ("data.test_count=8,9", r"data\.test_count: expected one value"),
+        ("++data.phantom_seed=0,1", r"data\.phantom_seed: expected one value"),
         ("test=winner,never", "test: expected one value, since it changes no result"),
         ("trainer.threads=1,2", r"trainer\.threads: expected one value"),
         ("model.depth=interval(1,3)", r"model\.depth: expected values with commas"),

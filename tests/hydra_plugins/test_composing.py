@@ -14,8 +14,8 @@ import train
 from djd.comparison.cells import Cell
 from djd.errors import InputError
 from djd.training.config import RunConfig, read_config
-from hydra_plugins.djd.axes import Axes
-from hydra_plugins.djd.composing import CellComposer
+from hydra_plugins.djd._axes import Axes
+from hydra_plugins.djd._composing import CellComposer
 
 VALUES = {
     "optim.lr_times": ("0.1", "1", "1e1"),
@@ -126,7 +126,7 @@ def test_the_experiments_are_the_grids_of_the_protocol(
 ) -> None:
     from hydra.types import RunMode
 
-    from hydra_plugins.djd.axes import read_axes
+    from hydra_plugins.djd._axes import read_axes
 
     said = [f"experiment={name}"]
     master = loader.load_configuration("config", said, run_mode=RunMode.MULTIRUN)

@@ -197,3 +197,12 @@ def test_a_damaged_checkpoint_is_one_sentence(
     last.write_bytes(last.read_bytes()[:500])
     with pytest.raises(InputError, match=r"last\.ckpt: expected .* received a damaged file"):
         run(tiny(*LONG), folder)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tiny: Compose, tmp_path: Path) -> None:
+    from djd.training.claim import claim
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with claim(folder), pytest.raises(InputError, match="in which another process trains"):
+        run(tiny(), folder)

@@ -1,7 +1,7 @@
 """What is compared, as the command line and the experiment file say it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -9,37 +9,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from djd.errors import InputError
+from djd.training.resume import COHORT_KEYS, FREE_KEYS
 
 LIST_KEYS = ("score_epochs", "data.exclude")
 """Keys whose values are lists; the list of any other is a comparison written in another way."""
 
-ONE_COHORT = (
-    "data",
-    "data.source",
-    "data.root",
-    "data.phantom_patients",
-    "data.phantom_seed",
-    "data.exclude",
-    "data.groups",
-    "data.test_list",
-    "data.test_count",
-    "data.labels_from",
-    "data.on_error",
-    "data.leak",
-)
+ONE_COHORT = COHORT_KEYS | {"data", "data.leak"}
 """Keys that say who is compared on: the same for all cells."""
 
-ABOUT_ALL = (
-    "test",
-    "keep",
-    "fail_fast",
-    "dry_run",
-    "paths",
-    "paths.cache",
-    "trainer.accelerator",
-    "trainer.threads",
-    "trainer.progress",
-)
+ABOUT_ALL = FREE_KEYS - COHORT_KEYS | {"paths"}
 """Keys that change no result."""
 
 
@@ -50,10 +28,16 @@ class Axes:
     Attributes:
         values: Of each compared key, as typed, in the order in which they are compared.
         fixed: All other overrides, as typed.
+        typed: A compared key as it was typed, where that was with a `+`.
     """
 
     values: Mapping[str, tuple[str, ...]]
     fixed: tuple[str, ...]
+    typed: Mapping[str, str] = field(default_factory=dict)
+
+    def override(self, key: str, value: str) -> str:
+        """What Hydra is told to give a compared key a value."""
+        return f"{self.typed.get(key, key)}={value}"
 
 
 def read_axes(params: Mapping[str, Any], arguments: Iterable[str], loader: ConfigLoader) -> Axes:
@@ -70,19 +54,24 @@ def read_axes(params: Mapping[str, Any], arguments: Iterable[str], loader: Confi
     parser = OverridesParser.create(config_loader=loader)
     in_file = [f"{key}={_as_typed(value)}" for key, value in params.items()]
     said = parser.parse_overrides([*in_file, *arguments])
-    overrides = {override.get_key_element(): override for override in said}
+    overrides = {override.get_key_element().lstrip("+"): override for override in said}
     values: dict[str, tuple[str, ...]] = {}
     fixed = []
     for key, override in overrides.items():
-        _require_no_list(key, override)
+        typed = override.get_key_element()
+        _require_no_list(typed, override)
         if key == "score_epochs" and override.is_sweep_override():
             fixed.append(f"{key}=[{','.join(_values(override))}]")
         elif override.is_sweep_override() or key in params:
             _require_comparable(key, override)
             values[key] = _values(override)
         else:
-            fixed.append(f"{key}={override.get_value_element_as_str()}")
-    return Axes(values, tuple(fixed))
+            fixed.append(f"{typed}={override.get_value_element_as_str()}")
+    return Axes(
+        values,
+        tuple(fixed),
+        {key: overrides[key].get_key_element() for key in values},
+    )
 
 
 def _as_typed(value: Any) -> str:
@@ -98,7 +87,9 @@ def _values(override: Override) -> tuple[str, ...]:
 
 
 def _require_no_list(key: str, override: Override) -> None:
-    if key in LIST_KEYS or override.is_sweep_override() or override.is_delete():
+    """Of a key that one adds (`+optim.betas`) nobody knows whether it is a list."""
+    takes_lists = key in LIST_KEYS or key.startswith("+")
+    if takes_lists or override.is_sweep_override() or override.is_delete():
         return
     if isinstance(value := override.value(), list):
         values = ",".join(str(each) for each in value)
@@ -112,7 +103,7 @@ def _require_comparable(key: str, override: Override) -> None:
     said = f"received {override.input_line}"
     if override.is_sweep_override() and not override.is_discrete_sweep():
         raise InputError(f"{key}: expected values with commas to compare, {said}")
-    if key.lstrip("+") == "experiment":
+    if key == "experiment":
         raise InputError(
             f"experiment: expected one experiment a command, since each has its own axes, {said}"
         )

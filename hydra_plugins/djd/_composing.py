@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from djd.comparison.cells import AxisValue, Cell, value_of
 from djd.training.config import RunConfig, read_config
 from djd.training.resume import flat
-from hydra_plugins.djd.axes import Axes
+from hydra_plugins.djd._axes import Axes
 
 NOT_THE_TASKS = ("hydra", "experiment")
 
@@ -85,10 +85,13 @@ class CellComposer:
         )
 
     def _axis_value(self, config: Mapping[str, Any], key: str, typed: str) -> AxisValue:
-        return typed if key in self.groups else value_of(config, key.lstrip("+"))
+        return typed if key in self.groups else value_of(config, key)
 
     def _overrides(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        return (*self.axes.fixed, *(f"{key}={value}" for key, value in values.items()))
+        return (
+            *self.axes.fixed,
+            *(self.axes.override(key, value) for key, value in values.items()),
+        )
 
     def _composed(self, chosen: Mapping[str, str]) -> _Composed:
         """The configuration with some axes' values chosen, and the first of all others."""
