@@ -33,6 +33,7 @@ def run(values: Mapping[str, Any], folder: Path) -> RunResult:
         InputError: Something the person gave is wrong.
     """
     config = read_config(values)
+    require_unfinished(folder)
     there_before = frozenset(folder.iterdir())
     with claim(folder) as claimed:
         if not claimed:
@@ -40,7 +41,7 @@ def run(values: Mapping[str, Any], folder: Path) -> RunResult:
                 f"{folder}: expected a run's folder that nobody works in, received one in which "
                 "another process trains"
             )
-        require_unfinished(folder)
+        require_unfinished(folder)  # another process may just have finished it
         require_same_config(config, folder)
         try:
             result = _run(config, folder)
