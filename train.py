@@ -90,7 +90,11 @@ def _run_job(values: dict[str, Any], folder: Path, kind: str) -> "RunResult | No
 
     try:
         from djd.training.jobs import run_cell, run_refit
+        from djd.training.run import tell_duration
 
+        if values["dry_run"]:  # where another sweeper launches; ours launches nothing then
+            tell_duration(values, folder)
+            return None
         if kind == "refit":
             return run_refit(values, folder)
         return run_cell(values, folder, retry_failed=kind != "cell")
@@ -98,7 +102,10 @@ def _run_job(values: dict[str, Any], folder: Path, kind: str) -> "RunResult | No
         if isinstance(error, OSError):
             error = InputError(_sentence(error, folder))
         record_loss(folder, error)  # where it had not come as far as doing so itself
-        _fail(f"{folder.name}: {failure_reason(folder)}")
+        reason = failure_reason(folder)
+        if reason is None or kind == "run":  # it can't be written, or nobody would read it there
+            raise InputError(f"{folder.name}: {reason or error or type(error).__name__}") from error
+        _fail(f"{folder.name}: {reason}")
     return None
 
 

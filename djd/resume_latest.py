@@ -53,13 +53,26 @@ def latest_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def _run_arguments(folder: Path) -> list[str]:
-    saved = (folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")
-    return list(yaml.safe_load(saved))
+    path = folder / ".hydra" / "overrides.yaml"
+    try:
+        return [str(each) for each in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise _damaged(path) from error
 
 
 def _comparison_arguments(folder: Path) -> list[str]:
-    saved = (folder / COMPARISON_NAME).read_text(encoding="utf-8")
-    return list(json.loads(saved)["arguments"])
+    path = folder / COMPARISON_NAME
+    try:
+        return [str(each) for each in json.loads(path.read_text(encoding="utf-8"))["arguments"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path}: expected the saved command of what was stopped last, received a damaged file; "
+        "give the command again, or move the folder away"
+    )
 
 
 def _latest_stopped() -> Path:

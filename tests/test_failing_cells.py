@@ -113,3 +113,27 @@ def test_a_launcher_that_raises_costs_the_cells_that_it_lost(
     assert sweep("optim=sgd,adam") == 1
     shown = capsys.readouterr().out
     assert shown.count("RuntimeError: the cluster is gone") == 2
+
+
+def test_a_cell_whose_folder_cannot_be_written_is_a_failure_that_is_said(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep.folder.mkdir()
+    (sweep.folder / "optim=sgd").write_text("a file in the way")
+    assert sweep("optim=sgd,adam", "test=never") == 1
+    shown = capsys.readouterr().out
+    assert "optim=sgd: FAILED: " in shown
+    assert "failed: optim=sgd: it was launched and left neither result nor reason" in shown
+    assert (sweep.folder / "optim=adam" / "result.json").exists()
+
+
+@pytest.mark.parametrize("launcher", ["processes", "basic"])
+def test_under_another_sweeper_a_failure_is_a_sentence_and_status_one(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str], launcher: str
+) -> None:
+    sweepers = ("hydra/sweeper=basic", f"hydra/launcher={launcher}")
+    assert sweep("optim=raises,sgd", *sweepers) == 1
+    shown = capsys.readouterr()
+    assert "nobody expects this error" in shown.err
+    assert "Traceback" not in shown.err
+    assert len(list(sweep.folder.rglob("result.json"))) == 1

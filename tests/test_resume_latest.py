@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,23 @@ def test_nothing_to_go_on_with_is_one_sentence() -> None:
 def test_anything_beside_it_is_one_sentence(arguments: list[str]) -> None:
     with pytest.raises(InputError, match="expected resume=latest by itself"):
         latest_arguments(arguments)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[1]"])
+def test_a_damaged_comparison_is_one_sentence(content: str) -> None:
+    folder = Path("multirun") / "sweep-2026-01-01_10-00-00"
+    folder.mkdir(parents=True)
+    (folder / "comparison.json").write_text(content)
+    with pytest.raises(InputError, match=r"comparison\.json: expected the saved command"):
+        latest_arguments(["resume=latest"])
+
+
+def test_the_later_of_a_run_and_a_comparison_is_gone_on_with() -> None:
+    stopped_run("2026-01-02_10-00-00", ["model.depth=1"])
+    folder = Path("multirun") / "matrix-2026-01-03_10-00-00-LEAK"
+    folder.mkdir(parents=True)
+    saved = {"arguments": ["experiment=matrix", "hydra.sweep.dir=elsewhere"]}
+    (folder / "comparison.json").write_text(json.dumps(saved))
+    assert latest_arguments(["resume=latest"]) == ["experiment=matrix", f"hydra.sweep.dir={folder}"]
+    (folder / "result.json").write_text("{}")
+    assert latest_arguments(["resume=latest"])[0] == "model.depth=1"

@@ -347,3 +347,52 @@ def test_the_same_winner_is_not_scored_again_when_axes_have_grown(
         assert run_train(monkeypatch, *arguments) == 0
     assert len(list(folder.glob("winner/*"))) == 1
     assert len((folder / "test_openings.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_damaged_result_costs_its_own_cell_alone(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    arguments = sweep_arguments(cache, tmp_path / "s", "seed=0,1", "test=never", BASIC)
+    assert run_train(monkeypatch, *arguments) == 0
+    whole = predictions(tmp_path / "s")
+    (tmp_path / "s" / "seed=1" / "result.json").write_text('{"results_version"')
+    capsys.readouterr()
+    assert run_train(monkeypatch, *arguments) == 0
+    assert "1 cell done, 1 to do" in capsys.readouterr().out
+    assert predictions(tmp_path / "s") == whole
+
+
+def test_seeds_in_another_order_have_the_same_winner(
+    monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "s"
+    for seeds in ("seed=0,1", "seed=1,0"):
+        assert run_train(monkeypatch, *sweep_arguments(cache, folder, seeds, BASIC)) == 0
+    assert len((folder / "test_openings.jsonl").read_text().splitlines()) == 1
+
+
+def test_what_holds_nothing_out_is_said_before_it_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    for axes, winners in ((("data.fold=null",), 0), (("data.fold=0,null",), 1)):
+        folder = tmp_path / axes[0]
+        arguments = sweep_arguments(cache, folder, "+hydra.sweeper.params.seed=0", *axes, BASIC)
+        assert run_train(monkeypatch, *arguments) == 0
+        said = "holds nothing out" in capsys.readouterr().out
+        assert said is not bool(winners)
+        assert len(list(folder.glob("winner/*"))) == winners
+
+
+def test_an_empty_sweep_folder_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_train(monkeypatch, "-m", "seed=0,1", "hydra.sweep.dir=") == 1
+    assert "hydra.sweep.dir: expected a path, received an empty one" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

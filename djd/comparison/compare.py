@@ -13,7 +13,7 @@ from djd.comparison.plan import Plan, PlannedCell, cohort_digest, plan_and_save,
 from djd.comparison.refits import Refit, each_refit, winner_refit
 from djd.comparison.settings import by_setting, score_settings
 from djd.comparison.states import States, forget_failures, states_of
-from djd.comparison.summary import Outcome, say_end, say_head
+from djd.comparison.summary import LOST, Outcome, say_end, say_head
 from djd.files import write_whole
 from djd.resume_latest import RESULT_NAME
 from djd.scans.cohort import Cohort
@@ -22,8 +22,6 @@ from djd.training.failure import ERROR_NAME, record_loss
 from djd.training.openings import count_openings
 from djd.training.reading import read_data, split_cell
 from djd.training.split import Parts, PatientSplit
-
-LOST = "it was launched and left neither result nor reason"
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +217,7 @@ def _end(comparison: Comparison, states: States, launch: Launch) -> Outcome:
         best=best,
         winner=winner,
         refits=refits,
+        stopped_early=stopped_early,
     )
 
 

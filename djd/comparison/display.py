@@ -80,7 +80,7 @@ class JobDisplay:
             if not self.console.is_terminal:
                 self._print(f"{self._count()} {job.name}: {_scores(job)} ({in_words(seconds)})")
             return True
-        if reason := failure_reason(job.folder):
+        if reason := failure_reason(job.folder) or ending.reason:
             self.failed += 1
             self._print(f"{self._count()} {job.name}: FAILED: {reason} ({job.folder / 'run.log'})")
             return not self.fail_fast

@@ -1,7 +1,4 @@
-"""Imported once by the fork server, so that no cell has to: everything that a training needs.
-
-The server ends with the process that started it, and with the server end its cells.
-"""
+"""Imported once by the fork server, so that no cell has to: everything that a training needs."""
 
 import gc
 import io
@@ -15,10 +12,8 @@ import sklearn.model_selection  # noqa: F401
 from hydra.core.plugins import Plugins
 
 import djd.training.jobs  # noqa: F401
-from djd.comparison.orphans import die_with_parent
 from djd.figures.confusion import confusion_figure
 
-die_with_parent()
 Plugins.instance()  # imports all of Hydra's
 # The first figure finds fonts and loads image formats.
 confusion_figure(np.eye(5, dtype=np.int64), title="", stamp=None).savefig(io.BytesIO())

@@ -23,7 +23,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_STOP = 30
 """How long stopped work may take to write its last finished epoch."""
 
-PRELOADED = "djd.comparison.loaded"
+PRELOADED = ["djd.comparison.guarded", "djd.comparison.loaded"]
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _context() -> multiprocessing.context.BaseContext:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([PRELOADED])
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 

@@ -51,16 +51,18 @@ class Refit:
 
 def winner_refit(comparison: Path, best: Setting) -> Refit:
     """The refit of the setting that validation chose, for its number of epochs."""
-    config = _refitted(best.cells[0].planned, epochs=best.epochs, score_epochs=())
+    first = _first_repeat([cell.planned for cell in best.cells])
+    config = _refitted(first, epochs=best.epochs, score_epochs=())
     there = _configs_below(comparison / WINNER)
-    return _refit(comparison / WINNER, best.name, config, best.cells[0].planned, there)
+    return _refit(comparison / WINNER, best.name, config, first, there)
 
 
 def each_refit(comparison: Path, planned: Sequence[PlannedCell]) -> list[Refit]:
     """A refit of every setting, all its score epochs out of one training."""
     there = _configs_below(comparison / EACH)
     refits = []
-    for first, *_ in by_setting(planned):
+    for cells in by_setting(planned):
+        first = _first_repeat(cells)
         before = first.cell.config
         config = _refitted(
             first, epochs=before.trainer.max_epochs, score_epochs=before.score_epochs
@@ -68,6 +70,16 @@ def each_refit(comparison: Path, planned: Sequence[PlannedCell]) -> list[Refit]:
         name = axes_name(first.setting_axes)
         refits.append(_refit(comparison / EACH, name, config, first, there))
     return refits
+
+
+def _first_repeat(cells: Sequence[PlannedCell]) -> PlannedCell:
+    """The cell with the lowest seed, whatever the order in which seeds were typed."""
+
+    def seeds(cell: PlannedCell) -> tuple[int, int]:
+        config = cell.cell.config
+        return config.seed, config.data.split_seed
+
+    return min(cells, key=seeds)
 
 
 def _configs_below(folder: Path) -> dict[str, Path]:

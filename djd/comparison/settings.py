@@ -60,7 +60,9 @@ def score_settings(
     """
     done = {id(cell.planned.cell): cell for cell in finished}
     settings, incomplete = [], 0
-    for cells in by_setting(planned):
+    for group in by_setting(planned):
+        # What holds nothing out is no part of any score.
+        cells = [cell for cell in group if cell.cell.config.data.fold is not None] or group
         epochs = cells[0].cell.config.epochs_to_score
         results = [done[id(cell.cell)] for cell in cells if id(cell.cell) in done]
         if len(results) < len(cells) or not all(cell.result.validation for cell in results):

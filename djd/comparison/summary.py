@@ -13,6 +13,7 @@ from djd.comparison.plan import PlannedCell
 from djd.comparison.refits import Refit
 from djd.comparison.settings import Setting, by_setting
 from djd.comparison.states import States
+from djd.resume_latest import RESULT_NAME
 from djd.scans.cohort import Cohort
 from djd.training.duration import in_words
 from djd.training.result import MODEL_NAME
@@ -29,6 +30,8 @@ from djd.training.summary import (
     tensorboard_line,
 )
 
+LOST = "it was launched and left neither result nor reason; can its folder be written?"
+
 MOST_ROWS = 20
 """Settings that the terminal shows; `result.json` has all."""
 
@@ -44,6 +47,7 @@ class Outcome:
         best: The setting that validation chose; None while cells are missing.
         winner: Its refit; None where the test patients stay closed.
         refits: All refits, the winner's among them.
+        stopped_early: Whether a failure ended it before all cells were tried.
     """
 
     states: States
@@ -52,11 +56,14 @@ class Outcome:
     best: Setting | None
     winner: Refit | None
     refits: Sequence[Refit]
+    stopped_early: bool
 
     @property
     def failures(self) -> list[tuple[str, str]]:
         """Folder and reason of everything that failed."""
         cells = [(cell.folder.name, reason) for cell, reason in self.states.failed]
+        if not self.stopped_early:
+            cells += [(cell.folder.name, LOST) for cell in self.states.to_do]
         lost = [refit for refit in self.refits if not refit.result()]
         refits = [(refit.name, reason) for refit in lost if (reason := refit.reason())]
         return cells + refits
@@ -115,14 +122,28 @@ def say_head(
     if states.elsewhere:
         counts += f", {len(states.elsewhere)} in another process's hands"
     if expected.seconds:
-        counts += f": about {in_words(expected.total_seconds)}, {expected.at_once} cells at a time"
+        at_once = count_of(expected.at_once, "cell")
+        counts += f": about {in_words(expected.total_seconds)}, {at_once} at a time"
     say(counts)
+    _say_warnings(planned, states)
     say(
         f"Disk: about {in_bytes(expected.bytes_running)} while it trains, "
         f"{in_bytes(expected.bytes_after)} afterwards (keep={config.keep})"
     )
     if config.dry_run:
         say("dry_run=true: nothing was trained")
+
+
+def _say_warnings(planned: Sequence[PlannedCell], states: States) -> None:
+    """What a person might not expect of what will be trained."""
+    again = sum((cell.folder / RESULT_NAME).exists() for cell in states.to_do)
+    if again:
+        say(
+            f"{count_of(again, 'cell')} of these have a result that lacks some of the epochs asked "
+            "for (score_epochs), and will be trained anew"
+        )
+    if all(cell.cell.config.data.fold is None for cell in planned):
+        say("data.fold=null holds nothing out: there will be no ranking and no winner")
 
 
 def _axes_in_words(planned: Sequence[PlannedCell]) -> str:

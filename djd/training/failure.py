@@ -34,7 +34,7 @@ def failure_reason(folder: Path) -> str | None:
     """Why a cell failed, in one line; None where it hasn't."""
     try:
         lines = (folder / ERROR_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
+    except OSError:
         return None
     return next((line.strip() for line in reversed(lines) if line.strip()), "no reason was left")
 

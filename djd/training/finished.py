@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from djd.errors import InputError
 from djd.resume_latest import RESULT_NAME
 from djd.training.config import RunConfig, read_config
 from djd.training.result import RESULTS_VERSION, RunResult
@@ -9,14 +10,13 @@ from djd.training.resume import NUMBERLESS_KEYS, differences, flat
 
 
 def finished_result(folder: Path, config: RunConfig) -> RunResult | None:
-    """The result of a training of this configuration, scored at every epoch that it names.
-
-    Raises:
-        InputError: The file is damaged.
-    """
+    """The result of a training of this configuration, scored at every epoch that it names."""
     if not (folder / RESULT_NAME).exists():
         return None
-    result = RunResult.load(folder / RESULT_NAME)
+    try:
+        result = RunResult.load(folder / RESULT_NAME)
+    except InputError:  # damaged; training anew mends it
+        return None
     if result.results_version != RESULTS_VERSION:
         return None
     before = read_config(result.config)

@@ -94,6 +94,7 @@ def _train_here(
 ) -> RunResult:
     require_same_config(config, folder, free=NUMBERLESS_KEYS)
     config = _with_epochs_before(config, folder)
+    (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or without the epochs asked for
     there_before = frozenset(folder.iterdir())
     try:
         return train(config, folder)
@@ -112,7 +113,7 @@ def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
     before = saved_config(folder).score_epochs
     wanted = set(config.epochs_to_score) - {config.trainer.max_epochs}
     if not wanted <= set(before):
-        for name in (RESULT_NAME, LAST_CHECKPOINT, CONFIG_NAME):
+        for name in (LAST_CHECKPOINT, CONFIG_NAME):
             (folder / name).unlink(missing_ok=True)
         before = tuple(sorted({*before, *config.score_epochs}))
     return config.model_copy(update={"score_epochs": before})

@@ -86,8 +86,19 @@ def require_same_config(
 
 
 def saved_config(folder: Path) -> RunConfig:
-    """The configuration that a run or cell was started with."""
-    return read_config(yaml.safe_load((folder / CONFIG_NAME).read_text(encoding="utf-8")))
+    """The configuration that a run or cell was started with.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    path = folder / CONFIG_NAME
+    try:
+        return read_config(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError, InputError) as error:
+        raise InputError(
+            f"{path}: expected the configuration of what was started there, received a damaged "
+            "file; delete the folder to train it from the start"
+        ) from error
 
 
 def differences(

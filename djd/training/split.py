@@ -288,4 +288,10 @@ def saved_fingerprint(path: Path) -> str | None:
     """Fingerprint of the cohort that a split was saved for; None where there is no file."""
     if not path.exists():
         return None
-    return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected the split of what was started there, received a damaged file; "
+            "delete the folder to train it from the start"
+        ) from error

@@ -53,14 +53,16 @@ def read_axes(params: Mapping[str, Any], arguments: Iterable[str], loader: Confi
     """
     parser = OverridesParser.create(config_loader=loader)
     in_file = [f"{key}={_as_typed(value)}" for key, value in params.items()]
-    said = parser.parse_overrides([*in_file, *arguments])
+    from_file, typed_ones = parser.parse_overrides(in_file), parser.parse_overrides([*arguments])
+    _require_once(typed_ones)
+    said = [*from_file, *typed_ones]
     overrides = {override.get_key_element().lstrip("+"): override for override in said}
     values: dict[str, tuple[str, ...]] = {}
     fixed = []
     for key, override in overrides.items():
         typed = override.get_key_element()
         _require_no_list(typed, override)
-        if key == "score_epochs" and override.is_sweep_override():
+        if key == "score_epochs" and not isinstance(override.value(), list | None):
             fixed.append(f"{key}=[{','.join(_values(override))}]")
         elif override.is_sweep_override() or key in params:
             _require_comparable(key, override)
@@ -72,6 +74,18 @@ def read_axes(params: Mapping[str, Any], arguments: Iterable[str], loader: Confi
         tuple(fixed),
         {key: overrides[key].get_key_element() for key in values},
     )
+
+
+def _require_once(overrides: Iterable[Override]) -> None:
+    """Of a key that is said twice the first would be dropped without a word."""
+    seen: dict[str, Override] = {}
+    for override in overrides:
+        key = override.get_key_element().lstrip("+")
+        if key in seen:
+            raise InputError(
+                f"{key}: expected once, received {seen[key].input_line} and {override.input_line}"
+            )
+        seen[key] = override
 
 
 def _as_typed(value: Any) -> str:

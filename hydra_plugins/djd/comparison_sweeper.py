@@ -66,13 +66,15 @@ class ComparisonSweeper(Sweeper):
             Stopped: It was stopped; the exception says how to go on.
         """
         from djd.comparison.compare import Comparison, compare
-        from djd.errors import FailedCellsError
+        from djd.errors import FailedCellsError, InputError
         from hydra_plugins.djd._axes import read_axes
         from hydra_plugins.djd._composing import CellComposer
 
         loader = self.context.config_loader
         axes = read_axes(self.params, arguments, loader)
         cells = CellComposer(loader, self.master, axes).cells()
+        if not self.master.hydra.sweep.dir:  # what a shell makes of an unset variable
+            raise InputError("hydra.sweep.dir: expected a path, received an empty one")
         folder = Path(self.master.hydra.sweep.dir)
         comparison = Comparison.of(
             cells,

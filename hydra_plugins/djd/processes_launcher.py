@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from djd.cores import usable_cores
+from djd.errors import InputError
 
 if TYPE_CHECKING:
     from djd.comparison.job import Job
@@ -109,7 +110,7 @@ def _returned(overrides: list[str], ending: "Ending | None") -> JobReturn:
         return returned
     if ending.reason:
         returned.status = JobStatus.FAILED
-        returned.return_value = RuntimeError(ending.reason)
+        returned.return_value = InputError(ending.reason)
     else:
         returned.status = JobStatus.COMPLETED
         returned.return_value = ending.value

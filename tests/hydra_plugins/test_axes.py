@@ -52,6 +52,15 @@ def test_score_epochs_are_all_scored_out_of_one_training(loader: ConfigLoader) -
         assert axes.fixed == ("score_epochs=[10,20]",)
 
 
+def test_one_score_epoch_needs_no_brackets(loader: ConfigLoader) -> None:
+    assert read("score_epochs=20", loader=loader).fixed == ("score_epochs=[20]",)
+
+
+def test_a_key_that_is_said_twice_is_one_sentence(loader: ConfigLoader) -> None:
+    with pytest.raises(InputError, match=r"model\.depth: expected once, received model\.depth=1,2"):
+        read("model.depth=1,2", "model.depth=2", loader=loader)
+
+
 def test_a_number_alone_in_the_file_is_an_axis_of_one_value(loader: ConfigLoader) -> None:
     assert read(loader=loader, seed=3, data__fold=None).values == {
         "seed": ("3",),

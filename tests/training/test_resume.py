@@ -206,3 +206,17 @@ def test_a_run_that_another_process_trains_is_left_alone(tiny: Compose, tmp_path
     folder.mkdir()
     with claim(folder), pytest.raises(InputError, match="in which another process trains"):
         run(tiny(), folder)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "split.json"])
+def test_a_damaged_file_of_a_stopped_run_is_one_sentence(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], name: str
+) -> None:
+    folder = tmp_path / "run"
+    kill_at(8)
+    stopped_run(tiny(*LONG), folder)
+    path = folder / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] + b"{:")
+    with pytest.raises(InputError, match=rf"{name}: expected .* received a damaged file") as caught:
+        run(tiny(*LONG), folder)
+    assert "\n" not in str(caught.value)
