@@ -137,3 +137,14 @@ def test_under_another_sweeper_a_failure_is_a_sentence_and_status_one(
     assert "nobody expects this error" in shown.err
     assert "Traceback" not in shown.err
     assert len(list(sweep.folder.rglob("result.json"))) == 1
+
+
+def test_a_refit_whose_folder_cannot_be_written_is_a_failure_that_is_said(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep.folder.mkdir()
+    (sweep.folder / "winner").write_text("a file in the way")
+    assert sweep("optim=sgd,adam", "hydra/launcher=basic") == 1
+    shown = capsys.readouterr().out
+    assert "failed: winner/optim=" in shown
+    assert "rank" in shown, "what was found is told all the same"

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from djd.comparison.cells import Cell
 from djd.comparison.forecast import Forecast, forecast, refit_seconds
-from djd.comparison.job import Job, Launch
+from djd.comparison.job import LOST, Job, Launch
 from djd.comparison.keep import drop_weights
 from djd.comparison.plan import Plan, PlannedCell, cohort_digest, plan_and_save, plan_cells
 from djd.comparison.refits import Refit, each_refit, winner_refit
 from djd.comparison.settings import by_setting, score_settings
 from djd.comparison.states import States, forget_failures, states_of
-from djd.comparison.summary import LOST, Outcome, say_end, say_head
+from djd.comparison.summary import Outcome, say_end, say_head
 from djd.files import write_whole
 from djd.resume_latest import RESULT_NAME
 from djd.scans.cohort import Cohort
 from djd.stopping import Stopped
-from djd.training.failure import ERROR_NAME, record_loss
+from djd.training.failure import forget_failure, record_loss
 from djd.training.openings import count_openings
 from djd.training.reading import read_data, split_cell
 from djd.training.split import Parts, PatientSplit
@@ -224,7 +224,7 @@ def _end(comparison: Comparison, states: States, launch: Launch) -> Outcome:
 def _launch_refits(comparison: Comparison, refits: Sequence[Refit], launch: Launch) -> None:
     to_do = [refit for refit in refits if not refit.result()]
     for refit in to_do:
-        (refit.folder / ERROR_NAME).unlink(missing_ok=True)
+        forget_failure(refit.folder)
     if not to_do:
         return
     seconds = refit_seconds(
@@ -233,6 +233,3 @@ def _launch_refits(comparison: Comparison, refits: Sequence[Refit], launch: Laun
         at_once=comparison.at_once,
     )
     launch([refit.job(each) for refit, each in zip(to_do, seconds, strict=True)])
-    for refit in to_do:
-        if not refit.result():
-            record_loss(refit.folder, LOST)

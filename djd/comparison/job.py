@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+LOST = "it was launched and left neither result nor reason; can its folder be written?"
+"""What is said of a job that ended and of which nothing can be found."""
+
 JobKind = Literal["cell", "refit"]
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from djd.comparison.cells import axes_name, identity_of
-from djd.comparison.job import Job
+from djd.comparison.job import LOST, Job
 from djd.comparison.plan import PlannedCell
 from djd.comparison.settings import Setting, by_setting
 from djd.resume_latest import CONFIG_NAME
+from djd.training.claim import is_claimed
 from djd.training.config import RunConfig
 from djd.training.failure import failure_reason
 from djd.training.finished import finished_result
@@ -45,8 +46,10 @@ class Refit:
         return finished_result(self.folder, self.config)
 
     def reason(self) -> str | None:
-        """Why it failed, in one line; None where it hasn't."""
-        return failure_reason(self.folder)
+        """Why it failed, in one line, once it was launched; None where it hasn't."""
+        if self.result() or is_claimed(self.folder):
+            return None
+        return failure_reason(self.folder) or LOST
 
 
 def winner_refit(comparison: Path, best: Setting) -> Refit:

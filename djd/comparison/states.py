@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from djd.comparison.plan import PlannedCell
 from djd.training.claim import is_claimed
-from djd.training.failure import ERROR_NAME, failure_reason
+from djd.training.failure import failure_reason, forget_failure
 from djd.training.finished import finished_result
 from djd.training.result import RunResult
 
@@ -58,4 +58,4 @@ def states_of(cells: Iterable[PlannedCell]) -> States:
 def forget_failures(failed: Sequence[tuple[PlannedCell, str]]) -> None:
     """Let failed cells be tried again."""
     for cell, _ in failed:
-        (cell.folder / ERROR_NAME).unlink(missing_ok=True)
+        forget_failure(cell.folder)

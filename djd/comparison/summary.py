@@ -9,6 +9,7 @@ from rich.table import Table
 
 from djd.comparison.cells import short_names
 from djd.comparison.forecast import Forecast, in_bytes
+from djd.comparison.job import LOST
 from djd.comparison.plan import PlannedCell
 from djd.comparison.refits import Refit
 from djd.comparison.settings import Setting, by_setting
@@ -29,8 +30,6 @@ from djd.training.summary import (
     share,
     tensorboard_line,
 )
-
-LOST = "it was launched and left neither result nor reason; can its folder be written?"
 
 MOST_ROWS = 20
 """Settings that the terminal shows; `result.json` has all."""
@@ -64,8 +63,7 @@ class Outcome:
         cells = [(cell.folder.name, reason) for cell, reason in self.states.failed]
         if not self.stopped_early:
             cells += [(cell.folder.name, LOST) for cell in self.states.to_do]
-        lost = [refit for refit in self.refits if not refit.result()]
-        refits = [(refit.name, reason) for refit in lost if (reason := refit.reason())]
+        refits = [(refit.name, reason) for refit in self.refits if (reason := refit.reason())]
         return cells + refits
 
     @property

@@ -30,6 +30,12 @@ def record_loss(folder: Path, error: BaseException | str) -> None:
         record_failure(folder, error)
 
 
+def forget_failure(folder: Path) -> None:
+    """Let what failed be tried again; where that can't be written, it will fail again."""
+    with contextlib.suppress(OSError):
+        (folder / ERROR_NAME).unlink()
+
+
 def failure_reason(folder: Path) -> str | None:
     """Why a cell failed, in one line; None where it hasn't."""
     try:

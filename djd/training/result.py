@@ -82,7 +82,7 @@ class RunResult(BaseModel):
         validation: Scores at each score epoch; empty where nothing was held out.
         test: Scores of the model refitted on all development patients, on the test patients; empty
             where they weren't opened. One epoch, but with `test=each` every score epoch.
-        test_openings: How often this cohort's test patients have been opened, this time included.
+        test_openings: How often this cohort's test patients had been opened by then.
     """
 
     model_config = ConfigDict(frozen=True)
