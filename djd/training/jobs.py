@@ -6,13 +6,13 @@ from typing import Any
 
 from djd.errors import InputError
 from djd.resume_latest import CONFIG_NAME, RESULT_NAME
-from djd.training.cell import LAST_CHECKPOINT, fit_cell
+from djd.training.cell import LAST_CHECKPOINT
 from djd.training.claim import claim, drop_claim
 from djd.training.config import RunConfig, read_config
 from djd.training.failure import ERROR_NAME, record_failure
 from djd.training.finished import finished_result
 from djd.training.openings import require_ledger
-from djd.training.prepare import draw, prepare, result_of, write_inputs
+from djd.training.prepare import draw, fit, prepare, result_of, write_inputs
 from djd.training.result import RunResult
 from djd.training.resume import NUMBERLESS_KEYS, require_same_config, saved_config
 from djd.training.run import leave_no_false_start
@@ -122,16 +122,9 @@ def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
 def _fit_and_keep(config: RunConfig, folder: Path) -> RunResult:
     prepared = prepare(config, folder, threads=THREADS)
     write_inputs(prepared)
-    fit = fit_cell(
-        config,
-        prepared.cohort,
-        prepared.parts,
-        folder,
-        fold=config.data.fold,
-        name=prepared.fold_name,
-    )
-    draw(prepared, fit)
-    result = result_of(prepared, fit)
+    fitted = fit(prepared)
+    draw(prepared, fitted)
+    result = result_of(prepared, fitted)
     result.save(folder / RESULT_NAME)
     (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
     if result.validation:
@@ -143,18 +136,16 @@ def _refit_and_score(config: RunConfig, folder: Path) -> RunResult:
     prepared = prepare(config, folder, threads=THREADS)
     require_ledger(config.paths.cache)
     write_inputs(prepared)
-    fit = fit_cell(
-        config, prepared.cohort, prepared.parts, folder, fold=None, name=prepared.fold_name
-    )
-    draw(prepared, fit)
+    fitted = fit(prepared)
+    draw(prepared, fitted)
     test, openings = score_test(
         prepared,
-        fit,
+        fitted,
         folder,
         epochs=config.epochs_to_score,
         ledger_folder=folder.parent.parent,
     )
-    result = result_of(prepared, fit, test=test, openings=openings)
+    result = result_of(prepared, fitted, test=test, openings=openings)
     result.save(folder / RESULT_NAME)
     drop_refit_checkpoints(folder)
     say(f"{folder.name}: test {in_one_line(test[-1])}")

@@ -15,7 +15,7 @@ from djd.files import write_whole
 from djd.resume_latest import CONFIG_NAME
 from djd.scans.cohort import Cohort
 from djd.training.allocator import keep_freed_memory
-from djd.training.cell import Fit, require_accelerator, use_threads
+from djd.training.cell import Fit, fit_cell, require_accelerator, use_threads
 from djd.training.config import RunConfig
 from djd.training.reading import read_data, split_cell
 from djd.training.result import RESULTS_VERSION, PartScores, RunResult
@@ -109,6 +109,19 @@ def write_inputs(prepared: Prepared) -> None:
         prepared.split,
         part_summaries(prepared.cohort, prepared.parts),
         fingerprint=prepared.fingerprint,
+    )
+
+
+def fit(prepared: Prepared, *, keep_best: bool = False) -> Fit:
+    """Train, or go on with what was stopped in the folder; see `fit_cell`."""
+    return fit_cell(
+        prepared.config,
+        prepared.cohort,
+        prepared.parts,
+        prepared.folder,
+        fold=prepared.config.data.fold,
+        name=prepared.fold_name,
+        keep_best=keep_best,
     )
 
 

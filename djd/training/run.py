@@ -7,13 +7,12 @@ from typing import Any
 
 from djd.errors import InputError
 from djd.resume_latest import RESULT_NAME
-from djd.training.cell import fit_cell
 from djd.training.claim import claim, drop_claim
 from djd.training.config import RunConfig, read_config
 from djd.training.duration import in_words, training_seconds
 from djd.training.estimate import time_step, training_device
 from djd.training.openings import require_ledger
-from djd.training.prepare import Prepared, draw, prepare, result_of, write_inputs
+from djd.training.prepare import Prepared, draw, fit, prepare, result_of, write_inputs
 from djd.training.result import MODEL_NAME, RunResult
 from djd.training.resume import require_same_config, require_unfinished
 from djd.training.summary import openings_sentence, say, say_scores, tensorboard_line
@@ -86,24 +85,16 @@ def _run(config: RunConfig, folder: Path) -> RunResult:
     if opens_test:
         require_ledger(config.paths.cache)
     write_inputs(prepared)
-    fit = fit_cell(
-        config,
-        prepared.cohort,
-        prepared.parts,
-        folder,
-        fold=config.data.fold,
-        name=prepared.fold_name,
-        keep_best=True,
-    )
-    draw(prepared, fit)
-    result = result_of(prepared, fit)
+    fitted = fit(prepared, keep_best=True)
+    draw(prepared, fitted)
+    result = result_of(prepared, fitted)
     if opens_test:
         winner = folder / "winner" / config.setting_name
         winner.mkdir(parents=True, exist_ok=True)
-        refitted = fit if config.data.fold is None else refit(prepared, winner)
+        refitted = fitted if config.data.fold is None else refit(prepared, winner)
         epochs = (config.trainer.max_epochs,)
         test, openings = score_test(prepared, refitted, winner, epochs=epochs, ledger_folder=folder)
-        result = result_of(prepared, fit, test=test, openings=openings)
+        result = result_of(prepared, fitted, test=test, openings=openings)
     _say_end(prepared, result)
     result.save(folder / RESULT_NAME)
     for winner in folder.glob("winner/*"):
