@@ -93,6 +93,7 @@ def test_without_processes_of_their_own_cells_fail_alone_as_well(
     assert (sweep.folder / "optim=sgd" / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_failures_that_are_no_longer_compared_do_not_count(sweep: Sweep) -> None:
     fast = ("fail_fast=true", "hydra.launcher.n_jobs=1")
     assert sweep("optim=raises,sgd", *fast) == 1
@@ -127,6 +128,7 @@ def test_a_cell_whose_folder_cannot_be_written_is_a_failure_that_is_said(
     assert (sweep.folder / "optim=adam" / "result.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["processes", "basic"])
 def test_under_another_sweeper_a_failure_is_a_sentence_and_status_one(
     sweep: Sweep, capsys: pytest.CaptureFixture[str], launcher: str
@@ -139,6 +141,7 @@ def test_under_another_sweeper_a_failure_is_a_sentence_and_status_one(
     assert len(list(sweep.folder.rglob("result.json"))) == 1
 
 
+@pytest.mark.slow
 def test_a_refit_whose_folder_cannot_be_written_is_a_failure_that_is_said(
     sweep: Sweep, capsys: pytest.CaptureFixture[str]
 ) -> None:

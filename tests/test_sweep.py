@@ -349,6 +349,7 @@ def test_the_same_winner_is_not_scored_again_when_axes_have_grown(
     assert len((folder / "test_openings.jsonl").read_text().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_result_costs_its_own_cell_alone(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -365,6 +366,7 @@ def test_a_damaged_result_costs_its_own_cell_alone(
     assert predictions(tmp_path / "s") == whole
 
 
+@pytest.mark.slow
 def test_seeds_in_another_order_have_the_same_winner(
     monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path
 ) -> None:
@@ -374,6 +376,7 @@ def test_seeds_in_another_order_have_the_same_winner(
     assert len((folder / "test_openings.jsonl").read_text().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_what_holds_nothing_out_is_said_before_it_is_trained(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
