@@ -138,11 +138,11 @@ def plan_cells(
     plan = plan.model_copy(
         update={"cells": tuple({cell.identity: cell for cell in (*plan.cells, *named)}.values())}
     )
-    planned = {
-        name.identity: PlannedCell(cell, folder / name.name, _at_axes(cell, axes))
-        for cell, name in reversed(list(zip(cells, named, strict=True)))
-    }
-    return plan, list(planned.values())[::-1]
+    planned: dict[str, PlannedCell] = {}
+    for cell, name in zip(cells, named, strict=True):
+        there = PlannedCell(cell, folder / name.name, _at_axes(cell, axes))
+        planned.setdefault(name.identity, there)
+    return plan, list(planned.values())
 
 
 def plan_and_save(
