@@ -3,21 +3,27 @@
 Confusion counts are whole numbers (..., true grade 5, predicted grade 5): any number of leading
 axes, such as settings or bootstrap draws, gives scores of that shape. A grade that no knee has is
 left out of means over grades, as scikit-learn does; what is undefined is NaN, apart from kappa,
-which is 0 for a constant guess.
+which is 0 for a constant guess. Grades can be merged into groups, and scores are then of groups.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 
+ANY_DISEASE = ((0,), (1, 2, 3, 4))
+"""Grades merged into none and any."""
+
+THREE_GROUPS = ((0,), (1, 2), (3, 4))
+"""Grades merged into none, minimal to mild, and moderate to severe."""
+
 Counts = NDArray[np.int64] | NDArray[np.float64]
 """(..., true grade 5, predicted grade 5): int64 knees, or float64 weights or shares of them."""
 
 Scores = NDArray[np.float64]
 """float64 (...): the leading axes of the counts."""
-
-_DISTANCE = np.abs(np.subtract.outer(np.arange(GRADE_COUNT), np.arange(GRADE_COUNT)))
 
 
 def confusion_counts(grades: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -31,6 +37,20 @@ def confusion_counts(grades: NDArray[np.int64], predicted: NDArray[np.int64]) ->
     return np.bincount(pairs, minlength=GRADE_COUNT**2).reshape(GRADE_COUNT, GRADE_COUNT)
 
 
+def merge_grades(counts: Counts, groups: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Counts of groups of grades, float64 (..., true group, predicted group).
+
+    Args:
+        counts: (..., true grade 5, predicted grade 5).
+        groups: The grades of each group, such as `ANY_DISEASE`; every grade is in one.
+    """
+    member = np.zeros((GRADE_COUNT, len(groups)))
+    for group, grades in enumerate(groups):
+        member[list(grades), group] = 1
+    cells = _cells(counts) @ np.kron(member, member)
+    return cells.reshape(*counts.shape[:-2], len(groups), len(groups))
+
+
 def quadratic_kappa(counts: Counts) -> Scores:
     """Cohen's kappa with squared distances as weights, -1 to 1; the score that selects.
 
@@ -38,10 +58,10 @@ def quadratic_kappa(counts: Counts) -> Scores:
     (Cohen, Psychological Bulletin 70:213, 1968). It is 0 where every guess is the same, and NaN
     where nothing could be disagreed on: one grade alone, always guessed, or no knee.
     """
-    weights = _DISTANCE.astype(np.float64) ** 2
-    truth, guess = counts.sum(axis=-1), counts.sum(axis=-2)
-    observed = (counts * weights).sum(axis=(-2, -1)) * truth.sum(axis=-1)
-    expected = np.einsum("...i,ij,...j->...", truth, weights, guess)
+    weights = _distance(counts) ** 2
+    truth, guess = _by_truth(counts), _by_guess(counts)
+    observed = _weighted_sum(counts, weights) * truth.sum(axis=-1)
+    expected = ((truth @ weights) * guess).sum(axis=-1)
     return 1 - _ratio(observed, expected)
 
 
@@ -57,7 +77,7 @@ def off_by_one(counts: Counts) -> Scores:
 
 def mean_absolute_error(counts: Counts) -> Scores:
     """Mean distance between true and predicted grade, in grades, 0 to 4."""
-    return _ratio((counts * _DISTANCE).sum(axis=(-2, -1)), counts.sum(axis=(-2, -1)))
+    return _ratio(_weighted_sum(counts, _distance(counts)), _knees(counts))
 
 
 def recall(counts: Counts) -> Scores:
@@ -65,7 +85,7 @@ def recall(counts: Counts) -> Scores:
 
     NaN for a grade that no knee has.
     """
-    return _ratio(_right(counts), counts.sum(axis=-1))
+    return _ratio(_right(counts), _by_truth(counts))
 
 
 def precision(counts: Counts) -> Scores:
@@ -73,17 +93,17 @@ def precision(counts: Counts) -> Scores:
 
     NaN for a grade that is never given.
     """
-    return _ratio(_right(counts), counts.sum(axis=-2))
+    return _ratio(_right(counts), _by_guess(counts))
 
 
 def balanced_accuracy(counts: Counts) -> Scores:
     """Mean recall over the grades that some knee has, 0 to 1."""
-    return _mean_where(recall(counts), counts.sum(axis=-1) > 0)
+    return _mean_where(recall(counts), _by_truth(counts) > 0)
 
 
 def macro_f1(counts: Counts) -> Scores:
     """Mean F1 over the grades that some knee has or is given, 0 to 1."""
-    either = counts.sum(axis=-1) + counts.sum(axis=-2)
+    either = _by_truth(counts) + _by_guess(counts)
     return _mean_where(_ratio(2 * _right(counts), either), either > 0)
 
 
@@ -128,9 +148,78 @@ def auroc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
     return float(above / (positives * negatives))
 
 
+def brier_score(
+    grades: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Squared distance of each knee's probabilities from its grade, float64 (knee,), 0 to 2.
+
+    The sum over grades (Brier, Monthly Weather Review 78:1, 1950), smaller is better.
+
+    Args:
+        grades: int64 (knee,), 0 to 4.
+        probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
+    """
+    squares = (probabilities - np.eye(GRADE_COUNT)[grades]) ** 2
+    score: NDArray[np.float64] = squares.sum(axis=1)
+    return score
+
+
+def ranked_probability_score(
+    grades: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Squared distance between cumulative probabilities and grade, float64 (knee,), 0 to 1.
+
+    The mean over the four limits between grades (Murphy, Journal of Applied Meteorology 10:155,
+    1971): a probability far from the grade costs more than one beside it. Smaller is better.
+
+    Args:
+        grades: int64 (knee,), 0 to 4.
+        probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
+    """
+    at_most = np.cumsum(probabilities, axis=1)[:, :-1]
+    reached = np.arange(GRADE_COUNT - 1) >= grades[:, None]
+    score: NDArray[np.float64] = ((at_most - reached) ** 2).mean(axis=1)
+    return score
+
+
 def _share_within(counts: Counts, grades: int) -> Scores:
-    near = (counts * (grades >= _DISTANCE)).sum(axis=(-2, -1))
-    return _ratio(near, counts.sum(axis=(-2, -1)))
+    near = (_distance(counts) <= grades).astype(np.float64)
+    return _ratio(_weighted_sum(counts, near), _knees(counts))
+
+
+def _distance(counts: Counts) -> NDArray[np.float64]:
+    """How far each guess is from the truth, float64 (true, predicted), in grades or groups."""
+    steps = np.arange(counts.shape[-1], dtype=np.float64)
+    return np.abs(np.subtract.outer(steps, steps))
+
+
+def _weighted_sum(counts: Counts, weights: NDArray[np.float64]) -> Scores:
+    total: Scores = _cells(counts) @ weights.ravel()
+    return total
+
+
+def _by_truth(counts: Counts) -> Scores:
+    """Knees of each true grade, float64 (..., grade)."""
+    grades = np.eye(counts.shape[-1])
+    total: Scores = _cells(counts) @ np.repeat(grades, len(grades), axis=0)
+    return total
+
+
+def _by_guess(counts: Counts) -> Scores:
+    """Knees given each grade, float64 (..., grade)."""
+    grades = np.eye(counts.shape[-1])
+    total: Scores = _cells(counts) @ np.tile(grades, (len(grades), 1))
+    return total
+
+
+def _knees(counts: Counts) -> Scores:
+    total: Scores = _cells(counts) @ np.ones(counts.shape[-1] ** 2)
+    return total
+
+
+def _cells(counts: Counts) -> NDArray[np.float64]:
+    """Counts in a row, (..., cell): as products sums take a sixth of numpy's over short axes."""
+    return counts.reshape(*counts.shape[:-2], -1).astype(np.float64, copy=False)
 
 
 def _right(counts: Counts) -> NDArray[np.number]:
@@ -146,4 +235,4 @@ def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> Scores:
 
 def _mean_where(values: Scores, present: NDArray[np.bool_]) -> Scores:
     """Mean over the last axis of what is present; NaN where nothing is."""
-    return _ratio(np.where(present, values, 0).sum(axis=-1), present.sum(axis=-1))
+    return _ratio(np.where(present, values, 0) @ np.ones(values.shape[-1]), present.sum(axis=-1))
