@@ -63,13 +63,14 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
 
     try:
         config = read_config(values)  # says a wrong value before torch and lightning are imported
+        from djd.comparison.report import tell_run
         from djd.training.run import run, tell_duration
 
         if config.dry_run:
             tell_duration(values, folder)
             return None
         started.append(folder)
-        return run(values, folder)
+        return run(values, folder, tell=tell_run)
     except InputError as error:
         _fail(str(error))
     except OSError as error:

@@ -6,26 +6,24 @@ part those of all settings. True scores follow from the bivariate normal, or fro
 Nothing is trained. Each trial simulates a cohort and asks the functions of
 `djd.comparison.statistics` what they would say.
 
-    python bench/coverage.py                # 1,000 trials each; 25 minutes on two cores
+    python bench/coverage.py                # 1,000 trials each; 20 minutes on two cores
     python bench/coverage.py --trials 100   # a quick look
 
 The figures in `docs/statistics.md` are this script's (2026-11-25, two-core x86-64).
 """
 
 import argparse
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
 from multiprocessing import get_context
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # trials are what runs in parallel
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import multivariate_normal, norm
+from threadpoolctl import threadpool_limits
 
 from djd.comparison.statistics.bootstrap import draw_patients, draw_some_patients, score_draws
 from djd.comparison.statistics.effects import LevelScores, best_in_grid, mean_over_grid
@@ -43,6 +41,7 @@ from djd.comparison.statistics.selection import (
     optimism_of_best,
     out_of_bag,
 )
+from djd.cores import usable_cores
 from djd.metrics import (
     auroc,
     brier_score,
@@ -296,7 +295,8 @@ def test_choice_trial(patients: int, settings: int, seed: int) -> dict[str, floa
 
 def run(name: str, trial: Trial, trials: int) -> dict[str, float]:
     """Means over trials; each is printed with the number of trials it was defined in."""
-    with get_context("fork").Pool(len(os.sched_getaffinity(0))) as pool:
+    # Trials are what runs in parallel, not the linear algebra in them.
+    with get_context("fork").Pool(usable_cores(), threadpool_limits, (1,)) as pool:
         results = pool.map(trial, range(trials), chunksize=10)
     keys = dict.fromkeys(key for result in results for key in result)
     means = {

@@ -82,6 +82,29 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a sweep or of a finished run.")],
+) -> None:
+    """Work out the answer of a sweep or run again, from what lies in its folder.
+
+    Ranked settings with intervals, effects, baselines; written to settings.csv, effects.csv and
+    cells.csv. Whatever is missing or damaged is named, and the rest is told.
+    """
+    from djd.comparison.folder import read_folder
+    from djd.comparison.report import answer_again, answer_lines, write_answer
+
+    contents = read_folder(folder)
+    answer = answer_again(contents)
+    for line in answer_lines(answer):
+        console.print(line, markup=False)
+    for cell, reason in contents.states.failed:
+        console.print(f"failed: {cell.folder.name}: {reason}", markup=False)
+    console.print(". ".join(filter(None, (contents.stamp, "Research use only"))), markup=False)
+    write_answer(folder, answer, contents.states, stamp=contents.stamp)
+    console.print(f"Tables: settings.csv, effects.csv and cells.csv in {folder}", markup=False)
+
+
 def split_obstacles(cohort: "Cohort", test_count: int) -> list[str]:
     """Why the split of `conf/data/base.yaml` would stop training: one sentence, or none."""
     from djd.training.split import split_knees, split_patients

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from djd.comparison.answer import Answer
 from djd.comparison.cells import Cell
 from djd.comparison.forecast import Forecast, forecast, refit_seconds
 from djd.comparison.job import LOST, Job, Launch
 from djd.comparison.keep import drop_weights
 from djd.comparison.plan import Plan, PlannedCell, cohort_digest, plan_and_save, plan_cells
 from djd.comparison.refits import Refit, each_refit, winner_refit
+from djd.comparison.report import answer_lines, answer_now, opened_refits, write_answer
 from djd.comparison.settings import by_setting, score_settings
 from djd.comparison.states import States, forget_failures, states_of
 from djd.comparison.summary import Outcome, say_end, say_head
@@ -118,15 +120,32 @@ def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> bo
     }
     states = _train(comparison, jobs, launch, fail_fast=config.fail_fast)
     outcome = _end(comparison, states, launch)
+    answer = _answer(comparison, outcome)
+    stamp = config.stamp(phantom=comparison.cohort.phantom)
     say_end(
         outcome,
         comparison.planned,
-        stamp=config.stamp(phantom=comparison.cohort.phantom),
+        answer_lines(answer),
+        stamp=stamp,
         openings=count_openings(config.paths.cache, comparison.cohort, comparison.split),
     )
+    write_answer(comparison.folder, answer, outcome.states, stamp=stamp)
     if outcome.complete and not outcome.failures:
         write_whole(comparison.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
     return not outcome.failures
+
+
+def _answer(comparison: Comparison, outcome: Outcome) -> Answer:
+    refits = []
+    if outcome.best and outcome.winner:
+        refits = opened_refits(outcome.best, outcome.winner, outcome.refits[1:])
+    return answer_now(
+        comparison.folder,
+        outcome.settings,
+        refits,
+        cohort=comparison.cohort,
+        split=comparison.split,
+    )
 
 
 def unfinished_of(states: States) -> list[PlannedCell]:

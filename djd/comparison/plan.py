@@ -130,7 +130,7 @@ def plan_cells(
         fixed=_fixed(cells[0], axes),
         choices={**(before.choices if before else {}), **choices},
         arguments=tuple(arguments),
-        cells=before.cells if before else (),
+        cells=_widened(before, axes) if before else (),
     )
     if before:
         _require_same(folder, before, plan)
@@ -140,7 +140,7 @@ def plan_cells(
     )
     planned: dict[str, PlannedCell] = {}
     for cell, name in zip(cells, named, strict=True):
-        there = PlannedCell(cell, folder / name.name, _at_axes(cell, axes))
+        there = PlannedCell(cell, folder / name.name, at_axes(cell, axes))
         planned.setdefault(name.identity, there)
     return plan, list(planned.values())
 
@@ -174,6 +174,21 @@ def _plan_before(folder: Path) -> Plan | None:
     return None
 
 
+def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
+    """Cells of a plan on axes that were fixed keys until now."""
+    return tuple(
+        cell.model_copy(
+            update={"axes": {axis: cell.axes.get(axis, _fixed_at(before, axis)) for axis in axes}}
+        )
+        for cell in before.cells
+    )
+
+
+def _fixed_at(plan: Plan, axis: str) -> AxisValue:
+    """What a key that wasn't compared was; of the optimizer, whose key is a group, its name."""
+    return value_of(plan.fixed, "optim.name" if axis == "optim" else axis)
+
+
 def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
     """Each cell by the name that it has in the plan, or by a new one that nobody has."""
     known = {cell.identity: cell for cell in plan.cells}
@@ -182,7 +197,7 @@ def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
     for cell in cells:
         identity = cell.identity(plan.cohort_digest)
         if identity not in known:
-            at = _at_axes(cell, plan.axes)
+            at = at_axes(cell, plan.axes)
             name = axes_name(at)
             if name in taken:
                 name = f"{name} {identity[:6]}"
@@ -192,7 +207,7 @@ def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
     return named
 
 
-def _at_axes(cell: Cell, axes: Sequence[str]) -> dict[str, AxisValue]:
+def at_axes(cell: Cell, axes: Sequence[str]) -> dict[str, AxisValue]:
     """Where a cell stands on every axis that the folder ever had, those of this command or not."""
     values = {**flat(cell.config.plain()), "optim": cell.config.optim.name, **cell.axes}
     return {axis: value_of(values, axis) for axis in axes}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from djd.comparison.cells import axes_name, identity_of
+from djd.comparison.cells import AxisValue, axes_name, identity_of
 from djd.comparison.job import LOST, Job
 from djd.comparison.plan import PlannedCell
 from djd.comparison.settings import Setting, by_setting
@@ -29,12 +29,14 @@ class Refit:
         name: Its folder below the comparison's.
         folder: That folder.
         overrides: What Hydra is told to compose its configuration.
+        axes: Of the setting, epochs apart.
     """
 
     config: RunConfig
     name: str
     folder: Path
     overrides: tuple[str, ...]
+    axes: Mapping[str, AxisValue]
 
     def job(self, seconds: float) -> Job:
         """What is asked of a launcher."""
@@ -112,7 +114,7 @@ def _refit(
         "score_epochs": f"[{','.join(map(str, config.score_epochs))}]",
     }
     overrides = _replaced(cell.cell.overrides, changes)
-    return Refit(config, f"{folder.name}/{name}", folder / name, overrides)
+    return Refit(config, f"{folder.name}/{name}", folder / name, overrides, cell.setting_axes)
 
 
 def _refitted(cell: PlannedCell, *, epochs: int, score_epochs: Sequence[int]) -> RunConfig:

@@ -38,6 +38,12 @@ class Setting:
     scores: Mapping[str, float]
 
     @property
+    def splits(self) -> list[int]:
+        """Split seed of each of its repeats, in the order of `by_repeat`."""
+        first = [cells[0].planned.cell.config for cells in by_repeat(self.cells)]
+        return [config.data.split_seed for config in first]
+
+    @property
     def name(self) -> str:
         """What its folder is called."""
         return axes_name({**self.axes, "epochs": self.epochs})
@@ -85,18 +91,24 @@ def _rank(setting: Setting) -> float:
     return math.inf if math.isnan(kappa) else -kappa
 
 
-def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
-    by_seed: dict[tuple[int, int], list[FinishedCell]] = {}
+def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
+    """Cells of one setting with the same seed and split, its folds, together."""
+    groups: dict[tuple[int, int], list[FinishedCell]] = {}
     for cell in cells:
         config = cell.planned.cell.config
-        by_seed.setdefault((config.seed, config.data.split_seed), []).append(cell)
-    tables = [score_table(_pooled(folds, epoch)) for folds in by_seed.values()]
-    first = [_at_epoch(cell, epoch) for cell in next(iter(by_seed.values()))]
+        groups.setdefault((config.seed, config.data.split_seed), []).append(cell)
+    return list(groups.values())
+
+
+def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
+    repeats = by_repeat(cells)
+    tables = [score_table(_pooled(folds, epoch)) for folds in repeats]
+    first = [_at_epoch(cell, epoch) for cell in repeats[0]]
     return Setting(
         axes=cells[0].planned.setting_axes,
         epochs=epoch,
         cells=tuple(cells),
-        seeds=len(by_seed),
+        seeds=len(repeats),
         patients=sum(scores.patients for scores in first),
         knees=sum(scores.knees for scores in first),
         scores={name: _mean(table[name] for table in tables) for name in tables[0]},

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table
-
 from djd.comparison.cells import short_names
 from djd.comparison.forecast import Forecast, in_bytes
 from djd.comparison.job import LOST
@@ -20,19 +18,12 @@ from djd.training.duration import in_words
 from djd.training.result import MODEL_NAME
 from djd.training.split import PatientSplit, grade_warnings, side_summaries
 from djd.training.summary import (
-    as_text,
     count_of,
-    in_one_line,
-    number,
     openings_sentence,
     say,
     say_cohort,
-    share,
     tensorboard_line,
 )
-
-MOST_ROWS = 20
-"""Settings that the terminal shows; `result.json` has all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,22 +148,25 @@ def _axes_in_words(planned: Sequence[PlannedCell]) -> str:
 
 
 def say_end(
-    outcome: Outcome, planned: Sequence[PlannedCell], *, stamp: str | None, openings: int
+    outcome: Outcome,
+    planned: Sequence[PlannedCell],
+    answer: Sequence[str],
+    *,
+    stamp: str | None,
+    openings: int,
 ) -> None:
-    """The ranked settings, what failed, the winner's test scores, and where everything is.
+    """The answer, what failed, who decided, and where everything is.
 
     Args:
         outcome: What came of it.
         planned: Its cells.
+        answer: What the figures say, in lines.
         stamp: What has to stand on everything.
         openings: How often the cohort's test patients have been opened so far.
     """
     folder = planned[0].folder.parent
-    if outcome.settings:
-        say(as_text(ranked_table(outcome.settings)))
-        if len(outcome.settings) > MOST_ROWS:
-            more = count_of(len(outcome.settings) - MOST_ROWS, "more setting")
-            say(f"... and {more} (result.json has all)")
+    for line in answer:
+        say(line)
     _say_missing(outcome)
     if outcome.settings:
         _say_who_decided(outcome.settings[0], planned)
@@ -180,28 +174,6 @@ def say_end(
     say(". ".join(filter(None, (stamp, "Research use only"))))
     say(f"Everything is in {folder}")
     say(f"Dashboard: {tensorboard_line(folder)}")
-
-
-def ranked_table(settings: Sequence[Setting]) -> Table:
-    """Settings with their out-of-fold scores, the best first."""
-    short = short_names(settings[0].axes)
-    table = Table("rank", *short.values(), "epochs", "kappa", "accuracy", "minimal recall", "knees")
-    for rank, setting in enumerate(settings[:MOST_ROWS], start=1):
-        scores = setting.scores
-        table.add_row(
-            str(rank),
-            *(str(value) for value in setting.axes.values()),
-            str(setting.epochs),
-            number(_known(scores["kappa"])),
-            share(_known(scores["accuracy"])),
-            share(_known(scores["recall_minimal"])),
-            str(setting.knees),
-        )
-    return table
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _say_missing(outcome: Outcome) -> None:
@@ -240,7 +212,5 @@ def _say_winner(outcome: Outcome, openings: int) -> None:
         if not outcome.winner.reason():
             say(f"The winner {outcome.winner.name} is in another process's hands")
         return
-    say(f"Winner: {outcome.winner.name.partition('/')[2]}")
-    say(f"test: {in_one_line(result.test[-1])}")
     say(openings_sentence(openings))
     say(f"Model of all development patients: {outcome.winner.folder / MODEL_NAME}")

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from djd.errors import InputError
@@ -145,13 +146,35 @@ def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]], *, leak: bo
     write_rows(path, (*PREDICTION_COLUMNS, *stamp), [{**row, **stamp} for row in rows])
 
 
+class GradedKnees(Protocol):
+    """Knees with the grades that something gave them."""
+
+    @property
+    def knees(self) -> NDArray[np.int64]:
+        """Indices into the cohort's knees, int64 (knee,)."""
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Grades given, int64 (knee,), 0 to 4."""
+
+    @property
+    def probabilities(self) -> NDArray[np.floating]:
+        """Of each grade, (knee, grade 5), 0 to 1, rows sum to 1."""
+
+
 def prediction_rows(
-    outcome: "Outcome", cohort: Cohort, *, fold: int | None, seed: int, epoch: int
+    graded: GradedKnees,
+    cohort: Cohort,
+    *,
+    fold: int | None,
+    seed: int | None,
+    epoch: int | None,
 ) -> list[dict[str, Any]]:
     """A row of `PREDICTION_COLUMNS` for each knee; probabilities to eight digits."""
     rows = []
+    told = ["" if value is None else value for value in (fold, seed, epoch)]
     for knee, predicted, chances in zip(
-        outcome.knees, outcome.predicted, outcome.probabilities, strict=True
+        graded.knees, graded.predicted, graded.probabilities, strict=True
     ):
         scan = cohort.scan_index[knee]
         values = (
@@ -161,9 +184,7 @@ def prediction_rows(
             int(cohort.grades[knee]),
             int(predicted),
             *(f"{chance:.8f}" for chance in chances),
-            "" if fold is None else fold,
-            seed,
-            epoch,
+            *told,
         )
         rows.append(dict(zip(PREDICTION_COLUMNS, values, strict=True)))
     return rows

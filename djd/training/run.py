@@ -1,12 +1,13 @@
 """One run from its configuration to its result: a comparison of a single setting."""
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from djd.errors import InputError
 from djd.resume_latest import RESULT_NAME
+from djd.scans.cohort import Cohort
 from djd.training.claim import claim, drop_claim
 from djd.training.config import RunConfig, read_config
 from djd.training.duration import in_words, training_seconds
@@ -15,11 +16,15 @@ from djd.training.openings import require_ledger
 from djd.training.prepare import Prepared, draw, fit, prepare, result_of, write_inputs
 from djd.training.result import MODEL_NAME, RunResult
 from djd.training.resume import require_same_config, require_unfinished
-from djd.training.summary import openings_sentence, say, say_scores, tensorboard_line
+from djd.training.split import PatientSplit
+from djd.training.summary import in_one_line, openings_sentence, say, tensorboard_line
 from djd.training.winner import drop_refit_checkpoints, refit, score_test
 
+Tell = Callable[[Path, RunResult, Cohort, PatientSplit], Iterable[str]]
+"""What a run's scores mean, in lines for the terminal; where it stands they were just left."""
 
-def run(values: Mapping[str, Any], folder: Path) -> RunResult:
+
+def run(values: Mapping[str, Any], folder: Path, *, tell: Tell | None = None) -> RunResult:
     """Train one setting on one fold, then score it on the test patients after a refit.
 
     A folder that holds the same run, stopped, is gone on with.
@@ -27,6 +32,7 @@ def run(values: Mapping[str, Any], folder: Path) -> RunResult:
     Args:
         values: The resolved configuration as plain values.
         folder: The run's folder; it exists.
+        tell: Says what the scores mean; without it they are said alone.
 
     Raises:
         InputError: Something the person gave is wrong.
@@ -43,7 +49,7 @@ def run(values: Mapping[str, Any], folder: Path) -> RunResult:
         require_unfinished(folder)  # another process may just have finished it
         require_same_config(config, folder)
         try:
-            result = _run(config, folder)
+            result = _run(config, folder, tell or tell_scores)
         except (InputError, OSError):
             leave_no_false_start(folder, there_before)
             raise
@@ -78,7 +84,7 @@ def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _run(config: RunConfig, folder: Path) -> RunResult:
+def _run(config: RunConfig, folder: Path, tell: Tell) -> RunResult:
     prepared = prepare(config, folder, threads=config.trainer.threads)
     opens_test = config.test != "never"
     _say_duration(prepared, refits=opens_test)
@@ -95,7 +101,7 @@ def _run(config: RunConfig, folder: Path) -> RunResult:
         epochs = (config.trainer.max_epochs,)
         test, openings = score_test(prepared, refitted, winner, epochs=epochs, ledger_folder=folder)
         result = result_of(prepared, fitted, test=test, openings=openings)
-    _say_end(prepared, result)
+    _say_end(prepared, result, tell)
     result.save(folder / RESULT_NAME)
     for winner in folder.glob("winner/*"):
         drop_refit_checkpoints(winner)
@@ -117,10 +123,19 @@ def _say_duration(prepared: Prepared, *, refits: bool) -> None:
     )
 
 
-def _say_end(prepared: Prepared, result: RunResult) -> None:
+def tell_scores(
+    folder: Path, result: RunResult, cohort: Cohort, split: PatientSplit
+) -> Iterable[str]:
+    """The main scores of each part, without more ado."""
+    for part, scores in (("validation", result.validation), ("test", result.test)):
+        if scores:
+            yield f"{part}: {in_one_line(scores[-1])}"
+
+
+def _say_end(prepared: Prepared, result: RunResult, tell: Tell) -> None:
     folder = prepared.folder
-    validation = result.validation[-1] if result.validation else None
-    say_scores(validation, result.test[-1] if result.test else None)
+    for line in tell(folder, result, prepared.cohort, prepared.split):
+        say(line)
     if result.test_openings:
         say(openings_sentence(result.test_openings))
         model = folder / "winner" / result.setting / MODEL_NAME

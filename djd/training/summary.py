@@ -16,6 +16,9 @@ from djd.training.split import PartSummary
 
 log = logging.getLogger("djd")
 
+MOST_COLUMNS = 132
+"""Width of tables: five compared axes and three scores with intervals."""
+
 
 def say(sentence: str) -> None:
     """Print a sentence and log it."""
@@ -44,30 +47,6 @@ def say_cohort(
     if cohort.disagreements:
         named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
         log.warning("warning: severity id and name disagree: %s", named)
-
-
-def say_scores(validation: PartScores | None, test: PartScores | None) -> None:
-    """Scores per grade of what was held out, and in all."""
-    parts = {"validation": validation, "test": test}
-    table = Table("grade")
-    held_out = {part: scores for part, scores in parts.items() if scores}
-    for part in held_out:
-        for column in ("knees", "recall", "precision"):
-            table.add_column(f"{part} {column}", justify="right")
-    for grade, name in enumerate(GRADE_NAMES):
-        cells = [
-            cell
-            for scores in held_out.values()
-            for cell in (
-                str(sum(scores.confusion[grade])),
-                share(scores.scores[f"recall_{name}"]),
-                share(scores.scores[f"precision_{name}"]),
-            )
-        ]
-        table.add_row(f"{grade} {name}", *cells)
-    say(as_text(table))
-    for part, scores in held_out.items():
-        say(f"{part}: {in_one_line(scores)}")
 
 
 def in_one_line(scores: PartScores) -> str:
@@ -113,5 +92,5 @@ def tensorboard_line(folder: Path) -> str:
 def as_text(table: Table) -> str:
     """A table as lines of text, for terminal and log alike."""
     text = io.StringIO()
-    Console(file=text, width=120).print(table)
+    Console(file=text, width=MOST_COLUMNS).print(table)
     return text.getvalue().rstrip()

@@ -1,6 +1,6 @@
 """Cells and results that were never trained, for tests of what is made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.comparison.cells import AxisValue, Cell
-from djd.metrics import score_table
+from djd.grades import SIDES
+from djd.metrics import confusion_counts, score_table
 from djd.training.config import RunConfig, read_config
-from djd.training.result import RESULTS_VERSION, PartScores, RunResult
+from djd.training.result import (
+    PREDICTION_COLUMNS,
+    RESULTS_VERSION,
+    PartScores,
+    RunResult,
+    write_predictions,
+)
 from tests.conftest import compose_values
 
 OPTIM = {"adam": "torch.optim.Adam", "sgd": "torch.optim.SGD"}
@@ -76,3 +83,40 @@ def leave_result(folder: Path, config: RunConfig, confusions: dict[int, NDArray[
     """Leave a finished cell's result."""
     folder.mkdir(parents=True, exist_ok=True)
     result(config, confusions).save(folder / "result.json")
+
+
+def grades_of(patients: Sequence[int]) -> NDArray[np.int64]:
+    """The true grades of invented patients, int64 (patient, knee 2); of each always the same."""
+    severity = [np.random.default_rng(patient).normal(size=3) for patient in patients]
+    latent = np.array([each[0] + each[1:] for each in severity])
+    return np.searchsorted([-0.5, 0.4, 1.2, 2.0], latent).astype(np.int64)
+
+
+def leave_cell(
+    folder: Path, config: RunConfig, patients: Sequence[int], skills: Mapping[int, float], seed: int
+) -> None:
+    """Leave a finished cell with predictions of invented patients.
+
+    Args:
+        folder: The cell's.
+        config: What was trained.
+        patients: Who was held out.
+        skills: At each score epoch, how near guesses are to the truth: 0 chance, 1 always right.
+        seed: Of the guesses.
+    """
+    generator = np.random.default_rng(seed)
+    grades = grades_of(patients)
+    rows, confusions = [], {}
+    for epoch, skill in skills.items():
+        lucky = generator.random(grades.shape) < skill
+        predicted = np.where(lucky, grades, generator.integers(0, 5, grades.shape))
+        confusions[epoch] = confusion_counts(grades.ravel(), predicted.ravel())
+        for patient, both, guesses in zip(patients, grades, predicted, strict=True):
+            for side, grade, guess in zip(SIDES, both, guesses, strict=True):
+                chances = np.full(5, 0.1) + 0.5 * np.eye(5)[guess]
+                name = f"{patient:07d}"
+                values = (name, name, side, grade, guess, *chances, config.data.fold, 0, epoch)
+                rows.append(dict(zip(PREDICTION_COLUMNS, values, strict=True)))
+    leave_result(folder, config, confusions)
+    (folder / "config.yaml").write_text(config.as_yaml(), encoding="utf-8")
+    write_predictions(folder / "predictions.csv", rows, leak=False)

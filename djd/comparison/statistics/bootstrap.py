@@ -56,15 +56,15 @@ def draw_some_patients(patients: int, drawn: int, *, draws: int = DRAWS, seed: i
 
 def score_draws(
     weights: Weights,
-    counts: NDArray[np.int64],
+    counts: Counts,
     scores: Mapping[str, Callable[[Counts], Scores]],
 ) -> dict[str, NDArray[np.float64]]:
     """Every score in every draw, by name: float64 (training, draw), NaN where it is undefined.
 
     Args:
         weights: See `Weights`.
-        counts: int64 (training, patient, true grade 5, predicted grade 5); a training here is a
-            setting with one seed, all of its folds together.
+        counts: (training, patient, true grade 5, predicted grade 5), int64 or means of such; a
+            training here is a setting with one seed, all of its folds together.
         scores: Functions of confusion counts with leading axes, as in `djd.metrics`.
     """
     drawn = {name: np.empty((len(counts), len(weights))) for name in scores}
@@ -82,7 +82,7 @@ def score_draws(
     return drawn
 
 
-def _drawn_counts(weights: Weights, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _drawn_counts(weights: Weights, counts: Counts) -> NDArray[np.float64]:
     """Counts of every draw, float64 (draw, training, true grade 5, predicted grade 5)."""
     draws, patients = weights.shape
     by_patient = counts.astype(np.float32).transpose(1, 0, 2, 3).reshape(patients, -1)

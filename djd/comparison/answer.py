@@ -1,0 +1,138 @@
+"""The answer of a comparison: what was found out of fold, what the test said, what is missing."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from djd.comparison.axis_effects import Edge, edges
+from djd.comparison.baseline_files import KeptBaseline
+from djd.comparison.evidence import Evidence, gather, knees_of, predictions_at
+from djd.comparison.findings import Findings, find
+from djd.comparison.opened import Opened, score_opened
+from djd.comparison.predictions import Predictions, held_out_of, patients_of
+from djd.comparison.settings import Setting
+from djd.comparison.statistics.held_out import HeldOut
+from djd.errors import InputError
+from djd.training.result import PartScores
+from djd.training.split import SPLIT_NAME, PatientSplit
+
+
+@dataclass(frozen=True)
+class OpenedRefit:
+    """A setting that was scored on the test patients.
+
+    Attributes:
+        name: Of the setting.
+        folder: Of its refit.
+        scores: What its result says of the test patients.
+    """
+
+    name: str
+    folder: Path
+    scores: PartScores
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """All that can be told of a comparison now.
+
+    Attributes:
+        findings: Out of fold; None where no setting is finished.
+        opened: What the test patients said; None where they weren't opened.
+        edges: Where the best setting is at the edge of the grid.
+        baselines: Those that the settings are held against.
+        notes: What is missing or can't be used, a sentence each.
+    """
+
+    findings: Findings | None
+    opened: Opened | None
+    edges: tuple[Edge, ...]
+    baselines: tuple[KeptBaseline, ...]
+    notes: tuple[str, ...]
+
+
+def work_out(
+    settings: Sequence[Setting],
+    *,
+    refits: Sequence[OpenedRefit],
+    baselines: Sequence[KeptBaseline],
+    notes: Iterable[str] = (),
+) -> Answer:
+    """Work out everything that finished cells and refits tell.
+
+    Args:
+        settings: Those whose cells are all finished, the best first.
+        refits: Settings that were scored on the test patients, the winner first.
+        baselines: Fitted on the folds of the best setting; those on other knees are left out.
+        notes: What the caller knows to be missing.
+    """
+    evidence = gather(settings)
+    said = [*notes, *(f"left out: {folder}: {reason}" for folder, reason in evidence.broken)]
+    if evidence.on_other_knees:
+        said.append(
+            f"left out: {evidence.on_other_knees} settings that held out other knees than the rest"
+        )
+    opened, more = _opened(refits, baselines)
+    said += more
+    findings = None
+    on_folds: Mapping[str, HeldOut] = {}
+    if evidence.settings:
+        on_folds, more = _on_same_knees(baselines, evidence)
+        said += more
+        findings = find(evidence, on_folds, test_patients=_test_patients(evidence.settings[0]))
+    return Answer(
+        findings=findings,
+        opened=opened,
+        edges=tuple(edges(evidence.settings)),
+        baselines=tuple(each for each in baselines if each.name in on_folds),
+        notes=tuple(said),
+    )
+
+
+def _on_same_knees(
+    baselines: Iterable[KeptBaseline], evidence: Evidence
+) -> tuple[dict[str, HeldOut], list[str]]:
+    """Baselines of the very knees that the settings held out, and what is wrong with others."""
+    same, notes = {}, []
+    for baseline in baselines:
+        if knees_of(baseline.repeats) == evidence.knees:
+            repeats = [[each] for each in baseline.repeats]
+            same[baseline.name] = held_out_of(repeats, evidence.patients)
+        else:
+            notes.append(f"left out: the {baseline.name} baseline, which is of other knees")
+    return same, notes
+
+
+def _opened(
+    refits: Iterable[OpenedRefit], baselines: Iterable[KeptBaseline]
+) -> tuple[Opened | None, list[str]]:
+    read: dict[str, Predictions] = {}
+    notes = []
+    for refit in refits:
+        try:
+            by_epoch = predictions_at(refit.folder, [refit.scores])
+            read.setdefault(refit.name, by_epoch[refit.scores.epoch])
+        except InputError as error:
+            notes.append(f"left out: {refit.name} on the test patients: {error}")
+    if not read:
+        return None, notes
+    knees = knees_of([next(iter(read.values()))])
+    same = {name: each for name, each in read.items() if knees_of([each]) == knees}
+    tests = {each.name: each.test for each in baselines if each.test}
+    beside = {name: test for name, test in tests.items() if knees_of([test]) == knees}
+    patients = patients_of(same.values())
+    return score_opened(_arrays(same, patients), _arrays(beside, patients)), notes
+
+
+def _arrays(predictions: Mapping[str, Predictions], patients: Sequence[str]) -> dict[str, HeldOut]:
+    return {name: held_out_of([[each]], patients) for name, each in predictions.items()}
+
+
+def _test_patients(setting: Setting) -> int:
+    """How many test patients there are, as a cell's folder tells; 0 where it doesn't."""
+    path = setting.cells[0].planned.folder / SPLIT_NAME
+    try:
+        return len(PatientSplit.load(path).test)
+    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+        return 0

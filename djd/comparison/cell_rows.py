@@ -1,0 +1,85 @@
+"""What became of each cell, for `cells.csv`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from djd.comparison.evidence import predictions_at
+from djd.comparison.findings import figures_of
+from djd.comparison.plan import PlannedCell
+from djd.comparison.predictions import Predictions, held_out_of, patients_of
+from djd.comparison.states import FinishedCell, States
+from djd.comparison.statistics.bootstrap import FEW_DRAWS, draw_patients
+from djd.comparison.statistics.held_out import HeldOut
+from djd.comparison.statistics.scoring import Scored, score_settings_draws
+from djd.comparison.tables import Row, axis_columns, cell, score_columns
+from djd.errors import InputError
+from djd.training.result import PartScores
+
+
+def cell_rows(states: States) -> list[Row]:
+    """A row for each cell at each of its score epochs; one alone for a cell without a result.
+
+    Intervals are those of one fold's patients, by fewer draws than a setting's.
+    """
+    rows = [
+        {**_head(planned, state), "reason": reason}
+        for state, planned, reason in (
+            *(("failed", planned, reason) for planned, reason in states.failed),
+            *(("running elsewhere", planned, "") for planned in states.elsewhere),
+            *(("not trained", planned, "") for planned in states.to_do),
+        )
+    ]
+    return [*_finished_rows(states.finished), *rows]
+
+
+def _head(planned: PlannedCell, state: str) -> Row:
+    config = planned.cell.config
+    return {
+        "cell": planned.folder.name,
+        "state": state,
+        "reason": "",
+        **axis_columns(planned.axes),
+        "learning_rate": cell(config.optim.learning_rate),
+        "fold": "" if config.data.fold is None else config.data.fold,
+        "seed": config.seed,
+        "split_seed": config.data.split_seed,
+    }
+
+
+def _finished_rows(finished: Sequence[FinishedCell]) -> list[Row]:
+    """Rows of finished cells, scored together where they held out the same knees."""
+    rows: list[Row] = []
+    alike: dict[tuple[tuple[str, str], ...], list[tuple[Row, Predictions]]] = {}
+    for each in finished:
+        head = _head(each.planned, "finished")
+        try:
+            by_epoch = predictions_at(each.planned.folder, each.result.validation)
+        except InputError as error:
+            rows.append({**head, "state": "unusable", "reason": str(error)})
+            continue
+        if not by_epoch:  # nothing was held out
+            rows.append({**head, "fit_seconds": cell(each.result.fit_seconds)})
+        for scores in each.result.validation:
+            row = {**head, **_of_epoch(scores), "fit_seconds": cell(each.result.fit_seconds)}
+            predictions = by_epoch[scores.epoch]
+            alike.setdefault(predictions.knees, []).append((row, predictions))
+            rows.append(row)
+    for group in alike.values():
+        for (row, _), scored in zip(group, _scored([each for _, each in group]), strict=True):
+            row |= score_columns(scored)
+    return rows
+
+
+def _of_epoch(scores: PartScores) -> Row:
+    return {"epoch": scores.epoch, "patients": scores.patients, "knees": scores.knees}
+
+
+def _scored(predictions: Sequence[Predictions]) -> Iterable[Mapping[str, Scored]]:
+    patients = patients_of(predictions)
+    graders: list[HeldOut] = [held_out_of([[each]], patients) for each in predictions]
+    weights = draw_patients(len(patients), draws=FEW_DRAWS)
+    draws = score_settings_draws(graders, weights)
+    for place, grader in enumerate(graders):
+        own = {name: np.asarray(rows[place]) for name, rows in draws.items()}
+        yield figures_of(grader, own, weights).scores

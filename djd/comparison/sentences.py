@@ -1,0 +1,249 @@
+"""Findings in words, by rules: nothing is called better that can't be told from the rest."""
+
+import math
+from collections.abc import Sequence
+
+from djd.comparison.answer import Answer
+from djd.comparison.axis_effects import AxisEffect, Edge
+from djd.comparison.baseline_files import KeptBaseline
+from djd.comparison.baselines import BaselineName
+from djd.comparison.cells import AxisValue
+from djd.comparison.findings import Choice, Difference, Figures, Findings
+from djd.comparison.opened import Opened
+from djd.comparison.statistics.effects import LevelScores
+from djd.comparison.statistics.intervals import Interval
+from djd.comparison.statistics.scoring import Scored
+from djd.training.summary import count_of, number, share
+
+DASH = "-"
+
+UPTAKE: BaselineName = "uptake"
+MAJORITY: BaselineName = "majority"
+
+
+def scored(score: Scored, *, percent: bool = False) -> str:
+    """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
+    value, (low, high) = score
+    if math.isnan(value):
+        return DASH
+    if percent:
+        ends = "" if math.isnan(low) else f" ({100 * low:.0f} to {100 * high:.0f})"
+        return f"{share(value)}{ends}"
+    return f"{number(value)}{between(Interval(low, high))}"
+
+
+def between(interval: Interval) -> str:
+    """An interval in brackets after a space; nothing where there is none."""
+    low, high = interval
+    return "" if math.isnan(low) else f" ({_plain_zero(low)} to {_plain_zero(high)})"
+
+
+def _plain_zero(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00")
+
+
+def short(axis: str) -> str:
+    """The last word of an axis, as in the names of folders."""
+    return axis.rpartition(".")[2]
+
+
+def sentences(answer: Answer) -> list[str]:
+    """What there is to say below the tables, in order."""
+    findings, opened = answer.findings, answer.opened
+    said = list(answer.notes)
+    if findings is None:
+        said.append("No setting is finished on all of its folds: there is nothing to compare")
+    else:
+        said += found_sentences(findings, answer)
+    if opened:
+        said += who_was_opened(findings, next(iter(opened.figures)))
+        said += opened_sentences(opened)
+    return said
+
+
+def who_was_opened(findings: Findings | None, name: str) -> list[str]:
+    """Whose test scores follow; of a single run it goes without saying."""
+    settings = [each.setting.name for each in findings.settings] if findings else []
+    if settings == [name]:
+        return []
+    return [f"{'Winner' if settings[:1] == [name] else 'Scored on the test patients'}: {name}"]
+
+
+def found_sentences(findings: Findings, answer: Answer) -> list[str]:
+    """What the held-out knees say."""
+    if len(findings.settings) == 1:
+        return [
+            f"validation: {in_one_line(findings.settings[0].figures)}",
+            *baseline_sentences(findings, answer.baselines),
+        ]
+    return [
+        *best_sentences(findings),
+        *(effect_sentence(effect) for effect in findings.effects if effect.score == "kappa"),
+        *(edge_sentence(edge, findings) for edge in answer.edges),
+        *baseline_sentences(findings, answer.baselines),
+    ]
+
+
+def best_sentences(findings: Findings) -> list[str]:
+    """Who can't be told from the best, what choosing cost, and what the repeats say."""
+    choice = findings.choice
+    said = [_best_set_sentence(findings)]
+    if not math.isnan(choice.optimism):
+        said.append(_choice_sentence(findings, choice))
+    if not math.isnan(choice.optimism_on_test):
+        flattery = number(max(choice.optimism_on_test, 0))
+        said.append(
+            f"Had the best of the {len(findings.settings)} been picked on the test patients, its "
+            f"kappa there would look about {flattery} better than it is"
+        )
+    return said + _spread_sentences(findings)
+
+
+def _best_set_sentence(findings: Findings) -> str:
+    others = len(findings.settings) - 1
+    untold = sum(each.in_best_set for each in findings.settings) - 1
+    distance = findings.choice.distance
+    patients = count_of(len(findings.evidence.patients), "patient")
+    if math.isnan(distance):
+        return "Too few patients to tell any setting from another"
+    if untold == 0:
+        who = "is told from" if others == 1 else "are told from"
+        return f"The {count_of(others, 'other setting')} {who} the best"
+    which = "The other setting" if others == 1 else f"{untold} of the {others} other settings"
+    return (
+        f"{which} can't be told from the best (*): with {patients} a kappa has to be "
+        f"{number(distance)} behind it for that"
+    )
+
+
+def _choice_sentence(findings: Findings, choice: Choice) -> str:
+    best = findings.settings[0].figures.scores["kappa"]
+    return (
+        f"Best: kappa {scored(best)} out of fold, with an interval that allows for its being the "
+        f"largest of {len(findings.settings)}; chosen and scored on different patients (out of "
+        f"bag) it is {number(choice.kappa_outside)}, so choosing flattered it by "
+        f"about {number(max(choice.optimism, 0))}"
+    )
+
+
+def _spread_sentences(findings: Findings) -> list[str]:
+    best = findings.settings[0]
+    seed, split = best.between_repeats
+    told = [
+        f"{number(deviation)} between {what}"
+        for what, deviation in (
+            ("patients", best.between_patients),
+            ("seeds", seed),
+            ("splits", split),
+        )
+        if not math.isnan(deviation)
+    ]
+    if len(told) < 2:
+        return []
+    return [f"Standard deviation of the best setting's kappa: {', '.join(told)}"]
+
+
+def effect_sentence(effect: AxisEffect) -> str:
+    """What one axis does, judged by the mean over the grid and by the best in it."""
+    name = short(effect.axis)
+    if effect.mean is None or effect.best is None:
+        return f"{name}: no figures yet; no other choice has all of {_listed(effect.levels)}"
+    on_average = _told_apart(effect.levels, effect.mean)
+    at_best = _told_apart(effect.levels, effect.best)
+    if on_average is None and at_best is None:
+        return f"{name}: no difference was found between {_listed(effect.levels)}"
+    nothing = "no difference was found"
+    return (
+        f"{name}: on average over the grid {on_average or nothing}; "
+        f"of the best in the grid {at_best or nothing}"
+    )
+
+
+def _told_apart(levels: Sequence[AxisValue], figures: LevelScores) -> str | None:
+    best = int(figures.scores.argmax())
+    worse = [
+        f"{level} (by {number(float(figures.scores[best] - figures.scores[place]))})"
+        for place, level in enumerate(levels)
+        if not figures.among_best[place]
+    ]
+    return f"{levels[best]} is better than {_listed(worse)}" if worse else None
+
+
+def _listed(values: Sequence[object]) -> str:
+    words = [str(value) for value in values]
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+def edge_sentence(edge: Edge, findings: Findings) -> str:
+    """That the grid may have been too narrow."""
+    which, way = ("largest", "larger") if edge.largest else ("smallest", "smaller")
+    inside = any(each.in_best_set and edge.spares(each.setting) for each in findings.settings)
+    others = ", though one inside the grid can't be told from it" if inside else ""
+    return (
+        f"Edge of the grid: the best setting has the {which} {short(edge.axis)} that was compared "
+        f"({edge.value:g}); a {way} one might do better{others}"
+    )
+
+
+def baseline_sentences(findings: Findings, baselines: Sequence[KeptBaseline]) -> list[str]:
+    """Whether the best setting has learned more than how much a knee takes up."""
+    said = []
+    for baseline in baselines:
+        if baseline.name == MAJORITY and len(findings.settings) == 1:
+            rate = findings.baselines[MAJORITY].scores["accuracy"]
+            said.append(f"Always giving the commonest grade: accuracy {scored(rate, percent=True)}")
+        if baseline.name == UPTAKE:
+            kappa = findings.baselines[UPTAKE].scores["kappa"]
+            said.append(
+                f"{_against(findings.beyond[UPTAKE], _who(findings))} out of fold: uptake has "
+                f"kappa {scored(kappa)}, the best of {baseline.tried} logistic models of it"
+            )
+    return said
+
+
+def _who(findings: Findings) -> str:
+    return "The best setting" if len(findings.settings) > 1 else "The network"
+
+
+def _against(difference: Difference, who: str) -> str:
+    """Whether one grader beats uptake alone, on the same knees."""
+    value, (low, high) = difference.value, difference.interval
+    if low > 0:
+        return f"{who} beats uptake alone by {number(value)}{between(difference.interval)}"
+    if high < 0:
+        return f"{who} is behind uptake alone by {number(-value)}{between(Interval(-high, -low))}"
+    told = "" if math.isnan(low) else f", 95 % interval {_plain_zero(low)} to {_plain_zero(high)}"
+    return f"{who} can't be told from uptake alone (difference {number(value)}{told})"
+
+
+def opened_sentences(opened: Opened) -> list[str]:
+    """The test patients' verdict on the winner, on uptake, and what picking there would cost."""
+    first, figures = next(iter(opened.figures.items()))
+    said = [f"test: {in_one_line(figures)}"]
+    if UPTAKE in opened.beyond:
+        kappa = opened.baselines[UPTAKE].scores["kappa"]
+        said.append(
+            f"{_against(opened.beyond[UPTAKE], 'It')} on the test patients: uptake has kappa "
+            f"{scored(kappa)} there"
+        )
+    if not math.isnan(opened.flattered):
+        best = opened.figures[opened.best].scores["kappa"].value
+        also = "this one" if opened.best == first else opened.best
+        said.append(
+            f"The best of {len(opened.figures)} settings on the test patients is {also}, with "
+            f"kappa {number(best)} there; being the best there flatters it by "
+            f"{number(max(opened.flattered, 0))}"
+        )
+    return said
+
+
+def in_one_line(figures: Figures) -> str:
+    """The main scores with their intervals."""
+    scores = figures.scores
+    return (
+        f"kappa {scored(scores['kappa'])}, accuracy {scored(scores['accuracy'], percent=True)}, "
+        f"balanced accuracy {scored(scores['balanced_accuracy'], percent=True)}, minimal recall "
+        f"{scored(scores['recall_minimal'], percent=True)}, off by one at most "
+        f"{scored(scores['off_by_one'], percent=True)} ({figures.knees} knees of "
+        f"{count_of(figures.patients, 'patient')}; 95 % intervals)"
+    )
