@@ -32,7 +32,6 @@ from djd.comparison.statistics.probabilities import SPECIFICITY
 from djd.comparison.statistics.scoring import (
     score_settings_draws,
     scores_with_intervals,
-    three_group_accuracy,
     three_group_kappa,
 )
 from djd.comparison.statistics.selection import (
@@ -43,8 +42,11 @@ from djd.comparison.statistics.selection import (
 )
 from djd.cores import usable_cores
 from djd.metrics import (
+    THREE_GROUPS,
+    accuracy,
     auroc,
     brier_score,
+    merge_grades,
     quadratic_kappa,
     ranked_probability_score,
     score_table,
@@ -157,7 +159,7 @@ def true_scores(skill: float) -> dict[str, float]:
     none, diseased = confusion[0], confusion[1:]
     return score_table(confusion) | {
         "three_group_kappa": float(three_group_kappa(confusion)),
-        "three_group_accuracy": float(three_group_accuracy(confusion)),
+        "three_group_accuracy": float(accuracy(merge_grades(confusion, THREE_GROUPS))),
         "any_specificity": float(none[0] / none.sum()),
         "any_sensitivity": float(diseased[:, 1:].sum() / diseased.sum()),
         "brier": float(brier_score(grades, chances).mean()),

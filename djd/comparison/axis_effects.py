@@ -129,7 +129,7 @@ def edges(settings: Sequence[Setting]) -> list[Edge]:
     """
     places = [place_of(setting) for setting in settings]
     found = []
-    for axis, best in places[0].items():
+    for axis, best in places[0].items() if places else ():
         values = [value for place in places if _is_number(value := place[axis])]
         if not _is_number(best) or len(set(values)) < 2:
             continue

@@ -259,10 +259,11 @@ def _settings(evidence: Evidence, board: Scoreboard) -> tuple[SettingFigures, ..
 def _allow_for_choice(board: Scoreboard) -> Figures:
     """The best setting's figures, with the interval of a best of many."""
     best = board.figures[0]
-    if len(board.figures) == 1:
+    kappa = best.scores["kappa"]
+    if len(board.figures) == 1 or math.isnan(kappa.interval.low):
         return best
     interval = interval_of_best(board.values("kappa"), board.draws["kappa"], board.patients)
-    kappa = best.scores["kappa"]._replace(interval=interval)
+    kappa = kappa._replace(interval=interval)
     return replace(best, scores={**best.scores, "kappa": kappa})
 
 

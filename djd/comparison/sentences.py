@@ -29,7 +29,7 @@ def scored(score: Scored, *, percent: bool = False) -> str:
     if percent:
         ends = "" if math.isnan(low) else f" ({100 * low:.0f} to {100 * high:.0f})"
         return f"{share(value)}{ends}"
-    return f"{number(value)}{between(Interval(low, high))}"
+    return f"{_plain_zero(value)}{between(Interval(low, high))}"
 
 
 def between(interval: Interval) -> str:
@@ -194,9 +194,10 @@ def baseline_sentences(findings: Findings, baselines: Sequence[KeptBaseline]) ->
             said.append(f"Always giving the commonest grade: accuracy {scored(rate, percent=True)}")
         if baseline.name == UPTAKE:
             kappa = findings.baselines[UPTAKE].scores["kappa"]
+            verdict = against_uptake(findings.beyond[UPTAKE], _who(findings))
             said.append(
-                f"{_against(findings.beyond[UPTAKE], _who(findings))} out of fold: uptake has "
-                f"kappa {scored(kappa)}, the best of {baseline.tried} logistic models of it"
+                f"{verdict} out of fold: uptake has kappa {scored(kappa)}, the best of "
+                f"{baseline.tried} logistic models of it"
             )
     return said
 
@@ -205,7 +206,7 @@ def _who(findings: Findings) -> str:
     return "The best setting" if len(findings.settings) > 1 else "The network"
 
 
-def _against(difference: Difference, who: str) -> str:
+def against_uptake(difference: Difference, who: str) -> str:
     """Whether one grader beats uptake alone, on the same knees."""
     value, (low, high) = difference.value, difference.interval
     if low > 0:
@@ -223,7 +224,7 @@ def opened_sentences(opened: Opened) -> list[str]:
     if UPTAKE in opened.beyond:
         kappa = opened.baselines[UPTAKE].scores["kappa"]
         said.append(
-            f"{_against(opened.beyond[UPTAKE], 'It')} on the test patients: uptake has kappa "
+            f"{against_uptake(opened.beyond[UPTAKE], 'It')} on the test patients: uptake has kappa "
             f"{scored(kappa)} there"
         )
     if not math.isnan(opened.flattered):

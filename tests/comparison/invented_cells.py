@@ -1,7 +1,8 @@
 """Cells and results that were never trained, for tests of what is made of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.comparison.cells import AxisValue, Cell
+from djd.comparison.plan import PlannedCell, plan_and_save
 from djd.grades import SIDES
 from djd.metrics import confusion_counts, score_table
 from djd.training.config import RunConfig, read_config
@@ -21,7 +23,12 @@ from djd.training.result import (
 )
 from tests.conftest import compose_values
 
-OPTIM = {"adam": "torch.optim.Adam", "sgd": "torch.optim.SGD"}
+OPTIM = {
+    "adam": "torch.optim.Adam",
+    "sgd": "torch.optim.SGD",
+    "momentum": "torch.optim.SGD",
+    "adagrad": "torch.optim.Adagrad",
+}
 
 
 @cache
@@ -120,3 +127,39 @@ def leave_cell(
     leave_result(folder, config, confusions)
     (folder / "config.yaml").write_text(config.as_yaml(), encoding="utf-8")
     write_predictions(folder / "predictions.csv", rows, leak=False)
+
+
+DIGEST = "0" * 16
+"""Of the invented cohort that no scans belong to."""
+
+PATIENTS_A_FOLD = 12
+
+
+def leave_comparison(
+    folder: Path,
+    axes: Mapping[str, Sequence[AxisValue]],
+    *,
+    skill: Callable[[RunConfig, int], float] = lambda config, epoch: 0.5,
+    untrained: Collection[str] = (),
+) -> list[PlannedCell]:
+    """Leave a comparison on three folds (unless `axes` says otherwise) as a sweep leaves it.
+
+    Args:
+        folder: The comparison's.
+        axes: Values of each compared key; optimizers are those of `OPTIM`.
+        skill: How near a setting's guesses are to the truth, see `leave_cell`.
+        untrained: Names of cells that are planned and no more.
+    """
+    axes = {**axes, "data.fold": axes.get("data.fold", (0, 1, 2))}
+    cells = [
+        cell(dict(zip(axes, values, strict=True)), data__folds=3)
+        for values in product(*axes.values())
+    ]
+    _, planned = plan_and_save(folder, cells, digest=DIGEST, arguments=())
+    for seed, each in enumerate(planned):
+        if each.folder.name not in untrained:
+            config = each.cell.config
+            first = (config.data.fold or 0) * PATIENTS_A_FOLD
+            skills = {epoch: skill(config, epoch) for epoch in config.epochs_to_score}
+            leave_cell(each.folder, config, range(first, first + PATIENTS_A_FOLD), skills, seed)
+    return planned

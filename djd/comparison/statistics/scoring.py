@@ -20,7 +20,6 @@ from djd.comparison.statistics.intervals import (
 from djd.comparison.statistics.probabilities import auroc_draws, sensitivity_draws
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 from djd.metrics import (
-    ANY_DISEASE,
     THREE_GROUPS,
     Counts,
     Scores,
@@ -30,11 +29,8 @@ from djd.metrics import (
     macro_f1,
     mean_absolute_error,
     merge_grades,
-    off_by_one,
-    precision,
     quadratic_kappa,
     ranked_probability_score,
-    recall,
 )
 
 MINIMAL = 1
@@ -52,11 +48,6 @@ def three_group_kappa(counts: Counts) -> Scores:
     return quadratic_kappa(merge_grades(counts, THREE_GROUPS))
 
 
-def three_group_accuracy(counts: Counts) -> Scores:
-    """Share of knees in the right one of the three groups, 0 to 1."""
-    return accuracy(merge_grades(counts, THREE_GROUPS))
-
-
 DRAWN: Mapping[str, Callable[[Counts], Scores]] = {
     "kappa": quadratic_kappa,
     "mae": mean_absolute_error,
@@ -66,6 +57,35 @@ DRAWN: Mapping[str, Callable[[Counts], Scores]] = {
     "accuracy": accuracy,
 }
 """Scores of confusion counts of which draws are needed."""
+
+
+Cells = NDArray[np.bool_]
+"""bool (true grade 5, predicted grade 5): cells of the confusion counts."""
+
+
+def _shares() -> dict[str, tuple[Cells, Cells]]:
+    true, given = np.indices((GRADE_COUNT, GRADE_COUNT))
+    group = np.array([0, 1, 1, 2, 2])
+    everywhere = true >= 0
+    shares = {
+        "accuracy": (true == given, everywhere),
+        "off_by_one": (np.abs(true - given) <= 1, everywhere),
+        "three_group_accuracy": (group[true] == group[given], everywhere),
+        "any_sensitivity": ((true > 0) & (given > 0), true > 0),
+        "any_specificity": ((true == 0) & (given == 0), true == 0),
+    }
+    for grade, name in enumerate(GRADE_NAMES):
+        both = (true == grade) & (given == grade)
+        shares[f"recall_{name}"] = (both, true == grade)
+        shares[f"precision_{name}"] = (both, given == grade)
+    return shares
+
+
+SHARES = _shares()
+"""Scores that are shares of knees: the cells that count, of which cells."""
+
+_RIGHT = np.stack([right.ravel() for right, _ in SHARES.values()], axis=1).astype(np.float64)
+_OF = np.stack([of.ravel() for _, of in SHARES.values()], axis=1).astype(np.float64)
 
 OVER_GRADES = ("balanced_accuracy", "macro_f1")
 """Means over grades, which the rarest grade makes unsure."""
@@ -130,50 +150,16 @@ def _mean_over_repeats(score: Callable[[Counts], Scores], counts: NDArray[np.int
 
 def _of_shares(setting: HeldOut) -> dict[str, Scored]:
     """Shares of knees: accuracy, off by one at most, recall, precision, merged read-outs."""
-    counts = setting.counts()
-    by_patient = setting.mean_counts()
-    near = np.abs(np.subtract.outer(np.arange(GRADE_COUNT), np.arange(GRADE_COUNT))) <= 1
-    diagonal = np.eye(GRADE_COUNT)
-    groups = np.array([0, 1, 1, 2, 2])
-    everything = np.ones((GRADE_COUNT, GRADE_COUNT))
-    shares = {
-        "accuracy": (diagonal, everything, accuracy),
-        "off_by_one": (near, everything, off_by_one),
-        "three_group_accuracy": (
-            np.equal.outer(groups, groups),
-            everything,
-            three_group_accuracy,
-        ),
-        "any_sensitivity": (*_any_masks(1), lambda each: recall(_any(each))[..., 1]),
-        "any_specificity": (*_any_masks(0), lambda each: recall(_any(each))[..., 0]),
-    }
-    for grade, name in enumerate(GRADE_NAMES):
-        row, column = np.zeros_like(diagonal), np.zeros_like(diagonal)
-        row[grade], column[:, grade] = 1, 1
-        shares[f"recall_{name}"] = (diagonal * row, row, _at(recall, grade))
-        shares[f"precision_{name}"] = (diagonal * column, column, _at(precision, grade))
+    cells = GRADE_COUNT**2
+    by_patient = setting.mean_counts().reshape(-1, cells)
+    by_repeat = setting.counts().sum(axis=1).reshape(-1, cells)
+    right, all_of = by_patient @ _RIGHT, by_patient @ _OF
+    with np.errstate(invalid="ignore"):
+        values = (by_repeat @ _RIGHT / (by_repeat @ _OF)).mean(axis=0)
     return {
-        name: Scored(
-            _mean_over_repeats(score, counts),
-            share_interval((by_patient * right).sum((1, 2)), (by_patient * of).sum((1, 2))),
-        )
-        for name, (right, of, score) in shares.items()
+        name: Scored(float(values[place]), share_interval(right[:, place], all_of[:, place]))
+        for place, name in enumerate(SHARES)
     }
-
-
-def _at(score: Callable[[Counts], Scores], grade: int) -> Callable[[Counts], Scores]:
-    return lambda counts: score(counts)[..., grade]
-
-
-def _any(counts: Counts) -> Counts:
-    return merge_grades(counts, ANY_DISEASE)
-
-
-def _any_masks(group: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cells that are right, and all cells, of one of the groups none and any: 0 or 1 (5, 5)."""
-    diseased = (np.arange(GRADE_COUNT) > 0) == bool(group)
-    of = np.repeat(diseased[:, None], GRADE_COUNT, axis=1).astype(np.float64)
-    return of * diseased, of
 
 
 def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Scored]:
