@@ -1,13 +1,16 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 from hydra import compose, initialize_config_dir
 
 import train
+
+if TYPE_CHECKING:
+    from tests.sweeping import Sweep
 
 # Shared machines stall: a slow example is no failure. The examples are the same in every run.
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
@@ -58,6 +61,19 @@ def tiny_values(phantom_folder: Path, root: Path, *overrides: str) -> dict[str, 
 def tiny(phantom_folder: Path, tmp_path: Path) -> Compose:
     """Makes configurations like `tiny_values` in the test's own folder."""
     return partial(tiny_values, phantom_folder, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def sweep(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Sweep":
+    """A comparison of two depths on three folds, carried out once; not to be changed."""
+    from tests.sweeping import AXES, Sweep, run_train, sweep_arguments
+
+    root = tmp_path_factory.mktemp("comparison")
+    cache = Path(tiny_values(phantom_folder, root)["paths"]["cache"])
+    folder = root / "sweep, (한글)"
+    with pytest.MonkeyPatch.context() as patch:
+        assert run_train(patch, *sweep_arguments(cache, folder, *AXES)) == 0
+    return Sweep(folder, cache)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,17 @@ import train
 from tests.conftest import TINY
 
 ROOT = Path(__file__).parent.parent
+
+AXES = ("model.depth=1,2", "data.fold=0,1,2")
+"""What the fixture `sweep` compares."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A finished comparison that nobody changes."""
+
+    folder: Path
+    cache: Path
 
 
 def run_train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

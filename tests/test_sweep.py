@@ -1,7 +1,6 @@
 """Whole comparisons, of tiny cells."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,30 +10,11 @@ from sklearn.metrics import cohen_kappa_score
 from djd.training.result import RunResult
 from djd.training.run import run
 from tests.conftest import Compose, compose_values, tiny_values
-from tests.sweeping import predictions, rows_of, run_train, sweep_arguments
+from tests.sweeping import AXES, Sweep, predictions, rows_of, run_train, sweep_arguments
 
 BASIC = "hydra/launcher=basic"
-AXES = ("model.depth=1,2", "data.fold=0,1,2")
 
 pytestmark = pytest.mark.usefixtures("no_timing")
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A finished comparison that nobody changes."""
-
-    folder: Path
-    cache: Path
-
-
-@pytest.fixture(scope="module")
-def sweep(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    root = tmp_path_factory.mktemp("comparison")
-    cache = Path(tiny_values(phantom_folder, root)["paths"]["cache"])
-    folder = root / "sweep, (한글)"
-    with pytest.MonkeyPatch.context() as patch:
-        assert run_train(patch, *sweep_arguments(cache, folder, *AXES)) == 0
-    return Sweep(folder, cache)
 
 
 def pooled_kappa(folder: Path, depth: int, epoch: str) -> float:

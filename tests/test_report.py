@@ -1,0 +1,266 @@
+"""The answer at a sweep's end, and `djd report`: tables that can be recomputed, broken folders."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    cohen_kappa_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+
+from tests.ordinary_user import as_ordinary_user
+from tests.sweeping import Sweep, rows_of
+from tests.test_cli import run_djd
+
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture
+def copy(sweep: Sweep, tmp_path: Path) -> Path:
+    """The finished comparison, to be broken."""
+    folder = tmp_path / "sweep, (한글)"
+    shutil.copytree(sweep.folder, folder)
+    return folder
+
+
+def scores_by_hand(rows: Rows) -> dict[str, float]:
+    truth, guess = ([int(row[column]) for row in rows] for column in ("grade", "predicted"))
+    chances = np.array([[float(row[f"p{grade}"]) for grade in range(5)] for row in rows])
+    sick = np.array(truth) > 0
+    at_most = chances.cumsum(axis=1)[:, :4]
+    return {
+        "kappa": cohen_kappa_score(truth, guess, weights="quadratic", labels=range(5)),
+        "accuracy": accuracy_score(truth, guess),
+        "balanced_accuracy": balanced_accuracy_score(truth, guess),
+        "recall_minimal": recall_score(truth, guess, labels=[1], average="macro"),
+        "precision_normal": precision_score(
+            truth, guess, labels=[0], average="macro", zero_division=np.nan
+        ),
+        "any_sensitivity": recall_score(sick, np.array(guess) > 0),
+        "auroc_any": roc_auc_score(sick, 1 - chances[:, 0]),
+        "brier": float(((chances - np.eye(5)[truth]) ** 2).sum(axis=1).mean()),
+        "rps": float(((at_most - (np.arange(4) >= np.array(truth)[:, None])) ** 2).mean()),
+    }
+
+
+def require_scores(row: dict[str, str], expected: dict[str, float], before: str = "") -> None:
+    for name, value in expected.items():
+        told = row[f"{before}{name}"]
+        if np.isnan(value):
+            assert told == "", name
+            continue
+        assert float(told) == pytest.approx(value, abs=1e-5), name
+        low, high = (row[f"{before}{name}_{end}"] for end in ("low", "high"))
+        if low:
+            assert float(low) - 1e-5 <= float(told) <= float(high) + 1e-5, name
+
+
+def held_out(folder: Path, depth: str, epochs: str) -> Rows:
+    return [
+        row
+        for fold in range(3)
+        for row in rows_of(folder / f"depth={depth} fold={fold}" / "predictions.csv")
+        if row["epoch"] == epochs
+    ]
+
+
+def test_every_setting_is_in_the_table_with_scores_that_can_be_recomputed(sweep: Sweep) -> None:
+    *settings, majority, uptake = rows_of(sweep.folder / "settings.csv")
+    assert [row["rank"] for row in settings] == ["1", "2", "3", "4"]
+    assert {(row["depth"], row["epochs"]) for row in settings} == {
+        (depth, epochs) for depth in "12" for epochs in "12"
+    }
+    for row in settings:
+        rows = held_out(sweep.folder, row["depth"], row["epochs"])
+        require_scores(row, scores_by_hand(rows))
+        assert (row["knees"], row["stamp"]) == (
+            str(len(rows)),
+            "PHANTOM: invented scans, not patients",
+        )
+    for row, name in ((majority, "majority"), (uptake, "uptake")):
+        assert row["setting"].split(" ")[0] == name
+        rows = rows_of(sweep.folder / "baselines" / name / "predictions.csv")
+        require_scores(row, scores_by_hand(rows))
+
+
+def test_baselines_are_held_against_the_very_knees_of_the_settings(sweep: Sweep) -> None:
+    def knees(rows: Rows) -> set[tuple[str, ...]]:
+        return {(row["scan"], row["side"], row["grade"], row["fold"]) for row in rows}
+
+    for name in ("majority", "uptake"):
+        rows = rows_of(sweep.folder / "baselines" / name / "predictions.csv")
+        assert knees(rows) == knees(held_out(sweep.folder, "1", "1"))
+        assert len(rows) == len(knees(rows))
+
+
+def test_the_test_patients_are_scored_for_winner_and_baselines_alone(sweep: Sweep) -> None:
+    table = rows_of(sweep.folder / "settings.csv")
+    (winner,) = (sweep.folder / "winner").iterdir()
+    scored = {row["setting"]: row for row in table if row["test_kappa"]}
+    assert next(iter(scored)) == winner.name
+    assert [name.split(" ")[0] for name in scored][1:] == ["majority", "uptake"]
+    rows = rows_of(winner / "predictions.csv")
+    require_scores(scored[winner.name], scores_by_hand(rows), before="test_")
+    tested = rows_of(sweep.folder / "baselines" / "uptake" / "test_predictions.csv")
+    require_scores(list(scored.values())[-1], scores_by_hand(tested), before="test_")
+    assert {row["scan"] for row in tested} == {row["scan"] for row in rows}
+
+
+def test_every_cell_is_in_the_table_at_every_score_epoch(sweep: Sweep) -> None:
+    table = rows_of(sweep.folder / "cells.csv")
+    assert len(table) == 2 * 3 * 2
+    for row in table:
+        rows = [
+            each
+            for each in rows_of(sweep.folder / row["cell"] / "predictions.csv")
+            if each["epoch"] == row["epoch"]
+        ]
+        assert row["state"] == "finished"
+        require_scores(row, {name: scores_by_hand(rows)[name] for name in ("kappa", "accuracy")})
+
+
+def test_effects_are_the_means_and_the_bests_of_the_settings(sweep: Sweep) -> None:
+    settings = rows_of(sweep.folder / "settings.csv")[:4]
+    for row in rows_of(sweep.folder / "effects.csv"):
+        column = row["axis"].rpartition(".")[2]
+        values = [float(each[row["score"]]) for each in settings if each[column] == row["level"]]
+        expected = np.mean(values) if row["judged_by"] == "mean" else max(values)
+        assert float(row["value"]) == pytest.approx(expected, abs=1e-5)
+        assert row["matched_settings"] == "4"
+
+
+def test_report_writes_the_same_tables_again_and_says_the_same(
+    sweep: Sweep,
+    copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("settings.csv", "effects.csv", "cells.csv"):
+        (copy / name).unlink()
+    assert run_djd(monkeypatch, "report", copy) == 0
+    shown = capsys.readouterr().out
+    for name in ("settings.csv", "effects.csv", "cells.csv"):
+        assert (copy / name).read_bytes() == (sweep.folder / name).read_bytes()
+    (winner,) = (copy / "winner").iterdir()
+    for words in ("uptake alone", f"Winner: {winner.name}", "PHANTOM", "Research use only"):
+        assert words in shown
+
+
+def drop_cell(folder: Path) -> None:
+    shutil.rmtree(folder / "depth=2 fold=1")
+
+
+def fail_cell(folder: Path) -> None:
+    (folder / "depth=2 fold=1" / "result.json").unlink()
+    (folder / "depth=2 fold=1" / "error.txt").write_text("ValueError: no\n", encoding="utf-8")
+
+
+def cut_predictions(folder: Path) -> None:
+    path = folder / "depth=2 fold=1" / "predictions.csv"
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def swap_predictions(folder: Path) -> None:
+    shutil.copy(
+        folder / "depth=2 fold=0" / "predictions.csv", folder / "depth=2 fold=1" / "predictions.csv"
+    )
+
+
+def damage_result(folder: Path) -> None:
+    (folder / "depth=2 fold=1" / "result.json").write_bytes(b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("damage", "state"),
+    [
+        (drop_cell, "not trained"),
+        (fail_cell, "failed"),
+        (cut_predictions, "unusable"),
+        (swap_predictions, "unusable"),
+        (damage_result, "not trained"),
+    ],
+)
+def test_a_broken_cell_costs_its_settings_alone(
+    copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], None],
+    state: str,
+) -> None:
+    damage(copy)
+    assert run_djd(monkeypatch, "report", copy) == 0
+    settings = [row for row in rows_of(copy / "settings.csv") if row["rank"]]
+    assert {row["depth"] for row in settings} == {"1"}
+    states = {row["cell"]: row["state"] for row in rows_of(copy / "cells.csv")}
+    assert states.pop("depth=2 fold=1") == state
+    assert set(states.values()) == {"finished"}
+    assert "left out:" in capsys.readouterr().out
+
+
+def test_a_folder_without_its_scans_keeps_its_baselines(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_scans(config: object) -> None:
+        raise AssertionError("the scans were read")
+
+    monkeypatch.setattr("djd.comparison.report.read_data", no_scans)
+    assert run_djd(monkeypatch, "report", copy) == 0
+    assert "uptake alone" in capsys.readouterr().out
+
+
+def test_baselines_that_are_gone_are_fitted_again(
+    sweep: Sweep, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(copy / "baselines")
+    assert run_djd(monkeypatch, "report", copy) == 0
+    for path in (sweep.folder / "baselines").rglob("*.csv"):
+        again = copy / path.relative_to(sweep.folder)
+        assert again.read_bytes() == path.read_bytes()
+
+
+def test_baselines_of_other_knees_are_left_out(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copy / "baselines" / "uptake" / "predictions.csv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]), encoding="utf-8")
+    assert run_djd(monkeypatch, "report", copy) == 0
+    assert "left out: the uptake baseline, which is of other knees" in capsys.readouterr().out
+
+
+def test_nothing_finished_is_said_and_the_cells_are_listed(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in copy.glob("*/result.json"):
+        path.unlink()
+    assert run_djd(monkeypatch, "report", copy) == 0
+    assert "there is nothing to compare" in capsys.readouterr().out
+    assert {row["state"] for row in rows_of(copy / "cells.csv")} == {"not trained"}
+
+
+def test_a_folder_that_takes_no_files_is_told_after_the_answer(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in [copy, *copy.parents][:2]:
+        path.chmod(0o755)
+    copy.chmod(0o555)
+    for parent in copy.parents:
+        if parent.name.startswith("pytest-"):
+            parent.chmod(0o755)
+
+    def report() -> str:
+        status = run_djd(monkeypatch, "report", copy)
+        return json.dumps([status, capsys.readouterr().out])
+
+    status, shown = json.loads(as_ordinary_user(report))
+    assert "uptake alone" in shown
+    assert "settings.csv" in str(status)
+    assert "Permission denied" in str(status)
