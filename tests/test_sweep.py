@@ -189,7 +189,10 @@ def test_score_epochs_that_are_there_train_nothing_again_and_others_do(
 
 
 def test_each_setting_is_scored_on_the_test_patients_where_asked(
-    monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    cache: Path,
+    tmp_path: Path,
 ) -> None:
     folder = tmp_path / "sweep"
     arguments = sweep_arguments(cache, folder, "model.depth=1,2", "test=each", BASIC)
@@ -210,6 +213,11 @@ def test_each_setting_is_scored_on_the_test_patients_where_asked(
     of_winner = RunResult.load(winner / "result.json").test
     assert of_winner == [results[f"depth={depth}"].test[int(epochs) - 1]]
     assert len((folder / "test_openings.jsonl").read_text().splitlines()) == 5
+    assert "The best of 4 settings on the test patients is " in capsys.readouterr().out
+    settings = [row for row in rows_of(folder / "settings.csv") if row["rank"]]
+    for row in settings:
+        tested = results[f"depth={row['depth']}"].test[int(row["epochs"]) - 1]
+        assert float(row["test_kappa"]) == pytest.approx(tested.scores["kappa"], abs=1e-5)
 
 
 def test_the_test_patients_stay_closed_where_asked(

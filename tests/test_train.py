@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,8 +9,10 @@ import pytest
 from scipy.io import savemat
 
 from djd.training.classifier import GradeClassifier
-from tests.conftest import TINY, Compose
-from tests.sweeping import run_train, sweep_arguments
+from djd.training.result import RunResult
+from tests.conftest import TINY, Compose, tiny_values
+from tests.sweeping import rows_of, run_train, sweep_arguments
+from tests.test_cli import run_djd
 
 
 def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
@@ -45,6 +48,34 @@ def test_the_sweep_line_trains_every_combination_and_scores_the_best_on_the_test
     assert len(list(sweep.rglob("model.ckpt"))) == 1
     assert len((cache / "test_openings.jsonl").read_text().splitlines()) == 1
     assert capsys.readouterr().out.count(": validation kappa ") == 6
+
+
+def test_a_single_run_says_what_its_scores_are_worth_and_writes_its_tables(
+    phantom_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    cache = tiny_values(phantom_folder, tmp_path)["paths"]["cache"]
+    folder = tmp_path / "run"
+    where = (f"paths.cache={cache}", f"hydra.run.dir={folder}")
+    assert run_train(monkeypatch, *TINY, *where) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"validation: kappa -?\d\.\d\d \(-?\d\.\d\d to \d\.\d\d\)", shown)
+    assert "out of fold: uptake has kappa" in shown
+    assert "on the test patients: uptake has kappa" in shown
+    setting, majority, uptake = rows_of(folder / "settings.csv")
+    assert setting["setting"] == "depth=1 optim=adam lr=0.001 batch_size=32 epochs=2"
+    result = RunResult.load(folder / "result.json")
+    for part, scores in (("", result.validation[-1]), ("test_", result.test[-1])):
+        for name in ("kappa", "accuracy", "mae", "auroc_any"):
+            assert float(setting[part + name]) == pytest.approx(scores.scores[name], abs=1e-5)
+    assert float(majority["kappa"]) == 0
+    assert uptake["test_kappa"]
+    assert [row["epoch"] for row in rows_of(folder / "cells.csv")] == ["1", "2"]
+    tables = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+    assert run_djd(monkeypatch, "report", folder) == 0
+    assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == tables
 
 
 def test_a_misspelt_key_is_one_sentence(

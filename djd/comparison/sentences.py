@@ -52,7 +52,9 @@ def sentences(answer: Answer) -> list[str]:
     findings, opened = answer.findings, answer.opened
     said = list(answer.notes)
     if findings is None:
-        said.append("No setting is finished on all of its folds: there is nothing to compare")
+        said.append(
+            "No setting has graded the held-out knees of all its folds: there is nothing to compare"
+        )
     else:
         said += found_sentences(findings, answer)
     if opened:

@@ -163,5 +163,5 @@ def test_equal_settings_are_all_said_to_be_as_good(tmp_path: Path) -> None:
 def test_nothing_finished_is_said_as_such(tmp_path: Path) -> None:
     leave_comparison(tmp_path, {"model.depth": (1,)}, untrained=["depth=1 fold=2"])
     assert sentences(answer_of(tmp_path)) == [
-        "No setting is finished on all of its folds: there is nothing to compare"
+        "No setting has graded the held-out knees of all its folds: there is nothing to compare"
     ]

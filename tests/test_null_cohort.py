@@ -1,0 +1,40 @@
+"""Where grades have nothing to do with the images, nothing may be found in them."""
+
+from pathlib import Path
+
+import pytest
+
+from djd.scans.phantom import make_cohort
+from tests.sweeping import rows_of, run_train
+
+
+@pytest.mark.slow
+def test_a_comparison_trained_on_a_null_cohort_finds_no_winner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scans, sweep = tmp_path / "scans", tmp_path / "sweep"
+    make_cohort(scans, patients=80, seed=11, null=True)
+    axes = ("model.depth=1,2", "optim=sgd,adam", "data.fold=0,1,2")
+    fixed = (
+        "data=mat",
+        f"data.root={scans}",
+        "data.test_count=20",
+        "data.folds=3",
+        "model.width=4",
+        "trainer.max_epochs=20",
+        "score_epochs=[10]",
+        f"paths.cache={tmp_path / 'cache'}",
+        f"hydra.sweep.dir={sweep}",
+    )
+    assert run_train(monkeypatch, "-m", *axes, *fixed) == 0
+    *settings, majority, uptake = rows_of(sweep / "settings.csv")
+    assert len(settings) == 8
+    assert {row["in_best_set"] for row in settings} == {"yes"}
+    for best in (settings[0], uptake):
+        assert float(best["kappa_low"]) < 0
+    assert float(majority["kappa"]) == 0
+    shown = capsys.readouterr().out
+    assert "7 of the 7 other settings can't be told from the best" in shown
+    for axis in ("depth", "optim", "epochs"):
+        assert f"{axis}: no difference was found" in shown
+    assert "beats uptake alone" not in shown
