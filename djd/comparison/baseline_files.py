@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from djd.comparison.baselines import Baseline, BaselineFold, fit_baselines
-from djd.comparison.predictions import PREDICTIONS_NAME, Predictions, read_predictions
+from djd.comparison.findings.predictions import PREDICTIONS_NAME, Predictions, read_predictions
 from djd.comparison.settings import Setting
 from djd.errors import InputError
 from djd.files import write_rows, write_whole

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from djd.comparison.answer import Answer
 from djd.comparison.cells import Cell
+from djd.comparison.findings.answer import Answer
 from djd.comparison.forecast import Forecast, forecast, refit_seconds
 from djd.comparison.job import LOST, Job, Launch
 from djd.comparison.keep import drop_weights

@@ -3,18 +3,18 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from djd.comparison.answer import Answer, OpenedRefit, work_out
 from djd.comparison.baseline_files import KeptBaseline, fit_to, keep_baselines, kept_baselines
-from djd.comparison.cell_rows import cell_rows
 from djd.comparison.cells import axes_name
+from djd.comparison.findings.answer import Answer, OpenedRefit, work_out
+from djd.comparison.findings.cell_rows import cell_rows
+from djd.comparison.findings.ranking import MOST_ROWS, effects_table, grade_table, ranked_table
+from djd.comparison.findings.sentences import sentences
+from djd.comparison.findings.tables import SETTINGS_NAME, write_tables
 from djd.comparison.folder import Contents, run_contents
 from djd.comparison.plan import Plan, cohort_digest
-from djd.comparison.ranking import MOST_ROWS, effects_table, grade_table, ranked_table
 from djd.comparison.refits import WINNER, Refit, each_refit, winner_refit
-from djd.comparison.sentences import sentences
 from djd.comparison.settings import Setting, score_settings
 from djd.comparison.states import States
-from djd.comparison.tables import SETTINGS_NAME, write_tables
 from djd.errors import InputError
 from djd.resume_latest import RESULT_NAME
 from djd.scans.cohort import Cohort

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from djd.comparison.axis_effects import Edge, edges
 from djd.comparison.baseline_files import KeptBaseline
-from djd.comparison.evidence import Evidence, gather, knees_of, predictions_at
-from djd.comparison.findings import Findings, find
-from djd.comparison.opened import Opened, score_opened
-from djd.comparison.predictions import Predictions, held_out_of, patients_of
+from djd.comparison.findings.axis_effects import Edge, edges
+from djd.comparison.findings.evidence import Evidence, gather, knees_of, predictions_at
+from djd.comparison.findings.opened import Opened, score_opened
+from djd.comparison.findings.out_of_fold import Findings, find
+from djd.comparison.findings.predictions import Predictions, held_out_of, patients_of
 from djd.comparison.settings import Setting
 from djd.comparison.statistics.held_out import HeldOut
 from djd.errors import InputError

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from djd.comparison.evidence import predictions_at
-from djd.comparison.findings import figures_of
+from djd.comparison.findings.evidence import predictions_at
+from djd.comparison.findings.out_of_fold import figures_of
+from djd.comparison.findings.predictions import Predictions, held_out_of, patients_of
+from djd.comparison.findings.tables import Row, axis_columns, cell, score_columns
 from djd.comparison.plan import PlannedCell
-from djd.comparison.predictions import Predictions, held_out_of, patients_of
 from djd.comparison.states import FinishedCell, States
 from djd.comparison.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.comparison.statistics.held_out import HeldOut
 from djd.comparison.statistics.scoring import Scored, score_settings_draws
-from djd.comparison.tables import Row, axis_columns, cell, score_columns
 from djd.errors import InputError
 from djd.training.result import PartScores
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from djd.comparison.answer import Answer
-from djd.comparison.axis_effects import EPOCHS, AxisEffect
 from djd.comparison.cells import AxisValue, short_names
-from djd.comparison.findings import Figures, Findings, SettingFigures
+from djd.comparison.findings.answer import Answer
+from djd.comparison.findings.axis_effects import EPOCHS, AxisEffect
+from djd.comparison.findings.out_of_fold import Figures, Findings, SettingFigures
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.intervals import Interval
 from djd.comparison.statistics.scoring import Scored
@@ -30,7 +30,7 @@ def write_tables(folder: Path, answer: Answer, cells: Sequence[Row], *, stamp: s
     Args:
         folder: The comparison's.
         answer: What was worked out.
-        cells: Rows of `cells.csv`, see `djd.comparison.cell_rows`.
+        cells: Rows of `cells.csv`, see `djd.comparison.findings.cell_rows`.
         stamp: What has to stand on everything; a column of every table where there is one.
     """
     _write(folder / SETTINGS_NAME, setting_rows(answer), stamp)

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from djd.comparison.answer import Answer
-from djd.comparison.axis_effects import AxisEffect, Edge
 from djd.comparison.baseline_files import KeptBaseline
 from djd.comparison.baselines import BaselineName
 from djd.comparison.cells import AxisValue
-from djd.comparison.findings import Choice, Difference, Figures, Findings
-from djd.comparison.opened import Opened
+from djd.comparison.findings.answer import Answer
+from djd.comparison.findings.axis_effects import AxisEffect, Edge
+from djd.comparison.findings.opened import Opened
+from djd.comparison.findings.out_of_fold import Choice, Difference, Figures, Findings
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.intervals import Interval
 from djd.comparison.statistics.scoring import Scored

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.comparison.axis_effects import AxisEffect, axis_effects
-from djd.comparison.evidence import Evidence
+from djd.comparison.findings.axis_effects import AxisEffect, axis_effects
+from djd.comparison.findings.evidence import Evidence
 from djd.comparison.settings import Setting
 from djd.comparison.statistics.bootstrap import (
     FEW_DRAWS,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from djd.comparison.predictions import (
+from djd.comparison.findings.predictions import (
     PREDICTIONS_NAME,
     Predictions,
     held_out_of,

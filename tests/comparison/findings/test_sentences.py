@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from djd.comparison.axis_effects import AxisEffect, Edge
-from djd.comparison.findings import Difference
-from djd.comparison.sentences import (
+from djd.comparison.findings.axis_effects import AxisEffect, Edge
+from djd.comparison.findings.out_of_fold import Difference
+from djd.comparison.findings.sentences import (
     against_uptake,
     edge_sentence,
     effect_sentence,
@@ -19,8 +19,8 @@ from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.intervals import NO_INTERVAL, Interval
 from djd.comparison.statistics.scoring import Scored
 from djd.training.config import RunConfig
+from tests.comparison.findings.test_out_of_fold import answer_of
 from tests.comparison.invented_cells import leave_comparison
-from tests.comparison.test_findings import answer_of
 
 
 def levels(*scores: float, distance: float) -> LevelScores:

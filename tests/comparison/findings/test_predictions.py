@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from djd.comparison.evidence import predictions_at
-from djd.comparison.predictions import Predictions, held_out_of, read_predictions
+from djd.comparison.findings.evidence import predictions_at
+from djd.comparison.findings.predictions import Predictions, held_out_of, read_predictions
 from djd.errors import InputError
 from djd.training.result import RunResult
 from tests.comparison.invented_cells import cell, grades_of, leave_cell

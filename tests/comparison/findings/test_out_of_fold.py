@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
-from djd.comparison.answer import Answer, work_out
-from djd.comparison.axis_effects import EPOCHS
+from djd.comparison.findings.answer import Answer, work_out
+from djd.comparison.findings.axis_effects import EPOCHS
 from djd.comparison.folder import read_folder
 from djd.comparison.settings import score_settings
 from djd.training.config import RunConfig

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from djd.comparison.answer import Answer
 from djd.comparison.cells import short_names
-from djd.comparison.findings import Figures, Findings
-from djd.comparison.sentences import DASH, scored, short
+from djd.comparison.findings.answer import Answer
+from djd.comparison.findings.out_of_fold import Figures, Findings
+from djd.comparison.findings.sentences import DASH, scored, short
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.scoring import Scored
 from djd.grades import GRADE_NAMES

@@ -1,0 +1,1 @@
+"""From held-out knees to an answer: evidence, figures, sentences, tables."""
