@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +38,7 @@ from djd.comparison.statistics.spread import (
     patient_deviation,
     repeat_deviations,
 )
+from djd.cores import usable_cores
 from djd.metrics import accuracy, quadratic_kappa
 
 
@@ -157,10 +159,13 @@ class Scoreboard:
         """Score everyone, on the same draws of patients."""
         weights = draw_patients(graders[0].patients)
         draws = score_settings_draws(graders, weights)
-        figures = tuple(
-            figures_of(each, {name: row[place] for name, row in draws.items()}, weights[:FEW_DRAWS])
-            for place, each in enumerate(graders)
-        )
+
+        def score(place: int) -> Figures:
+            own = {name: rows[place] for name, rows in draws.items()}
+            return figures_of(graders[place], own, weights[:FEW_DRAWS])
+
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            figures = tuple(pool.map(score, range(len(graders))))
         return cls(figures, draws, weights, np.stack([each.mean_counts() for each in graders]))
 
     @property
