@@ -96,7 +96,7 @@ def best_sentences(findings: Findings) -> list[str]:
         flattery = number(max(choice.optimism_on_test, 0))
         said.append(
             f"Had the best of the {len(findings.settings)} been picked on the test patients, its "
-            f"kappa there would look about {flattery} better than it is"
+            f"kappa there would look {flattery} or more better than it is"
         )
     return said + _spread_sentences(findings)
 
@@ -111,9 +111,14 @@ def _best_set_sentence(findings: Findings) -> str:
     if untold == 0:
         who = "is told from" if others == 1 else "are told from"
         return f"The {count_of(others, 'other setting')} {who} the best"
-    which = "The other setting" if others == 1 else f"{untold} of the {others} other settings"
+    if untold == others:
+        which = (
+            f"None of the {others} other settings can be" if others > 1 else "The other can't be"
+        )
+    else:
+        which = f"{untold} of the {others} other settings can't be"
     return (
-        f"{which} can't be told from the best (*): with {patients} a kappa has to be "
+        f"{which} told from the best (*): with {patients} a kappa has to be "
         f"{number(distance)} behind it for that"
     )
 
