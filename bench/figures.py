@@ -13,7 +13,7 @@ import time
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
-from djd.comparison.findings.out_of_fold import Scoreboard
+from djd.comparison.findings.scoreboard import Scoreboard
 from djd.comparison.statistics.bootstrap import DRAWS
 from djd.comparison.statistics.effects import best_in_grid, mean_over_grid
 from djd.comparison.statistics.held_out import HeldOut

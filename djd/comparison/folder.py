@@ -1,9 +1,8 @@
 """A comparison read back from its folder, whatever is finished, broken or missing in it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from djd.comparison.cells import AxisValue, Cell, identity_of
 from djd.comparison.plan import NamedCell, Plan, PlannedCell, at_axes
@@ -13,7 +12,7 @@ from djd.errors import InputError
 from djd.resume_latest import COMPARISON_NAME, CONFIG_NAME, RESULT_NAME
 from djd.training.config import RunConfig, read_config
 from djd.training.result import RunResult
-from djd.training.resume import flat, saved_config
+from djd.training.resume import flat, nested, saved_config
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,22 +139,10 @@ def _config_of(named: NamedCell, plan: Plan, sample: RunConfig | None) -> RunCon
             values |= plan.choices[choice]
     values |= {axis: value for axis, value in named.axes.items() if "." in axis or axis == "seed"}
     try:
-        config = read_config(_nested(values))
+        config = read_config(nested(values))
     except InputError:
         return None
     return config if identity_of(config, plan.cohort_digest) == named.identity else None
-
-
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The reverse of `flat`."""
-    nested: dict[str, Any] = {}
-    for key, value in values.items():
-        *groups, last = key.split(".")
-        inner = nested
-        for group in groups:
-            inner = inner.setdefault(group, {})
-        inner[last] = value
-    return nested
 
 
 def _with_common_epochs(

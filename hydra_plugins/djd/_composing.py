@@ -13,8 +13,8 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from djd.comparison.cells import AxisValue, Cell, value_of
-from djd.training.config import RunConfig, read_config
-from djd.training.resume import flat
+from djd.training.config import read_config
+from djd.training.resume import flat, nested
 from hydra_plugins.djd._axes import Axes
 
 NOT_THE_TASKS = ("hydra", "experiment")
@@ -81,7 +81,7 @@ class CellComposer:
         return Cell(
             axes={key: self._axis_value(config, key, value) for key, value in values.items()},
             overrides=self._overrides(values),
-            config=_checked(config),
+            config=read_config(nested(config)),
         )
 
     def _axis_value(self, config: Mapping[str, Any], key: str, typed: str) -> AxisValue:
@@ -124,14 +124,3 @@ def _is_linked(compositions: Sequence[_Composed]) -> bool:
         for composed in compositions
         for key, raw in composed.raw.items()
     )
-
-
-def _checked(values: Mapping[str, Any]) -> RunConfig:
-    nested: dict[str, Any] = {}
-    for key, value in values.items():
-        *groups, name = key.split(".")
-        group = nested
-        for each in groups:
-            group = group.setdefault(each, {})
-        group[name] = value
-    return read_config(nested)

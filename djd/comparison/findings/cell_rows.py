@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from djd.comparison.findings.evidence import predictions_at
-from djd.comparison.findings.out_of_fold import figures_of
 from djd.comparison.findings.predictions import Predictions, held_out_of, patients_of
+from djd.comparison.findings.scoreboard import figures_of
 from djd.comparison.findings.tables import Row, axis_columns, cell, score_columns
 from djd.comparison.plan import PlannedCell
 from djd.comparison.states import FinishedCell, States

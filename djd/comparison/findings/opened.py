@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from djd.comparison.findings.out_of_fold import Difference, Figures, Scoreboard
+from djd.comparison.findings.scoreboard import Difference, Figures, Scoreboard
 from djd.comparison.statistics.held_out import HeldOut
 from djd.comparison.statistics.selection import out_of_bag
 from djd.metrics import quadratic_kappa

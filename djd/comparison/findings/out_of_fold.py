@@ -1,32 +1,22 @@
 """From held-out knees to findings: who is best, how sure that is, and what choosing cost."""
 
 import math
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from djd.comparison.findings.axis_effects import AxisEffect, axis_effects
 from djd.comparison.findings.evidence import Evidence
+from djd.comparison.findings.scoreboard import Difference, Figures, Scoreboard
 from djd.comparison.settings import Setting
 from djd.comparison.statistics.bootstrap import (
     FEW_DRAWS,
-    Weights,
-    draw_patients,
     draw_some_patients,
     score_draws,
 )
 from djd.comparison.statistics.held_out import HeldOut
-from djd.comparison.statistics.intervals import Interval, percentile_interval
-from djd.comparison.statistics.scoring import (
-    Scored,
-    score_settings_draws,
-    scores_with_intervals,
-)
 from djd.comparison.statistics.selection import (
-    Draws,
     best_set,
     distance_to_tell,
     interval_of_best,
@@ -38,28 +28,7 @@ from djd.comparison.statistics.spread import (
     patient_deviation,
     repeat_deviations,
 )
-from djd.cores import usable_cores
 from djd.metrics import accuracy, quadratic_kappa
-
-
-@dataclass(frozen=True, eq=False)
-class Figures:
-    """Scores of one setting, baseline or refit.
-
-    Attributes:
-        scores: Each with its interval, by name.
-        patients: Patients behind them.
-        knees_of_grades: Their knees of each grade, each counted once.
-    """
-
-    scores: Mapping[str, Scored]
-    patients: int
-    knees_of_grades: tuple[int, ...]
-
-    @property
-    def knees(self) -> int:
-        """Knees in all."""
-        return sum(self.knees_of_grades)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,19 +51,6 @@ class SettingFigures:
     in_best_set_of_accuracy: bool
     between_patients: float
     between_repeats: RepeatDeviations
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far one kappa is above another on the same knees.
-
-    Attributes:
-        value: The one less the other.
-        interval: Of it; where the one is a best of many its lower end allows for that.
-    """
-
-    value: float
-    interval: Interval
 
 
 @dataclass(frozen=True)
@@ -136,76 +92,6 @@ class Findings:
     beyond: Mapping[str, Difference]
     choice: Choice
     effects: tuple[AxisEffect, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Scoreboard:
-    """Figures and draws of several graders of the same patients, for comparing them.
-
-    Attributes:
-        figures: One a grader.
-        draws: float64 (grader, draw) by score, see `score_settings_draws`.
-        weights: The draws of patients.
-        mean_counts: float64 (grader, patient, true grade 5, predicted grade 5).
-    """
-
-    figures: tuple[Figures, ...]
-    draws: Mapping[str, Draws]
-    weights: Weights
-    mean_counts: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, graders: Sequence[HeldOut]) -> "Scoreboard":
-        """Score everyone, on the same draws of patients."""
-        weights = draw_patients(graders[0].patients)
-        draws = score_settings_draws(graders, weights)
-
-        def score(place: int) -> Figures:
-            own = {name: rows[place] for name, rows in draws.items()}
-            return figures_of(graders[place], own, weights[:FEW_DRAWS])
-
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            figures = tuple(pool.map(score, range(len(graders))))
-        return cls(figures, draws, weights, np.stack([each.mean_counts() for each in graders]))
-
-    @property
-    def patients(self) -> int:
-        """How many a draw has."""
-        return int(self.weights.shape[1])
-
-    def values(self, score: str) -> NDArray[np.float64]:
-        """A score of every grader, float64 (grader,).
-
-        One that is undefined counts as 0, as a constant guess does: it is where all knees are of
-        one grade, and given it.
-        """
-        return np.nan_to_num([figures.scores[score].value for figures in self.figures])
-
-    def first(self, count: int) -> "Scoreboard":
-        """The first graders alone."""
-        draws = {name: rows[:count] for name, rows in self.draws.items()}
-        return Scoreboard(self.figures[:count], draws, self.weights, self.mean_counts[:count])
-
-    def difference(self, one: Sequence[int], other: int) -> Difference:
-        """Kappa of the best of some graders less another's."""
-        kappas, draws = self.values("kappa"), self.draws["kappa"]
-        values = kappas[one] - kappas[other]
-        drawn = draws[one] - draws[other]
-        interval = interval_of_best(values, drawn, self.patients, of_kappa=False)
-        if len(one) == 1:
-            interval = percentile_interval(drawn[0], self.patients)
-        return Difference(float(values.max()), interval)
-
-
-def figures_of(
-    grader: HeldOut, draws: Mapping[str, NDArray[np.float64]], few_weights: Weights
-) -> Figures:
-    """Every score of one grader with its interval; see `scores_with_intervals`."""
-    return Figures(
-        scores=scores_with_intervals(grader, draws, few_weights),
-        patients=len(np.unique(grader.patient)),
-        knees_of_grades=tuple(round(knees) for knees in grader.mean_counts().sum(axis=(0, 2))),
-    )
 
 
 def find(evidence: Evidence, baselines: Mapping[str, HeldOut], *, test_patients: int) -> Findings:

@@ -6,7 +6,8 @@ from rich.table import Table
 
 from djd.comparison.cells import short_names
 from djd.comparison.findings.answer import Answer
-from djd.comparison.findings.out_of_fold import Figures, Findings
+from djd.comparison.findings.out_of_fold import Findings
+from djd.comparison.findings.scoreboard import Figures
 from djd.comparison.findings.sentences import DASH, scored, short
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.scoring import Scored

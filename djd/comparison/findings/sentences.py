@@ -9,7 +9,8 @@ from djd.comparison.cells import AxisValue
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.axis_effects import AxisEffect, Edge
 from djd.comparison.findings.opened import Opened
-from djd.comparison.findings.out_of_fold import Choice, Difference, Figures, Findings
+from djd.comparison.findings.out_of_fold import Choice, Findings
+from djd.comparison.findings.scoreboard import Difference, Figures
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.intervals import Interval
 from djd.comparison.statistics.scoring import Scored

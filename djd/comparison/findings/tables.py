@@ -11,7 +11,8 @@ from typing import Any
 from djd.comparison.cells import AxisValue, short_names
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.axis_effects import EPOCHS, AxisEffect
-from djd.comparison.findings.out_of_fold import Figures, Findings, SettingFigures
+from djd.comparison.findings.out_of_fold import Findings, SettingFigures
+from djd.comparison.findings.scoreboard import Figures
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.intervals import Interval
 from djd.comparison.statistics.scoring import Scored

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from djd.comparison.findings.axis_effects import AxisEffect, Edge
-from djd.comparison.findings.out_of_fold import Difference
+from djd.comparison.findings.scoreboard import Difference
 from djd.comparison.findings.sentences import (
     against_uptake,
     edge_sentence,
