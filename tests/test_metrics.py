@@ -86,6 +86,45 @@ def test_a_table_worked_by_hand() -> None:
     assert scores["recall_severe"] == 0
 
 
+@given(KNEES)
+def test_merged_grades_count_as_if_they_had_been_read_so(pairs: list[tuple[int, int]]) -> None:
+    grades, predicted = arrays(pairs)
+    counts = metrics.confusion_counts(grades, predicted)
+    for groups in (metrics.ANY_DISEASE, metrics.THREE_GROUPS):
+        group_of = np.empty(5, dtype=np.int64)
+        for group, members in enumerate(groups):
+            group_of[list(members)] = group
+        expected = scikit.confusion_matrix(
+            group_of[grades], group_of[predicted], labels=range(len(groups))
+        )
+        np.testing.assert_array_equal(metrics.merge_grades(counts, groups), expected)
+
+
+def test_losses_of_probabilities_worked_by_hand() -> None:
+    grades = np.array([0, 2, 4])
+    chances = np.array([[1, 0, 0, 0, 0], [0.5, 0, 0.5, 0, 0], [1, 0, 0, 0, 0]], dtype=np.float64)
+    # Second knee: (0.5**2 + 0.5**2); cumulative 0.5, 0.5, 1, 1 against 0, 0, 1, 1.
+    np.testing.assert_allclose(metrics.brier_score(grades, chances), [0, 0.5, 2])
+    np.testing.assert_allclose(
+        metrics.ranked_probability_score(grades, chances), [0, (0.25 + 0.25) / 4, 1]
+    )
+
+
+@given(KNEES)
+def test_losses_of_probabilities_are_scikit_learns(pairs: list[tuple[int, int]]) -> None:
+    grades, seeds = arrays(pairs)
+    chances = np.random.default_rng(seeds).dirichlet(np.ones(5), len(grades))
+    one_hot = np.eye(5)[grades]
+    brier = sum(scikit.brier_score_loss(one_hot[:, g], chances[:, g]) for g in range(5))
+    assert metrics.brier_score(grades, chances).mean() == pytest.approx(brier)
+    ranked = [
+        scikit.brier_score_loss(grades <= limit, np.clip(chances[:, : limit + 1].sum(axis=1), 0, 1))
+        for limit in range(4)
+    ]
+    score = metrics.ranked_probability_score(grades, chances).mean()
+    assert score == pytest.approx(np.mean(ranked))
+
+
 SCORES = [
     metrics.quadratic_kappa,
     metrics.accuracy,
