@@ -1,8 +1,6 @@
 """What became of each cell, for `cells.csv`."""
 
-from collections.abc import Iterable, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from djd.comparison.findings.evidence import predictions_at
 from djd.comparison.findings.predictions import Predictions, held_out_of, patients_of
@@ -13,6 +11,7 @@ from djd.comparison.states import FinishedCell, States
 from djd.comparison.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.comparison.statistics.held_out import HeldOut
 from djd.comparison.statistics.scoring import Scored, score_settings_draws
+from djd.cores import on_all_cores
 from djd.errors import InputError
 from djd.training.result import PartScores
 
@@ -75,11 +74,14 @@ def _of_epoch(scores: PartScores) -> Row:
     return {"epoch": scores.epoch, "patients": scores.patients, "knees": scores.knees}
 
 
-def _scored(predictions: Sequence[Predictions]) -> Iterable[Mapping[str, Scored]]:
+def _scored(predictions: Sequence[Predictions]) -> Sequence[Mapping[str, Scored]]:
     patients = patients_of(predictions)
     graders: list[HeldOut] = [held_out_of([[each]], patients) for each in predictions]
     weights = draw_patients(len(patients), draws=FEW_DRAWS)
     draws = score_settings_draws(graders, weights)
-    for place, grader in enumerate(graders):
-        own = {name: np.asarray(rows[place]) for name, rows in draws.items()}
-        yield figures_of(grader, own, weights).scores
+
+    def score(place: int) -> Mapping[str, Scored]:
+        own = {name: rows[place] for name, rows in draws.items()}
+        return figures_of(graders[place], own, weights).scores
+
+    return on_all_cores(score, range(len(graders)))

@@ -1,7 +1,6 @@
 """Several graders of the same patients, scored on the same draws of them."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from djd.comparison.statistics.scoring import (
     scores_with_intervals,
 )
 from djd.comparison.statistics.selection import Draws, interval_of_best
-from djd.cores import usable_cores
+from djd.cores import on_all_cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +77,7 @@ class Scoreboard:
             own = {name: rows[place] for name, rows in draws.items()}
             return figures_of(graders[place], own, weights[:FEW_DRAWS])
 
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            figures = tuple(pool.map(score, range(len(graders))))
+        figures = tuple(on_all_cores(score, range(len(graders))))
         return cls(figures, draws, weights, np.stack([each.mean_counts() for each in graders]))
 
     @property

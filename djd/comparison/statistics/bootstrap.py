@@ -7,12 +7,11 @@ settings share the same draws, so differences between them are paired.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.cores import usable_cores
+from djd.cores import on_all_cores
 from djd.grades import GRADE_COUNT
 from djd.metrics import Counts, Scores
 
@@ -76,9 +75,7 @@ def score_draws(
         for name, score in scores.items():
             drawn[name][some] = score(counts_of_some).T
 
-    with ThreadPoolExecutor(usable_cores()) as pool:  # numpy works outside the interpreter's lock
-        for _ in pool.map(score_some, range(0, len(counts), at_once)):
-            pass
+    on_all_cores(score_some, range(0, len(counts), at_once))
     return drawn
 
 
