@@ -37,6 +37,7 @@ from djd.comparison.statistics.scoring import (
 from djd.comparison.statistics.selection import (
     best_set,
     interval_of_best,
+    interval_of_lead,
     optimism_of_best,
     out_of_bag,
 )
@@ -214,10 +215,15 @@ def winner_trial(cohort: Cohort, skills: Sequence[float], seed: int) -> dict[str
     best = int(found.argmax())
     low, high = interval_of_best(found, drawn, cohort.patients)
     plain = np.quantile(drawn[best], [0.025, 0.975])
+    lead_low, lead_high = interval_of_lead(
+        found[1:], drawn[1:], float(found[0]), drawn[0], cohort.patients
+    )
+    ahead = 1 + int(found[1:].argmax())
     outside = out_of_bag(counts.astype(np.float64), drawn, weights)
     assert outside is not None
     return {
         "its interval holds": low <= truth[best] <= high,
+        "its lead over the first holds": lead_low <= truth[ahead] - truth[0] <= lead_high,
         "a plain interval holds": plain[0] <= truth[best] <= plain[1],
         "too high by": found[best] - truth[best],
         "out of bag too high by": float(quadratic_kappa(outside)) - truth[best],
@@ -337,6 +343,8 @@ def study_choice(trials: int) -> None:
         for name, skills in (
             ("equal", [0.75] * settings),
             ("unequal", np.linspace(0.6, 0.8, settings).round(3).tolist()),
+            ("near perfect", np.linspace(0.9, 0.985, settings).round(3).tolist()),
+            ("equal settings but for a better first", [0.9] + [0.75] * (settings - 1)),
         ):
             title = f"{patients} patients, {settings} {name} settings"
             run(title, partial(winner_trial, cohort, skills), trials)

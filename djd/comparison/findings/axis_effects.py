@@ -100,7 +100,7 @@ def axis_effects(
         if len(kept):
             chosen = scores[kept], draws[kept], level_of[kept], patients
             mean = mean_over_grid(*chosen)
-            best = best_in_grid(*chosen, of_kappa=score == "kappa")
+            best = best_in_grid(*chosen, lowest=-1.0 if score == "kappa" else 0.0)
         yield AxisEffect(axis, score, tuple(levels), mean, best, len(kept), len(settings))
 
 

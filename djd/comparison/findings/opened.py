@@ -46,7 +46,7 @@ def score_opened(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOu
     return Opened(
         figures=dict(zip(names, board.figures, strict=False)),
         baselines=dict(zip(baselines, board.figures[count:], strict=True)),
-        beyond={name: board.difference([0], count + place) for place, name in enumerate(baselines)},
+        beyond={name: board.lead([0], count + place) for place, name in enumerate(baselines)},
         best=names[int(scored.values("kappa").argmax())],
         flattered=_flattered(scored),
     )

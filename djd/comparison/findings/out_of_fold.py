@@ -110,8 +110,7 @@ def find(evidence: Evidence, baselines: Mapping[str, HeldOut], *, test_patients:
         settings=_settings(evidence, networks),
         baselines=dict(zip(baselines, board.figures[count:], strict=True)),
         beyond={
-            name: board.difference(range(count), count + place)
-            for place, name in enumerate(baselines)
+            name: board.lead(range(count), count + place) for place, name in enumerate(baselines)
         },
         choice=_choice(networks, test_patients),
         effects=tuple(

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from djd.comparison.statistics.bootstrap import FEW_DRAWS, Weights, draw_patients
 from djd.comparison.statistics.held_out import HeldOut
-from djd.comparison.statistics.intervals import Interval, percentile_interval
+from djd.comparison.statistics.intervals import Interval
 from djd.comparison.statistics.scoring import (
     Scored,
     score_settings_draws,
     scores_with_intervals,
 )
-from djd.comparison.statistics.selection import Draws, interval_of_best
+from djd.comparison.statistics.selection import Draws, interval_of_lead
 from djd.cores import on_all_cores
 
 
@@ -98,15 +98,13 @@ class Scoreboard:
         draws = {name: rows[:count] for name, rows in self.draws.items()}
         return Scoreboard(self.figures[:count], draws, self.weights, self.mean_counts[:count])
 
-    def difference(self, one: Sequence[int], other: int) -> Difference:
+    def lead(self, one: Sequence[int], other: int) -> Difference:
         """Kappa of the best of some graders less another's."""
         kappas, draws = self.values("kappa"), self.draws["kappa"]
-        values = kappas[one] - kappas[other]
-        drawn = draws[one] - draws[other]
-        interval = interval_of_best(values, drawn, self.patients, of_kappa=False)
-        if len(one) == 1:
-            interval = percentile_interval(drawn[0], self.patients)
-        return Difference(float(values.max()), interval)
+        interval = interval_of_lead(
+            kappas[one], draws[one], kappas[other], draws[other], self.patients
+        )
+        return Difference(float(kappas[one].max() - kappas[other]), interval)
 
 
 def figures_of(

@@ -66,7 +66,7 @@ def best_in_grid(
     levels: NDArray[np.int64],
     patients: int,
     *,
-    of_kappa: bool = True,
+    lowest: float = -1.0,
 ) -> LevelScores:
     """The best of each level's settings; its interval is that of a best of many.
 
@@ -75,12 +75,12 @@ def best_in_grid(
         draws: See `Draws`.
         levels: See `mean_over_grid`.
         patients: How many a draw has.
-        of_kappa: See `interval_of_best`.
+        lowest: The least that the score can be, see `interval_of_best`.
     """
     best = np.stack([scores[each].max() for each in _settings_of(levels)])
     drawn = np.stack([draws[each].max(axis=0) for each in _settings_of(levels)])
     intervals = tuple(
-        interval_of_best(scores[each], draws[each], patients, of_kappa=of_kappa)
+        interval_of_best(scores[each], draws[each], patients, lowest=lowest)
         for each in _settings_of(levels)
     )
     return LevelScores(best, intervals, distance_to_tell(best, drawn, patients))

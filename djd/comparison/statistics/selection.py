@@ -20,8 +20,6 @@ Draws = NDArray[np.float64]
 """float64 (setting, draw): the score of each setting in each draw; NaN where it was undefined."""
 
 _LEAST_DEFINED = 0.5
-_MOST_KAPPA = 0.999
-"""A kappa of 1 has no inverse hyperbolic tangent; it counts as this."""
 
 
 def distance_to_tell(scores: NDArray[np.float64], draws: Draws, patients: int) -> float:
@@ -62,39 +60,106 @@ def best_set(scores: NDArray[np.float64], draws: Draws, patients: int) -> NDArra
 
 
 def interval_of_best(
-    scores: NDArray[np.float64],
-    draws: Draws,
-    patients: int,
-    *,
-    of_kappa: bool = True,
+    scores: NDArray[np.float64], draws: Draws, patients: int, *, lowest: float = -1.0
 ) -> Interval:
     """Interval of the setting with the largest score, which owes some of that to luck.
 
-    The lower end is a one-sided bound on all settings at once; the upper end is the setting's own,
-    since luck can't have made it too small.
+    The lower end is a one-sided bound on all settings at once, studentized, on the scale of the
+    inverse hyperbolic tangent, on which a kappa's spread hardly depends on how large it is; the
+    upper end is the setting's own, since luck can't have made it too small.
 
     Args:
         scores: float64 (setting,).
         draws: See `Draws`.
         patients: How many a draw has.
-        of_kappa: Whether deviations are told on the scale of kappa's inverse hyperbolic tangent, on
-            which all kappas are spread alike; otherwise as they are, as for shares and differences.
+        lowest: The least that the score can be: -1 for kappa, 0 for a share. The largest is 1.
     """
     best = int(scores.argmax())
     own = percentile_interval(draws[best], patients)
     usable = _defined(draws)
     if np.isnan(own.low) or usable is None:
         return NO_INTERVAL
-    if of_kappa:
-        usable, scores = _stretched(usable), _stretched(scores)
-    above = (usable - scores[:, None]).max(axis=0)
-    bound = float(scores[best] - np.quantile(above, 1 - expanded_tail(patients)))
-    return Interval(min(own.low, float(np.tanh(bound)) if of_kappa else bound), own.high)
+    scale = _Scale(lowest, patients)
+    stretched = scale.stretch(scores)
+    slack = _slack_of_best(scale.stretch(usable) - stretched[:, None], best, patients)
+    return Interval(min(own.low, scale.back(float(stretched[best]) - slack)), own.high)
 
 
-def _stretched(kappa: NDArray[np.float64]) -> NDArray[np.float64]:
-    stretched: NDArray[np.float64] = np.arctanh(np.clip(kappa, -_MOST_KAPPA, _MOST_KAPPA))
-    return stretched
+def interval_of_lead(
+    scores: NDArray[np.float64],
+    draws: Draws,
+    other: float,
+    other_draws: NDArray[np.float64],
+    patients: int,
+) -> Interval:
+    """Interval of how far the best kappa of several settings is above one that stands apart.
+
+    As `interval_of_best`, with deviations of the stretched scale brought back by its slope: for the
+    settings halfway between their kappas and the lower end of the best, since luck has made the
+    kappas too large and so the slopes too small; for the other at its kappa.
+
+    Args:
+        scores: float64 (setting,), kappas.
+        draws: See `Draws`.
+        other: Kappa of what the best is held against, such as a baseline.
+        other_draws: float64 (draw,), of the same patients.
+        patients: How many a draw has.
+    """
+    best = int(scores.argmax())
+    own = percentile_interval(draws[best] - other_draws, patients)
+    usable = np.isfinite(draws).all(axis=0) & np.isfinite(other_draws)
+    if len(scores) == 1 or np.isnan(own.low) or usable.mean() < _LEAST_DEFINED:
+        return own
+    scale = _Scale(-1.0, patients)
+    half_of_luck = (scores[best] - interval_of_best(scores, draws, patients).low) / 2
+    above = scale.deviations(scores, draws[:, usable], at=scores - half_of_luck)
+    others = scale.deviations(np.array([other]), other_draws[None, usable], at=np.array([other]))
+    slack = _slack_of_best(above - others, best, patients)
+    return Interval(min(own.low, float(scores[best]) - other - slack), own.high)
+
+
+class _Scale:
+    """The inverse hyperbolic tangent of a score; of a share that is half its logit.
+
+    Scores of 1 would be infinite, and a draw of knees that are all right would set the bound for
+    everyone; so scores are drawn in by one part in four times the patients first (simulated: a half
+    of that leaves the bound too wide where kappas are near 1, twice as much too narrow elsewhere).
+    """
+
+    def __init__(self, lowest: float, patients: int) -> None:
+        self.middle = (1 + lowest) / 2
+        self.half = (1 - lowest) / 2 / (1 - 1 / (4 * patients))
+
+    def stretch(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        stretched: NDArray[np.float64] = np.arctanh((scores - self.middle) / self.half)
+        return stretched
+
+    def back(self, stretched: float) -> float:
+        return float(self.middle + self.half * np.tanh(stretched))
+
+    def deviations(
+        self, scores: NDArray[np.float64], draws: Draws, *, at: NDArray[np.float64]
+    ) -> Draws:
+        """Deviations of draws from their scores, stretched and brought back by the slope `at`."""
+        slope = self.half * (1 - ((at - self.middle) / self.half) ** 2)
+        deviations: Draws = (self.stretch(draws) - self.stretch(scores)[:, None]) * slope[:, None]
+        return deviations
+
+
+def _slack_of_best(deviations: Draws, best: int, patients: int) -> float:
+    """How far the best may be above its true score, by a bound on all settings at once.
+
+    Args:
+        deviations: float64 (setting, draw), of draws from their scores.
+        best: Which is the best.
+        patients: How many a draw has.
+    """
+    spread = deviations.std(axis=1)
+    told = spread > 0  # a constant guess deviates from nothing
+    if not told[best]:
+        return 0.0
+    above = (deviations[told] / spread[told, None]).max(axis=0)
+    return float(np.quantile(above, 1 - expanded_tail(patients)) * spread[best])
 
 
 def out_of_bag(

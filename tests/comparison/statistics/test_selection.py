@@ -9,6 +9,7 @@ from djd.comparison.statistics.selection import (
     best_set,
     distance_to_tell,
     interval_of_best,
+    interval_of_lead,
     optimism_of_best,
     out_of_bag,
 )
@@ -79,6 +80,33 @@ def test_a_kappa_of_one_among_the_settings_breaks_nothing() -> None:
     low, high = interval_of_best(scores, draws, 40)
     assert 0 < low < 1
     assert high == 1
+
+
+def test_a_near_perfect_rival_does_not_spoil_the_interval_of_the_best() -> None:
+    scores, draws = drawn([0.8, 0.9], 0.03)
+    draws[0] = np.where(np.arange(4000) % 50 == 0, 1, draws[0])
+    low, _ = interval_of_best(scores, np.minimum(draws, 1), 40)
+    assert 0.7 < low < 0.9
+
+
+def test_the_lead_of_one_setting_is_a_plain_paired_difference() -> None:
+    scores, draws = drawn([0.6, 0.4], 0.05)
+    found = interval_of_lead(scores[:1], draws[:1], scores[1], draws[1], 40)
+    assert found == percentile_interval(draws[0] - draws[1], 40)
+
+
+def test_the_lead_of_a_best_of_many_allows_for_its_luck() -> None:
+    scores, draws = drawn([0.5] * 30 + [0.4], 0.05)
+    one = interval_of_lead(scores[:1], draws[:1], scores[-1], draws[-1], 40)
+    best = interval_of_lead(scores[:-1], draws[:-1], scores[-1], draws[-1], 40)
+    assert best.low < one.low - 0.02
+    assert best.high == one.high
+
+
+def test_against_itself_there_is_no_lead() -> None:
+    scores, draws = drawn([0.5], 0.05)
+    found = interval_of_lead(scores, draws, scores[0], draws[0], 40)
+    assert found == (0, 0)
 
 
 def test_out_of_bag_counts_are_those_of_the_chosen_in_each_draw_written_out() -> None:
