@@ -1,5 +1,6 @@
 """The `djd` command: everything that is not training."""
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -153,6 +154,9 @@ def with_progress(name: str, total: int, work: Callable[[Callable[[int], None]],
 
 def main() -> None:
     """Run `djd`; what a person can mend is one sentence and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name that the terminal can't write
     try:
         app()
     except InputError as error:

@@ -1,6 +1,7 @@
 """The answer at a sweep's end, and `djd report`: tables that can be recomputed, broken folders."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from djd.errors import InputError
 from tests.ordinary_user import as_ordinary_user
 from tests.sweeping import Sweep, rows_of
 from tests.test_cli import run_djd
@@ -185,7 +187,7 @@ def damage_result(folder: Path) -> None:
         (fail_cell, "failed"),
         (cut_predictions, "unusable"),
         (swap_predictions, "unusable"),
-        (damage_result, "not trained"),
+        (damage_result, "unusable"),
     ],
 )
 def test_a_broken_cell_costs_its_settings_alone(
@@ -203,6 +205,79 @@ def test_a_broken_cell_costs_its_settings_alone(
     assert states.pop("depth=2 fold=1") == state
     assert set(states.values()) == {"finished"}
     assert "left out:" in capsys.readouterr().out
+
+
+def change(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        path = next(iter(sorted(folder.glob(name))))
+        text = path.read_text(encoding="utf-8")
+        assert re.search(old, text)
+        path.write_text(re.sub(old, new, text, count=1), encoding="utf-8")
+
+    return damage
+
+
+def make_folder(name: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        (path,) = list(folder.glob(name))[:1]
+        path.unlink()
+        path.mkdir()
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        change("depth=1 fold=0/result.json", '"config": {', '"config": {"x": 1, "y": {'),
+        change("depth=1 fold=0/result.json", r'"depth": 1', '"depth": "x"'),
+        change("depth=1 fold=0/result.json", r'"epoch": 2', '"epoch": 3'),
+        change("depth=1 fold=0/result.json", r"\[\s*\d+,", "["),
+        change("depth=1 fold=0/result.json", r'"results_version": \d+', '"results_version": 99'),
+        change("winner/*/result.json", r'"test": \[', '"test": [], "more": ['),
+        change("winner/*/config.yaml", "data:", "[data:"),
+        make_folder("winner/*/result.json"),
+        make_folder("depth=1 fold=0/result.json"),
+        make_folder("depth=1 fold=0/config.yaml"),
+        change("depth=1 fold=0/split.json", "{", "\x00{"),
+        change("baselines/uptake/baseline.json", "{", "["),
+        change("comparison.json", '"fixed": {', '"fixed": {"seed.x": 1, '),
+    ],
+    ids=[str(number) for number in range(13)],
+)
+def test_damage_of_any_kind_is_no_traceback(
+    copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], None],
+) -> None:
+    damage(copy)
+    assert run_djd(monkeypatch, "report", copy) == 0
+    shown = capsys.readouterr().out
+    assert "PHANTOM" in shown
+    assert "can't be told from the best" in shown or "can be told from the best" in shown
+
+
+@pytest.mark.parametrize("part", ["depth=1 fold=0", "winner/*"])
+def test_a_part_of_a_sweep_is_sent_to_the_whole(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    (folder,) = copy.glob(part)
+    said = run_djd(monkeypatch, "report", folder)
+    assert "received a part of one; say djd report '" in str(said)
+    assert not (folder / "settings.csv").exists()
+
+
+def test_a_sweep_of_which_nothing_is_finished_still_says_phantom(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in [*copy.glob("*/result.json"), *copy.glob("winner/*/result.json")]:
+        path.unlink()
+    assert run_djd(monkeypatch, "report", copy) == 0
+    assert "PHANTOM" in capsys.readouterr().out
+    assert {row["stamp"] for row in rows_of(copy / "cells.csv")} == {
+        "PHANTOM: invented scans, not patients"
+    }
 
 
 def test_a_folder_without_its_scans_keeps_its_baselines(
@@ -232,8 +307,18 @@ def test_baselines_of_other_knees_are_left_out(
     path = copy / "baselines" / "uptake" / "predictions.csv"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:-1]), encoding="utf-8")
+
+    def no_scans(config: object) -> None:
+        raise InputError("no such folder")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("djd.comparison.report.read_data", no_scans)
+        assert run_djd(monkeypatch, "report", copy) == 0
+    shown = capsys.readouterr().out
+    assert "left out: the uptake baseline, which is of other knees" in shown
+    assert "no baselines fitted: the scans can't be read again (no such folder)" in shown
     assert run_djd(monkeypatch, "report", copy) == 0
-    assert "left out: the uptake baseline, which is of other knees" in capsys.readouterr().out
+    assert path.read_text(encoding="utf-8").splitlines(keepends=True) == lines
 
 
 def test_nothing_finished_is_said_and_the_cells_are_listed(

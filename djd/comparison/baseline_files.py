@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from djd.comparison.baselines import Baseline, BaselineFold, fit_baselines
+from djd.comparison.baselines import Baseline, BaselineFold, BaselineName, fit_baselines
 from djd.comparison.findings.predictions import PREDICTIONS_NAME, Predictions, read_predictions
 from djd.comparison.settings import Setting
 from djd.errors import InputError
@@ -14,7 +14,7 @@ from djd.files import write_rows, write_whole
 from djd.scans.cohort import Cohort
 from djd.training.config import RunConfig
 from djd.training.reading import split_cell
-from djd.training.result import PREDICTION_COLUMNS, leak_column, prediction_rows
+from djd.training.result import PREDICTION_COLUMNS, prediction_rows, stamp_column
 from djd.training.split import PatientSplit
 
 BASELINES = "baselines"
@@ -77,17 +77,17 @@ def keep_baselines(
     Raises:
         OSError: They can't be written.
     """
-    leak = leak_column(leak=config.data.leak)
-    columns = (*PREDICTION_COLUMNS, "split_seed", *leak)
+    stamp = stamp_column(config.stamp(phantom=cohort.phantom))
+    columns = (*PREDICTION_COLUMNS, "split_seed", *stamp)
     for baseline in baselines:
         below = folder / BASELINES / baseline.name
         below.mkdir(parents=True, exist_ok=True)
-        rows = [row | leak for fold in baseline.validation for row in _rows(fold, cohort)]
+        rows = [row | stamp for fold in baseline.validation for row in _rows(fold, cohort)]
         write_rows(below / PREDICTIONS_NAME, columns, rows)
         if baseline.test:
-            rows = [row | leak for row in _rows(baseline.test, cohort)]
+            rows = [row | stamp for row in _rows(baseline.test, cohort)]
             write_rows(below / TEST_PREDICTIONS_NAME, columns, rows)
-        choice = {"name": baseline.name, "setting": baseline.setting, "tried": baseline.tried}
+        choice = {"setting": baseline.setting, "tried": baseline.tried}
         write_whole(below / CHOICE_NAME, json.dumps(choice, indent=1))
 
 
@@ -97,28 +97,29 @@ def _rows(fold: BaselineFold, cohort: Cohort) -> Iterable[dict[str, Any]]:
 
 
 def kept_baselines(folder: Path) -> tuple[KeptBaseline, ...]:
-    """The baselines that lie below a comparison's folder; none where there are none.
+    """The baselines that lie below a comparison's folder; none where one of them is missing.
 
     Raises:
         InputError: One of their files is damaged.
     """
-    return tuple(
-        _kept(path.parent) for path in sorted((folder / BASELINES).glob(f"*/{CHOICE_NAME}"))
-    )
+    below = [folder / BASELINES / name for name in get_args(BaselineName)]
+    if not all((each / CHOICE_NAME).exists() for each in below):
+        return ()
+    return tuple(_kept(each) for each in below)
 
 
 def _kept(folder: Path) -> KeptBaseline:
     path = folder / CHOICE_NAME
     try:
         choice = json.loads(path.read_bytes())
-        name, setting, tried = str(choice["name"]), str(choice["setting"]), int(choice["tried"])
+        setting, tried = str(choice["setting"]), int(choice["tried"])
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(
             f"{path}: expected what a baseline chose, received a damaged file"
         ) from error
     test = folder / TEST_PREDICTIONS_NAME
     return KeptBaseline(
-        name=name,
+        name=folder.name,
         setting=setting,
         tried=tried,
         repeats=tuple(read_predictions(folder / PREDICTIONS_NAME, by="split_seed").values()),

@@ -88,6 +88,13 @@ def _fit_for_a_folder(name: str) -> str:
     return f"{kept}~{digest}"
 
 
+def as_typed(value: AxisValue) -> str:
+    """A value as one types it: `true`, `null`, `0.1`, `adam`."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def value_of(config: Mapping[str, Any], key: str) -> AxisValue:
     """The value that a configuration has at a key; lists become text."""
     value = config.get(key)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from djd.comparison.cells import Cell
 from djd.comparison.findings.answer import Answer
+from djd.comparison.findings.evidence import gather
 from djd.comparison.forecast import Forecast, forecast, refit_seconds
 from djd.comparison.job import LOST, Job, Launch
 from djd.comparison.keep import drop_weights
 from djd.comparison.plan import Plan, PlannedCell, cohort_digest, plan_and_save, plan_cells
 from djd.comparison.refits import Refit, each_refit, winner_refit
-from djd.comparison.report import answer_lines, answer_now, opened_refits, write_answer
+from djd.comparison.report import answer_lines, answer_now, write_answer
+from djd.comparison.scored_refits import winners_opened
 from djd.comparison.settings import by_setting, score_settings
 from djd.comparison.states import States, forget_failures, states_of
 from djd.comparison.summary import Outcome, say_end, say_head
@@ -129,23 +131,16 @@ def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> bo
         stamp=stamp,
         openings=count_openings(config.paths.cache, comparison.cohort, comparison.split),
     )
-    write_answer(comparison.folder, answer, outcome.states, stamp=stamp)
     if outcome.complete and not outcome.failures:
         write_whole(comparison.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
+    write_answer(comparison.folder, answer, outcome.states, stamp=stamp)
     return not outcome.failures
 
 
 def _answer(comparison: Comparison, outcome: Outcome) -> Answer:
-    refits = []
-    if outcome.best and outcome.winner:
-        refits = opened_refits(outcome.best, outcome.winner, outcome.refits[1:])
-    return answer_now(
-        comparison.folder,
-        outcome.settings,
-        refits,
-        cohort=comparison.cohort,
-        split=comparison.split,
-    )
+    folder, evidence = comparison.folder, outcome.evidence
+    refits = winners_opened(folder, comparison.planned, evidence.settings)
+    return answer_now(folder, evidence, refits, cohort=comparison.cohort, split=comparison.split)
 
 
 def unfinished_of(states: States) -> list[PlannedCell]:
@@ -220,7 +215,8 @@ def _end(comparison: Comparison, states: States, launch: Launch) -> Outcome:
     settings, incomplete = score_settings(comparison.planned, states.finished)
     complete = not states.to_do and not states.elsewhere
     stopped_early = config.fail_fast and bool(states.failed)
-    best = settings[0] if settings and complete and not stopped_early else None
+    evidence = gather(settings)
+    best = evidence.settings[0] if evidence.settings and complete and not stopped_early else None
     winner, refits = None, []
     if best and config.test != "never":
         winner = winner_refit(comparison.folder, best)
@@ -232,6 +228,7 @@ def _end(comparison: Comparison, states: States, launch: Launch) -> Outcome:
     return Outcome(
         states=states,
         settings=settings,
+        evidence=evidence,
         incomplete=incomplete,
         best=best,
         winner=winner,

@@ -1,13 +1,21 @@
 """A comparison read back from its folder, whatever is finished, broken or missing in it."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from djd.comparison.cells import AxisValue, Cell, identity_of
 from djd.comparison.plan import NamedCell, Plan, PlannedCell, at_axes
+from djd.comparison.refits import EACH, WINNER
 from djd.comparison.settings import by_setting
-from djd.comparison.states import FinishedCell, States, states_of
+from djd.comparison.states import (
+    UNUSABLE_RESULT,
+    FinishedCell,
+    States,
+    has_unusable_result,
+    states_of,
+)
 from djd.errors import InputError
 from djd.resume_latest import COMPARISON_NAME, CONFIG_NAME, RESULT_NAME
 from djd.training.config import RunConfig, read_config
@@ -36,11 +44,12 @@ class Contents:
     @property
     def stamp(self) -> str | None:
         """What has to stand on everything that is made of it."""
-        results = [cell.result for cell in self.states.finished]
-        results += [self.run] if self.run else []
-        if not results:
-            return None
-        return read_config(results[0].config).stamp(phantom=results[0].phantom)
+        configs = [planned.cell.config for planned in self.planned]
+        phantom = any(cell.result.phantom for cell in self.states.finished) or any(
+            config.data.source == "phantom" for config in configs
+        )
+        # A comparison leaks as a whole: `data.leak` is no axis.
+        return configs[0].stamp(phantom=phantom) if configs else None
 
 
 def read_folder(folder: Path) -> Contents:
@@ -51,12 +60,39 @@ def read_folder(folder: Path) -> Contents:
     """
     if (folder / COMPARISON_NAME).exists():
         return _read_comparison(folder)
+    if above := _belongs_to(folder):
+        raise InputError(
+            f"{folder}: expected the folder of a sweep or of a run, received a part of one; say "
+            f"djd report {shlex.quote(str(above))}"
+        )
     if (folder / RESULT_NAME).exists():
-        return run_contents(folder, RunResult.load(folder / RESULT_NAME))
+        return run_contents(folder, _run_result(folder))
     raise InputError(
         f"{folder}: expected the folder of a sweep ({COMPARISON_NAME}) or of a finished run "
         f"({RESULT_NAME}), received {_received(folder)}"
     )
+
+
+def _belongs_to(folder: Path) -> Path | None:
+    """The comparison or run that a cell's or a refit's folder is a part of."""
+    parents = folder.absolute().parents[:2]
+    for above in parents[:1]:
+        if (above / COMPARISON_NAME).exists():
+            return above
+    if len(parents) == 2 and parents[0].name in (WINNER, EACH):
+        whole = (parents[1] / COMPARISON_NAME, parents[1] / RESULT_NAME)
+        return parents[1] if any(path.exists() for path in whole) else None
+    return None
+
+
+def _run_result(folder: Path) -> RunResult:
+    try:
+        return RunResult.load(folder / RESULT_NAME)
+    except InputError as error:
+        raise InputError(
+            f"{folder}: expected {COMPARISON_NAME} of a sweep, or the {RESULT_NAME} of a finished "
+            f"run, received a {RESULT_NAME} that is neither whole nor a run's"
+        ) from error
 
 
 def _received(folder: Path) -> str:
@@ -108,6 +144,11 @@ def _read_comparison(folder: Path) -> Contents:
         planned.append(PlannedCell(cell, folder / named.name, at_axes(cell, plan.axes)))
     notes = [f"left out: {name}: it isn't known what was to be trained there" for name in unknown]
     states = states_of(planned)
+    notes += [
+        f"left out: {cell.folder.name}: {UNUSABLE_RESULT}"
+        for cell in states.to_do
+        if has_unusable_result(cell)
+    ]
     planned, finished = _with_common_epochs(planned, states.finished)
     states = replace(states, finished=tuple(finished))
     return Contents(folder, tuple(planned), states, None, tuple(notes))
@@ -140,7 +181,7 @@ def _config_of(named: NamedCell, plan: Plan, sample: RunConfig | None) -> RunCon
     values |= {axis: value for axis, value in named.axes.items() if "." in axis or axis == "seed"}
     try:
         config = read_config(nested(values))
-    except InputError:
+    except (InputError, TypeError, AttributeError):  # the plan's keys make no configuration
         return None
     return config if identity_of(config, plan.cohort_digest) == named.identity else None
 

@@ -1,6 +1,7 @@
 """Settings refitted on all development patients and scored on the test patients, as jobs."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from djd.comparison.cells import AxisValue, axes_name, identity_of
 from djd.comparison.job import LOST, Job
 from djd.comparison.plan import PlannedCell
 from djd.comparison.settings import Setting, by_setting
+from djd.errors import InputError
 from djd.resume_latest import CONFIG_NAME
 from djd.training.claim import is_claimed
 from djd.training.config import RunConfig
@@ -89,10 +91,11 @@ def _first_repeat(cells: Sequence[PlannedCell]) -> PlannedCell:
 
 def _configs_below(folder: Path) -> dict[str, Path]:
     """Folders of refits by their configuration's identity."""
-    return {
-        identity_of(saved_config(path.parent), ""): path.parent
-        for path in sorted(folder.glob(f"*/{CONFIG_NAME}"))
-    }
+    there = {}
+    for path in sorted(folder.glob(f"*/{CONFIG_NAME}")):
+        with suppress(InputError, OSError):  # damaged: whoever trains there is told
+            there[identity_of(saved_config(path.parent), "")] = path.parent
+    return there
 
 
 def _refit(

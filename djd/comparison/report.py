@@ -4,19 +4,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from djd.comparison.baseline_files import KeptBaseline, fit_to, keep_baselines, kept_baselines
-from djd.comparison.cells import axes_name
 from djd.comparison.findings.answer import Answer, OpenedRefit, work_out
 from djd.comparison.findings.cell_rows import cell_rows
+from djd.comparison.findings.evidence import Evidence, gather, knees_of
 from djd.comparison.findings.ranking import MOST_ROWS, effects_table, grade_table, ranked_table
 from djd.comparison.findings.sentences import sentences
 from djd.comparison.findings.tables import SETTINGS_NAME, write_tables
 from djd.comparison.folder import Contents, run_contents
 from djd.comparison.plan import Plan, cohort_digest
-from djd.comparison.refits import WINNER, Refit, each_refit, winner_refit
+from djd.comparison.scored_refits import run_opened, unusable_winners, winners_opened
 from djd.comparison.settings import Setting, score_settings
 from djd.comparison.states import States
 from djd.errors import InputError
-from djd.resume_latest import RESULT_NAME
 from djd.scans.cohort import Cohort
 from djd.training.reading import read_data
 from djd.training.result import RunResult
@@ -26,56 +25,85 @@ from djd.training.summary import as_text, count_of
 
 def answer_now(
     folder: Path,
-    settings: Sequence[Setting],
+    evidence: Evidence,
     refits: Sequence[OpenedRefit],
     *,
     cohort: Cohort,
     split: PatientSplit,
+    notes: Iterable[str] = (),
 ) -> Answer:
     """The answer of what has just been trained; its baselines are fitted and kept beside it.
 
     Args:
         folder: Of the sweep or run.
-        settings: Those whose cells are all finished, the best first.
+        evidence: Settings whose cells are all finished, the best first.
         refits: Settings that were scored on the test patients, the winner first.
         cohort: The knees.
         split: The wall between development and test patients.
+        notes: What the caller knows to be missing.
     """
-    notes: list[str] = []
-    if settings:
+    said = list(notes)
+    if evidence.settings:
+        best = evidence.settings[0]
         try:
-            baselines = fit_to(settings[0], cohort, split, opens_test=bool(refits))
-            config = settings[0].cells[0].planned.cell.config
-            keep_baselines(folder, baselines, cohort, config)
+            baselines = fit_to(best, cohort, split, opens_test=bool(refits))
+            keep_baselines(folder, baselines, cohort, best.cells[0].planned.cell.config)
         except InputError as error:
-            notes.append(f"no baselines: {error}")
+            said.append(f"no baselines: {error}")
         except OSError as error:
-            notes.append(f"no baselines: {error.filename} can't be written ({error.strerror})")
-    return work_out(settings, refits=refits, baselines=_kept(folder, notes), notes=notes)
+            said.append(f"no baselines: {error.filename} can't be written ({error.strerror})")
+    return work_out(evidence, refits=refits, baselines=_kept(folder, said), notes=said)
 
 
 def answer_again(contents: Contents) -> Answer:
     """The answer of a folder that was left by a sweep or run, whatever is missing in it.
 
-    Baselines are taken as they lie there; where they don't, they are fitted, if the scans are still
-    at hand.
+    Baselines are taken as they lie there; where they don't, or are of other knees, they are fitted,
+    if the scans are still at hand.
     """
     settings, incomplete = score_settings(contents.planned, contents.states.finished)
-    notes = list(contents.notes)
-    if incomplete and not contents.run:
-        notes.append(
-            f"left out: {count_of(incomplete, 'setting')} not all of whose cells are finished"
-        )
-    refits = _opened_before(contents, settings)
+    evidence = gather(settings)
+    notes = [*contents.notes, *_missing(contents, settings, incomplete)]
+    if contents.run:
+        refits = run_opened(contents.folder, contents.run, evidence.settings)
+    else:
+        refits = winners_opened(contents.folder, contents.planned, evidence.settings)
     kept = _kept(contents.folder, notes)
-    if settings and not (kept and all(each.test or not refits for each in kept)):
+    if evidence.settings and not _serve(kept, evidence, opened=bool(refits)):
         try:
-            cohort, split = _data(contents, settings[0])
+            cohort, split = _data(contents, evidence.settings[0])
         except (InputError, OSError) as error:
-            notes.append(f"no baselines: the scans can't be read again ({error})")
+            notes.append(f"no baselines fitted: the scans can't be read again ({error})")
         else:
-            return answer_now(contents.folder, settings, refits, cohort=cohort, split=split)
-    return work_out(settings, refits=refits, baselines=kept, notes=notes)
+            return answer_now(
+                contents.folder, evidence, refits, cohort=cohort, split=split, notes=notes
+            )
+    return work_out(evidence, refits=refits, baselines=kept, notes=notes)
+
+
+def _missing(contents: Contents, settings: Sequence[Setting], incomplete: int) -> Iterable[str]:
+    """What is left out before anything is compared."""
+    if contents.run:
+        if not contents.run.validation:
+            yield "Nothing was held out (data.fold=null): there are no validation scores"
+        return
+    if incomplete:
+        some = count_of(incomplete, "setting")
+        yield f"left out: {some} that lack a finished cell, or hold nothing out (cells.csv has all)"
+    used = {id(cell) for setting in settings for cell in setting.cells}
+    compared = {tuple(setting.axes.values()) for setting in settings}
+    for cell in contents.states.finished:
+        place = tuple(cell.planned.setting_axes.values())
+        if place in compared and id(cell) not in used and cell.result.validation:
+            name = cell.planned.folder.name
+            yield f"left out: {name}: another seed of its setting has more folds"
+    yield from unusable_winners(contents.folder)
+
+
+def _serve(kept: Sequence[KeptBaseline], evidence: Evidence, *, opened: bool) -> bool:
+    """Whether baselines are of the same knees, and of the test patients where those were opened."""
+    of_same = all(knees_of(each.repeats) == evidence.knees for each in kept)
+    return bool(kept) and of_same and all(each.test or not opened for each in kept)
 
 
 def _kept(folder: Path, notes: list[str]) -> tuple[KeptBaseline, ...]:
@@ -98,66 +126,8 @@ def _data(contents: Contents, best: Setting) -> tuple[Cohort, PatientSplit]:
     else:
         same = cohort_digest(cohort, split) == Plan.load(contents.folder).cohort_digest
     if not same:
-        raise InputError(f"{cohort.root}: expected the cohort that was compared, received another")
+        raise InputError(f"{cohort.root} holds other scans than those that were compared")
     return cohort, split
-
-
-def opened_refits(best: Setting, winner: Refit, others: Iterable[Refit]) -> list[OpenedRefit]:
-    """Refits that have been scored on the test patients, the winner first.
-
-    Args:
-        best: The setting that the winner is.
-        winner: Its refit.
-        others: Those of `test=each`, which have all score epochs.
-    """
-    opened = []
-    if result := winner.result():
-        opened.append(OpenedRefit(best.name, winner.folder, result.test[-1]))
-    for refit in others:
-        result = refit.result()
-        for scores in result.test if result else ():
-            name = axes_name({**refit.axes, "epochs": scores.epoch})
-            if name != best.name:
-                opened.append(OpenedRefit(name, refit.folder, scores))
-    return opened
-
-
-def _opened_before(contents: Contents, settings: Sequence[Setting]) -> list[OpenedRefit]:
-    if contents.run:
-        return run_opened(contents.folder, contents.run, settings)
-    if not settings:
-        return []
-    best = settings[0]
-    opened = opened_refits(
-        best,
-        winner_refit(contents.folder, best),
-        each_refit(contents.folder, contents.planned),
-    )
-    there = {refit.folder for refit in opened}
-    earlier = [
-        path.parent
-        for path in sorted(contents.folder.glob(f"{WINNER}/*/{RESULT_NAME}"))
-        if path.parent not in there
-    ]
-    return opened + [refit for folder in earlier for refit in _earlier_winner(folder)]
-
-
-def _earlier_winner(folder: Path) -> Iterable[OpenedRefit]:
-    """A setting that was the winner once, when less had been compared."""
-    try:
-        result = RunResult.load(folder / RESULT_NAME)
-    except (InputError, OSError):
-        return
-    if result.test:
-        yield OpenedRefit(folder.name, folder, result.test[-1])
-
-
-def run_opened(folder: Path, result: RunResult, settings: Sequence[Setting]) -> list[OpenedRefit]:
-    """What a single run left of the test patients."""
-    if not result.test:
-        return []
-    name = settings[0].name if settings else result.setting
-    return [OpenedRefit(name, folder / WINNER / result.setting, result.test[-1])]
 
 
 def tell_run(folder: Path, result: RunResult, cohort: Cohort, split: PatientSplit) -> Iterable[str]:
@@ -166,11 +136,12 @@ def tell_run(folder: Path, result: RunResult, cohort: Cohort, split: PatientSpli
     A disk that takes no more costs tables and baselines, not the run.
     """
     contents = run_contents(folder, result)
-    settings, _ = score_settings(contents.planned, contents.states.finished)
-    refits = run_opened(folder, result, settings)
-    answer = answer_now(folder, settings, refits, cohort=cohort, split=split)
-    yield as_text(grade_table(answer))
-    yield from sentences(answer)
+    settings, incomplete = score_settings(contents.planned, contents.states.finished)
+    evidence = gather(settings)
+    refits = run_opened(folder, result, evidence.settings)
+    notes = _missing(contents, settings, incomplete)
+    answer = answer_now(folder, evidence, refits, cohort=cohort, split=split, notes=notes)
+    yield from answer_lines(answer)
     try:
         write_answer(folder, answer, contents.states, stamp=contents.stamp)
     except OSError as error:
@@ -189,7 +160,7 @@ def write_answer(folder: Path, answer: Answer, states: States, *, stamp: str | N
 def answer_lines(answer: Answer) -> list[str]:
     """The answer for the terminal: ranked settings, effects, sentences."""
     lines = []
-    if answer.findings and len(answer.findings.settings) == 1:
+    if answer.is_of_one:
         lines.append(as_text(grade_table(answer)))
     elif answer.findings:
         lines.append(as_text(ranked_table(answer.findings)))

@@ -74,7 +74,8 @@ def score_settings(
         if len(results) < len(cells) or not all(cell.result.validation for cell in results):
             incomplete += len(epochs)
             continue
-        settings += [_setting(results, epoch) for epoch in epochs]
+        whole = _with_all_folds(results)
+        settings += [_setting(whole, epoch) for epoch in epochs]
     return sorted(settings, key=_rank), incomplete
 
 
@@ -89,6 +90,13 @@ def by_setting(cells: Iterable[PlannedCell]) -> list[list[PlannedCell]]:
 def _rank(setting: Setting) -> float:
     kappa = setting.scores["kappa"]
     return math.inf if math.isnan(kappa) else -kappa
+
+
+def _with_all_folds(cells: Sequence[FinishedCell]) -> list[FinishedCell]:
+    """Cells of the seeds and splits that have as many folds as any other; a mean needs equals."""
+    repeats = by_repeat(cells)
+    most = max(len(folds) for folds in repeats)
+    return [cell for folds in repeats if len(folds) == most for cell in folds]
 
 
 def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:

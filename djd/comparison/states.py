@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from djd.comparison.plan import PlannedCell
+from djd.resume_latest import RESULT_NAME
 from djd.training.claim import is_claimed
 from djd.training.failure import failure_reason, forget_failure
 from djd.training.finished import finished_result
@@ -35,10 +36,25 @@ class States:
     to_do: tuple[PlannedCell, ...]
 
 
+UNUSABLE_RESULT = "its result.json is damaged, or of another training"
+
+
+def has_unusable_result(cell: PlannedCell) -> bool:
+    """Whether a cell that is to do has a result all the same, which nobody can use."""
+    return (cell.folder / RESULT_NAME).exists()
+
+
 def states_of(cells: Iterable[PlannedCell]) -> States:
-    """Look at the folder of every cell."""
+    """Look at the folder of every cell; one that can't be looked at has failed."""
     finished, failed, elsewhere, to_do = [], [], [], []
     for cell in cells:
+        try:
+            next(cell.folder.iterdir(), None)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            failed.append((cell, f"{cell.folder} can't be read ({error.strerror})"))
+            continue
         # In this order: a cell that ends while it is looked at is seen as claimed, or as finished.
         if not cell.folder.is_dir():
             to_do.append(cell)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from djd.comparison.cells import short_names
+from djd.comparison.cells import as_typed, short_names
+from djd.comparison.findings.evidence import Evidence
 from djd.comparison.forecast import Forecast, in_bytes
 from djd.comparison.job import LOST
 from djd.comparison.plan import PlannedCell
@@ -33,6 +34,7 @@ class Outcome:
     Attributes:
         states: Of its cells.
         settings: Those whose cells are all finished, the best first.
+        evidence: Those of them that can be compared.
         incomplete: Settings that lack a cell.
         best: The setting that validation chose; None while cells are missing.
         winner: Its refit; None where the test patients stay closed.
@@ -42,6 +44,7 @@ class Outcome:
 
     states: States
     settings: Sequence[Setting]
+    evidence: Evidence
     incomplete: int
     best: Setting | None
     winner: Refit | None
@@ -140,7 +143,7 @@ def _axes_in_words(planned: Sequence[PlannedCell]) -> str:
     short = short_names(planned[0].axes)
     words = []
     for key, name in short.items():
-        values = dict.fromkeys(str(cell.axes[key]) for cell in planned)
+        values = dict.fromkeys(as_typed(cell.axes[key]) for cell in planned)
         words.append(f"{name} {', '.join(values)}")
     epochs = sorted({epoch for cell in planned for epoch in cell.cell.config.epochs_to_score})
     words.append(f"epochs {', '.join(map(str, epochs))}")
@@ -168,8 +171,8 @@ def say_end(
     for line in answer:
         say(line)
     _say_missing(outcome)
-    if outcome.settings:
-        _say_who_decided(outcome.settings[0], planned)
+    if outcome.evidence.settings:
+        _say_who_decided(outcome.evidence, planned)
     _say_winner(outcome, openings)
     say(". ".join(filter(None, (stamp, "Research use only"))))
     say(f"Everything is in {folder}")
@@ -193,10 +196,12 @@ def _say_missing(outcome: Outcome) -> None:
         say("Each failed folder holds error.txt and run.log; the same command tries them again")
 
 
-def _say_who_decided(best: Setting, planned: Sequence[PlannedCell]) -> None:
+def _say_who_decided(evidence: Evidence, planned: Sequence[PlannedCell]) -> None:
     data = planned[0].cell.config.data
-    folds = {cell.cell.config.data.fold for cell in planned}
-    say(f"Scores are out of fold: {best.knees} knees of {best.patients} patients decide")
+    folds = {cell.cell.config.data.fold for cell in planned} - {None}
+    knees = count_of(len(evidence.knees), "knee")
+    patients = count_of(len(evidence.patients), "patient")
+    say(f"Scores are out of fold: {knees} of {patients} decide")
     if len(folds) < data.folds:
         every = ",".join(str(fold) for fold in range(data.folds))
         say(f"With data.fold={every} in the command, all development patients decide")

@@ -84,7 +84,7 @@ def fit_cell(
         score_epochs=config.epochs_to_score,
         fold=fold,
         seed=config.seed,
-        leak=config.data.leak,
+        stamp=config.stamp(phantom=cohort.phantom),
     )
     callbacks: list[Callback] = [
         recorder,

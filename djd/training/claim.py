@@ -46,6 +46,8 @@ def is_claimed(folder: Path) -> bool:
         lock.acquire(blocking=False)
     except Timeout:
         return True
+    except OSError:  # where one may only read: whoever works there would have to be able to write
+        return False
     lock.release()
     return False
 

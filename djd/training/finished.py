@@ -11,15 +11,15 @@ from djd.training.resume import NUMBERLESS_KEYS, differences, flat
 
 def finished_result(folder: Path, config: RunConfig) -> RunResult | None:
     """The result of a training of this configuration, scored at every epoch that it names."""
-    if not (folder / RESULT_NAME).exists():
-        return None
     try:
+        if not (folder / RESULT_NAME).exists():
+            return None
         result = RunResult.load(folder / RESULT_NAME)
-    except InputError:  # damaged; training anew mends it
+        before = read_config(result.config)
+    except (InputError, OSError):  # damaged, or not to be read; training anew mends it
         return None
-    if result.results_version != RESULTS_VERSION:
+    if result.results_version != RESULTS_VERSION or not result.is_whole(before):
         return None
-    before = read_config(result.config)
     if differences(flat(before.plain()), flat(config.plain()), free=NUMBERLESS_KEYS):
         return None
     return result if set(config.epochs_to_score) <= set(before.epochs_to_score) else None

@@ -18,9 +18,9 @@ from djd.training.result import (
     METRICS_NAME,
     PartScores,
     epoch_checkpoint,
-    leak_column,
     prediction_rows,
     score_outcome,
+    stamp_column,
     write_predictions,
 )
 
@@ -38,7 +38,7 @@ class EpochRecorder(Callback):
             kept.
         fold: For the predictions' column.
         seed: For the predictions' column.
-        leak: Whether the test patients are trained on; every row of the tables then says so.
+        stamp: What every row of the tables has to say besides.
 
     Attributes:
         rows: One mapping an epoch, as written to `metrics.csv`.
@@ -53,15 +53,15 @@ class EpochRecorder(Callback):
         score_epochs: Collection[int],
         fold: int | None,
         seed: int,
-        leak: bool,
+        stamp: str | None,
     ) -> None:
         self.folder = folder
         self.cohort = cohort
         self.score_epochs = score_epochs
         self.fold = fold
         self.seed = seed
-        self.leak = leak
-        self._stamp = leak_column(leak=leak)
+        self.stamp = stamp
+        self._stamp = stamp_column(stamp)
         self.rows: list[dict[str, float]] = []
         self.scored: list[PartScores] = []
         self._predictions: list[dict[str, Any]] = []
@@ -140,7 +140,7 @@ class EpochRecorder(Callback):
         write_rows(self.folder / METRICS_NAME, columns, rows)
 
     def _write_predictions(self) -> None:
-        write_predictions(self.folder / "predictions.csv", self._predictions, leak=self.leak)
+        write_predictions(self.folder / "predictions.csv", self._predictions, stamp=self.stamp)
 
     def _keep(self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int) -> None:
         trainer.save_checkpoint(epoch_checkpoint(self.folder, epoch), weights_only=True)

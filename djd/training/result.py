@@ -3,17 +3,18 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from djd.errors import InputError
 from djd.files import write_rows, write_whole
-from djd.grades import GRADE_COUNT, LEAK_STAMP, SIDES
+from djd.grades import GRADE_COUNT, SIDES
 from djd.metrics import auroc, score_table
 from djd.scans.cohort import Cohort
+from djd.training.config import RunConfig
 
 if TYPE_CHECKING:
     from djd.training.classifier import Outcome
@@ -45,6 +46,13 @@ def epoch_checkpoint(folder: Path, epoch: int) -> Path:
     return folder / "checkpoints" / f"epoch={epoch:03d}.ckpt"
 
 
+CountsOfGrade = Annotated[
+    list[Annotated[int, Field(ge=0, lt=2**31)]],
+    Field(min_length=GRADE_COUNT, max_length=GRADE_COUNT),
+]
+"""Knees of one true grade by predicted grade."""
+
+
 class PartScores(BaseModel):
     """Scores of one part at one epoch.
 
@@ -62,7 +70,7 @@ class PartScores(BaseModel):
     epoch: int
     patients: int
     knees: int
-    confusion: list[list[int]]
+    confusion: Annotated[list[CountsOfGrade], Field(min_length=GRADE_COUNT, max_length=GRADE_COUNT)]
     scores: dict[str, float | None]
 
 
@@ -106,6 +114,11 @@ class RunResult(BaseModel):
         """Write the result whole or not at all."""
         write_whole(path, self.model_dump_json(indent=1))
 
+    def is_whole(self, config: RunConfig) -> bool:
+        """Whether what was held out is scored at every epoch that its configuration names."""
+        scored = {scores.epoch for scores in self.validation}
+        return config.data.fold is None or scored >= set(config.epochs_to_score)
+
     @classmethod
     def load(cls, path: Path) -> "RunResult":
         """Read back what `save` wrote.
@@ -135,15 +148,15 @@ def score_outcome(outcome: "Outcome", cohort: Cohort, *, epoch: int) -> PartScor
     )
 
 
-def leak_column(*, leak: bool) -> dict[str, str]:
-    """What every row of a table carries besides, where the test patients were trained on."""
-    return {"stamp": LEAK_STAMP} if leak else {}
+def stamp_column(stamp: str | None) -> dict[str, str]:
+    """What every row of a table carries besides; see `RunConfig.stamp`."""
+    return {"stamp": stamp} if stamp else {}
 
 
-def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]], *, leak: bool) -> None:
+def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]], *, stamp: str | None) -> None:
     """Write rows of `PREDICTION_COLUMNS`."""
-    stamp = leak_column(leak=leak)
-    write_rows(path, (*PREDICTION_COLUMNS, *stamp), [{**row, **stamp} for row in rows])
+    column = stamp_column(stamp)
+    write_rows(path, (*PREDICTION_COLUMNS, *column), [{**row, **column} for row in rows])
 
 
 class GradedKnees(Protocol):

@@ -3,10 +3,13 @@
 import io
 import logging
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from djd.grades import GRADE_NAMES
@@ -17,7 +20,9 @@ from djd.training.split import PartSummary
 log = logging.getLogger("djd")
 
 MOST_COLUMNS = 132
-"""Width of tables: five compared axes and three scores with intervals."""
+"""Width of tables: five compared axes and three scores with intervals; more axes take more."""
+
+MOST_CHARACTERS = 1000
 
 
 def say(sentence: str) -> None:
@@ -81,7 +86,7 @@ def share(value: float | None) -> str:
 
 def number(value: float | None) -> str:
     """A score with two decimals; a dash where it is undefined."""
-    return "-" if value is None else f"{value:.2f}"
+    return "-" if value is None else f"{round(value, 2) + 0.0:.2f}"  # there is no -0.00
 
 
 def tensorboard_line(folder: Path) -> str:
@@ -92,5 +97,9 @@ def tensorboard_line(folder: Path) -> str:
 def as_text(table: Table) -> str:
     """A table as lines of text, for terminal and log alike."""
     text = io.StringIO()
-    Console(file=text, width=MOST_COLUMNS).print(table)
+    console = Console(file=text, width=MOST_CHARACTERS)
+    if not (sys.stdout.encoding or "").lower().startswith("utf"):
+        table.box = box.ASCII  # a western Windows has no lines to draw with
+    needed = Measurement.get(console, console.options, table)
+    console.print(table, width=max(MOST_COLUMNS, needed.maximum))
     return text.getvalue().rstrip()

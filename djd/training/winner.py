@@ -72,7 +72,7 @@ def score_test(
         outcome = fit.classifier.outcomes["test"]
         scored.append(score_outcome(outcome, cohort, epoch=epoch))
         rows += prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
-    write_predictions(folder / "predictions.csv", rows, leak=config.data.leak)
+    write_predictions(folder / "predictions.csv", rows, stamp=prepared.stamp)
     figure = confusion_figure(
         fit.classifier.outcomes["test"].counts, title="Test patients", stamp=prepared.stamp
     )

@@ -126,7 +126,7 @@ def leave_cell(
                 rows.append(dict(zip(PREDICTION_COLUMNS, values, strict=True)))
     leave_result(folder, config, confusions)
     (folder / "config.yaml").write_text(config.as_yaml(), encoding="utf-8")
-    write_predictions(folder / "predictions.csv", rows, leak=False)
+    write_predictions(folder / "predictions.csv", rows, stamp=None)
 
 
 DIGEST = "0" * 16

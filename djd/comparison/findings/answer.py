@@ -1,13 +1,12 @@
 """The answer of a comparison: what was found out of fold, what the test said, what is missing."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from djd.comparison.baseline_files import KeptBaseline
 from djd.comparison.findings.axis_effects import Edge, edges
-from djd.comparison.findings.evidence import Evidence, gather, knees_of, predictions_at
+from djd.comparison.findings.evidence import Evidence, knees_of, predictions_at
 from djd.comparison.findings.opened import Opened, score_opened
 from djd.comparison.findings.out_of_fold import Findings, find
 from djd.comparison.findings.predictions import Predictions, held_out_of, patients_of
@@ -16,6 +15,7 @@ from djd.comparison.statistics.held_out import HeldOut
 from djd.errors import InputError
 from djd.training.result import PartScores
 from djd.training.split import SPLIT_NAME, PatientSplit
+from djd.training.summary import count_of
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,15 @@ class Answer:
     baselines: tuple[KeptBaseline, ...]
     notes: tuple[str, ...]
 
+    @property
+    def is_of_one(self) -> bool:
+        """Whether a single setting was trained, so that there is nothing to rank."""
+        settings = self.findings.settings if self.findings else ()
+        return len(settings) == 1 or (not settings and self.opened is not None)
+
 
 def work_out(
-    settings: Sequence[Setting],
+    evidence: Evidence,
     *,
     refits: Sequence[OpenedRefit],
     baselines: Sequence[KeptBaseline],
@@ -62,17 +68,15 @@ def work_out(
     """Work out everything that finished cells and refits tell.
 
     Args:
-        settings: Those whose cells are all finished, the best first.
+        evidence: Settings whose cells are all finished, the best first.
         refits: Settings that were scored on the test patients, the winner first.
         baselines: Fitted on the folds of the best setting; those on other knees are left out.
         notes: What the caller knows to be missing.
     """
-    evidence = gather(settings)
     said = [*notes, *(f"left out: {folder}: {reason}" for folder, reason in evidence.broken)]
     if evidence.on_other_knees:
-        said.append(
-            f"left out: {evidence.on_other_knees} settings that held out other knees than the rest"
-        )
+        others = count_of(evidence.on_other_knees, "setting")
+        said.append(f"left out: {others} that held out other knees than the rest")
     opened, more = _opened(refits, baselines)
     said += more
     findings = None
@@ -134,5 +138,5 @@ def _test_patients(setting: Setting) -> int:
     path = setting.cells[0].planned.folder / SPLIT_NAME
     try:
         return len(PatientSplit.load(path).test)
-    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return 0

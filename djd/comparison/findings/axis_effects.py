@@ -21,7 +21,7 @@ from djd.training.config import MAX_DEPTH
 EPOCHS = "epochs"
 """The axis that every comparison has: epochs trained."""
 
-LIMITS: Mapping[str, tuple[float, float]] = {"model.depth": (1, MAX_DEPTH)}
+HIGHEST: Mapping[str, float] = {"model.depth": MAX_DEPTH}
 """Axes that can't go on for ever."""
 
 
@@ -133,7 +133,9 @@ def edges(settings: Sequence[Setting]) -> list[Edge]:
         values = [value for place in places if _is_number(value := place[axis])]
         if not _is_number(best) or len(set(values)) < 2:
             continue
-        lowest, highest = LIMITS.get(axis, (-np.inf, np.inf))
+        # Rates and the like are above 0; what is counted is at least 1.
+        lowest = 1 if all(isinstance(value, int) for value in values) else 0
+        highest = HIGHEST.get(axis, np.inf)
         inside = frozenset(values) - {min(values), max(values)}
         if best == max(values) and best < highest:
             found.append(Edge(axis, best, largest=True, inside=inside))

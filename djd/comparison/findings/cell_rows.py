@@ -7,7 +7,7 @@ from djd.comparison.findings.predictions import Predictions, held_out_of, patien
 from djd.comparison.findings.scoreboard import figures_of
 from djd.comparison.findings.tables import Row, axis_columns, cell, score_columns
 from djd.comparison.plan import PlannedCell
-from djd.comparison.states import FinishedCell, States
+from djd.comparison.states import UNUSABLE_RESULT, FinishedCell, States, has_unusable_result
 from djd.comparison.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.comparison.statistics.held_out import HeldOut
 from djd.comparison.statistics.scoring import Scored, score_settings_draws
@@ -26,10 +26,16 @@ def cell_rows(states: States) -> list[Row]:
         for state, planned, reason in (
             *(("failed", planned, reason) for planned, reason in states.failed),
             *(("running elsewhere", planned, "") for planned in states.elsewhere),
-            *(("not trained", planned, "") for planned in states.to_do),
+            *(_to_do(planned) for planned in states.to_do),
         )
     ]
     return [*_finished_rows(states.finished), *rows]
+
+
+def _to_do(planned: PlannedCell) -> tuple[str, PlannedCell, str]:
+    if has_unusable_result(planned):
+        return "unusable", planned, UNUSABLE_RESULT
+    return "not trained", planned, ""
 
 
 def _head(planned: PlannedCell, state: str) -> Row:

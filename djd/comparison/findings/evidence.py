@@ -1,5 +1,6 @@
 """What the finished cells of a comparison left behind, as arrays of the same patients."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from djd.comparison.statistics.held_out import HeldOut
 from djd.errors import InputError
 from djd.training.result import PartScores
 
-Knee = tuple[str, str]
-"""Scan and side."""
+Knee = tuple[str, str, str, int]
+"""Scan, side, patient and grade."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Evidence:
         settings: Those that can be compared, the best first.
         held_out: Of each setting, all of the same patients.
         patients: Those patients, in the order of the arrays.
-        knees: Their knees, each with its grade.
+        knees: Their knees.
         broken: Folders whose predictions can't be used, each with the reason.
         on_other_knees: Settings left out because they held out other, mostly fewer, knees.
     """
@@ -38,7 +39,7 @@ class Evidence:
     settings: tuple[Setting, ...]
     held_out: tuple[HeldOut, ...]
     patients: tuple[str, ...]
-    knees: frozenset[tuple[Knee, int]]
+    knees: frozenset[Knee]
     broken: tuple[tuple[str, str], ...]
     on_other_knees: int
 
@@ -49,6 +50,8 @@ def predictions_at(folder: Path, parts: Sequence[PartScores]) -> dict[int, Predi
     Raises:
         InputError: They are missing, damaged, or not those of the result.
     """
+    if not parts:  # nothing was held out
+        return {}
     path = folder / PREDICTIONS_NAME
     by_epoch = read_predictions(path)
     for scores in parts:
@@ -60,7 +63,7 @@ def gather(settings: Sequence[Setting]) -> Evidence:
     """Read the predictions of all settings and keep those that can be compared with each other.
 
     Those are the settings that held out the same knees; of several such groups the one with the
-    most knees.
+    most knees, and of equal ones that with the most settings.
 
     Args:
         settings: The best first.
@@ -73,7 +76,8 @@ def gather(settings: Sequence[Setting]) -> Evidence:
         for setting in whole
     ]
     knees = [knees_of(fold for folds in each for fold in folds) for each in repeats]
-    most = max(knees, key=len, default=frozenset())
+    groups = Counter(knees)
+    most = max(groups, key=lambda each: (len(each), groups[each]), default=frozenset())
     same = [place for place, each in enumerate(knees) if each == most]
     patients = patients_of(fold for place in same for folds in repeats[place] for fold in folds)
     return Evidence(
@@ -99,10 +103,10 @@ def _read_all(
     return read, tuple(broken)
 
 
-def knees_of(folds: Iterable[Predictions]) -> frozenset[tuple[Knee, int]]:
-    """Every knee with its grade."""
+def knees_of(folds: Iterable[Predictions]) -> frozenset[Knee]:
+    """Every knee that some predictions tell of."""
     return frozenset(
-        (knee, int(grade))
+        (scan, side, patient, int(grade))
         for fold in folds
-        for knee, grade in zip(fold.knees, fold.grades, strict=True)
+        for (scan, side), patient, grade in zip(fold.knees, fold.patients, fold.grades, strict=True)
     )

@@ -58,11 +58,11 @@ def read_predictions(path: Path, *, by: str = "epoch") -> dict[str, Predictions]
     """
     rows: dict[str, list[list[str]]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             lines = csv.reader(file)
             header = next(lines, [])
             places, key = _places(header), header.index(by)
-            for line in lines:
+            for line in filter(None, lines):
                 rows.setdefault(line[key], []).append([line[place] for place in places])
         return {value: _predictions(alike) for value, alike in rows.items()}
     except (OSError, ValueError, IndexError, csv.Error) as error:
@@ -75,7 +75,7 @@ def _received(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no file"
     if isinstance(error, OSError):
-        return str(error.strerror)
+        return f"one that can't be read ({error.strerror})"
     return "a damaged file"
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from djd.comparison.cells import short_names
+from djd.comparison.cells import as_typed, short_names
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.findings.scoreboard import Figures
 from djd.comparison.findings.sentences import DASH, scored, short
 from djd.comparison.statistics.effects import LevelScores
-from djd.comparison.statistics.scoring import Scored
+from djd.comparison.statistics.scoring import MINIMAL, Scored
 from djd.grades import GRADE_NAMES
 from djd.training.summary import count_of
 
@@ -27,7 +27,7 @@ def ranked_table(findings: Findings) -> Table:
         table.add_column(score, no_wrap=True)
     for rank, each in enumerate(findings.settings[:MOST_ROWS], start=1):
         mark = "*" if each.in_best_set and len(findings.settings) > 1 else ""
-        places = [str(value) for value in each.setting.axes.values()]
+        places = [as_typed(value) for value in each.setting.axes.values()]
         table.add_row(f"{rank} {mark}", *places, str(each.setting.epochs), *_scores(each.figures))
     table.add_section()
     blanks = [DASH] * (len(axes) + 1)
@@ -44,7 +44,7 @@ def _scores(figures: Figures) -> Iterable[str]:
 
 
 def _minimal_knees(findings: Findings) -> int:
-    return sum(grade == 1 for _, grade in findings.evidence.knees)
+    return sum(grade == MINIMAL for _, _, _, grade in findings.evidence.knees)
 
 
 def grade_table(answer: Answer) -> Table:
@@ -79,7 +79,7 @@ def effects_table(findings: Findings) -> Table | None:
         for place, level in enumerate(effect.levels):
             name = short(effect.axis) if place == 0 else ""
             mean, best = _at(effect.mean, place), _at(effect.best, place)
-            table.add_row(name, str(level), *mean, *best)
+            table.add_row(name, as_typed(level), *mean, *best)
         table.add_section()
     return table if table.row_count else None
 

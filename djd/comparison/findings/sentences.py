@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from djd.comparison.baseline_files import KeptBaseline
 from djd.comparison.baselines import BaselineName
-from djd.comparison.cells import AxisValue
+from djd.comparison.cells import AxisValue, as_typed
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.axis_effects import AxisEffect, Edge
 from djd.comparison.findings.opened import Opened
@@ -30,17 +30,14 @@ def scored(score: Scored, *, percent: bool = False) -> str:
     if percent:
         ends = "" if math.isnan(low) else f" ({100 * low:.0f} to {100 * high:.0f})"
         return f"{share(value)}{ends}"
-    return f"{_plain_zero(value)}{between(Interval(low, high))}"
+    return f"{number(value)}{between(Interval(low, high))}"
 
 
 def between(interval: Interval) -> str:
-    """An interval in brackets after a space; nothing where there is none."""
+    """An interval in brackets after a space; nothing where there is none, or it has no width."""
     low, high = interval
-    return "" if math.isnan(low) else f" ({_plain_zero(low)} to {_plain_zero(high)})"
-
-
-def _plain_zero(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00")
+    # Without any width it is no interval: the kappa of a constant guess is 0 for anybody.
+    return "" if math.isnan(low) or low == high else f" ({number(low)} to {number(high)})"
 
 
 def short(axis: str) -> str:
@@ -77,6 +74,7 @@ def found_sentences(findings: Findings, answer: Answer) -> list[str]:
     if len(findings.settings) == 1:
         return [
             f"validation: {in_one_line(findings.settings[0].figures)}",
+            *_spread_sentences(findings),
             *baseline_sentences(findings, answer.baselines),
         ]
     return [
@@ -127,7 +125,7 @@ def _best_set_sentence(findings: Findings) -> str:
 def _choice_sentence(findings: Findings, choice: Choice) -> str:
     best = findings.settings[0].figures.scores["kappa"]
     return (
-        f"Best: kappa {scored(best)} out of fold, with an interval that allows for its being the "
+        f"Best: kappa {scored(best)} out of fold, where the interval allows for its being the "
         f"largest of {len(findings.settings)}; chosen and scored on different patients (out of "
         f"bag) it is {number(choice.kappa_outside)}, so choosing flattered it by "
         f"about {number(max(choice.optimism, 0))}"
@@ -170,15 +168,15 @@ def effect_sentence(effect: AxisEffect) -> str:
 def _told_apart(levels: Sequence[AxisValue], figures: LevelScores) -> str | None:
     best = int(figures.scores.argmax())
     worse = [
-        f"{level} (by {number(float(figures.scores[best] - figures.scores[place]))})"
+        f"{as_typed(level)} (by {number(float(figures.scores[best] - figures.scores[place]))})"
         for place, level in enumerate(levels)
         if not figures.among_best[place]
     ]
-    return f"{levels[best]} is better than {_listed(worse)}" if worse else None
+    return f"{as_typed(levels[best])} is better than {_listed(worse)}" if worse else None
 
 
-def _listed(values: Sequence[object]) -> str:
-    words = [str(value) for value in values]
+def _listed(values: Sequence[AxisValue]) -> str:
+    words = [value if isinstance(value, str) else as_typed(value) for value in values]
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
@@ -188,8 +186,8 @@ def edge_sentence(edge: Edge, findings: Findings) -> str:
     inside = any(each.in_best_set and edge.spares(each.setting) for each in findings.settings)
     others = ", though one inside the grid can't be told from it" if inside else ""
     return (
-        f"Edge of the grid: the best setting has the {which} {short(edge.axis)} that was compared "
-        f"({edge.value:g}); a {way} one might do better{others}"
+        f"Edge of the grid: the best setting has the {which} value of {short(edge.axis)} that was "
+        f"compared ({as_typed(edge.value)}); a {way} one might do better{others}"
     )
 
 
@@ -221,7 +219,7 @@ def against_uptake(difference: Difference, who: str) -> str:
         return f"{who} beats uptake alone by {number(value)}{between(difference.interval)}"
     if high < 0:
         return f"{who} is behind uptake alone by {number(-value)}{between(Interval(-high, -low))}"
-    told = "" if math.isnan(low) else f", 95 % interval {_plain_zero(low)} to {_plain_zero(high)}"
+    told = "" if math.isnan(low) else f", 95 % interval {number(low)} to {number(high)}"
     return f"{who} can't be told from uptake alone (difference {number(value)}{told})"
 
 

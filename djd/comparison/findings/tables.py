@@ -17,6 +17,7 @@ from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.intervals import Interval
 from djd.comparison.statistics.scoring import Scored
 from djd.files import write_rows
+from djd.training.result import stamp_column
 
 SETTINGS_NAME = "settings.csv"
 EFFECTS_NAME = "effects.csv"
@@ -26,7 +27,7 @@ Row = dict[str, Any]
 
 
 def write_tables(folder: Path, answer: Answer, cells: Sequence[Row], *, stamp: str | None) -> None:
-    """Write the tables; those that would be empty have their head alone.
+    """Write the tables; those that would be empty have a head alone.
 
     Args:
         folder: The comparison's.
@@ -34,14 +35,14 @@ def write_tables(folder: Path, answer: Answer, cells: Sequence[Row], *, stamp: s
         cells: Rows of `cells.csv`, see `djd.comparison.findings.cell_rows`.
         stamp: What has to stand on everything; a column of every table where there is one.
     """
-    _write(folder / SETTINGS_NAME, setting_rows(answer), stamp)
-    _write(folder / EFFECTS_NAME, effect_rows(answer.findings), stamp)
-    _write(folder / CELLS_NAME, cells, stamp)
+    _write(folder / SETTINGS_NAME, setting_rows(answer), stamp, first=("rank", "setting"))
+    _write(folder / EFFECTS_NAME, effect_rows(answer.findings), stamp, first=("axis", "level"))
+    _write(folder / CELLS_NAME, cells, stamp, first=("cell", "state", "reason"))
 
 
-def _write(path: Path, rows: Sequence[Row], stamp: str | None) -> None:
-    stamped = {"stamp": stamp} if stamp else {}
-    columns = dict.fromkeys(column for row in rows for column in row)
+def _write(path: Path, rows: Sequence[Row], stamp: str | None, *, first: Sequence[str]) -> None:
+    stamped = stamp_column(stamp)
+    columns = dict.fromkeys([*first, *(column for row in rows for column in row)])
     write_rows(path, [*columns, *stamped], [{**row, **stamped} for row in rows])
 
 
@@ -49,12 +50,21 @@ def setting_rows(answer: Answer) -> list[Row]:
     """A row a setting, the best first, then one a baseline."""
     findings = answer.findings
     if findings is None:
-        return []
+        return _tested_alone(answer, ranked=())
     rows = [
         _setting_row(rank, each, findings) | _test_columns(answer, each.setting.name)
         for rank, each in enumerate(findings.settings, start=1)
     ]
+    rows += _tested_alone(answer, ranked=[each.setting.name for each in findings.settings])
     return rows + [_baseline_row(answer, findings, name) for name in findings.baselines]
+
+
+def _tested_alone(answer: Answer, ranked: Sequence[str]) -> list[Row]:
+    """Settings that were scored on the test patients and have no place in the ranking."""
+    tested = answer.opened.figures if answer.opened else ()
+    return [
+        {"setting": name} | _test_columns(answer, name) for name in tested if name not in ranked
+    ]
 
 
 def _setting_row(rank: int, each: SettingFigures, findings: Findings) -> Row:
@@ -67,7 +77,7 @@ def _setting_row(rank: int, each: SettingFigures, findings: Findings) -> Row:
         **axis_columns(setting.axes),
         "learning_rate": cell(setting.cells[0].planned.cell.config.optim.learning_rate),
         EPOCHS: setting.epochs,
-        "seeds": setting.seeds,
+        "repeats": setting.seeds,
         "patients": each.figures.patients,
         "knees": each.figures.knees,
         "in_best_set": _yes(each.in_best_set),

@@ -162,7 +162,11 @@ def share_interval(right: NDArray[np.float64], knees: NDArray[np.float64]) -> In
 
 
 def loss_interval(
-    losses: NDArray[np.float64], knees: NDArray[np.float64], weights: Weights
+    losses: NDArray[np.float64],
+    knees: NDArray[np.float64],
+    weights: Weights,
+    *,
+    most: float = np.inf,
 ) -> Interval:
     """Interval of a mean loss, such as the Brier score: studentized draws of its logarithm.
 
@@ -170,6 +174,7 @@ def loss_interval(
         losses: float64 (patient,), sum over each patient's knees, 0 or more.
         knees: float64 (patient,), how many those are.
         weights: Draws of the patients.
+        most: The largest loss that there is.
     """
     patients = int((knees > 0).sum())
     mean = losses.sum() / knees.sum() if patients else 0.0
@@ -182,7 +187,10 @@ def loss_interval(
         return NO_INTERVAL
     studentized = (drawn[usable] - np.log(mean)) / errors[usable]
     below, above = _order_statistics(studentized, expanded_tail(patients))
-    low, high = mean * np.exp(-error * np.array([above, below]))
+    # A few patients with nearly no loss can make an end larger than the loss can be.
+    exponents = np.minimum(-error * np.array([above, below]), np.log(most / mean))
+    with np.errstate(over="ignore"):
+        low, high = mean * np.exp(exponents)
     return Interval(float(low), float(high))
 
 

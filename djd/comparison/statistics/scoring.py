@@ -164,8 +164,8 @@ def _of_shares(setting: HeldOut) -> dict[str, Scored]:
 
 def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Scored]:
     scored = {
-        "brier": _loss(setting, brier_score, weights),
-        "rps": _loss(setting, ranked_probability_score, weights),
+        "brier": _loss(setting, brier_score, weights, most=2.0),
+        "rps": _loss(setting, ranked_probability_score, weights, most=1.0),
     }
     every = np.ones((1, setting.patients), dtype=np.float32)
     all_weights = np.concatenate([every, weights])
@@ -182,14 +182,15 @@ def _loss(
     setting: HeldOut,
     loss: Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]],
     weights: Weights,
+    *,
+    most: float,
 ) -> Scored:
     losses = loss(setting.grades, setting.probabilities)
     sums = np.bincount(setting.patient, weights=losses, minlength=setting.patients)
     knees = np.bincount(setting.patient, minlength=setting.patients)
-    return Scored(
-        float(losses.mean()),
-        loss_interval(sums.astype(np.float64), knees.astype(np.float64), weights),
-    )
+    interval = loss_interval(sums.astype(np.float64), knees.astype(np.float64), weights, most=most)
+    means = [losses[setting.repeat == repeat].mean() for repeat in range(setting.repeats)]
+    return Scored(float(np.mean(means)), interval)
 
 
 def _any_auroc(setting: HeldOut, weights: Weights) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from djd.comparison.findings.answer import Answer, work_out
 from djd.comparison.findings.axis_effects import EPOCHS
+from djd.comparison.findings.evidence import gather
 from djd.comparison.folder import read_folder
 from djd.comparison.settings import score_settings
 from djd.training.config import RunConfig
@@ -16,7 +17,7 @@ from tests.sweeping import rows_of
 def answer_of(folder: Path) -> Answer:
     contents = read_folder(folder)
     settings, _ = score_settings(contents.planned, contents.states.finished)
-    return work_out(settings, refits=[], baselines=[])
+    return work_out(gather(settings), refits=[], baselines=[])
 
 
 def grades_and_guesses(
@@ -98,7 +99,7 @@ def test_the_best_of_many_has_a_wider_interval_than_its_own(tmp_path: Path) -> N
     assert many
     best = many.settings[0]
     one = many.evidence.held_out[:1]
-    alone = work_out([best.setting], refits=[], baselines=[]).findings
+    alone = work_out(gather([best.setting]), refits=[], baselines=[]).findings
     assert alone
     assert len(one) == 1
     among_many, by_itself = (

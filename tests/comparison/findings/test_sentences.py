@@ -121,16 +121,16 @@ RATES = {"optim.lr_times": (0.1, 1.0, 10.0)}
 def test_a_best_at_the_edge_of_the_grid_is_warned_of(tmp_path: Path) -> None:
     leave_comparison(tmp_path, RATES, skill=large_rate_is_best)
     said = sentences(answer_of(tmp_path))
-    (warning,) = [each for each in said if "lr_times that was compared" in each]
+    (warning,) = [each for each in said if "value of lr_times" in each]
     assert warning == (
-        "Edge of the grid: the best setting has the largest lr_times that was compared (10); a "
-        "larger one might do better"
+        "Edge of the grid: the best setting has the largest value of lr_times that was compared "
+        "(10); a larger one might do better"
     )
 
 
 def test_a_best_inside_the_grid_is_not(tmp_path: Path) -> None:
     leave_comparison(tmp_path, RATES, skill=middle_rate_is_best)
-    assert not any("lr_times that was compared" in each for each in sentences(answer_of(tmp_path)))
+    assert not any("value of lr_times" in each for each in sentences(answer_of(tmp_path)))
 
 
 def test_an_edge_is_softened_where_one_inside_is_as_good(tmp_path: Path) -> None:
@@ -149,7 +149,22 @@ def test_a_depth_that_can_go_no_further_is_no_edge(tmp_path: Path, depth: int) -
         return 0.95 if config.model.depth == depth else 0.1
 
     leave_comparison(tmp_path, {"model.depth": (1, 5)}, skill=best)
-    assert not any("depth that was compared" in each for each in sentences(answer_of(tmp_path)))
+    assert not any("value of depth" in each for each in sentences(answer_of(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "warned"),
+    [("data.batch_size", (1, 2), False), ("data.batch_size", (2, 4), True)],
+)
+def test_what_is_counted_does_not_go_below_one(
+    tmp_path: Path, key: str, values: tuple[int, int], warned: bool
+) -> None:
+    def best(config: RunConfig, epoch: int) -> float:
+        return 0.95 if config.data.batch_size == values[0] else 0.1
+
+    leave_comparison(tmp_path, {key: values}, skill=best)
+    said = sentences(answer_of(tmp_path))
+    assert any("smallest value of batch_size" in each for each in said) == warned
 
 
 def test_equal_settings_are_all_said_to_be_as_good(tmp_path: Path) -> None:
