@@ -47,7 +47,9 @@ def test_the_sweep_line_trains_every_combination_and_scores_the_best_on_the_test
     }
     assert len(list(sweep.rglob("model.ckpt"))) == 1
     assert len((cache / "test_openings.jsonl").read_text().splitlines()) == 1
-    assert capsys.readouterr().out.count(": validation kappa ") == 6
+    shown = capsys.readouterr().out
+    assert shown.count(": validation kappa ") == 6
+    assert re.search(r"\[1 of 1\] winner/depth=.*: test kappa ", shown)
 
 
 def test_a_single_run_says_what_its_scores_are_worth_and_writes_its_tables(

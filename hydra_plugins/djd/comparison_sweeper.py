@@ -13,8 +13,6 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.djd.processes_launcher import ProcessesLauncher
-
 if TYPE_CHECKING:
     from djd.comparison.job import Job
 
@@ -93,17 +91,28 @@ class ComparisonSweeper(Sweeper):
         from djd.training.failure import failure_reason
 
         fails_fast = bool(self.master.get("fail_fast", False))
-        by_itself = isinstance(self.launcher, ProcessesLauncher) or not fails_fast
+        by_itself = self._launches_jobs or not fails_fast
         for batch in [jobs] if by_itself else [[job] for job in jobs]:
             self._launch_batch(batch)
             if fails_fast and any(failure_reason(job.folder) for job in batch):
                 return
 
+    @property
+    def _launches_jobs(self) -> bool:
+        """Whether the launcher is ours, which wants to know what it launches.
+
+        Hydra's scan executes every module of plugins once more, so that a class that was imported
+        at the top of this one isn't that of the launcher that Hydra makes.
+        """
+        from hydra_plugins.djd.processes_launcher import ProcessesLauncher
+
+        return isinstance(self.launcher, ProcessesLauncher)
+
     def _launch_batch(self, jobs: Sequence["Job"]) -> None:
         from djd.training.failure import record_loss
 
-        if isinstance(self.launcher, ProcessesLauncher):
-            self.launcher.jobs = jobs
+        if self._launches_jobs:
+            self.launcher.jobs = jobs  # type: ignore[attr-defined]
         try:
             returns = self.launcher.launch([_overrides(job) for job in jobs], self._launched)
         except Exception as error:
