@@ -19,6 +19,13 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
     write_whole(path, text.getvalue())
 
 
+def append_row(path: Path, values: Iterable[str]) -> None:
+    """Append a line to a CSV file in one write."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow(values)
+    append_text(path, text.getvalue())
+
+
 def write_whole(path: Path, content: str | bytes | memoryview) -> None:
     """Write a file in one step: beside it, to the disk, then renamed over it.
 

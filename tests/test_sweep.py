@@ -270,6 +270,7 @@ def test_the_whole_matrix_is_counted_and_nothing_trained(
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_comparison_that_was_stopped_is_the_latest(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -10,7 +10,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from djd.errors import InputError
-from djd.files import append_text, write_rows
+from djd.files import append_row, write_rows
 from djd.metrics import score_table
 from djd.scans.cohort import Cohort
 from djd.training.classifier import GradeClassifier, Outcome
@@ -131,8 +131,7 @@ class EpochRecorder(Callback):
         if len(self.rows) == 1:
             self._write_metrics()
         else:
-            cells = (_cells(row) | self._stamp).values()
-            append_text(self.folder / METRICS_NAME, ",".join(cells) + "\n")
+            append_row(self.folder / METRICS_NAME, (_cells(row) | self._stamp).values())
 
     def _write_metrics(self) -> None:
         columns = [*self.rows[0], *self._stamp]

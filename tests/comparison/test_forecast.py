@@ -47,6 +47,7 @@ def test_sizes_in_words(size: float, words: str) -> None:
     assert in_bytes(size) == words
 
 
+@pytest.mark.slow
 def test_each_shape_is_timed_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configs = [
         config_with({"model.depth": depth, "model.width": 2, "optim": name})

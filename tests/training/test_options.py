@@ -37,6 +37,7 @@ def test_a_scheduled_run_is_scored_at_its_last_epoch_alone(tiny: Compose) -> Non
     assert read_config(tiny("trainer.max_epochs=4")).epochs_to_score == (1, 4)
 
 
+@pytest.mark.slow
 def test_clipping_bounds_each_steps_gradient(tiny: Compose, tmp_path: Path) -> None:
     """With plain SGD at rate 1, what a clipped step moves is at most the norm."""
     overrides = ("optim=sgd", "optim.lr=1", "trainer.max_epochs=1", "data.batch_size=200")

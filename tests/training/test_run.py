@@ -1,4 +1,3 @@
-import csv
 import json
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import torch
 from sklearn.metrics import accuracy_score, cohen_kappa_score, recall_score, roc_auc_score
 
 from djd.errors import InputError
-from djd.grades import GRADE_NAMES
+from djd.grades import GRADE_NAMES, PHANTOM_STAMP
 from djd.training.classifier import GradeClassifier
 from djd.training.config import read_config
 from djd.training.datamodule import select_views
@@ -17,12 +16,8 @@ from djd.training.result import RunResult
 from djd.training.run import run
 from djd.training.split import split_knees
 from tests.conftest import Compose
+from tests.sweeping import rows_of
 from tests.training.conftest import FinishedRun
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def files_under(folder: Path) -> set[str]:
@@ -114,7 +109,7 @@ def test_metrics_hold_a_line_an_epoch(finished: FinishedRun) -> None:
     result = finished.result
     rows = rows_of(folder / "metrics.csv")
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert "stamp" not in rows[0]
+    assert {row["stamp"] for row in rows} == {PHANTOM_STAMP}
     assert float(rows[-1]["validation_kappa"]) == pytest.approx(
         result.validation[-1].scores["kappa"]
     )
