@@ -52,7 +52,8 @@ def answer_now(
             said.append(f"no baselines: {error}")
         except OSError as error:
             said.append(f"no baselines: {error.filename} can't be written ({error.strerror})")
-    return work_out(evidence, refits=refits, baselines=_kept(folder, said), notes=said)
+    kept, damage = _kept(folder)
+    return work_out(evidence, refits=refits, baselines=kept, notes=[*said, *damage])
 
 
 def answer_again(contents: Contents) -> Answer:
@@ -68,12 +69,12 @@ def answer_again(contents: Contents) -> Answer:
         refits = run_opened(contents.folder, contents.run, evidence.settings)
     else:
         refits = winners_opened(contents.folder, contents.planned, evidence.settings)
-    kept = _kept(contents.folder, notes)
+    kept, damage = _kept(contents.folder)
     if evidence.settings and not _serve(kept, evidence, opened=bool(refits)):
         try:
             cohort, split = _data(contents, evidence.settings[0])
         except (InputError, OSError) as error:
-            notes.append(f"no baselines fitted: the scans can't be read again ({error})")
+            notes += [*damage, f"no baselines fitted: the scans can't be read again ({error})"]
         else:
             return answer_now(
                 contents.folder, evidence, refits, cohort=cohort, split=split, notes=notes
@@ -106,12 +107,12 @@ def _serve(kept: Sequence[KeptBaseline], evidence: Evidence, *, opened: bool) ->
     return bool(kept) and of_same and all(each.test or not opened for each in kept)
 
 
-def _kept(folder: Path, notes: list[str]) -> tuple[KeptBaseline, ...]:
+def _kept(folder: Path) -> tuple[tuple[KeptBaseline, ...], list[str]]:
+    """Baselines as they lie there, and what is wrong with them."""
     try:
-        return kept_baselines(folder)
+        return kept_baselines(folder), []
     except InputError as error:
-        notes.append(f"no baselines: {error}")
-        return ()
+        return (), [f"no baselines: {error}"]
 
 
 def _data(contents: Contents, best: Setting) -> tuple[Cohort, PatientSplit]:
@@ -160,12 +161,12 @@ def write_answer(folder: Path, answer: Answer, states: States, *, stamp: str | N
 def answer_lines(answer: Answer) -> list[str]:
     """The answer for the terminal: ranked settings, effects, sentences."""
     lines = []
-    if answer.is_of_one:
-        lines.append(as_text(grade_table(answer)))
-    elif answer.findings:
+    if answer.findings:
         lines.append(as_text(ranked_table(answer.findings)))
         if (more := len(answer.findings.settings) - MOST_ROWS) > 0:
             lines.append(f"... and {count_of(more, 'more setting')} ({SETTINGS_NAME} has all)")
         if table := effects_table(answer.findings):
             lines.append(as_text(table))
+    if answer.is_of_one:
+        lines.append(as_text(grade_table(answer)))
     return [*lines, *sentences(answer)]

@@ -53,7 +53,7 @@ class Answer:
 
     @property
     def is_of_one(self) -> bool:
-        """Whether a single setting was trained, so that there is nothing to rank."""
+        """Whether there is a single setting, whose grades are then told one by one."""
         settings = self.findings.settings if self.findings else ()
         return len(settings) == 1 or (not settings and self.opened is not None)
 

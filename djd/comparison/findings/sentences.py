@@ -19,7 +19,6 @@ from djd.training.summary import count_of, number, share
 DASH = "-"
 
 UPTAKE: BaselineName = "uptake"
-MAJORITY: BaselineName = "majority"
 
 
 def scored(score: Scored, *, percent: bool = False) -> str:
@@ -195,9 +194,6 @@ def baseline_sentences(findings: Findings, baselines: Sequence[KeptBaseline]) ->
     """Whether the best setting has learned more than how much a knee takes up."""
     said = []
     for baseline in baselines:
-        if baseline.name == MAJORITY and len(findings.settings) == 1:
-            rate = findings.baselines[MAJORITY].scores["accuracy"]
-            said.append(f"Always giving the commonest grade: accuracy {scored(rate, percent=True)}")
         if baseline.name == UPTAKE:
             kappa = findings.baselines[UPTAKE].scores["kappa"]
             verdict = against_uptake(findings.beyond[UPTAKE], _who(findings))
