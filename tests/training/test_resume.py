@@ -1,3 +1,4 @@
+import csv
 import os
 import signal
 from collections.abc import Callable
@@ -28,12 +29,13 @@ def weights(folder: Path) -> dict[str, Any]:
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """All CSV files, without the seconds that each epoch took."""
+    """All CSV files, without the seconds that something took."""
     contents = {}
     for path in sorted(folder.rglob("*.csv")):
-        lines = [line.split(",") for line in path.read_text().splitlines()]
-        hidden = lines[0].index("seconds") if "seconds" in lines[0] else -1
-        shown = [",".join(cell for i, cell in enumerate(line) if i != hidden) for line in lines]
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+        hidden = [i for i, name in enumerate(lines[0]) if name in ("seconds", "fit_seconds")]
+        shown = [",".join(cell for i, cell in enumerate(line) if i not in hidden) for line in lines]
         contents[str(path.relative_to(folder))] = "\n".join(shown)
     return contents
 
