@@ -28,7 +28,9 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_never_was(
 ) -> None:
     """Killed while importing, reading, training, writing, refitting: wherever it happens to be."""
     cache = tmp_path / "cache"
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole, killed = tmp_path / "whole" / "run", tmp_path / "killed" / "run"
+    for folder in (whole, killed):
+        folder.parent.mkdir()
     assert start(whole, cache, phantom_folder).wait() == 0
     moments = random.Random(0)
     for _ in range(6):
@@ -40,4 +42,4 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_never_was(
     if not (killed / "result.json").exists():
         assert start(killed, cache, phantom_folder).wait() == 0
     assert texts(killed) == texts(whole)
-    assert "Traceback" not in (tmp_path / "killed.log").read_text()
+    assert "Traceback" not in killed.with_suffix(".log").read_text()
