@@ -6,6 +6,11 @@
 with its interval, the best set, the winner's interval, the out-of-bag estimate and the effect of an
 axis. Held against the plain way to do one part of that: kappa of one setting in each draw by
 scikit-learn, timed for 200 draws and multiplied.
+
+2026-11-25, two-core x86-64:
+
+    500 settings, 10000 draws, every score and choice: 4.9 s (7.7 s beside other work)
+    kappa alone, draw by draw with scikit-learn: 70 min
 """
 
 import time
