@@ -157,9 +157,14 @@ def _of_shares(setting: HeldOut) -> dict[str, Scored]:
     with np.errstate(invalid="ignore"):
         values = (by_repeat @ _RIGHT / (by_repeat @ _OF)).mean(axis=0)
     return {
-        name: Scored(float(values[place]), share_interval(right[:, place], all_of[:, place]))
+        name: _share(float(values[place]), right[:, place], all_of[:, place])
         for place, name in enumerate(SHARES)
     }
+
+
+def _share(value: float, right: NDArray[np.float64], all_of: NDArray[np.float64]) -> Scored:
+    """A share with its interval; none where some repeat leaves it undefined."""
+    return Scored(value, NO_INTERVAL if np.isnan(value) else share_interval(right, all_of))
 
 
 def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Scored]:

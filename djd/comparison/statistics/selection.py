@@ -184,7 +184,8 @@ def out_of_bag(
     """
     comparable = np.where(np.isfinite(draws), draws, -np.inf)
     chosen = comparable.argmax(axis=0)
-    left_out = weights == 0
+    scored: NDArray[np.bool_] = np.isfinite(draws).max(axis=0)
+    left_out = (weights == 0) & scored[:, None]
     times = np.zeros(counts.shape[:2])
     for setting in np.unique(chosen):
         times[setting] = left_out[chosen == setting].sum(axis=0)
