@@ -292,7 +292,7 @@ def test_choice_trial(patients: int, settings: int, seed: int) -> dict[str, floa
     skills = [0.75] * settings
     found, _, _, _ = kappas(Cohort(patients), skills, seed)
     truth = true_kappas(skills)
-    development, drawn, counts, _ = kappas(Cohort(165), skills, seed + 10**6)
+    development, _, counts, _ = kappas(Cohort(165), skills, seed + 10**6)
     few = draw_some_patients(165, patients, draws=DRAWS, seed=seed)
     drawn = score_draws(few, counts, {"kappa": quadratic_kappa})["kappa"]
     return {
@@ -302,7 +302,7 @@ def test_choice_trial(patients: int, settings: int, seed: int) -> dict[str, floa
 
 
 def run(name: str, trial: Trial, trials: int) -> dict[str, float]:
-    """Means over trials; each is printed with the number of trials it was defined in."""
+    """Means over those trials in which each figure was defined."""
     # Trials are what runs in parallel, not the linear algebra in them.
     with get_context("fork").Pool(usable_cores(), threadpool_limits, (1,)) as pool:
         results = pool.map(trial, range(trials), chunksize=10)

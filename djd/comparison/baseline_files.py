@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from djd.comparison.baselines import Baseline, BaselineFold, BaselineName, fit_baselines
-from djd.comparison.findings.predictions import PREDICTIONS_NAME, Predictions, read_predictions
+from djd.comparison.findings.predictions import Predictions, read_predictions
 from djd.comparison.settings import Setting
 from djd.errors import InputError
 from djd.files import write_rows, write_whole
 from djd.scans.cohort import Cohort
 from djd.training.config import RunConfig
 from djd.training.reading import split_cell
-from djd.training.result import PREDICTION_COLUMNS, prediction_rows, stamp_column
+from djd.training.result import PREDICTION_COLUMNS, PREDICTIONS_NAME, prediction_rows, stamp_column
 from djd.training.split import PatientSplit
 
 BASELINES = "baselines"

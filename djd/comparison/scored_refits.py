@@ -28,10 +28,11 @@ def winners_opened(
         settings: Those that can be compared, the best first.
     """
     opened: dict[str, OpenedRefit] = {}
-    if settings and (result := winner_refit(folder, settings[0]).result()) and result.test:
-        best = settings[0].name
-        place = winner_refit(folder, settings[0]).folder
-        opened[best] = OpenedRefit(best, place, result.test[-1])
+    if settings:
+        best, winner = settings[0].name, winner_refit(folder, settings[0])
+        result = winner.result()
+        if result and result.test:
+            opened[best] = OpenedRefit(best, winner.folder, result.test[-1])
     for refit in each_refit(folder, planned):
         result = refit.result()
         for scores in result.test if result else ():

@@ -51,14 +51,13 @@ def states_of(cells: Iterable[PlannedCell]) -> States:
         try:
             next(cell.folder.iterdir(), None)
         except (FileNotFoundError, NotADirectoryError):
-            pass
+            to_do.append(cell)
+            continue
         except OSError as error:
             failed.append((cell, f"{cell.folder} can't be read ({error.strerror})"))
             continue
         # In this order: a cell that ends while it is looked at is seen as claimed, or as finished.
-        if not cell.folder.is_dir():
-            to_do.append(cell)
-        elif result := finished_result(cell.folder, cell.cell.config):
+        if result := finished_result(cell.folder, cell.cell.config):
             finished.append(FinishedCell(cell, result))
         elif is_claimed(cell.folder):
             elsewhere.append(cell)

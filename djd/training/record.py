@@ -16,6 +16,7 @@ from djd.scans.cohort import Cohort
 from djd.training.classifier import GradeClassifier, Outcome
 from djd.training.result import (
     METRICS_NAME,
+    PREDICTIONS_NAME,
     PartScores,
     epoch_checkpoint,
     prediction_rows,
@@ -139,7 +140,7 @@ class EpochRecorder(Callback):
         write_rows(self.folder / METRICS_NAME, columns, rows)
 
     def _write_predictions(self) -> None:
-        write_predictions(self.folder / "predictions.csv", self._predictions, stamp=self.stamp)
+        write_predictions(self.folder / PREDICTIONS_NAME, self._predictions, stamp=self.stamp)
 
     def _keep(self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int) -> None:
         trainer.save_checkpoint(epoch_checkpoint(self.folder, epoch), weights_only=True)

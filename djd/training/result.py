@@ -25,6 +25,9 @@ RESULTS_VERSION = 1
 METRICS_NAME = "metrics.csv"
 """A line an epoch, written as epochs end."""
 
+PREDICTIONS_NAME = "predictions.csv"
+"""A line for each held-out knee at each score epoch; of a refit for each test knee."""
+
 MODEL_NAME = "model.ckpt"
 """Weights of a setting refitted on all development patients: what new scans are graded with."""
 

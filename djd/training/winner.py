@@ -11,6 +11,7 @@ from djd.training.openings import record_opening
 from djd.training.prepare import Prepared
 from djd.training.result import (
     MODEL_NAME,
+    PREDICTIONS_NAME,
     PartScores,
     epoch_checkpoint,
     prediction_rows,
@@ -72,7 +73,7 @@ def score_test(
         outcome = fit.classifier.outcomes["test"]
         scored.append(score_outcome(outcome, cohort, epoch=epoch))
         rows += prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
-    write_predictions(folder / "predictions.csv", rows, stamp=prepared.stamp)
+    write_predictions(folder / PREDICTIONS_NAME, rows, stamp=prepared.stamp)
     figure = confusion_figure(
         fit.classifier.outcomes["test"].counts, title="Test patients", stamp=prepared.stamp
     )

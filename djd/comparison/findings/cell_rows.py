@@ -5,13 +5,11 @@ from collections.abc import Mapping, Sequence
 from djd.comparison.findings.evidence import predictions_at
 from djd.comparison.findings.predictions import Predictions, held_out_of, patients_of
 from djd.comparison.findings.scoreboard import figures_of
-from djd.comparison.findings.tables import Row, axis_columns, cell, score_columns
+from djd.comparison.findings.tables import Row, axis_columns, score_columns, written
 from djd.comparison.plan import PlannedCell
 from djd.comparison.states import UNUSABLE_RESULT, FinishedCell, States, has_unusable_result
 from djd.comparison.statistics.bootstrap import FEW_DRAWS, draw_patients
-from djd.comparison.statistics.held_out import HeldOut
 from djd.comparison.statistics.scoring import Scored, score_settings_draws
-from djd.cores import on_all_cores
 from djd.errors import InputError
 from djd.training.result import PartScores
 
@@ -45,7 +43,7 @@ def _head(planned: PlannedCell, state: str) -> Row:
         "state": state,
         "reason": "",
         **axis_columns(planned.axes),
-        "learning_rate": cell(config.optim.learning_rate),
+        "learning_rate": written(config.optim.learning_rate),
         "fold": "" if config.data.fold is None else config.data.fold,
         "seed": config.seed,
         "split_seed": config.data.split_seed,
@@ -64,9 +62,9 @@ def _finished_rows(finished: Sequence[FinishedCell]) -> list[Row]:
             rows.append({**head, "state": "unusable", "reason": str(error)})
             continue
         if not by_epoch:  # nothing was held out
-            rows.append({**head, "fit_seconds": cell(each.result.fit_seconds)})
+            rows.append({**head, "fit_seconds": written(each.result.fit_seconds)})
         for scores in each.result.validation:
-            row = {**head, **_of_epoch(scores), "fit_seconds": cell(each.result.fit_seconds)}
+            row = {**head, **_of_epoch(scores), "fit_seconds": written(each.result.fit_seconds)}
             predictions = by_epoch[scores.epoch]
             alike.setdefault(predictions.knees, []).append((row, predictions))
             rows.append(row)
@@ -82,12 +80,7 @@ def _of_epoch(scores: PartScores) -> Row:
 
 def _scored(predictions: Sequence[Predictions]) -> Sequence[Mapping[str, Scored]]:
     patients = patients_of(predictions)
-    graders: list[HeldOut] = [held_out_of([[each]], patients) for each in predictions]
+    graders = [held_out_of([[each]], patients) for each in predictions]
     weights = draw_patients(len(patients), draws=FEW_DRAWS)
-    draws = score_settings_draws(graders, weights)
-
-    def score(place: int) -> Mapping[str, Scored]:
-        own = {name: rows[place] for name, rows in draws.items()}
-        return figures_of(graders[place], own, weights).scores
-
-    return on_all_cores(score, range(len(graders)))
+    figures = figures_of(graders, score_settings_draws(graders, weights), weights)
+    return [each.scores for each in figures]

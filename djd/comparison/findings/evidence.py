@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from djd.comparison.findings.predictions import (
-    PREDICTIONS_NAME,
     Predictions,
     held_out_of,
     patients_of,
@@ -17,7 +16,7 @@ from djd.comparison.settings import Setting, by_repeat
 from djd.comparison.states import FinishedCell
 from djd.comparison.statistics.held_out import HeldOut
 from djd.errors import InputError
-from djd.training.result import PartScores
+from djd.training.result import PREDICTIONS_NAME, PartScores
 
 Knee = tuple[str, str, str, int]
 """Scan, side, patient and grade."""

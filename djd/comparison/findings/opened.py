@@ -54,7 +54,9 @@ def score_opened(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOu
 
 def _flattered(board: Scoreboard) -> float:
     kappas = board.values("kappa")
+    if len(kappas) == 1:
+        return math.nan
     outside = out_of_bag(board.mean_counts, board.draws["kappa"], board.weights)
-    if len(kappas) == 1 or outside is None:
+    if outside is None:
         return math.nan
     return float(np.max(kappas) - quadratic_kappa(outside))

@@ -170,8 +170,9 @@ def _between_repeats(setting: Setting, held_out: HeldOut) -> RepeatDeviations:
 def _choice(board: Scoreboard, test_patients: int) -> Choice:
     kappas, draws = board.values("kappa"), board.draws["kappa"]
     distance = distance_to_tell(kappas, draws, board.patients)
-    outside = out_of_bag(board.mean_counts, draws, board.weights)
-    if len(kappas) == 1 or outside is None:
+    several = len(kappas) > 1
+    outside = out_of_bag(board.mean_counts, draws, board.weights) if several else None
+    if outside is None:
         return Choice(distance, math.nan, math.nan, math.nan, math.nan)
     kappa_outside = float(quadratic_kappa(outside))
     return Choice(

@@ -14,8 +14,6 @@ from djd.grades import GRADE_COUNT, SIDES
 from djd.metrics import confusion_counts
 from djd.training.result import PREDICTION_COLUMNS, PartScores
 
-PREDICTIONS_NAME = "predictions.csv"
-
 _KNEE_COLUMNS = 5 + GRADE_COUNT
 """Scan, patient, side, grade, predicted, and a probability a grade."""
 

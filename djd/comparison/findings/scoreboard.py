@@ -72,12 +72,7 @@ class Scoreboard:
         """Score everyone, on the same draws of patients."""
         weights = draw_patients(graders[0].patients)
         draws = score_settings_draws(graders, weights)
-
-        def score(place: int) -> Figures:
-            own = {name: rows[place] for name, rows in draws.items()}
-            return figures_of(graders[place], own, weights[:FEW_DRAWS])
-
-        figures = tuple(on_all_cores(score, range(len(graders))))
+        figures = figures_of(graders, draws, weights[:FEW_DRAWS])
         return cls(figures, draws, weights, np.stack([each.mean_counts() for each in graders]))
 
     @property
@@ -108,9 +103,20 @@ class Scoreboard:
 
 
 def figures_of(
+    graders: Sequence[HeldOut], draws: Mapping[str, Draws], few_weights: Weights
+) -> tuple[Figures, ...]:
+    """Every score of every grader with its interval; see `scores_with_intervals`."""
+
+    def score(place: int) -> Figures:
+        own = {name: rows[place] for name, rows in draws.items()}
+        return _figures(graders[place], own, few_weights)
+
+    return tuple(on_all_cores(score, range(len(graders))))
+
+
+def _figures(
     grader: HeldOut, draws: Mapping[str, NDArray[np.float64]], few_weights: Weights
 ) -> Figures:
-    """Every score of one grader with its interval; see `scores_with_intervals`."""
     return Figures(
         scores=scores_with_intervals(grader, draws, few_weights),
         patients=len(np.unique(grader.patient)),

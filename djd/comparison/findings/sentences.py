@@ -175,7 +175,7 @@ def _told_apart(levels: Sequence[AxisValue], figures: LevelScores) -> str | None
 
 
 def _listed(values: Sequence[AxisValue]) -> str:
-    words = [value if isinstance(value, str) else as_typed(value) for value in values]
+    words = [as_typed(value) for value in values]
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 

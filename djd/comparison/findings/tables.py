@@ -14,7 +14,6 @@ from djd.comparison.findings.axis_effects import EPOCHS, AxisEffect
 from djd.comparison.findings.out_of_fold import Findings, SettingFigures
 from djd.comparison.findings.scoreboard import Figures
 from djd.comparison.statistics.effects import LevelScores
-from djd.comparison.statistics.intervals import Interval
 from djd.comparison.statistics.scoring import Scored
 from djd.files import write_rows
 from djd.training.result import stamp_column
@@ -75,17 +74,17 @@ def _setting_row(rank: int, each: SettingFigures, findings: Findings) -> Row:
         "rank": rank,
         "setting": setting.name,
         **axis_columns(setting.axes),
-        "learning_rate": cell(setting.cells[0].planned.cell.config.optim.learning_rate),
+        "learning_rate": written(setting.cells[0].planned.cell.config.optim.learning_rate),
         EPOCHS: setting.epochs,
         "repeats": setting.seeds,
         "patients": each.figures.patients,
         "knees": each.figures.knees,
         "in_best_set": _yes(each.in_best_set),
         "in_best_set_of_accuracy": _yes(each.in_best_set_of_accuracy),
-        "kappa_behind_best": cell(best - kappa),
-        "kappa_sd_patients": cell(each.between_patients),
-        "kappa_sd_seeds": cell(each.between_repeats.seed),
-        "kappa_sd_splits": cell(each.between_repeats.split),
+        "kappa_behind_best": written(best - kappa),
+        "kappa_sd_patients": written(each.between_patients),
+        "kappa_sd_seeds": written(each.between_repeats.seed),
+        "kappa_sd_splits": written(each.between_repeats.split),
         **score_columns(each.figures.scores),
     }
 
@@ -133,8 +132,8 @@ def _level_rows(effect: AxisEffect, judged_by: str, levels: LevelScores) -> Iter
             "matched_settings": effect.matched,
             "settings": effect.settings,
             **score_columns({"value": Scored(value, levels.intervals[place])}),
-            "behind_best": cell(best - value),
-            "told_apart_from": cell(levels.distance),
+            "behind_best": written(best - value),
+            "told_apart_from": written(levels.distance),
             "in_best_set": _yes(bool(levels.among_best[place])),
         }
 
@@ -147,15 +146,14 @@ def axis_columns(axes: Mapping[str, AxisValue]) -> Row:
 def score_columns(scores: Mapping[str, Scored], *, before: str = "") -> Row:
     """Each score with both ends of its interval: `kappa`, `kappa_low`, `kappa_high` ..."""
     columns = {}
-    for name, (value, interval) in scores.items():
-        low, high = interval if interval else Interval(math.nan, math.nan)
-        columns[f"{before}{name}"] = cell(value)
-        columns[f"{before}{name}_low"] = cell(low)
-        columns[f"{before}{name}_high"] = cell(high)
+    for name, (value, (low, high)) in scores.items():
+        columns[f"{before}{name}"] = written(value)
+        columns[f"{before}{name}_low"] = written(low)
+        columns[f"{before}{name}_high"] = written(high)
     return columns
 
 
-def cell(value: float) -> str:
+def written(value: float) -> str:
     """A number as it is written; empty where it is undefined."""
     return "" if math.isnan(value) else f"{value:.6g}"
 

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.comparison.statistics.intervals import Interval, percentile_interval
-from djd.comparison.statistics.selection import Draws, distance_to_tell, interval_of_best
+from djd.comparison.statistics.selection import (
+    Draws,
+    distance_to_tell,
+    interval_of_best,
+    near_best,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +38,7 @@ class LevelScores:
     @property
     def among_best(self) -> NDArray[np.bool_]:
         """Levels that can't be told from the best, bool (level,)."""
-        if np.isnan(self.distance):
-            return np.ones(len(self.scores), dtype=np.bool_)
-        near: NDArray[np.bool_] = self.scores.max() - self.scores <= self.distance
-        return near
+        return near_best(self.scores, self.distance)
 
 
 def mean_over_grid(

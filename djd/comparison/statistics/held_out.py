@@ -21,7 +21,7 @@ class HeldOut:
         predicted: int64 (knee,), 0 to 4.
         probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
         patients: How many there are.
-        repeats: How often the setting was trained on the same folds.
+        repeats: How many seeds and splits the setting was trained with.
     """
 
     patient: NDArray[np.int64]

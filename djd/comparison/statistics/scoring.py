@@ -20,6 +20,7 @@ from djd.comparison.statistics.intervals import (
 from djd.comparison.statistics.probabilities import auroc_draws, sensitivity_draws
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 from djd.metrics import (
+    ANY_DISEASE,
     THREE_GROUPS,
     Counts,
     Scores,
@@ -65,20 +66,28 @@ Cells = NDArray[np.bool_]
 
 def _shares() -> dict[str, tuple[Cells, Cells]]:
     true, given = np.indices((GRADE_COUNT, GRADE_COUNT))
-    group = np.array([0, 1, 1, 2, 2])
+    diseased, group = _group_of(ANY_DISEASE).astype(np.bool_), _group_of(THREE_GROUPS)
     everywhere = true >= 0
     shares = {
         "accuracy": (true == given, everywhere),
         "off_by_one": (np.abs(true - given) <= 1, everywhere),
         "three_group_accuracy": (group[true] == group[given], everywhere),
-        "any_sensitivity": ((true > 0) & (given > 0), true > 0),
-        "any_specificity": ((true == 0) & (given == 0), true == 0),
+        "any_sensitivity": (diseased[true] & diseased[given], diseased[true]),
+        "any_specificity": (~diseased[true] & ~diseased[given], ~diseased[true]),
     }
     for grade, name in enumerate(GRADE_NAMES):
         both = (true == grade) & (given == grade)
         shares[f"recall_{name}"] = (both, true == grade)
         shares[f"precision_{name}"] = (both, given == grade)
     return shares
+
+
+def _group_of(groups: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Group of each grade, int64 (grade 5,)."""
+    group_of = np.empty(GRADE_COUNT, dtype=np.int64)
+    for group, grades in enumerate(groups):
+        group_of[list(grades)] = group
+    return group_of
 
 
 SHARES = _shares()

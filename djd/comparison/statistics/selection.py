@@ -52,11 +52,20 @@ def best_set(scores: NDArray[np.float64], draws: Draws, patients: int) -> NDArra
         draws: See `Draws`.
         patients: How many a draw has.
     """
-    distance = distance_to_tell(scores, draws, patients)
+    return near_best(scores, distance_to_tell(scores, draws, patients))
+
+
+def near_best(scores: NDArray[np.float64], distance: float) -> NDArray[np.bool_]:
+    """Scores at most this far behind the largest, bool (setting,); all where it is NaN.
+
+    Args:
+        scores: float64 (setting,).
+        distance: See `distance_to_tell`.
+    """
     if np.isnan(distance):
         return np.ones(len(scores), dtype=np.bool_)
-    told: NDArray[np.bool_] = scores.max() - scores <= distance
-    return told
+    near: NDArray[np.bool_] = scores.max() - scores <= distance
+    return near
 
 
 def interval_of_best(
