@@ -145,7 +145,7 @@ def design_effect(right: NDArray[np.float64], knees: NDArray[np.float64]) -> flo
     residual = right - share * knees
     between = float((residual.mean(axis=0) ** 2).sum())
     of_one = float((residual**2).sum(axis=1).mean())
-    apart = between / of_one if of_one else 1.0
+    apart = max(between / of_one, 1 / len(residual)) if of_one else 1.0
     ratio = between * patients / (patients - 1) / (total * share * (1 - share))
     return float(min(max(ratio, apart), together))
 
