@@ -1,5 +1,7 @@
 """Confusion matrices: knees and shares of each true grade."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -7,6 +9,9 @@ from numpy.typing import NDArray
 
 from djd.figures.style import new_figure
 from djd.grades import GRADE_NAMES
+
+SHARES_IMAGE: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 100, "interpolation": "none"}
+"""How shares of a row are shown in all confusion matrices; an SVG holds five pixels a side."""
 
 _DARK = 55
 """Percentage from which a cell is dark enough for white text."""
@@ -28,8 +33,8 @@ def confusion_figure(counts: NDArray[np.int64], *, title: str, stamp: str | None
 def draw_confusion(axes: Axes, counts: NDArray[np.int64], *, title: str) -> None:
     """Draw one confusion matrix: colour is the share of the row, on one scale for all figures."""
     knees = counts.sum(axis=1)
-    shares = 100 * counts / np.maximum(knees, 1)[:, None]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    shares = row_shares(counts)
+    axes.imshow(shares, **SHARES_IMAGE)
     grades = range(len(GRADE_NAMES))
     for truth in grades:
         for guess in grades:
@@ -55,6 +60,21 @@ def draw_confusion(axes: Axes, counts: NDArray[np.int64], *, title: str) -> None
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
+
+
+def row_shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Percentages of each true grade's knees; NaN in the row of a grade without knees.
+
+    Args:
+        counts: int64 (true grade 5, predicted grade 5), knees.
+
+    Returns:
+        float64 (true grade 5, predicted grade 5), 0 to 100.
+    """
+    knees = counts.sum(axis=1, keepdims=True)
+    shares = np.full(counts.shape, np.nan)
+    np.divide(100 * counts, knees, out=shares, where=knees > 0)
+    return shares
 
 
 def _cell(count: int, share: float, knees: int) -> str:

@@ -1,0 +1,104 @@
+"""Whether predicted probabilities of disease are met by as many diseased knees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from djd.figures.estimates import Estimate, mark
+from djd.figures.style import BLUE, GREY, TEXT_POINTS, new_figure
+
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Knees whose predicted probability of any disease lies between two edges.
+
+    Attributes:
+        edges: Lower and upper edge, 0 to 1.
+        predicted: Mean predicted probability, 0 to 1.
+        observed: Share of the knees that are diseased, 0 to 1.
+        knees: How many there are.
+    """
+
+    edges: tuple[float, float]
+    predicted: float
+    observed: Estimate
+    knees: int
+
+
+def reliability_bins(
+    probabilities: NDArray[np.float64], diseased: NDArray[np.bool_]
+) -> list[ReliabilityBin]:
+    """Knees in ten bins of equal width by predicted probability, without intervals.
+
+    Bins without knees are left out; a probability on an edge belongs to the bin above it, 1 to the
+    last.
+
+    Args:
+        probabilities: float64 (knee,), predicted probability of any disease, 0 to 1.
+        diseased: bool (knee,), whether the knee has any disease.
+    """
+    edges = np.arange(_BINS + 1) / _BINS
+    places = np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, _BINS - 1)
+    return [
+        ReliabilityBin(
+            edges=(float(edges[place]), float(edges[place + 1])),
+            predicted=float(probabilities[places == place].mean()),
+            observed=Estimate(float(diseased[places == place].mean())),
+            knees=int((places == place).sum()),
+        )
+        for place in np.unique(places)
+    ]
+
+
+def reliability_figure(
+    bins: Sequence[ReliabilityBin], *, title: str, stamp: str | None = None
+) -> Figure:
+    """Observed share of diseased knees against predicted probability, and knees a bin below.
+
+    On the diagonal as many knees are diseased as were predicted.
+
+    Args:
+        bins: Up to ten, which don't overlap; see `reliability_bins`.
+        title: Of the figure.
+        stamp: Such as PHANTOM.
+    """
+    figure = new_figure(4.4, 5, stamp=stamp, title=title)
+    shares, knees = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
+    shares.plot([0, 100], [0, 100], color=GREY, linewidth=0.8, linestyle="--", label="as predicted")
+    for each in bins:
+        _draw_bin(shares, each)
+    shares.set_ylim(-4, 104)
+    shares.set_xlim(-4, 104)
+    interval = ", 95 % interval" if any(each.observed.has_interval for each in bins) else ""
+    shares.set_ylabel(f"diseased knees, observed (%){interval}", fontsize=TEXT_POINTS)
+    shares.legend(loc="upper left", fontsize=TEXT_POINTS, frameon=False)
+    _draw_knees(knees, bins)
+    knees.set_xlabel("probability of any disease, predicted (%)", fontsize=TEXT_POINTS)
+    for axes in (shares, knees):
+        axes.tick_params(labelsize=TEXT_POINTS)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _draw_bin(axes: Axes, each: ReliabilityBin) -> None:
+    x = 100 * each.predicted
+    value, low, high = (100 * figure for figure in each.observed)
+    if each.observed.has_interval:
+        axes.plot([x, x], [low, high], color=BLUE, linewidth=1.4)
+    if each.observed.is_defined:
+        axes.plot([x], [value], **mark(BLUE))
+
+
+def _draw_knees(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
+    for each in bins:
+        left, right = (100 * edge for edge in each.edges)
+        bar = axes.bar(left, each.knees, width=right - left, align="edge", color="0.8", ec="white")
+        axes.bar_label(bar, fontsize=TEXT_POINTS)
+    axes.set_ylim(0, 1.25 * max((each.knees for each in bins), default=1))
+    axes.set_ylabel("knees", fontsize=TEXT_POINTS)
