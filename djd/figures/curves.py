@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from djd.figures.style import (
     BLUE,
@@ -83,6 +84,7 @@ def learning_curves_figure(
         axes.spines[["top", "right"]].set_visible(False)
     kappa.set_ylabel("validation kappa", fontsize=TEXT_POINTS)
     loss.set_ylabel(_PANELS["loss"], fontsize=TEXT_POINTS)
+    loss.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     loss.set_xlabel("epoch", fontsize=TEXT_POINTS)
     loss.plot([], [], color=GREY, linewidth=_THIN, label="one fold or seed")
     figure.legend(
@@ -125,7 +127,8 @@ def _mark_of(runs: Sequence[Mapping[str, Sequence[float]]]) -> str:
 def _draw_scored(axes: Axes, score_epochs: Sequence[int]) -> None:
     for epoch in score_epochs:
         axes.axvline(epoch, color=GREY, linewidth=0.8, linestyle=":")
-    axes.plot([], [], color=GREY, linewidth=0.8, linestyle=":", label="scored")
+    if score_epochs:
+        axes.plot([], [], color=GREY, linewidth=0.8, linestyle=":", label="scored")
 
 
 def _draw_curves(axes: Axes, metrics: Mapping[str, Sequence[float]], score: str) -> None:

@@ -16,15 +16,17 @@ from djd.figures.estimates import (
 from djd.figures.style import (
     BLUE,
     GREY,
+    LEGEND_INCHES,
     ORANGE,
     PAGE_INCHES,
     TEXT_POINTS,
+    head_inches,
     new_figure,
 )
 
 _ROW_INCHES = 0.4
 _PANEL_INCHES = 0.4  # name of the axis and space
-_REST_INCHES = 1.25  # title, ticks, label, legend
+_REST_INCHES = 0.45 + 3 * LEGEND_INCHES  # ticks, label, legend
 _APART = 0.2
 """Of a row: how far mean and best lie above and below its middle."""
 
@@ -65,12 +67,15 @@ def effects_figure(
         stamp: Such as PHANTOM.
     """
     rows = [len(effect.levels) for effect in effects]
-    height = _REST_INCHES + sum(_PANEL_INCHES + _ROW_INCHES * count for count in rows)
+    panels_inches = sum(_PANEL_INCHES + _ROW_INCHES * count for count in rows)
+    head = head_inches(PAGE_INCHES, stamp=stamp, title=title)
+    height = head + panels_inches + _REST_INCHES
     figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title)
     panels = figure.subplots(len(effects), 1, sharex=True, squeeze=False, height_ratios=rows)
     scores = [score for effect in effects for score in (*effect.mean, *effect.best)]
     for axes, effect in zip(panels[:, 0], effects, strict=True):
         _draw_axis(axes, effect)
+    axes.locator_params(axis="x", nbins=6)
     axes.set_xlim(kappa_limits(scores))
     axes.set_xlabel("quadratic kappa, 95 % interval", fontsize=TEXT_POINTS)
     figure.legend(

@@ -10,9 +10,11 @@ from djd.figures.estimates import UNDEFINED, Estimate, draw_estimate, legend_mar
 from djd.figures.style import (
     BLUE,
     GREY,
+    LEGEND_INCHES,
     ORANGE,
     PAGE_INCHES,
     TEXT_POINTS,
+    head_inches,
     new_figure,
 )
 from djd.grades import GRADE_NAMES
@@ -24,7 +26,7 @@ _EMPHASISED = GRADE_NAMES.index("minimal")
 _BAND = "#F3F3F3"
 _APART = 0.19
 _ROW_INCHES = 0.42
-_REST_INCHES = 1.35  # title, ticks, label, legend
+_REST_INCHES = 0.5 + LEGEND_INCHES  # ticks, label, legend
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def grades_figure(parts: Sequence[GradeScores], *, title: str, stamp: str | None
         title: Of the figure.
         stamp: Such as PHANTOM.
     """
-    height = _REST_INCHES + _ROW_INCHES * len(GRADE_NAMES)
+    head = head_inches(PAGE_INCHES, stamp=stamp, title=title)
+    height = head + _ROW_INCHES * len(GRADE_NAMES) + _REST_INCHES
     figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title)
     left, right = figure.subplots(1, 2, sharey=True)
     for index, part in enumerate(parts):
@@ -92,7 +95,7 @@ def _label_rows(axes: Axes, parts: Sequence[GradeScores]) -> None:
     axes.set_yticks(_grades(), labels, fontsize=TEXT_POINTS)
     axes.get_yticklabels()[_EMPHASISED].set_fontweight("bold")
     parts_named = " + ".join(part.part for part in parts)
-    axes.set_ylabel(f"grade (knees {parts_named})", fontsize=TEXT_POINTS)
+    axes.set_ylabel(f"grade (knees: {parts_named})", fontsize=TEXT_POINTS)
     axes.set_ylim(len(GRADE_NAMES) - 0.5, -0.5)
 
 

@@ -21,9 +21,11 @@ from djd.figures.estimates import (
 from djd.figures.style import (
     BLUE,
     GREY,
+    LEGEND_INCHES,
     ORANGE,
     PAGE_INCHES,
     TEXT_POINTS,
+    head_inches,
     new_figure,
 )
 
@@ -32,10 +34,10 @@ _LABEL_CHARACTERS = 70
 """What fits in a line above a whisker."""
 
 _LINE_INCHES = 0.14
-_ABOVE_INCHES, _BELOW_INCHES, _END_INCHES = 0.07, 0.07, 0.07
+_ABOVE_INCHES, _BELOW_INCHES, _END_INCHES = 0.07, 0.07, 0.1
 """Space above a label, between it and its whisker, and below that."""
 
-_REST_INCHES = 1.75  # title, ticks above and below, label, legend
+_SCALES_INCHES = 0.75  # ticks above and below, and their label
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ def ranking_figure(
     rows = [*settings, *baselines]
     labels = [fill(row.label, _LABEL_CHARACTERS, break_on_hyphens=False) for row in rows]
     edges = [0.0, *accumulate(_height(label) for label in labels)]
-    figure = new_figure(PAGE_INCHES, edges[-1] + _REST_INCHES, stamp=stamp, title=title)
+    marks = _explanations(settings, baselines)
+    rest = _SCALES_INCHES + LEGEND_INCHES * (len(marks) + 1)
+    height = head_inches(PAGE_INCHES, stamp=stamp, title=title) + edges[-1] + rest
+    figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title)
     axes = figure.subplots()
     band = _draw_band(axes, settings, distance)
     for index, (row, label) in enumerate(zip(rows, labels, strict=True)):
@@ -87,7 +92,7 @@ def ranking_figure(
         axes.axhline(edges[len(settings)], color="black", linewidth=0.8)
     _dress(axes, edges[-1], rows)
     figure.legend(
-        handles=[*_explanations(settings, baselines), *band],
+        handles=[*marks, *band],
         loc="outside lower left",
         fontsize=TEXT_POINTS,
         frameon=False,
@@ -152,5 +157,6 @@ def _dress(axes: Axes, bottom: float, rows: Sequence[RankedSetting]) -> None:
     axes.set_yticks([])
     axes.set_xlim(kappa_limits([row.kappa for row in rows]))
     axes.set_xlabel("quadratic kappa, 95 % interval", fontsize=TEXT_POINTS)
+    axes.locator_params(axis="x", nbins=6)
     axes.tick_params(axis="x", labelsize=TEXT_POINTS, top=True, labeltop=True)
     axes.spines[["left", "right"]].set_visible(False)

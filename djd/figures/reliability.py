@@ -77,7 +77,7 @@ def reliability_figure(
     shares.set_xlim(-4, 104)
     interval = ", 95 % interval" if any(each.observed.has_interval for each in bins) else ""
     shares.set_ylabel(f"diseased knees, observed (%){interval}", fontsize=TEXT_POINTS)
-    shares.legend(loc="upper left", fontsize=TEXT_POINTS, frameon=False)
+    figure.legend(loc="outside lower left", fontsize=TEXT_POINTS, frameon=False)
     _draw_knees(knees, bins)
     knees.set_xlabel("probability of any disease, predicted (%)", fontsize=TEXT_POINTS)
     for axes in (shares, knees):

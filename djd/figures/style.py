@@ -29,6 +29,9 @@ PAGE_INCHES = 5.2
 TEXT_POINTS, TITLE_POINTS = 8, 10
 
 STAMP_INCHES = 0.2
+LEGEND_INCHES = 0.18
+"""A line of a legend."""
+
 _TITLE_INCHES = 0.2
 _TITLE_CHARACTERS = 11  # an inch
 
@@ -156,8 +159,13 @@ def _svg(figure: Figure) -> str:
     svg = _sub_in_tags(r' transform="rotate\(-?0 [^)]*\)"', "", svg)
     svg = _sub_in_tags(r"font-family: [^;\"]*;? ?", "", svg)
     svg = _sub_in_tags(r"(font: [^;\"]*px) [^;\"]*", rf"\1 {_SVG_FONTS}", svg)
-    places = re.compile(r' (?:d|x|y)="[^"]*"')
-    return places.sub(lambda place: re.sub(r"(\.\d\d)\d+", r"\1", place[0]), svg)
+    return re.sub(r' (?:d|x|y)="[^"]*"', _shorter, svg)
+
+
+def _shorter(place: re.Match[str]) -> str:
+    """Coordinates to a hundredth of a point; lines don't say at each corner that they go on."""
+    text = re.sub(r"(\.\d\d)\d+", r"\1", place[0])
+    return text if set("CQ") & set(text) else text.replace("\nL ", "")
 
 
 def _sub_in_tags(pattern: str, replacement: str, svg: str) -> str:
@@ -201,5 +209,6 @@ def _families() -> list[str]:
 
 
 rcParams["font.family"] = _families()
+rcParams["text.parse_math"] = False  # a file's name or a setting may hold dollar signs
 # It tells of building a list of fonts and of choosing among them; nobody here can act on it.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -9,9 +9,16 @@ from matplotlib.text import Text
 
 from djd.errors import InputError
 from djd.figures.confusion import confusion_figure
+from djd.figures.confusion_multiples import confusion_multiples_figure
 from djd.figures.crops import counts_window, crop_sheet
-from djd.figures.curves import curves_figure
+from djd.figures.curves import curves_figure, learning_curves_figure
+from djd.figures.effects import AxisEffect, effects_figure
+from djd.figures.estimates import Estimate
+from djd.figures.grades import GradeScores, grades_figure
+from djd.figures.ranking import RankedSetting, ranking_figure
+from djd.figures.reliability import reliability_figure
 from djd.figures.style import figure_pixels, new_figure, save_figure
+from tests.figures.drawn import texts
 from tests.ordinary_user import as_ordinary_user
 
 STAMP = "PHANTOM"
@@ -19,16 +26,24 @@ COUNTS = np.diag([7, 6, 0, 4, 3]) + np.eye(5, k=1, dtype=np.int64)
 CROPS = np.random.default_rng(0).poisson(9, (7, 128, 128)).astype(np.uint16)
 
 
-def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(Text)]
-
-
 def figures(stamp: str | None) -> list[Figure]:
     metrics = {"epoch": [1.0, 2.0], "train_loss": [2.0, 1.0], "validation_kappa": [0.1, np.nan]}
+    title = "Learning curves of depth=3 optim=momentum lr_times=10 batch_size=16 epochs=100"
+    share, effect = [Estimate(0.5, 0.4, 0.6)] * 5, [Estimate(0.5)]
     return [
         confusion_figure(COUNTS, title="Validation", stamp=stamp),
         crop_sheet(CROPS, ["0000001 right\nmild"] * 7, columns=3, title="Knees", stamp=stamp),
-        curves_figure(metrics, score_epochs=[2], title="Learning curves", stamp=stamp),
+        curves_figure(metrics, score_epochs=[2], title=title, stamp=stamp),
+        learning_curves_figure([metrics], score_epochs=[2], title=title, stamp=stamp),
+        confusion_multiples_figure(COUNTS[None], ["1 *\n0.6"], title=title, stamp=stamp),
+        reliability_figure([], title=title, stamp=stamp),
+        ranking_figure(
+            [RankedSetting("depth=1", Estimate(0.5))], distance=0.1, title=title, stamp=stamp
+        ),
+        grades_figure([GradeScores("test", [3] * 5, share, share)], title=title, stamp=stamp),
+        effects_figure(
+            [AxisEffect("depth", ["1"], effect, effect, [True], [True])], title=title, stamp=stamp
+        ),
     ]
 
 
