@@ -89,11 +89,12 @@ def report(
 ) -> None:
     """Work out the answer of a sweep or run again, from what lies in its folder.
 
-    Ranked settings with intervals, effects, baselines; written to settings.csv, effects.csv and
-    cells.csv. Whatever is missing or damaged is named, and the rest is told.
+    Ranked settings with intervals, effects, baselines; written to report.html with its figures,
+    settings.csv, effects.csv and cells.csv. Whatever is missing or damaged is named, and the rest
+    is told.
     """
     from djd.comparison.folder import read_folder
-    from djd.comparison.report import answer_again, answer_lines, write_answer
+    from djd.comparison.report import answer_again, answer_lines, report_line, write_answer
 
     contents = read_folder(folder)
     answer = answer_again(contents)
@@ -102,8 +103,9 @@ def report(
     for cell, reason in contents.states.failed:
         console.print(f"failed: {cell.folder.name}: {reason}", markup=False)
     console.print(". ".join(filter(None, (contents.stamp, "Research use only"))), markup=False)
-    write_answer(folder, answer, contents.states, stamp=contents.stamp)
+    write_answer(contents, answer, with_page=True)
     console.print(f"Tables: settings.csv, effects.csv and cells.csv in {folder}", markup=False)
+    console.print(report_line(folder), markup=False)
 
 
 def split_obstacles(cohort: "Cohort", test_count: int) -> list[str]:

@@ -28,6 +28,7 @@ TINY = (
     "trainer.threads=1",
     "trainer.accelerator=cpu",
     "score_epochs=[1]",
+    "report=false",
 )
 
 
@@ -72,7 +73,7 @@ def sweep(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Sw
     cache = Path(tiny_values(phantom_folder, root)["paths"]["cache"])
     folder = root / "sweep, (한글)"
     with pytest.MonkeyPatch.context() as patch:
-        assert run_train(patch, *sweep_arguments(cache, folder, *AXES)) == 0
+        assert run_train(patch, *sweep_arguments(cache, folder, *AXES, "report=true")) == 0
     return Sweep(folder, cache)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from djd.comparison.cells import Cell
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.evidence import gather
+from djd.comparison.folder import Contents
 from djd.comparison.forecast import Forecast, forecast, refit_seconds
 from djd.comparison.job import LOST, Job, Launch
 from djd.comparison.keep import drop_weights
 from djd.comparison.plan import Plan, PlannedCell, cohort_digest, plan_and_save, plan_cells
 from djd.comparison.refits import Refit, each_refit, winner_refit
-from djd.comparison.report import answer_lines, answer_now, write_answer
+from djd.comparison.report import answer_lines, answer_now, report_line, write_answer
 from djd.comparison.scored_refits import winners_opened
 from djd.comparison.settings import by_setting, score_settings
 from djd.comparison.states import States, forget_failures, states_of
@@ -26,6 +27,7 @@ from djd.training.failure import forget_failure, record_loss
 from djd.training.openings import count_openings
 from djd.training.reading import read_data, split_cell
 from djd.training.split import Parts, PatientSplit
+from djd.training.summary import say
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,10 @@ def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> bo
         stamp=stamp,
         openings=count_openings(config.paths.cache, comparison.cohort, comparison.split),
     )
-    write_answer(comparison.folder, answer, outcome.states, stamp=stamp)
+    contents = Contents(comparison.folder, tuple(comparison.planned), outcome.states, None, ())
+    write_answer(contents, answer, with_page=config.report)
+    if config.report:
+        say(report_line(comparison.folder))
     return not outcome.failures
 
 

@@ -9,12 +9,11 @@ from djd.comparison.findings.cell_rows import cell_rows
 from djd.comparison.findings.evidence import Evidence, gather
 from djd.comparison.findings.ranking import MOST_ROWS, effects_table, grade_table, ranked_table
 from djd.comparison.findings.sentences import sentences
-from djd.comparison.findings.tables import SETTINGS_NAME, write_tables
+from djd.comparison.findings.tables import REPORT_NAME, SETTINGS_NAME, write_tables
 from djd.comparison.folder import Contents, run_contents
 from djd.comparison.plan import Plan, cohort_digest
 from djd.comparison.scored_refits import run_opened, unusable_winners, winners_opened
 from djd.comparison.settings import Setting, score_settings
-from djd.comparison.states import States
 from djd.errors import InputError
 from djd.scans.cohort import Cohort
 from djd.training.reading import read_data
@@ -149,19 +148,40 @@ def tell_run(folder: Path, result: RunResult, cohort: Cohort, split: PatientSpli
     notes = _missing(contents, settings, incomplete)
     answer = answer_now(folder, evidence, refits, cohort=cohort, split=split, notes=notes)
     yield from answer_lines(answer)
+    with_page = contents.planned[0].cell.config.report
     try:
-        write_answer(folder, answer, contents.states, stamp=contents.stamp)
+        write_answer(contents, answer, with_page=with_page)
     except OSError as error:
         yield f"warning: {error.filename or folder}: can't be written ({error.strerror or error})"
+    except InputError as error:
+        yield f"warning: {error}"
+    else:
+        if with_page:
+            yield report_line(folder)
 
 
-def write_answer(folder: Path, answer: Answer, states: States, *, stamp: str | None) -> None:
-    """Write the tables of an answer into its folder.
+def write_answer(contents: Contents, answer: Answer, *, with_page: bool) -> None:
+    """Write the tables of an answer, and the page that tells it, into its folder.
+
+    Args:
+        contents: What is in the folder.
+        answer: What was worked out of it.
+        with_page: Whether the page and its figures are written too.
 
     Raises:
         OSError: They can't be written.
+        InputError: A figure can't be written.
     """
-    write_tables(folder, answer, cell_rows(states), stamp=stamp)
+    write_tables(contents.folder, answer, cell_rows(contents.states), stamp=contents.stamp)
+    if with_page:
+        from djd.comparison.page.page import write_page  # matplotlib takes half a second
+
+        write_page(contents, answer)
+
+
+def report_line(folder: Path) -> str:
+    """Where the page is."""
+    return f"Report: {folder / REPORT_NAME}"
 
 
 def answer_lines(answer: Answer) -> list[str]:

@@ -1,6 +1,7 @@
 """What a run is told: the resolved YAML as typed, checked, plain values.
 
-Names are those of the YAML and of the command line. Defaults stand in `conf/` alone.
+Names are those of the YAML and of the command line. Defaults stand in `conf/` alone; what was added
+when there were folders already has one here as well, for those that lack it.
 """
 
 from collections.abc import Mapping
@@ -189,6 +190,7 @@ class RunConfig(_Group):
     keep: Keep
     fail_fast: bool
     dry_run: bool
+    report: bool = True
 
     @property
     def epochs_to_score(self) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ FREE_KEYS = frozenset(
         "test",
         "keep",
         "fail_fast",
+        "report",
         "dry_run",
     }
 )

@@ -101,8 +101,8 @@ def _run(config: RunConfig, folder: Path, tell: Tell) -> RunResult:
         epochs = (config.trainer.max_epochs,)
         test, openings = score_test(prepared, refitted, winner, epochs=epochs, ledger_folder=folder)
         result = result_of(prepared, fitted, test=test, openings=openings)
-    _say_end(prepared, result, tell)
     result.save(folder / RESULT_NAME)
+    _say_end(prepared, result, tell)
     for winner in folder.glob("winner/*"):
         drop_refit_checkpoints(winner)
     return result

@@ -27,12 +27,18 @@ class Figures:
     Attributes:
         scores: Each with its interval, by name.
         patients: Patients behind them.
-        knees_of_grades: Their knees of each grade, each counted once.
+        confusion: float64 (true grade 5, predicted grade 5), knees, each counted once: means over
+            repeats.
     """
 
     scores: Mapping[str, Scored]
     patients: int
-    knees_of_grades: tuple[int, ...]
+    confusion: NDArray[np.float64]
+
+    @property
+    def knees_of_grades(self) -> list[int]:
+        """Knees of each grade."""
+        return [round(knees) for knees in self.confusion.sum(axis=1)]
 
     @property
     def knees(self) -> int:
@@ -139,5 +145,5 @@ def _figures(
     return Figures(
         scores=scores_with_intervals(grader, draws, few_weights),
         patients=len(np.unique(grader.patient)),
-        knees_of_grades=tuple(round(knees) for knees in grader.mean_counts().sum(axis=(0, 2))),
+        confusion=grader.mean_counts().sum(axis=0),
     )

@@ -98,9 +98,8 @@ def _best_set_sentence(findings: Findings) -> str:
     others = len(findings.settings) - 1
     untold = sum(each.in_best_set for each in findings.settings) - 1
     distance = findings.choice.distance
-    patients = count_of(len(findings.evidence.patients), "patient")
     if math.isnan(distance):
-        return "Too few patients, or too few of their grades, to tell any settings apart"
+        return detection_sentence(findings)
     if untold == 0:
         which = "The other setting is" if others == 1 else f"All {others} other settings are"
         return f"{which} worse than the best"
@@ -109,10 +108,17 @@ def _best_set_sentence(findings: Findings) -> str:
         can = "can't" if others == 1 else "can"
     else:
         which, can = f"{untold} of the {others} other settings", "can't"
-    return (
-        f"{which} {can} be told apart from the best (*): with {patients} only differences of kappa "
-        f"above {number(distance)} can be found"
-    )
+    found = detection_sentence(findings)
+    return f"{which} {can} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
+
+
+def detection_sentence(findings: Findings) -> str:
+    """Which differences can be found with so many patients."""
+    distance = findings.choice.distance
+    if math.isnan(distance):
+        return "Too few patients, or too few of their grades, to tell any settings apart"
+    patients = count_of(len(findings.evidence.patients), "patient")
+    return f"With {patients} only differences of kappa above {number(distance)} can be found"
 
 
 def _choice_sentence(findings: Findings, choice: Choice) -> str:
@@ -147,11 +153,17 @@ def _spread_sentences(findings: Findings) -> list[str]:
     return []
 
 
-def effect_sentence(effect: AxisEffect) -> str:
-    """What one axis does, judged by the mean over the grid and by the best in it."""
+def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
+    """What one axis does, judged by the mean over the grid and by the best in it.
+
+    Args:
+        effect: Of the axis.
+        named: Whether its name stands before it.
+    """
+    name = f"{effect.name}: " if named else ""
     if effect.mean is None or effect.best is None:
         return (
-            f"{effect.name}: can't be compared yet; no combination of the other axes was finished "
+            f"{name}can't be compared yet; no combination of the other axes was finished "
             f"with all of {_listed(effect.levels)}"
         )
     on_average = _told_apart(effect.levels, effect.mean)
@@ -165,7 +177,7 @@ def effect_sentence(effect: AxisEffect) -> str:
             f"of the best in the grid {at_best or nothing}"
         )
     some = f" ({effect.matched} of {effect.settings} settings can be compared)"
-    return f"{effect.name}: {found}{some if effect.matched < effect.settings else ''}"
+    return f"{name}{found}{some if effect.matched < effect.settings else ''}"
 
 
 def _told_apart(levels: Sequence[AxisValue], figures: LevelScores) -> str | None:

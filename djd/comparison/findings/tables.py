@@ -21,6 +21,7 @@ from djd.training.result import stamp_column
 SETTINGS_NAME = "settings.csv"
 EFFECTS_NAME = "effects.csv"
 CELLS_NAME = "cells.csv"
+REPORT_NAME = "report.html"
 
 Row = dict[str, Any]
 

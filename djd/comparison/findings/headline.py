@@ -1,0 +1,113 @@
+"""The answer in a few sentences, by rules: what a reader takes away who reads nothing else."""
+
+import math
+from collections.abc import Mapping
+
+from djd.comparison.cells import as_typed, short_names
+from djd.comparison.findings.answer import Answer
+from djd.comparison.findings.opened import Opened
+from djd.comparison.findings.out_of_fold import Findings, SettingFigures
+from djd.comparison.findings.sentences import UPTAKE, against_uptake, scored
+from djd.comparison.settings import Setting
+from djd.training.config import RunConfig
+from djd.training.summary import count_of
+
+OPTIMIZERS: Mapping[str, str] = {
+    "sgd": "SGD",
+    "momentum": "SGD with momentum",
+    "adagrad": "Adagrad",
+    "adam": "Adam",
+    "adamw": "AdamW",
+}
+"""What the optimizers of `conf/optim` are called; others go by their own names."""
+
+_SAID = ("model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size")
+
+
+def in_words(setting: Setting) -> str:
+    """A setting as one would say it: `Depth 3 with Adam at 0.001 for 50 epochs`."""
+    config = setting.cells[0].planned.cell.config
+    others = [key for key in setting.axes if key not in _SAID]
+    names = short_names(setting.axes)
+    more = [f", {names[key]} {as_typed(setting.axes[key])}" for key in others]
+    batch = f", batch size {config.data.batch_size}" if "data.batch_size" in setting.axes else ""
+    return (
+        f"{_model_in_words(config)} for {count_of(setting.epochs, 'epoch')}{batch}{''.join(more)}"
+    )
+
+
+def _model_in_words(config: RunConfig) -> str:
+    optimizer = OPTIMIZERS.get(config.optim.name, config.optim.name)
+    return f"Depth {config.model.depth} with {optimizer} at {config.optim.learning_rate:g}"
+
+
+def headline(answer: Answer) -> list[str]:
+    """The answer in up to four sentences.
+
+    Which setting is best and how surely, whether it beats uptake alone, whether it beats guessing,
+    and who decided where that was one fold.
+    """
+    findings, opened = answer.findings, answer.opened
+    if findings is None:
+        if opened is None:
+            return ["Nothing finished: no setting has graded the held-out knees of all its folds."]
+        name, figures = next(iter(opened.figures.items()))
+        kappa = scored(figures.scores["kappa"])
+        patients = count_of(figures.patients, "test patient")
+        return [f"Nothing was held out. {name}: kappa {kappa} on the {patients}."]
+    said = [_best(findings, opened), *_uptake(findings), *_guessing(findings)]
+    return said + who_decided(findings)
+
+
+def _best(findings: Findings, opened: Opened | None) -> str:
+    best = findings.settings[0]
+    others, untold = len(findings.settings) - 1, sum(s.in_best_set for s in findings.settings) - 1
+    if not others:
+        verb, ties = "reaches kappa", ""
+    elif untold == others:
+        which = "the other setting can't" if others == 1 else f"none of the {others} others can"
+        verb, ties = "has the highest kappa:", f"; {which} be told apart from it"
+    elif untold:
+        verb = "grades best: kappa"
+        ties = f"; {untold} of the {others} other settings can't be told apart from it"
+    else:
+        which = "the other setting is" if others == 1 else f"all {others} other settings are"
+        verb, ties = "grades best: kappa", f"; {which} worse"
+    kappa = scored(best.figures.scores["kappa"])
+    return f"{in_words(best.setting)} {verb} {kappa} out of fold{_test(best, opened)}{ties}."
+
+
+def _test(best: SettingFigures, opened: Opened | None) -> str:
+    figures = opened.figures.get(best.setting.name) if opened else None
+    if figures is None:
+        return ""
+    patients = count_of(figures.patients, "test patient")
+    return f", {scored(figures.scores['kappa'])} on the {patients}"
+
+
+def _uptake(findings: Findings) -> list[str]:
+    if UPTAKE not in findings.baselines:
+        return []
+    kappa = scored(findings.baselines[UPTAKE].scores["kappa"])
+    return [f"{against_uptake(findings.beyond[UPTAKE], 'It')}, whose kappa is {kappa}."]
+
+
+def _guessing(findings: Findings) -> list[str]:
+    low = findings.settings[0].figures.scores["kappa"].interval.low
+    if math.isnan(low) or low > 0:
+        return []
+    return ["It can't be told apart from guessing: the interval of its kappa holds 0."]
+
+
+def who_decided(findings: Findings) -> list[str]:
+    """That few patients decided, where not all folds were held out, and the way to all of them."""
+    configs = [cell.planned.cell.config for cell in findings.settings[0].setting.cells]
+    folds, held_out = configs[0].data.folds, {config.data.fold for config in configs}
+    if len(held_out) >= folds:
+        return []
+    patients = count_of(len(findings.evidence.patients), "patient")
+    every = ",".join(str(fold) for fold in range(folds))
+    return [
+        f"Only {patients} decided, {len(held_out)} of {folds} folds: data.fold={every} in the "
+        "command lets all development patients decide."
+    ]

@@ -1,0 +1,214 @@
+"""Findings as figures: what each shows, in a picture and in words."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from djd.comparison.cells import as_typed
+from djd.comparison.findings.answer import Answer
+from djd.comparison.findings.axis_effects import AxisEffect
+from djd.comparison.findings.out_of_fold import Findings, SettingFigures
+from djd.comparison.findings.questions import compared, effects_on
+from djd.comparison.findings.scoreboard import Figures
+from djd.comparison.findings.sentences import scored
+from djd.comparison.settings import Setting
+from djd.comparison.statistics.effects import LevelScores
+from djd.comparison.statistics.scoring import Scored
+from djd.figures import effects as effect_figures
+from djd.figures.confusion import confusion_figure
+from djd.figures.confusion_multiples import confusion_multiples_figure
+from djd.figures.curves import learning_curves_figure
+from djd.figures.effects import effects_figure
+from djd.figures.estimates import Estimate
+from djd.figures.grades import GradeScores, grades_figure
+from djd.figures.ranking import RankedSetting, ranking_figure
+from djd.figures.reliability import reliability_bins, reliability_figure
+from djd.grades import GRADE_NAMES
+from djd.training.result import METRICS_NAME
+
+MOST_RANKED = 30
+"""Settings in the figure of the ranking; the table has all."""
+
+MOST_MULTIPLES = 36
+"""Settings with a confusion matrix of their own."""
+
+
+class Drawing(NamedTuple):
+    """A figure, and what it shows for readers who can't see it."""
+
+    figure: Figure
+    alt: str
+
+
+def drawings(answer: Answer, *, stamp: str | None) -> dict[str, Drawing]:
+    """Every figure that there is something to draw of, by name.
+
+    Args:
+        answer: What was worked out.
+        stamp: What has to stand on every figure.
+    """
+    drawn: dict[str, Drawing] = {}
+    if answer.findings:
+        drawn |= _of_findings(answer.findings, stamp)
+    if parts := parts_of(answer):
+        grades = [_grade_scores(part, figures) for part, figures in parts.items()]
+        figure = grades_figure(grades, title="Recall and precision of each grade", stamp=stamp)
+        drawn["grades"] = Drawing(figure, "Recall and precision of each grade; the table has them.")
+    for part, figures in parts.items():
+        counts = np.rint(figures.confusion).astype(np.int64)
+        title = part[:1].upper() + part[1:]
+        name = f"confusion_{part.replace(' ', '_')}"
+        right = int(np.trace(counts))
+        alt = f"Confusion matrix, {part}: {right} of {counts.sum()} knees graded right."
+        drawn[name] = Drawing(confusion_figure(counts, title=title, stamp=stamp), alt)
+    return drawn
+
+
+def parts_of(answer: Answer) -> dict[str, Figures]:
+    """Figures of the best setting out of fold, and of the setting scored on the test patients."""
+    parts = {}
+    if answer.findings:
+        parts["out of fold"] = answer.findings.settings[0].figures
+    if answer.opened:
+        parts["test"] = next(iter(answer.opened.figures.values()))
+    return parts
+
+
+def _of_findings(findings: Findings, stamp: str | None) -> dict[str, Drawing]:
+    drawn = {
+        f"effects_{question}": _effects(effects_on(question, findings, "kappa"), stamp)
+        for question in compared(findings)
+        if any(effect.mean for effect in effects_on(question, findings, "kappa"))
+    }
+    if len(findings.settings) > 1 or findings.baselines:
+        drawn["ranking"] = _ranking(findings, stamp)
+    if len(findings.settings) > 1:
+        drawn["confusion_settings"] = _multiples(findings, stamp)
+    best = findings.settings[0].setting
+    if metrics := list(_metrics(best)):
+        title = f"Learning curves: {best.name}"
+        figure = learning_curves_figure(
+            metrics, score_epochs=[best.epochs], title=title, stamp=stamp
+        )
+        alt = f"Loss and kappa by epoch of the {len(metrics)} trainings of the best setting."
+        drawn["learning_curves"] = Drawing(figure, alt)
+    drawn["reliability"] = _reliability(findings, stamp)
+    return drawn
+
+
+def _effects(effects: Sequence[AxisEffect], stamp: str | None) -> Drawing:
+    there = [_effect(each) for each in effects if each.mean and each.best]
+    told = "; ".join(
+        f"{each.name} {level}: mean {mean.value:.2f}, best {best.value:.2f}"
+        for each in there
+        for level, mean, best in zip(each.levels, each.mean, each.best, strict=True)
+    )
+    title = "Kappa by " + ", ".join(each.name for each in there)
+    return Drawing(effects_figure(there, title=title, stamp=stamp), f"{title}. {told}.")
+
+
+def _effect(effect: AxisEffect) -> effect_figures.AxisEffect:
+    assert effect.mean
+    assert effect.best
+    return effect_figures.AxisEffect(
+        name=effect.name,
+        levels=[as_typed(level) for level in effect.levels],
+        mean=list(_estimates(effect.mean)),
+        best=list(_estimates(effect.best)),
+        mean_among_best=[bool(each) for each in effect.mean.among_best],
+        best_among_best=[bool(each) for each in effect.best.among_best],
+    )
+
+
+def _estimates(levels: LevelScores) -> Iterator[Estimate]:
+    for value, interval in zip(levels.scores, levels.intervals, strict=True):
+        yield Estimate(float(value), *interval)
+
+
+def _estimate(score: Scored) -> Estimate:
+    return Estimate(score.value, *score.interval)
+
+
+def _ranking(findings: Findings, stamp: str | None) -> Drawing:
+    several = len(findings.settings) > 1
+    shown = findings.settings[:MOST_RANKED]
+    settings = [
+        RankedSetting(
+            f"{rank}. {each.setting.name}" if several else each.setting.name,
+            _estimate(each.figures.scores["kappa"]),
+            in_best_set=each.in_best_set and several,
+        )
+        for rank, each in enumerate(shown, start=1)
+    ]
+    baselines = [
+        RankedSetting(name, _estimate(figures.scores["kappa"]))
+        for name, figures in sorted(findings.baselines.items(), reverse=True)
+    ]
+    all_of = f"the best {len(shown)} of {len(findings.settings)}" if several else "The"
+    title = f"Kappa of {all_of} settings and the baselines" if several else "Kappa and baselines"
+    figure = ranking_figure(
+        settings, baselines, distance=findings.choice.distance, title=title, stamp=stamp
+    )
+    return Drawing(figure, f"{title}, with intervals; the table of settings has the figures.")
+
+
+def _multiples(findings: Findings, stamp: str | None) -> Drawing:
+    shown = findings.settings[:MOST_MULTIPLES]
+    counts = np.stack([np.rint(each.figures.confusion) for each in shown]).astype(np.int64)
+    captions = [_caption(rank, each) for rank, each in enumerate(shown, start=1)]
+    title = f"Confusion matrices of {len(shown)} settings, by rank"
+    figure = confusion_multiples_figure(counts, captions, title=title, stamp=stamp)
+    return Drawing(figure, f"{title}: rows are true grades, columns predicted ones.")
+
+
+def _caption(rank: int, each: SettingFigures) -> str:
+    return f"{rank}\n{scored(each.figures.scores['kappa']).partition(' ')[0]}"
+
+
+def _grade_scores(part: str, figures: Figures) -> GradeScores:
+    scores = figures.scores
+    return GradeScores(
+        part=part,
+        knees=figures.knees_of_grades,
+        recall=[_estimate(scores[f"recall_{name}"]) for name in GRADE_NAMES],
+        precision=[_estimate(scores[f"precision_{name}"]) for name in GRADE_NAMES],
+    )
+
+
+def _reliability(findings: Findings, stamp: str | None) -> Drawing:
+    held_out = findings.evidence.held_out[0]
+    bins = reliability_bins(1 - held_out.probabilities[:, 0], held_out.grades > 0)
+    title = "Probability of any disease, out of fold"
+    figure = reliability_figure(bins, title=title, stamp=stamp)
+    told = "; ".join(f"{each.predicted:.2f} predicted, {each.observed.value:.2f}" for each in bins)
+    return Drawing(figure, f"Share of diseased knees by predicted probability: {told}.")
+
+
+def _metrics(best: Setting) -> Iterable[Mapping[str, Sequence[float]]]:
+    """Columns of `metrics.csv` of every training of a setting that left a readable one."""
+    for cell in best.cells:
+        if columns := read_metrics(cell.planned.folder / METRICS_NAME, last=best.epochs):
+            yield columns
+
+
+def read_metrics(path: Path, *, last: int) -> dict[str, list[float]]:
+    """Columns of a training's `metrics.csv` up to an epoch; none where it can't be read."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        table = {
+            name: [float(row[name] or "nan") for row in rows]
+            for name in (rows[0] if rows else ())
+            if name != "stamp"
+        }
+        kept: NDArray[np.bool_] = np.array(table.get("epoch", [])) <= last
+    except (OSError, ValueError, TypeError, csv.Error):
+        return {}
+    return (
+        {name: list(np.array(values)[kept]) for name, values in table.items()} if kept.any() else {}
+    )
