@@ -25,9 +25,15 @@ from scipy.special import ndtri
 from scipy.stats import multivariate_normal, norm
 from threadpoolctl import threadpool_limits
 
-from djd.comparison.statistics.bootstrap import draw_patients, draw_some_patients, score_draws
+from djd.comparison.statistics.bootstrap import (
+    draw_patients,
+    draw_some_patients,
+    mean_of_repeats,
+    score_draws,
+)
 from djd.comparison.statistics.effects import LevelScores, best_in_grid, mean_over_grid
 from djd.comparison.statistics.held_out import HeldOut
+from djd.comparison.statistics.intervals import share_interval
 from djd.comparison.statistics.probabilities import SPECIFICITY
 from djd.comparison.statistics.scoring import (
     score_settings_draws,
@@ -41,6 +47,7 @@ from djd.comparison.statistics.selection import (
     optimism_of_best,
     out_of_bag,
 )
+from djd.comparison.statistics.spread import training_deviation, with_training_luck
 from djd.cores import usable_cores
 from djd.metrics import (
     THREE_GROUPS,
@@ -216,22 +223,71 @@ def winner_trial(cohort: Cohort, skills: Sequence[float], seed: int) -> dict[str
     low, high = interval_of_best(found, drawn, cohort.patients)
     plain = np.quantile(drawn[best], [0.025, 0.975])
     lead_low, lead_high = interval_of_lead(
-        found[1:], drawn[1:], float(found[0]), drawn[0], cohort.patients
+        found[1:], drawn[1:], found[:1], drawn[:1], cohort.patients
     )
     ahead = 1 + int(found[1:].argmax())
-    outside = out_of_bag(counts.astype(np.float64), drawn, weights)
+    outside = out_of_bag(list(counts[:, None]), drawn, weights)
     assert outside is not None
     return {
         "its interval holds": low <= truth[best] <= high,
         "its lead over the first holds": lead_low <= truth[ahead] - truth[0] <= lead_high,
         "a plain interval holds": plain[0] <= truth[best] <= plain[1],
         "too high by": found[best] - truth[best],
-        "out of bag too high by": float(quadratic_kappa(outside)) - truth[best],
+        "out of bag too high by": float(quadratic_kappa(outside[0])) - truth[best],
         "best set holds the truly best": bool(
             best_set(found, drawn, cohort.patients)[int(truth.argmax())]
         ),
         "best set holds all": bool(best_set(found, drawn, cohort.patients).all()),
         "settings in the best set": int(best_set(found, drawn, cohort.patients).sum()),
+    }
+
+
+def baseline_trial(
+    cohort: Cohort, networks: Sequence[float], candidates: Sequence[float], seed: int
+) -> dict[str, float]:
+    """Which is said to be ahead, the best network or the best candidate of a baseline."""
+    found, drawn, _, _ = kappas(cohort, [*networks, *candidates], seed)
+    truth, count = true_kappas([*networks, *candidates]), len(networks)
+    best, other = int(found[:count].argmax()), count + int(found[count:].argmax())
+    low, high = interval_of_lead(
+        found[:count], drawn[:count], found[count:], drawn[count:], cohort.patients
+    )
+    plain = np.quantile(drawn[best] - drawn[other], [0.025, 0.975])
+    return {
+        "its interval holds": low <= truth[best] - truth[other] <= high,
+        "said to be ahead": low > 0,
+        "said to be behind": high < 0,
+        "said to be behind by a plain interval": plain[1] < 0,
+    }
+
+
+def seeds_trial(
+    cohort: Cohort, settings: int, repeats: int, luck: float, seed: int
+) -> dict[str, float]:
+    """Equal settings with several seeds, each of which is lucky or not.
+
+    Args:
+        cohort: The patients.
+        settings: How many there are.
+        repeats: Seeds of each.
+        luck: Standard deviation of a training's skill, near that of its kappa.
+        seed: Of the trial.
+    """
+    generator = np.random.default_rng([seed, settings, repeats, 11])
+    skills = np.minimum(0.75 + luck * generator.standard_normal(settings * repeats), 0.98)
+    found, drawn, counts, _ = kappas(cohort, skills.tolist(), seed)
+    times = [repeats] * settings
+    means, draws = mean_of_repeats(found, times), mean_of_repeats(drawn, times)
+    deviation = training_deviation(found, drawn, times)
+    again = with_training_luck(draws, deviation, times, seed=seed)
+    right = np.einsum("spii->sp", counts[:repeats]).astype(np.float64)
+    low, high = share_interval(right, np.full_like(right, 2.0))
+    accuracies = [float(np.trace(true_confusion(skill))) for skill in skills[:repeats]]
+    return {
+        "best set holds all": bool(best_set(means, again, cohort.patients).all()),
+        "... with luck taken for nothing": bool(best_set(means, draws, cohort.patients).all()),
+        "accuracy's interval holds": low <= np.mean(accuracies) <= high,
+        "deviation squared": np.nan_to_num(deviation) ** 2,
     }
 
 
@@ -366,6 +422,25 @@ def study_effects(trials: int) -> None:
             run(title, partial(effect_trial, Cohort(patients), skills, 3), trials)
 
 
+def study_baseline(trials: int) -> None:
+    """A baseline that is tuned itself, beside networks that are as good, better or worse."""
+    for patients, settings in product((33, 165), (1, 9, 36)):
+        for name, skill in (("as good as", 0.75), ("better than", 0.85), ("worse than", 0.65)):
+            title = f"{patients} patients, {settings} settings {name} 30 candidates"
+            trial = partial(baseline_trial, Cohort(patients), [skill] * settings, [0.75] * 30)
+            run(title, trial, trials)
+
+
+def study_seeds(trials: int) -> None:
+    """Best sets where training itself is luck, and shares of several trainings."""
+    for patients, settings, repeats in product((40, 165), (2, 36), (1, 2, 3, 5)):
+        for luck in (0.0, 0.03, 0.06):
+            title = f"{patients} patients, {settings} equal settings, {repeats} seeds, luck {luck}"
+            trial = partial(seeds_trial, Cohort(patients), settings, repeats, luck)
+            found = run(title, trial, trials)
+            print(f"  {'deviation found':34} {np.sqrt(found['deviation squared']):.3f}")
+
+
 def study_power(trials: int) -> None:
     """How large a difference is found in four of five comparisons."""
     for settings in (2, 36, 324):
@@ -396,6 +471,8 @@ STUDIES = {
     "intervals": study_intervals,
     "choice": study_choice,
     "effects": study_effects,
+    "baseline": study_baseline,
+    "seeds": study_seeds,
     "power": study_power,
     "test": study_test_choice,
 }

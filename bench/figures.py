@@ -52,7 +52,7 @@ def time_ours(settings: list[HeldOut]) -> float:
     kappas, draws = board.values("kappa"), board.draws["kappa"]
     best_set(kappas, draws, PATIENTS)
     interval_of_best(kappas, draws, PATIENTS)
-    out_of_bag(board.mean_counts, draws, board.weights)
+    out_of_bag(board.counts(), draws, board.weights)
     levels = np.arange(SETTINGS) % 4
     mean_over_grid(kappas, draws, levels, PATIENTS)
     best_in_grid(kappas, draws, levels, PATIENTS)

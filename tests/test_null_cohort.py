@@ -34,7 +34,7 @@ def test_a_comparison_trained_on_a_null_cohort_finds_no_winner(
         assert float(best["kappa_low"]) < 0
     assert float(majority["kappa"]) == 0
     shown = capsys.readouterr().out
-    assert "None of the 7 other settings can be told from the best" in shown
+    assert "None of the 7 other settings can be told apart from the best" in shown
     for axis in ("depth", "optim", "epochs"):
         assert f"{axis}: no difference was found" in shown
     assert "beats uptake alone" not in shown

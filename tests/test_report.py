@@ -226,36 +226,48 @@ def make_folder(name: str) -> Callable[[Path], None]:
     return damage
 
 
+CELL = "left out: depth=1 fold=0: its result.json is damaged, or of another training"
+REFIT = "left out: winner/depth=2 epochs=1: not finished, or its result.json is damaged"
+NOBODY = "None of the 3 other settings can be told apart from the best"
+"""Said where all four settings can be compared."""
+
+
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "named"),
     [
-        change("depth=1 fold=0/result.json", '"config": {', '"config": {"x": 1, "y": {'),
-        change("depth=1 fold=0/result.json", r'"depth": 1', '"depth": "x"'),
-        change("depth=1 fold=0/result.json", r'"epoch": 2', '"epoch": 3'),
-        change("depth=1 fold=0/result.json", r"\[\s*\d+,", "["),
-        change("depth=1 fold=0/result.json", r'"results_version": \d+', '"results_version": 99'),
-        change("winner/*/result.json", r'"test": \[', '"test": [], "more": ['),
-        change("winner/*/config.yaml", "data:", "[data:"),
-        make_folder("winner/*/result.json"),
-        make_folder("depth=1 fold=0/result.json"),
-        make_folder("depth=1 fold=0/config.yaml"),
-        change("depth=1 fold=0/split.json", "{", "\x00{"),
-        change("baselines/uptake/baseline.json", "{", "["),
-        change("comparison.json", '"fixed": {', '"fixed": {"seed.x": 1, '),
+        (change("depth=1 fold=0/result.json", '"config": {', '"config": {"x": 1, "y": {'), CELL),
+        (change("depth=1 fold=0/result.json", r'"depth": 1', '"depth": "x"'), CELL),
+        (change("depth=1 fold=0/result.json", r'"epoch": 2', '"epoch": 3'), CELL),
+        (change("depth=1 fold=0/result.json", r"\[\s*\d+,", "["), CELL),
+        (
+            change("depth=1 fold=0/result.json", r'"results_version": \d+', '"results_version": 9'),
+            CELL,
+        ),
+        (make_folder("depth=1 fold=0/result.json"), CELL),
+        (change("winner/*/result.json", r'"test": \[', '"test": [], "more": ['), REFIT),
+        (make_folder("winner/*/result.json"), REFIT),
+        (change("winner/*/config.yaml", "data:", "[data:"), NOBODY),
+        (make_folder("depth=1 fold=0/config.yaml"), NOBODY),
+        (change("depth=1 fold=0/split.json", "{", "\x00{"), NOBODY),
+        (change("baselines/uptake/baseline.json", "{", "["), NOBODY),
+        (change("baselines/uptake/candidates.csv", "right", "left"), NOBODY),
+        (change("comparison.json", '"fixed": {', '"fixed": {"seed.x": 1, '), NOBODY),
     ],
-    ids=[str(number) for number in range(13)],
+    ids=[str(number) for number in range(14)],
 )
-def test_damage_of_any_kind_is_no_traceback(
+def test_damage_of_any_kind_is_named_and_no_traceback(
     copy: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     damage: Callable[[Path], None],
+    named: str,
 ) -> None:
     damage(copy)
     assert run_djd(monkeypatch, "report", copy) == 0
     shown = capsys.readouterr().out
     assert "PHANTOM" in shown
-    assert "can't be told from the best" in shown or "can be told from the best" in shown
+    assert named in shown
+    assert "uptake alone" in shown
 
 
 @pytest.mark.parametrize("part", ["depth=1 fold=0", "winner/*"])
@@ -301,6 +313,32 @@ def test_baselines_that_are_gone_are_fitted_again(
         assert again.read_bytes() == path.read_bytes()
 
 
+def test_test_patients_that_were_not_opened_stay_closed_to_baselines(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither does an answer open them, nor does one of an earlier choice stay in place."""
+    shutil.rmtree(copy / "winner")
+    for kept in ("majority", "uptake"):
+        assert (copy / "baselines" / kept / "test_predictions.csv").exists()
+        (copy / "baselines" / kept / "baseline.json").unlink()
+    assert run_djd(monkeypatch, "report", copy) == 0
+    for kept in ("majority", "uptake"):
+        assert (copy / "baselines" / kept / "baseline.json").exists()
+        assert not (copy / "baselines" / kept / "test_predictions.csv").exists()
+
+
+def test_baselines_of_other_views_are_fitted_again(
+    sweep: Sweep, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copy / "baselines" / "uptake" / "baseline.json"
+    change("baselines/uptake/baseline.json", '"anterior"', '"posterior"')(copy)
+    change("baselines/uptake/predictions.csv", r"0\.\d{3}", "0.000")(copy)
+    assert run_djd(monkeypatch, "report", copy) == 0
+    for each in ("baseline.json", "predictions.csv", "candidates.csv"):
+        original = sweep.folder / "baselines" / "uptake" / each
+        assert path.with_name(each).read_bytes() == original.read_bytes()
+
+
 def test_baselines_of_other_knees_are_left_out(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -315,7 +353,7 @@ def test_baselines_of_other_knees_are_left_out(
         patch.setattr("djd.comparison.report.read_data", no_scans)
         assert run_djd(monkeypatch, "report", copy) == 0
     shown = capsys.readouterr().out
-    assert "left out: the uptake baseline, which is of other knees" in shown
+    assert "left out: the uptake baseline, which is of other knees, folds or views" in shown
     assert "no baselines fitted: the scans can't be read again (no such folder)" in shown
     assert run_djd(monkeypatch, "report", copy) == 0
     assert path.read_text(encoding="utf-8").splitlines(keepends=True) == lines

@@ -3,15 +3,15 @@
 Majority always gives the commonest grade. Uptake knows only how much the knee takes up relative to
 its leg's shafts: a network that does no better has learned nothing more than that. Uptake is tuned
 as networks are: every candidate on every fold, the best by quadratic kappa of the confusion counts
-pooled over folds, averaged over split seeds. Being the best of many flatters a kappa a little, this
-baseline's as well as a network's.
+pooled over folds, averaged over split seeds. The best of many looks better than it is, baseline or
+network, so what every candidate graded is handed on.
 """
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from itertools import product
@@ -71,16 +71,20 @@ class Baseline:
         name: Which of the two.
         setting: The chosen candidate, such as "C=1 class_weight=balanced features=both"; empty for
             majority, which leaves nothing to choose.
-        tried: How many candidates it was chosen from.
-        validation: The held-out folds, in the order of the parts.
-        test: The test patients; None where they weren't to be scored.
+        candidates: The held-out folds of every candidate by its name, in the order of the parts.
+        test: The test patients, as the chosen one grades them; None where they weren't to be
+            scored.
     """
 
     name: BaselineName
     setting: str
-    tried: int
-    validation: tuple[BaselineFold, ...]
+    candidates: Mapping[str, tuple[BaselineFold, ...]]
     test: BaselineFold | None
+
+    @property
+    def validation(self) -> tuple[BaselineFold, ...]:
+        """The held-out folds of the chosen candidate."""
+        return self.candidates[self.setting]
 
 
 @dataclass(frozen=True)
@@ -124,19 +128,16 @@ def fit_baselines(
         Majority, then uptake.
     """
     grades = cohort.grades
-    uptake = relative_uptake(cohort.crops[:, VIEW_INDICES[views]])
+    measures = relative_uptake(cohort.crops[:, VIEW_INDICES[views]])
     majority: _Model = partial(_grade_shares, grades)
     models: dict[str, _Model] = {
-        each.name: partial(_logistic, each, uptake, grades) for each in _CANDIDATES
+        each.name: partial(_logistic, each, measures, grades) for each in _CANDIDATES
     }
     with _on_one_core():
-        tuned = [
-            Baseline("uptake", name, len(models), _folds(model, parts), None)
-            for name, model in models.items()
-        ]
-        best = max(tuned, key=partial(_rank, grades))
-        best = replace(best, test=_test(models[best.setting], test))
-    return Baseline("majority", "", 1, _folds(majority, parts), _test(majority, test)), best
+        candidates = {name: _folds(model, parts) for name, model in models.items()}
+        best = max(candidates, key=lambda name: _rank(grades, candidates[name]))
+        uptake = Baseline("uptake", best, candidates, _test(models[best], test))
+    return Baseline("majority", "", {"": _folds(majority, parts)}, _test(majority, test)), uptake
 
 
 def _on_one_core() -> AbstractContextManager[object]:
@@ -170,10 +171,10 @@ def _held_out(
     return BaselineFold(split_seed, fold, knees, probabilities.argmax(axis=1), probabilities)
 
 
-def _rank(grades: NDArray[np.int64], baseline: Baseline) -> float:
+def _rank(grades: NDArray[np.int64], folds: Iterable[BaselineFold]) -> float:
     """Kappa pooled over folds and averaged over split seeds, as networks are chosen by."""
     pooled: dict[int, NDArray[np.int64]] = {}
-    for each in baseline.validation:
+    for each in folds:
         counts = pooled.setdefault(each.split_seed, np.zeros((GRADE_COUNT,) * 2, dtype=np.int64))
         counts += confusion_counts(grades[each.knees], each.predicted)
     kappas = [float(quadratic_kappa(counts)) for counts in pooled.values()]

@@ -132,6 +132,8 @@ def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> bo
     }
     states = _train(comparison, jobs, launch, fail_fast=config.fail_fast)
     outcome = _end(comparison, states, launch)
+    if outcome.complete and not outcome.failures:
+        write_whole(comparison.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
     answer = _answer(comparison, outcome)
     say_end(
         outcome,
@@ -140,8 +142,6 @@ def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> bo
         stamp=stamp,
         openings=count_openings(config.paths.cache, comparison.cohort, comparison.split),
     )
-    if outcome.complete and not outcome.failures:
-        write_whole(comparison.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
     write_answer(comparison.folder, answer, outcome.states, stamp=stamp)
     return not outcome.failures
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from djd.comparison.baseline_files import KeptBaseline, fit_to, keep_baselines, kept_baselines
-from djd.comparison.findings.answer import Answer, OpenedRefit, work_out
+from djd.comparison.findings.answer import Answer, OpenedRefit, serves, work_out
 from djd.comparison.findings.cell_rows import cell_rows
-from djd.comparison.findings.evidence import Evidence, gather, knees_of
+from djd.comparison.findings.evidence import Evidence, gather
 from djd.comparison.findings.ranking import MOST_ROWS, effects_table, grade_table, ranked_table
 from djd.comparison.findings.reader_sentences import reader_sentences
 from djd.comparison.findings.sentences import sentences
@@ -48,8 +48,8 @@ def answer_now(
     if evidence.settings:
         best = evidence.settings[0]
         try:
-            baselines = fit_to(best, cohort, split, opens_test=bool(refits))
-            keep_baselines(folder, baselines, cohort, best.cells[0].planned.cell.config)
+            baselines = fit_to(best, cohort, split, opens_test=_is_opened(best, refits))
+            keep_baselines(folder, baselines, cohort, best)
         except InputError as error:
             said.append(f"no baselines: {error}")
         except OSError as error:
@@ -72,7 +72,7 @@ def answer_again(contents: Contents) -> Answer:
     else:
         refits = winners_opened(contents.folder, contents.planned, evidence.settings)
     kept, damage = _kept(contents.folder)
-    if evidence.settings and not _serve(kept, evidence, opened=bool(refits)):
+    if evidence.settings and not _serve(kept, evidence, refits):
         try:
             cohort, split = _data(contents, evidence.settings[0])
         except (InputError, OSError) as error:
@@ -122,10 +122,16 @@ def _missing(contents: Contents, settings: Sequence[Setting], incomplete: int) -
     yield from unusable_winners(contents.folder)
 
 
-def _serve(kept: Sequence[KeptBaseline], evidence: Evidence, *, opened: bool) -> bool:
+def _is_opened(best: Setting, refits: Iterable[OpenedRefit]) -> bool:
+    """Whether this very setting has been scored on the test patients, and so its baselines may."""
+    return any(refit.name == best.name for refit in refits)
+
+
+def _serve(kept: Sequence[KeptBaseline], evidence: Evidence, refits: Iterable[OpenedRefit]) -> bool:
     """Whether baselines are of the same knees, and of the test patients where those were opened."""
-    of_same = all(knees_of(each.repeats) == evidence.knees for each in kept)
-    return bool(kept) and of_same and all(each.test or not opened for each in kept)
+    best = evidence.settings[0]
+    opened = _is_opened(best, refits)
+    return bool(kept) and all(serves(each, evidence) and (each.test or not opened) for each in kept)
 
 
 def _kept(folder: Path) -> tuple[tuple[KeptBaseline, ...], list[str]]:

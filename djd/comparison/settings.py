@@ -1,6 +1,7 @@
 """The settings of a comparison, each scored by all its folds, and the one that is chosen."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,17 +23,17 @@ class Setting:
         axes: Value of each compared key; epochs apart, and without folds and seeds.
         epochs: Epochs trained.
         cells: The trainings behind it.
-        seeds: How many there are of each fold.
-        patients: Patients held out in one of its seeds.
+        repeats: How many seeds and splits it was trained with.
+        patients: Patients held out in one of its repeats.
         knees: Their knees.
-        scores: Every score of the confusion counts pooled over folds, averaged over seeds; NaN
-            where it is undefined.
+        scores: Every score of the confusion counts pooled over folds, averaged over repeats;
+            NaN where it is undefined.
     """
 
     axes: Mapping[str, AxisValue]
     epochs: int
     cells: tuple[FinishedCell, ...]
-    seeds: int
+    repeats: int
     patients: int
     knees: int
     scores: Mapping[str, float]
@@ -93,10 +94,17 @@ def _rank(setting: Setting) -> float:
 
 
 def _with_all_folds(cells: Sequence[FinishedCell]) -> list[FinishedCell]:
-    """Cells of the seeds and splits that have as many folds as any other; a mean needs equals."""
+    """Cells of the seeds and splits with the most folds, the same ones; a mean needs equals."""
     repeats = by_repeat(cells)
-    most = max(len(folds) for folds in repeats)
-    return [cell for folds in repeats if len(folds) == most for cell in folds]
+    folds_of = [frozenset(cell.planned.cell.config.data.fold for cell in each) for each in repeats]
+    often = Counter(folds_of)
+    most = max(often, key=lambda folds: (len(folds), often[folds]))
+    return [
+        cell
+        for each, folds in zip(repeats, folds_of, strict=True)
+        if folds == most
+        for cell in each
+    ]
 
 
 def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
@@ -116,7 +124,7 @@ def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
         axes=cells[0].planned.setting_axes,
         epochs=epoch,
         cells=tuple(cells),
-        seeds=len(repeats),
+        repeats=len(repeats),
         patients=sum(scores.patients for scores in first),
         knees=sum(scores.knees for scores in first),
         scores={name: _mean(table[name] for table in tables) for name in tables[0]},

@@ -83,7 +83,7 @@ def _plain(setting: Setting) -> dict[str, Any]:
         "name": setting.name,
         "axes": dict(setting.axes),
         "epochs": setting.epochs,
-        "seeds": setting.seeds,
+        "repeats": setting.repeats,
         "patients": setting.patients,
         "knees": setting.knees,
         "cells": [cell.planned.folder.name for cell in setting.cells],

@@ -94,7 +94,7 @@ def test_majority_gives_the_training_sides_commonest_grade_and_its_shares() -> N
     cohort = cohort_with([1, 3, 3, 0, 3, 1, 4, 4, 4, 4])
     majority, _ = both(cohort, parts(train=[0, 1, 2, 3, 4, 5], validation=[6, 7]))
     fold = held_out(majority)
-    assert (majority.setting, majority.tried, majority.test) == ("", 1, None)
+    assert (majority.setting, list(majority.candidates), majority.test) == ("", [""], None)
     assert fold.predicted.tolist() == [3, 3]
     np.testing.assert_allclose(fold.probabilities, [[1 / 6, 2 / 6, 0, 3 / 6, 0]] * 2)
 
@@ -136,10 +136,20 @@ def plain_kappa(choice: Choice) -> float:
     return float(np.mean(kappas))
 
 
+def test_what_every_candidate_graded_is_handed_on() -> None:
+    _, uptake = both(COHORT, ONE_FOLD)
+    part = FOLDS[3, 0]
+    for name, choice in GRID.items():
+        (fold,) = uptake.candidates[name]
+        np.testing.assert_array_equal(fold.knees, part.validation)
+        expected = plain_fit(choice, part.train, part.validation).argmax(axis=1)
+        np.testing.assert_array_equal(fold.predicted, expected)
+
+
 def test_uptake_is_the_best_of_a_plain_scikit_learn_grid() -> None:
     _, uptake = both(COHORT, FOLDS, DEVELOPMENT)
     kappas = {name: plain_kappa(choice) for name, choice in GRID.items()}
-    assert uptake.tried == len(GRID)
+    assert set(uptake.candidates) == set(GRID)
     assert kappas[uptake.setting] == pytest.approx(max(kappas.values()))
     assert [(fold.split_seed, fold.fold) for fold in uptake.validation] == list(FOLDS)
     held_out = [(each.train, each.validation) for each in FOLDS.values()]

@@ -44,7 +44,7 @@ def test_a_setting_is_scored_by_the_predictions_of_all_its_folds() -> None:
         kappa = cohen_kappa_score(truth, predicted, labels=range(5), weights="quadratic")
         assert setting.scores["kappa"] == pytest.approx(kappa)
         assert setting.scores["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
-        assert (setting.knees, setting.patients, setting.seeds) == (90, 45, 1)
+        assert (setting.knees, setting.patients, setting.repeats) == (90, 45, 1)
         assert setting.name == f"depth=1 epochs={setting.epochs}"
 
 
@@ -71,7 +71,7 @@ def test_seeds_are_averaged_after_pooling_not_pooled() -> None:
     ]
     assert settings[0].scores["kappa"] == pytest.approx(np.mean(kappas))
     assert settings[0].scores["kappa"] != pytest.approx(kappas[0])
-    assert (settings[0].seeds, settings[0].knees) == (2, 60)
+    assert (settings[0].repeats, settings[0].knees) == (2, 60)
 
 
 def test_a_setting_that_lacks_a_fold_does_not_compete() -> None:

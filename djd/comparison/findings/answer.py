@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from djd.comparison.baseline_files import KeptBaseline
+from djd.comparison.baseline_files import KeptBaseline, basis_of
 from djd.comparison.findings.axis_effects import Edge, edges
 from djd.comparison.findings.evidence import Evidence, Knee, knees_of, predictions_at
 from djd.comparison.findings.opened import Opened, score_opened
@@ -92,7 +92,7 @@ def work_out(
             readings, held_out=evidence.knees, test=_test_knees(refits)
         )
     findings = None
-    on_folds: Mapping[str, HeldOut] = {}
+    on_folds: Mapping[str, Sequence[HeldOut]] = {}
     if evidence.settings:
         on_folds, more = _on_same_knees(baselines, evidence)
         said += more
@@ -107,17 +107,31 @@ def work_out(
     )
 
 
+def serves(baseline: KeptBaseline, evidence: Evidence) -> bool:
+    """Whether a baseline was fitted as the best setting was, and graded the very same knees."""
+    fitted = baseline.basis == basis_of(evidence.settings[0])
+    return fitted and knees_of(baseline.repeats) == evidence.knees
+
+
 def _on_same_knees(
     baselines: Iterable[KeptBaseline], evidence: Evidence
-) -> tuple[dict[str, HeldOut], list[str]]:
-    """Baselines of the very knees that the settings held out, and what is wrong with others."""
-    same, notes = {}, []
+) -> tuple[dict[str, Sequence[HeldOut]], list[str]]:
+    """All candidates of each baseline that serves, the chosen first, and what is wrong with others.
+
+    Candidates have the probabilities of the chosen one; only their grades are held against others.
+    """
+    same: dict[str, Sequence[HeldOut]] = {}
+    notes = []
     for baseline in baselines:
-        if knees_of(baseline.repeats) == evidence.knees:
+        if serves(baseline, evidence):
             repeats = [[each] for each in baseline.repeats]
-            same[baseline.name] = held_out_of(repeats, evidence.patients)
+            chosen = held_out_of(repeats, evidence.patients)
+            others = (replace(chosen, predicted=given) for given in baseline.candidates)
+            same[baseline.name] = (chosen, *others)
         else:
-            notes.append(f"left out: the {baseline.name} baseline, which is of other knees")
+            notes.append(
+                f"left out: the {baseline.name} baseline, which is of other knees, folds or views"
+            )
     return same, notes
 
 

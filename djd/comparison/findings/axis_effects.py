@@ -7,7 +7,7 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.comparison.cells import AxisValue
+from djd.comparison.cells import AxisValue, short_names
 from djd.comparison.settings import Setting
 from djd.comparison.statistics.effects import (
     LevelScores,
@@ -21,6 +21,14 @@ from djd.training.config import MAX_DEPTH
 EPOCHS = "epochs"
 """The axis that every comparison has: epochs trained."""
 
+LOWEST: Mapping[str, float] = {
+    EPOCHS: 1,
+    "model.depth": 1,
+    "model.width": 1,
+    "data.batch_size": 1,
+}
+"""Axes that are counted from 1; all others are above 0."""
+
 HIGHEST: Mapping[str, float] = {"model.depth": MAX_DEPTH}
 """Axes that can't go on for ever."""
 
@@ -31,6 +39,7 @@ class AxisEffect:
 
     Attributes:
         axis: Its key, or `EPOCHS`.
+        name: What it is called for short.
         score: `kappa` or `accuracy`.
         levels: Its values; numbers ascending, names by alphabet.
         mean: Of each level, over the grid of the other axes; None where no place in the grid has
@@ -41,6 +50,7 @@ class AxisEffect:
     """
 
     axis: str
+    name: str
     score: str
     levels: tuple[AxisValue, ...]
     mean: LevelScores | None
@@ -55,12 +65,14 @@ class Edge:
 
     Attributes:
         axis: Its key, or `EPOCHS`.
+        name: What it is called for short.
         value: The best setting's.
         largest: Whether it is the largest; else the smallest.
         inside: Values between the smallest and the largest.
     """
 
     axis: str
+    name: str
     value: float
     largest: bool
     inside: frozenset[float]
@@ -87,7 +99,7 @@ def axis_effects(
         patients: How many a draw has.
     """
     places = [place_of(setting) for setting in settings]
-    for axis in places[0]:
+    for axis, name in short_names(places[0]).items():
         levels = _levels(place[axis] for place in places)
         if len(levels) < 2:
             continue
@@ -101,7 +113,7 @@ def axis_effects(
             chosen = scores[kept], draws[kept], level_of[kept], patients
             mean = mean_over_grid(*chosen)
             best = best_in_grid(*chosen, lowest=-1.0 if score == "kappa" else 0.0)
-        yield AxisEffect(axis, score, tuple(levels), mean, best, len(kept), len(settings))
+        yield AxisEffect(axis, name, score, tuple(levels), mean, best, len(kept), len(settings))
 
 
 def _levels(values: Iterable[AxisValue]) -> list[AxisValue]:
@@ -128,19 +140,18 @@ def edges(settings: Sequence[Setting]) -> list[Edge]:
         settings: The best first.
     """
     places = [place_of(setting) for setting in settings]
+    names = short_names(places[0]) if places else {}
     found = []
     for axis, best in places[0].items() if places else ():
         values = [value for place in places if _is_number(value := place[axis])]
         if not _is_number(best) or len(set(values)) < 2:
             continue
-        # Rates and the like are above 0; what is counted is at least 1.
-        lowest = 1 if all(isinstance(value, int) for value in values) else 0
-        highest = HIGHEST.get(axis, np.inf)
+        lowest, highest = LOWEST.get(axis, 0), HIGHEST.get(axis, np.inf)
         inside = frozenset(values) - {min(values), max(values)}
         if best == max(values) and best < highest:
-            found.append(Edge(axis, best, largest=True, inside=inside))
+            found.append(Edge(axis, names[axis], best, largest=True, inside=inside))
         elif best == min(values) and best > lowest:
-            found.append(Edge(axis, best, largest=False, inside=inside))
+            found.append(Edge(axis, names[axis], best, largest=False, inside=inside))
     return found
 
 

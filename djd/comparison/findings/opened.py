@@ -1,15 +1,10 @@
 """What the test patients said, once they were opened."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from djd.comparison.findings.scoreboard import Difference, Figures, Scoreboard
 from djd.comparison.statistics.held_out import HeldOut
-from djd.comparison.statistics.selection import out_of_bag
-from djd.metrics import quadratic_kappa
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +41,7 @@ def score_opened(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOu
     return Opened(
         figures=dict(zip(names, board.figures, strict=False)),
         baselines=dict(zip(baselines, board.figures[count:], strict=True)),
-        beyond={name: board.lead([0], count + place) for place, name in enumerate(baselines)},
+        beyond={name: board.first(1).lead_over([each]) for name, each in baselines.items()},
         best=names[int(scored.values("kappa").argmax())],
-        flattered=_flattered(scored),
+        flattered=float(scored.values("kappa").max()) - scored.outside()[0],
     )
-
-
-def _flattered(board: Scoreboard) -> float:
-    kappas = board.values("kappa")
-    if len(kappas) == 1:
-        return math.nan
-    outside = out_of_bag(board.mean_counts, board.draws["kappa"], board.weights)
-    if outside is None:
-        return math.nan
-    return float(np.max(kappas) - quadratic_kappa(outside))

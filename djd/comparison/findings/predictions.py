@@ -65,11 +65,12 @@ def read_predictions(path: Path, *, by: str = "epoch") -> dict[str, Predictions]
         return {value: _predictions(alike) for value, alike in rows.items()}
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise InputError(
-            f"{path}: expected the predictions of a training, received {_received(error)}"
+            f"{path}: expected the predictions of a training, received {received(error)}"
         ) from error
 
 
-def _received(error: Exception) -> str:
+def received(error: Exception) -> str:
+    """What was there in place of a table, as the error in reading it tells."""
     if isinstance(error, FileNotFoundError):
         return "no file"
     if isinstance(error, OSError):

@@ -8,7 +8,7 @@ from djd.comparison.cells import as_typed, short_names
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.findings.scoreboard import Figures
-from djd.comparison.findings.sentences import DASH, scored, short
+from djd.comparison.findings.sentences import DASH, scored
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.scoring import MINIMAL, Scored
 from djd.grades import GRADE_NAMES
@@ -77,7 +77,7 @@ def effects_table(findings: Findings) -> Table | None:
         if effect.score != "kappa" or effect.mean is None or effect.best is None:
             continue
         for place, level in enumerate(effect.levels):
-            name = short(effect.axis) if place == 0 else ""
+            name = effect.name if place == 0 else ""
             mean, best = _at(effect.mean, place), _at(effect.best, place)
             table.add_row(name, as_typed(level), *mean, *best)
         table.add_section()

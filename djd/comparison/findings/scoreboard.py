@@ -1,5 +1,6 @@
 """Several graders of the same patients, scored on the same draws of them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,9 @@ from djd.comparison.statistics.scoring import (
     score_settings_draws,
     scores_with_intervals,
 )
-from djd.comparison.statistics.selection import Draws, interval_of_lead
+from djd.comparison.statistics.selection import Draws, interval_of_lead, out_of_bag
 from djd.cores import on_all_cores
+from djd.metrics import accuracy, quadratic_kappa
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +61,13 @@ class Scoreboard:
         figures: One a grader.
         draws: float64 (grader, draw) by score, see `score_settings_draws`.
         weights: The draws of patients.
-        mean_counts: float64 (grader, patient, true grade 5, predicted grade 5).
+        graders: Who was scored.
     """
 
     figures: tuple[Figures, ...]
     draws: Mapping[str, Draws]
     weights: Weights
-    mean_counts: NDArray[np.float64]
+    graders: tuple[HeldOut, ...]
 
     @classmethod
     def of(cls, graders: Sequence[HeldOut]) -> "Scoreboard":
@@ -73,7 +75,7 @@ class Scoreboard:
         weights = draw_patients(graders[0].patients)
         draws = score_settings_draws(graders, weights)
         figures = figures_of(graders, draws, weights[:FEW_DRAWS])
-        return cls(figures, draws, weights, np.stack([each.mean_counts() for each in graders]))
+        return cls(figures, draws, weights, tuple(graders))
 
     @property
     def patients(self) -> int:
@@ -91,15 +93,32 @@ class Scoreboard:
     def first(self, count: int) -> "Scoreboard":
         """The first graders alone."""
         draws = {name: rows[:count] for name, rows in self.draws.items()}
-        return Scoreboard(self.figures[:count], draws, self.weights, self.mean_counts[:count])
+        return Scoreboard(self.figures[:count], draws, self.weights, self.graders[:count])
 
-    def lead(self, one: Sequence[int], other: int) -> Difference:
-        """Kappa of the best of some graders less another's."""
-        kappas, draws = self.values("kappa"), self.draws["kappa"]
-        interval = interval_of_lead(
-            kappas[one], draws[one], kappas[other], draws[other], self.patients
-        )
-        return Difference(float(kappas[one].max() - kappas[other]), interval)
+    def counts(self) -> list[NDArray[np.int64]]:
+        """Of each grader, int64 (repeat, patient, true grade 5, predicted grade 5)."""
+        return [each.counts() for each in self.graders]
+
+    def outside(self) -> tuple[float, float]:
+        """Kappa and accuracy of the choosing itself, see `out_of_bag`; NaN without a choice."""
+        if len(self.figures) == 1:
+            return math.nan, math.nan
+        outside = out_of_bag(self.counts(), self.draws["kappa"], self.weights)
+        if outside is None:
+            return math.nan, math.nan
+        return float(quadratic_kappa(outside).mean()), float(accuracy(outside).mean())
+
+    def lead_over(self, others: Sequence[HeldOut]) -> Difference:
+        """Kappa of the best grader less that of the best of others, on the same draws."""
+        kappas = np.nan_to_num([_kappa(each) for each in others])
+        draws = score_settings_draws(others, self.weights, {"kappa": quadratic_kappa})["kappa"]
+        own = self.values("kappa")
+        interval = interval_of_lead(own, self.draws["kappa"], kappas, draws, self.patients)
+        return Difference(float(own.max() - kappas.max()), interval)
+
+
+def _kappa(grader: HeldOut) -> float:
+    return float(np.mean(quadratic_kappa(grader.counts().sum(axis=1))))
 
 
 def figures_of(

@@ -1,4 +1,4 @@
-"""Findings in words, by rules: nothing is called better that can't be told from the rest."""
+"""Findings in words, by rules: nothing is called better that can't be told apart from the rest."""
 
 import math
 from collections.abc import Sequence
@@ -37,11 +37,6 @@ def between(interval: Interval) -> str:
     low, high = interval
     # Without any width it is no interval: the kappa of a constant guess is 0 for anybody.
     return "" if math.isnan(low) or low == high else f" ({number(low)} to {number(high)})"
-
-
-def short(axis: str) -> str:
-    """The last word of an axis, as in the names of folders."""
-    return axis.rpartition(".")[2]
 
 
 def sentences(answer: Answer) -> list[str]:
@@ -85,7 +80,7 @@ def found_sentences(findings: Findings, answer: Answer) -> list[str]:
 
 
 def best_sentences(findings: Findings) -> list[str]:
-    """Who can't be told from the best, what choosing cost, and what the repeats say."""
+    """Who can't be told apart from the best, what choosing cost, and what the repeats say."""
     choice = findings.choice
     said = [_best_set_sentence(findings)]
     if not math.isnan(choice.optimism):
@@ -94,7 +89,7 @@ def best_sentences(findings: Findings) -> list[str]:
         flattery = number(max(choice.optimism_on_test, 0))
         said.append(
             f"Had the best of the {len(findings.settings)} been picked on the test patients, its "
-            f"kappa there would look {flattery} or more better than it is"
+            f"kappa would look at least {flattery} too good"
         )
     return said + _spread_sentences(findings)
 
@@ -105,19 +100,18 @@ def _best_set_sentence(findings: Findings) -> str:
     distance = findings.choice.distance
     patients = count_of(len(findings.evidence.patients), "patient")
     if math.isnan(distance):
-        return "Too few patients to tell any setting from another"
+        return "Too few patients, or too few of their grades, to tell any settings apart"
     if untold == 0:
-        who = "is told from" if others == 1 else "are told from"
-        return f"The {count_of(others, 'other setting')} {who} the best"
+        which = "The other setting is" if others == 1 else f"All {others} other settings are"
+        return f"{which} worse than the best"
     if untold == others:
-        which = (
-            f"None of the {others} other settings can be" if others > 1 else "The other can't be"
-        )
+        which = "The other setting" if others == 1 else f"None of the {others} other settings"
+        can = "can't" if others == 1 else "can"
     else:
-        which = f"{untold} of the {others} other settings can't be"
+        which, can = f"{untold} of the {others} other settings", "can't"
     return (
-        f"{which} told from the best (*): with {patients} a kappa has to be "
-        f"{number(distance)} behind it for that"
+        f"{which} {can} be told apart from the best (*): with {patients} only differences of kappa "
+        f"above {number(distance)} can be found"
     )
 
 
@@ -125,9 +119,9 @@ def _choice_sentence(findings: Findings, choice: Choice) -> str:
     best = findings.settings[0].figures.scores["kappa"]
     return (
         f"Best: kappa {scored(best)} out of fold, where the interval allows for its being the "
-        f"largest of {len(findings.settings)}; chosen and scored on different patients (out of "
-        f"bag) it is {number(choice.kappa_outside)}, so choosing flattered it by "
-        f"about {number(max(choice.optimism, 0))}"
+        f"largest of {len(findings.settings)}; with different patients for choosing and scoring "
+        f"(out of bag) it is {number(choice.kappa_outside)}, so the choice made it look about "
+        f"{number(max(choice.optimism, 0))} too good"
     )
 
 
@@ -135,33 +129,43 @@ def _spread_sentences(findings: Findings) -> list[str]:
     best = findings.settings[0]
     seed, split = best.between_repeats
     told = [
-        f"{number(deviation)} between {what}"
+        f"{number(deviation)} with other {what}"
         for what, deviation in (
-            ("patients", best.between_patients),
+            ("patients", best.patient_error),
             ("seeds", seed),
             ("splits", split),
         )
         if not math.isnan(deviation)
     ]
-    if len(told) < 2:
-        return []
-    return [f"Standard deviation of the best setting's kappa: {', '.join(told)}"]
+    if len(told) > 1:
+        return [f"The best setting's kappa changes by {', '.join(told)} (standard deviations)"]
+    if len(findings.settings) > 1 and math.isnan(findings.training_deviation):
+        return [
+            "Every setting was trained with one seed: the luck of a training counts as a "
+            "difference here (seed=0,1,2 in the command tells it apart)"
+        ]
+    return []
 
 
 def effect_sentence(effect: AxisEffect) -> str:
     """What one axis does, judged by the mean over the grid and by the best in it."""
-    name = short(effect.axis)
     if effect.mean is None or effect.best is None:
-        return f"{name}: no figures yet; no other choice has all of {_listed(effect.levels)}"
+        return (
+            f"{effect.name}: can't be compared yet; no combination of the other axes was finished "
+            f"with all of {_listed(effect.levels)}"
+        )
     on_average = _told_apart(effect.levels, effect.mean)
     at_best = _told_apart(effect.levels, effect.best)
-    if on_average is None and at_best is None:
-        return f"{name}: no difference was found between {_listed(effect.levels)}"
     nothing = "no difference was found"
-    return (
-        f"{name}: on average over the grid {on_average or nothing}; "
-        f"of the best in the grid {at_best or nothing}"
-    )
+    if on_average is None and at_best is None:
+        found = f"{nothing} between {_listed(effect.levels)}"
+    else:
+        found = (
+            f"on average over the grid {on_average or nothing}; "
+            f"of the best in the grid {at_best or nothing}"
+        )
+    some = f" ({effect.matched} of {effect.settings} settings can be compared)"
+    return f"{effect.name}: {found}{some if effect.matched < effect.settings else ''}"
 
 
 def _told_apart(levels: Sequence[AxisValue], figures: LevelScores) -> str | None:
@@ -183,9 +187,9 @@ def edge_sentence(edge: Edge, findings: Findings) -> str:
     """That the grid may have been too narrow."""
     which, way = ("largest", "larger") if edge.largest else ("smallest", "smaller")
     inside = any(each.in_best_set and edge.spares(each.setting) for each in findings.settings)
-    others = ", though one inside the grid can't be told from it" if inside else ""
+    others = ", though one inside the grid can't be told apart from it" if inside else ""
     return (
-        f"Edge of the grid: the best setting has the {which} value of {short(edge.axis)} that was "
+        f"Edge of the grid: the best setting has the {which} value of {edge.name} that was "
         f"compared ({as_typed(edge.value)}); a {way} one might do better{others}"
     )
 
@@ -199,7 +203,7 @@ def baseline_sentences(findings: Findings, baselines: Sequence[KeptBaseline]) ->
             verdict = against_uptake(findings.beyond[UPTAKE], _who(findings))
             said.append(
                 f"{verdict} out of fold: uptake has kappa {scored(kappa)}, the best of "
-                f"{baseline.tried} logistic models of it"
+                f"{len(baseline.candidates)} logistic models of it"
             )
     return said
 
@@ -216,7 +220,7 @@ def against_uptake(difference: Difference, who: str) -> str:
     if high < 0:
         return f"{who} is behind uptake alone by {number(-value)}{between(Interval(-high, -low))}"
     told = "" if math.isnan(low) else f", 95 % interval {number(low)} to {number(high)}"
-    return f"{who} can't be told from uptake alone (difference {number(value)}{told})"
+    return f"{who} can't be told apart from uptake alone (difference {number(value)}{told})"
 
 
 def opened_sentences(opened: Opened) -> list[str]:
@@ -234,8 +238,8 @@ def opened_sentences(opened: Opened) -> list[str]:
         also = "this one" if opened.best == first else opened.best
         said.append(
             f"The best of {len(opened.figures)} settings on the test patients is {also}, with "
-            f"kappa {number(best)} there; being the best there flatters it by "
-            f"{number(max(opened.flattered, 0))}"
+            f"kappa {number(best)} there; being the best there makes it look about "
+            f"{number(max(opened.flattered, 0))} too good"
         )
     return said
 

@@ -37,7 +37,7 @@ class LevelScores:
 
     @property
     def among_best(self) -> NDArray[np.bool_]:
-        """Levels that can't be told from the best, bool (level,)."""
+        """Levels that can't be told apart from the best, bool (level,)."""
         return near_best(self.scores, self.distance)
 
 

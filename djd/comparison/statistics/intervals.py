@@ -125,40 +125,48 @@ def design_effect(right: NDArray[np.float64], knees: NDArray[np.float64]) -> flo
     """How many times the variance of a share is that of independent knees.
 
     Linearized variance of a ratio between patients, over the binomial one (Rao and Scott,
-    Biometrics 48:577, 1992). It is kept between 1 (independent knees) and what knees that are
-    always right or wrong together would give; and it is the latter where all are right or wrong,
-    since nothing then tells how alike they are.
+    Biometrics 48:577, 1992). It is kept between that of independent knees, which is 1, and what
+    knees that are always right or wrong together would give; and it is the latter where all are
+    right or wrong, since nothing then tells how alike they are. A mean of several trainings is
+    surer than one of them, as far as they err in different patients: 1 becomes less by as much.
 
     Args:
-        right: float64 (patient,), knees of each patient that count.
-        knees: float64 (patient,), knees of each patient, one of them at least above 0.
+        right: float64 (patient,) or (repeat, patient), knees of each patient that count.
+        knees: float64, the same shape, knees of each patient, one of them at least above 0.
     """
-    total = knees.sum()
-    share = right.sum() / total
-    together = float((knees**2).sum() / total)
-    patients = int((knees > 0).sum())
+    right, knees = np.atleast_2d(right), np.atleast_2d(knees)
+    of_patient = knees.mean(axis=0)
+    total = of_patient.sum()
+    share = right.mean(axis=0).sum() / total
+    together = max(float((of_patient**2).sum() / total), 1.0)
+    patients = int((of_patient > 0).sum())
     if patients < 2 or not 0 < share < 1:
-        return max(together, 1.0)
-    between = ((right - share * knees) ** 2).sum() * patients / (patients - 1)
-    ratio = between / (total * share * (1 - share))
-    return float(min(max(ratio, 1.0), max(together, 1.0)))
+        return together
+    residual = right - share * knees
+    between = float((residual.mean(axis=0) ** 2).sum())
+    of_one = float((residual**2).sum(axis=1).mean())
+    apart = max(between / of_one, 1 / len(residual)) if of_one else 1.0
+    ratio = between * patients / (patients - 1) / (total * share * (1 - share))
+    return float(min(max(ratio, apart), together))
 
 
 def share_interval(right: NDArray[np.float64], knees: NDArray[np.float64]) -> Interval:
     """Interval of a share of knees: Wilson's, with knees divided by their design effect.
 
     Wilson, Journal of the American Statistical Association 22:209, 1927. It has a width where all
-    knees are right, and with one patient.
+    knees are right, and with one patient. Of several trainings it is that of their mean share.
 
     Args:
-        right: float64 (patient,), knees of each patient that count, such as those graded right.
-        knees: float64 (patient,), all knees of each patient that could count.
+        right: float64 (patient,) or (repeat, patient), knees of each patient that count, such as
+            those graded right.
+        knees: float64, the same shape, all knees of each patient that could count.
     """
-    total = float(knees.sum())
-    if total == 0:
+    right, knees = np.atleast_2d(right), np.atleast_2d(knees)
+    totals = knees.sum(axis=1)
+    if not totals.all():
         return NO_INTERVAL
-    effective = total / design_effect(right, knees)
-    share = float(right.sum()) / total
+    effective = float(totals.mean()) / design_effect(right, knees)
+    share = float((right.sum(axis=1) / totals).mean())
     scale = 1 + _Z**2 / effective
     centre = (share + _Z**2 / (2 * effective)) / scale
     half = _Z / scale * np.sqrt(share * (1 - share) / effective + _Z**2 / (4 * effective**2))

@@ -104,17 +104,20 @@ PERFECT = {"kappa": 1.0, "mae": 0.0, "three_group_kappa": 1.0}
 
 
 def score_settings_draws(
-    settings: Sequence[HeldOut], weights: Weights
+    settings: Sequence[HeldOut],
+    weights: Weights,
+    scores: Mapping[str, Callable[[Counts], Scores]] = DRAWN,
 ) -> dict[str, NDArray[np.float64]]:
-    """Draws of the scores in `DRAWN`, averaged over repeats: float64 (setting, draw) each.
+    """Draws of scores, averaged over repeats: float64 (setting, draw) each.
 
     Args:
         settings: One or more, of the same patients.
         weights: Draws of these patients.
+        scores: Functions of confusion counts by name.
     """
     counts = np.concatenate([setting.counts() for setting in settings])
     repeats = [setting.repeats for setting in settings]
-    drawn = score_draws(weights, counts, DRAWN)
+    drawn = score_draws(weights, counts, scores)
     return {name: mean_of_repeats(draws, repeats) for name, draws in drawn.items()}
 
 
@@ -159,21 +162,14 @@ def _mean_over_repeats(score: Callable[[Counts], Scores], counts: NDArray[np.int
 
 def _of_shares(setting: HeldOut) -> dict[str, Scored]:
     """Shares of knees: accuracy, off by one at most, recall, precision, merged read-outs."""
-    cells = GRADE_COUNT**2
-    by_patient = setting.mean_counts().reshape(-1, cells)
-    by_repeat = setting.counts().sum(axis=1).reshape(-1, cells)
-    right, all_of = by_patient @ _RIGHT, by_patient @ _OF
+    counts = setting.counts().reshape(setting.repeats, setting.patients, -1).astype(np.float64)
+    right, all_of = counts @ _RIGHT, counts @ _OF
     with np.errstate(invalid="ignore"):
-        values = (by_repeat @ _RIGHT / (by_repeat @ _OF)).mean(axis=0)
+        values = (right.sum(axis=1) / all_of.sum(axis=1)).mean(axis=0)
     return {
-        name: _share(float(values[place]), right[:, place], all_of[:, place])
+        name: Scored(float(values[place]), share_interval(right[..., place], all_of[..., place]))
         for place, name in enumerate(SHARES)
     }
-
-
-def _share(value: float, right: NDArray[np.float64], all_of: NDArray[np.float64]) -> Scored:
-    """A share with its interval; none where some repeat leaves it undefined."""
-    return Scored(value, NO_INTERVAL if np.isnan(value) else share_interval(right, all_of))
 
 
 def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Scored]:
@@ -188,7 +184,10 @@ def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Scored]:
     early = np.mean([_early_sensitivity(each, all_weights) for each in repeats], axis=0)
     patients = len(np.unique(setting.patient))
     scored["auroc_any"] = Scored(float(area[0]), logit_interval(area[0], area[1:], patients))
-    scored["early_sensitivity"] = Scored(float(early[0]), percentile_interval(early[1:], patients))
+    interval = percentile_interval(early[1:], patients)
+    # Where every draw finds all or none, draws can't know better.
+    interval = NO_INTERVAL if interval.low == interval.high else interval
+    scored["early_sensitivity"] = Scored(float(early[0]), interval)
     return scored
 
 

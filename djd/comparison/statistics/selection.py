@@ -5,6 +5,8 @@ largest of many scores is too large: with 36 equal settings and 165 patients by 
 its plain interval holds the truth in 75 of 100 cases (`bench/coverage.py`).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from djd.comparison.statistics.intervals import (
     expanded_tail,
     percentile_interval,
 )
+from djd.grades import GRADE_COUNT
 
 Draws = NDArray[np.float64]
 """float64 (setting, draw): the score of each setting in each draw; NaN where it was undefined."""
@@ -23,7 +26,7 @@ _LEAST_DEFINED = 0.5
 
 
 def distance_to_tell(scores: NDArray[np.float64], draws: Draws, patients: int) -> float:
-    """How far behind the best a setting has to be to be told from it.
+    """How far behind the best a setting has to be to be told apart from it.
 
     The 95 % quantile, over draws, of the range of all settings' deviations from their own scores: a
     bound on all differences at once, so the best need not have been named beforehand (in the
@@ -43,7 +46,7 @@ def distance_to_tell(scores: NDArray[np.float64], draws: Draws, patients: int) -
 
 
 def best_set(scores: NDArray[np.float64], draws: Draws, patients: int) -> NDArray[np.bool_]:
-    """Settings that can't be told from the best, bool (setting,), the best among them.
+    """Settings that can't be told apart from the best, bool (setting,), the best among them.
 
     All of them where the draws are too few to say: one patient tells nothing apart.
 
@@ -97,34 +100,55 @@ def interval_of_best(
 def interval_of_lead(
     scores: NDArray[np.float64],
     draws: Draws,
-    other: float,
-    other_draws: NDArray[np.float64],
+    others: NDArray[np.float64],
+    other_draws: Draws,
     patients: int,
 ) -> Interval:
-    """Interval of how far the best kappa of several settings is above one that stands apart.
+    """Interval of how far the best of several settings is above the best of several others.
 
-    As `interval_of_best`, with deviations of the stretched scale brought back by its slope: for the
-    settings halfway between their kappas and the lower end of the best, since luck has made the
-    kappas too large and so the slopes too small; for the other at its kappa.
+    Luck has made either best too large: the lower end allows for that of the settings, the upper
+    end for that of the others. Where there is one alone, its end is a plain one.
 
     Args:
         scores: float64 (setting,), kappas.
         draws: See `Draws`.
-        other: Kappa of what the best is held against, such as a baseline.
-        other_draws: float64 (draw,), of the same patients.
+        others: float64 (other,), such as the candidates of a baseline.
+        other_draws: float64 (other, draw), of the same patients.
         patients: How many a draw has.
     """
+    best, best_other = int(scores.argmax()), int(others.argmax())
+    own = percentile_interval(draws[best] - other_draws[best_other], patients)
+    usable = np.isfinite(draws).all(axis=0) & np.isfinite(other_draws).all(axis=0)
+    if np.isnan(own.low) or usable.mean() < _LEAST_DEFINED:
+        return NO_INTERVAL
+    some, some_others = draws[:, usable], other_draws[:, usable]
+    low = _least_lead(scores, some, others[best_other], some_others[best_other], patients)
+    high = -_least_lead(others, some_others, scores[best], some[best], patients)
+    return Interval(min(own.low, low), max(own.high, high))
+
+
+def _least_lead(
+    scores: NDArray[np.float64],
+    draws: Draws,
+    other: float,
+    other_draws: NDArray[np.float64],
+    patients: int,
+) -> float:
+    """Lower bound on how far the best of several is above one that stands apart.
+
+    As `interval_of_best`, with deviations of the stretched scale brought back by its slope: for the
+    settings halfway between their kappas and the lower end of the best, since luck has made the
+    kappas too large and so the slopes too small; for the other at its kappa.
+    """
+    if len(scores) == 1:
+        return percentile_interval(draws[0] - other_draws, patients).low
     best = int(scores.argmax())
-    own = percentile_interval(draws[best] - other_draws, patients)
-    usable = np.isfinite(draws).all(axis=0) & np.isfinite(other_draws)
-    if len(scores) == 1 or np.isnan(own.low) or usable.mean() < _LEAST_DEFINED:
-        return own
     scale = _Scale(-1.0, patients)
     half_of_luck = (scores[best] - interval_of_best(scores, draws, patients).low) / 2
-    above = scale.deviations(scores, draws[:, usable], at=scores - half_of_luck)
-    others = scale.deviations(np.array([other]), other_draws[None, usable], at=np.array([other]))
+    above = scale.deviations(scores, draws, at=scores - half_of_luck)
+    others = scale.deviations(np.array([other]), other_draws[None], at=np.array([other]))
     slack = _slack_of_best(above - others, best, patients)
-    return Interval(min(own.low, float(scores[best]) - other - slack), own.high)
+    return float(scores[best]) - other - slack
 
 
 class _Scale:
@@ -173,7 +197,7 @@ def _slack_of_best(deviations: Draws, best: int, patients: int) -> float:
 
 
 def out_of_bag(
-    counts: NDArray[np.float64], draws: Draws, weights: Weights
+    counts: Sequence[NDArray[np.int64]], draws: Draws, weights: Weights
 ) -> NDArray[np.float64] | None:
     """Confusion counts of the choosing itself: chosen in the bag, scored outside of it.
 
@@ -183,25 +207,25 @@ def out_of_bag(
     few patients left out would be too small by up to 0.03.
 
     Args:
-        counts: float64 (setting, patient, true grade 5, predicted grade 5); of several seeds their
-            mean.
+        counts: Of each setting int64 (repeat, patient, true grade 5, predicted grade 5).
         draws: Draws of the score that chooses, see `Draws`.
         weights: The same draws.
 
     Returns:
-        float64 (true grade 5, predicted grade 5); None where no draw leaves anybody out.
+        float64 (repeat, true grade 5, predicted grade 5), to be scored and then averaged as a
+        setting is; None where no draw leaves anybody out.
     """
     comparable = np.where(np.isfinite(draws), draws, -np.inf)
     chosen = comparable.argmax(axis=0)
     scored: NDArray[np.bool_] = np.isfinite(draws).max(axis=0)
     left_out = (weights == 0) & scored[:, None]
-    times = np.zeros(counts.shape[:2])
+    pooled = np.zeros((max(map(len, counts)), GRADE_COUNT, GRADE_COUNT))
     for setting in np.unique(chosen):
-        times[setting] = left_out[chosen == setting].sum(axis=0)
-    if not times.any():
-        return None
-    pooled: NDArray[np.float64] = np.einsum("sp,spij->ij", times, counts)
-    return pooled
+        times = left_out[chosen == setting].sum(axis=0).astype(np.float64)
+        by_repeat = np.einsum("p,rpij->rij", times, counts[setting])
+        # A setting with fewer repeats than others stands with each of its own in turn.
+        pooled += by_repeat[np.arange(len(pooled)) % len(by_repeat)]
+    return pooled if pooled.any() else None
 
 
 def optimism_of_best(scores: NDArray[np.float64], draws: Draws) -> float:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -98,10 +99,8 @@ def test_the_best_of_many_has_a_wider_interval_than_its_own(tmp_path: Path) -> N
     many = answer_of(tmp_path / "many").findings
     assert many
     best = many.settings[0]
-    one = many.evidence.held_out[:1]
     alone = work_out(gather([best.setting]), refits=[], baselines=[]).findings
     assert alone
-    assert len(one) == 1
     among_many, by_itself = (
         each.settings[0].figures.scores["kappa"].interval for each in (many, alone)
     )
@@ -124,6 +123,53 @@ def test_several_seeds_are_averaged_and_their_spread_is_told(tmp_path: Path) -> 
     assert best.between_repeats.seed == pytest.approx(np.std(kappas, ddof=1))
     assert np.isnan(best.between_repeats.split)
     assert best.figures.knees == 72
+
+
+def test_shares_of_unequal_seeds_lie_in_their_intervals(tmp_path: Path) -> None:
+    def skill(config: RunConfig, epoch: int) -> float:
+        return (0.05, 0.5, 0.95)[config.seed]
+
+    leave_comparison(tmp_path, {"model.depth": (1,), "seed": (0, 1, 2)}, skill=skill)
+    findings = answer_of(tmp_path).findings
+    assert findings
+    for name, (value, (low, high)) in findings.settings[0].figures.scores.items():
+        assert low < value < high, name
+
+
+def unlucky_seeds(config: RunConfig, epoch: int) -> float:
+    """Depth 2 looks better for one lucky seed."""
+    return (0.8 if config.seed == 1 else 0.3) if config.model.depth == 2 else 0.3
+
+
+def test_one_lucky_seed_of_several_is_no_better_depth(tmp_path: Path) -> None:
+    leave_comparison(tmp_path, {"model.depth": (1, 2), "seed": (1, 2)}, skill=unlucky_seeds)
+    leave_comparison(tmp_path / "one", {"model.depth": (1, 2), "seed": (1,)}, skill=unlucky_seeds)
+    several, one = (answer_of(folder).findings for folder in (tmp_path, tmp_path / "one"))
+    assert several
+    assert one
+    assert several.training_deviation > 0.1
+    assert all(each.in_best_set for each in several.settings)
+    assert np.isnan(one.training_deviation)
+    assert sum(each.in_best_set for each in one.settings) < 6
+
+
+def test_choosing_on_the_test_patients_is_priced_where_their_number_is_known(
+    tmp_path: Path,
+) -> None:
+    planned = leave_comparison(tmp_path, {"model.depth": (1, 2)})
+    unknown = answer_of(tmp_path).findings
+    assert unknown
+    assert np.isnan(unknown.choice.optimism_on_test)
+    priced = []
+    for count in (8, 400):
+        for each in planned:
+            split = {"development": [], "test": [str(number) for number in range(count)]}
+            (each.folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
+        findings = answer_of(tmp_path).findings
+        assert findings
+        priced.append(findings.choice.optimism_on_test)
+    few, many = priced
+    assert few > many + 0.05 > 0.05
 
 
 def test_settings_on_fewer_folds_do_not_compete_with_those_on_all(tmp_path: Path) -> None:

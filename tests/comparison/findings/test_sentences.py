@@ -28,7 +28,7 @@ def levels(*scores: float, distance: float) -> LevelScores:
 
 
 def effect(mean: LevelScores | None, best: LevelScores | None) -> AxisEffect:
-    return AxisEffect("model.depth", "kappa", (1, 2, 3), mean, best, 9, 9)
+    return AxisEffect("model.depth", "depth", "kappa", (1, 2, 3), mean, best, 9, 9)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,12 @@ def test_a_score_is_said_with_its_interval(score: Scored, percent: bool, words: 
             levels(0.2, 0.7, 0.7, distance=math.nan),
             "depth: no difference was found between 1, 2 and 3",
         ),
-        (None, None, "depth: no figures yet; no other choice has all of 1, 2 and 3"),
+        (
+            None,
+            None,
+            "depth: can't be compared yet; no combination of the other axes was finished with all "
+            "of 1, 2 and 3",
+        ),
     ],
 )
 def test_only_levels_that_are_told_apart_are_called_better(
@@ -92,12 +97,12 @@ def test_only_levels_that_are_told_apart_are_called_better(
         ),
         (
             Difference(0.2, Interval(-0.01, 0.31)),
-            "The winner can't be told from uptake alone (difference 0.20, 95 % interval -0.01 to "
-            "0.31)",
+            "The winner can't be told apart from uptake alone (difference 0.20, 95 % interval "
+            "-0.01 to 0.31)",
         ),
         (
             Difference(0.2, NO_INTERVAL),
-            "The winner can't be told from uptake alone (difference 0.20)",
+            "The winner can't be told apart from uptake alone (difference 0.20)",
         ),
     ],
 )
@@ -137,9 +142,9 @@ def test_an_edge_is_softened_where_one_inside_is_as_good(tmp_path: Path) -> None
     leave_comparison(tmp_path, {"optim.lr_times": (0.1, 1.0, 10.0)})
     findings = answer_of(tmp_path).findings
     assert findings
-    edge = Edge("optim.lr_times", 10, largest=True, inside=frozenset({1.0}))
+    edge = Edge("optim.lr_times", "lr_times", 10, largest=True, inside=frozenset({1.0}))
     assert edge_sentence(edge, findings).endswith(
-        "though one inside the grid can't be told from it"
+        "though one inside the grid can't be told apart from it"
     )
 
 
@@ -154,23 +159,29 @@ def test_a_depth_that_can_go_no_further_is_no_edge(tmp_path: Path, depth: int) -
 
 @pytest.mark.parametrize(
     ("key", "values", "warned"),
-    [("data.batch_size", (1, 2), False), ("data.batch_size", (2, 4), True)],
+    [
+        ("data.batch_size", (1, 2), False),
+        ("data.batch_size", (2, 4), True),
+        ("optim.lr_times", (1, 10), True),
+    ],
 )
-def test_what_is_counted_does_not_go_below_one(
+def test_what_is_counted_does_not_go_below_one_and_a_rate_does(
     tmp_path: Path, key: str, values: tuple[int, int], warned: bool
 ) -> None:
+    group, _, name = key.partition(".")
+
     def best(config: RunConfig, epoch: int) -> float:
-        return 0.95 if config.data.batch_size == values[0] else 0.1
+        return 0.95 if getattr(getattr(config, group), name) == values[0] else 0.1
 
     leave_comparison(tmp_path, {key: values}, skill=best)
     said = sentences(answer_of(tmp_path))
-    assert any("smallest value of batch_size" in each for each in said) == warned
+    assert any(f"smallest value of {name}" in each for each in said) == warned
 
 
 def test_equal_settings_are_all_said_to_be_as_good(tmp_path: Path) -> None:
     leave_comparison(tmp_path, {"model.depth": (1, 2)})
     said = sentences(answer_of(tmp_path))
-    assert said[0].startswith("None of the 5 other settings can be told from the best (*): with 36")
+    assert said[0].startswith("None of the 5 other settings can be told apart from the best (*): ")
     assert "depth: no difference was found between 1 and 2" in said
     assert not any("better than 1" in each or "better than 2" in each for each in said)
 

@@ -8,11 +8,13 @@ from scipy.stats import binom
 
 from bench.coverage import (
     Cohort,
+    baseline_trial,
     effect_trial,
     interval_trial,
     kappas,
     null_trial,
     power_trial,
+    seeds_trial,
     true_kappas,
     winner_trial,
 )
@@ -47,6 +49,20 @@ def test_the_interval_of_a_best_of_many_holds_the_truth_and_a_plain_one_does_not
     assert found["best set holds all"] >= LEAST
     assert found["too high by"] > 0.03
     assert abs(found["out of bag too high by"]) < 0.02
+
+
+def test_a_tuned_baseline_that_is_as_good_is_not_said_to_be_ahead() -> None:
+    found = means(lambda seed: baseline_trial(Cohort(33), [0.75], [0.75] * 30, seed))
+    assert found["its interval holds"] >= LEAST
+    assert found["said to be behind"] < 0.08 < found["said to be behind by a plain interval"]
+
+
+def test_lucky_seeds_make_no_better_setting() -> None:
+    found = means(lambda seed: seeds_trial(Cohort(165), 12, 3, 0.03, seed))
+    assert found["best set holds all"] >= LEAST
+    assert found["... with luck taken for nothing"] < 0.5
+    assert found["accuracy's interval holds"] >= LEAST
+    assert found["deviation squared"] ** 0.5 == pytest.approx(0.03, rel=0.2)
 
 
 def test_a_null_cohort_has_no_winner() -> None:

@@ -3,7 +3,6 @@ import pytest
 
 from djd.comparison.statistics.effects import best_in_grid, matched_settings, mean_over_grid
 from djd.comparison.statistics.selection import interval_of_best
-from djd.comparison.statistics.spread import patient_deviation, repeat_deviations
 
 LEVELS = np.array([0, 0, 1, 1, 2, 2])
 SCORES = np.array([0.5, 0.3, 0.6, 0.4, 0.1, 0.1])
@@ -37,27 +36,3 @@ def test_only_places_that_every_level_has_are_matched() -> None:
     others = np.array([0, 1, 2, 0, 1, 1])
     np.testing.assert_array_equal(matched_settings(levels, others, count=2), [0, 1, 3, 4, 5])
     assert not len(matched_settings(levels, others, count=3))
-
-
-def test_seeds_and_splits_are_told_apart_by_hand() -> None:
-    # Two splits of two seeds each: within (0.02 + 0.02) / 2 freedom, so 0.02; means 0.5 and 0.9,
-    # variance 0.08, of which 0.02 / 2 is the seeds'.
-    seed, split = repeat_deviations(np.array([0.4, 0.6, 0.8, 1.0]), np.array([0, 0, 1, 1]))
-    assert seed == pytest.approx(np.sqrt(0.02))
-    assert split == pytest.approx(np.sqrt(0.08 - 0.01))
-
-
-def test_what_is_not_repeated_has_no_deviation() -> None:
-    assert np.isnan(repeat_deviations(np.array([0.4]), np.array([0]))).all()
-    seed, split = repeat_deviations(np.array([0.4, 0.6]), np.array([0, 0]))
-    assert seed == pytest.approx(np.std([0.4, 0.6], ddof=1))
-    assert np.isnan(split)
-    seed, split = repeat_deviations(np.array([0.4, 0.6]), np.array([0, 1]))
-    assert np.isnan(seed)
-    assert split == pytest.approx(np.std([0.4, 0.6], ddof=1))
-
-
-def test_patients_deviation_is_that_of_the_draws() -> None:
-    draws = np.array([0.1, 0.2, np.nan, 0.4])
-    assert patient_deviation(draws) == pytest.approx(np.nanstd(draws))
-    assert np.isnan(patient_deviation(np.array([0.1, np.nan, np.nan])))

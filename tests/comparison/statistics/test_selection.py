@@ -14,7 +14,7 @@ from djd.comparison.statistics.selection import (
     out_of_bag,
 )
 from djd.metrics import confusion_counts, quadratic_kappa
-from tests.comparison.statistics.invented_readers import reader
+from tests.comparison.statistics.invented_readers import reader, together
 
 
 def drawn(scores: list[float], noise: float, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -91,41 +91,71 @@ def test_a_near_perfect_rival_does_not_spoil_the_interval_of_the_best() -> None:
 
 def test_the_lead_of_one_setting_is_a_plain_paired_difference() -> None:
     scores, draws = drawn([0.6, 0.4], 0.05)
-    found = interval_of_lead(scores[:1], draws[:1], scores[1], draws[1], 40)
+    found = interval_of_lead(scores[:1], draws[:1], scores[1:], draws[1:], 40)
     assert found == percentile_interval(draws[0] - draws[1], 40)
 
 
 def test_the_lead_of_a_best_of_many_allows_for_its_luck() -> None:
     scores, draws = drawn([0.5] * 30 + [0.4], 0.05)
-    one = interval_of_lead(scores[:1], draws[:1], scores[-1], draws[-1], 40)
-    best = interval_of_lead(scores[:-1], draws[:-1], scores[-1], draws[-1], 40)
+    one = interval_of_lead(scores[:1], draws[:1], scores[-1:], draws[-1:], 40)
+    best = interval_of_lead(scores[:-1], draws[:-1], scores[-1:], draws[-1:], 40)
     assert best.low < one.low - 0.02
     assert best.high == one.high
 
 
+def test_the_lead_over_a_best_of_many_allows_for_that_ones_luck() -> None:
+    scores, draws = drawn([0.4] + [0.5] * 30, 0.05)
+    over_one = interval_of_lead(scores[:1], draws[:1], scores[1:2], draws[1:2], 40)
+    over_best = interval_of_lead(scores[:1], draws[:1], scores[1:], draws[1:], 40)
+    assert over_best.high > over_one.high + 0.02
+    assert over_best.low == over_one.low
+
+
+def test_who_leads_whom_is_only_a_matter_of_sign() -> None:
+    scores, draws = drawn([0.5, 0.6, 0.4, 0.7], 0.05)
+    low, high = interval_of_lead(scores[:2], draws[:2], scores[2:], draws[2:], 40)
+    turned = interval_of_lead(scores[2:], draws[2:], scores[:2], draws[:2], 40)
+    np.testing.assert_allclose(turned, (-high, -low), atol=1e-3)
+
+
 def test_against_itself_there_is_no_lead() -> None:
     scores, draws = drawn([0.5], 0.05)
-    found = interval_of_lead(scores, draws, scores[0], draws[0], 40)
+    found = interval_of_lead(scores, draws, scores, draws, 40)
     assert found == (0, 0)
 
 
 def test_out_of_bag_counts_are_those_of_the_chosen_in_each_draw_written_out() -> None:
     readers = [reader(seed, patients=9, skill=0.2) for seed in range(4)]
     weights = draw_patients(9, draws=60)
-    counts = np.concatenate([each.counts() for each in readers])
-    draws = score_draws(weights, counts, {"kappa": quadratic_kappa})["kappa"]
+    counts = [each.counts() for each in readers]
+    draws = score_draws(weights, np.concatenate(counts), {"kappa": quadratic_kappa})["kappa"]
     expected = np.zeros((5, 5))
     for draw, times in enumerate(weights):
         chosen = readers[int(np.argmax(draws[:, draw]))]
         left_out = times[chosen.patient] == 0
         expected += confusion_counts(chosen.grades[left_out], chosen.predicted[left_out])
-    found = out_of_bag(counts.astype(np.float64), draws, weights)
+    found = out_of_bag(counts, draws, weights)
     assert found is not None
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(found, [expected])
+
+
+def test_out_of_bag_each_seed_is_counted_by_itself() -> None:
+    seeds = [reader(seed, patients=9, skill=0.2) for seed in range(3)]
+    weights = draw_patients(9, draws=60)
+    twice, alone = together(*seeds[:2]).counts(), seeds[2].counts()
+    draws = np.stack([np.full(60, 0.6), np.full(60, 0.5)])
+    found = out_of_bag([twice, alone], draws, weights)
+    assert found is not None
+    for repeat in (0, 1):
+        by_itself = out_of_bag([seeds[repeat].counts(), alone], draws, weights)
+        assert by_itself is not None
+        np.testing.assert_allclose(found[repeat], by_itself[0])
+    assert not np.array_equal(found[0], found[1])
 
 
 def test_nobody_is_left_out_of_a_cohort_of_one() -> None:
-    assert out_of_bag(np.ones((2, 1, 5, 5)), np.ones((2, 9)), draw_patients(1, draws=9)) is None
+    counts = [np.ones((1, 1, 5, 5), dtype=np.int64)] * 2
+    assert out_of_bag(counts, np.ones((2, 9)), draw_patients(1, draws=9)) is None
 
 
 def test_optimism_is_what_the_chosen_loses_among_all() -> None:
