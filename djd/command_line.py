@@ -15,6 +15,7 @@ PATH_KEYS = (
     "data.exclude",
     "data.groups",
     "data.test_list",
+    "data.second_reader",
     "paths.cache",
     "hydra.run.dir",
     "hydra.sweep.dir",

@@ -32,6 +32,11 @@ def test_a_path_arrives_as_the_shell_hands_it_over(path: str) -> None:
     assert value_that_hydra_reads(argument) == path
 
 
+def test_a_second_readers_file_is_a_path_like_any_other() -> None:
+    (argument,) = quote_paths(["data.second_reader=/읽기 표, (2).csv"])
+    assert value_that_hydra_reads(argument) == "/읽기 표, (2).csv"
+
+
 @given(
     st.text(st.characters(exclude_categories=["C"]), min_size=1).filter(
         lambda path: "${" not in path and path != "null"

@@ -22,10 +22,12 @@ from djd.comparison.summary import Outcome, say_end, say_head
 from djd.files import write_whole
 from djd.resume_latest import RESULT_NAME
 from djd.scans.cohort import Cohort
+from djd.scans.second_reader import Readings
 from djd.stopping import Stopped
 from djd.training.failure import forget_failure, record_loss
+from djd.training.for_report import leave_for_report
 from djd.training.openings import count_openings
-from djd.training.reading import read_data, split_cell
+from djd.training.reading import read_data, read_readings, split_cell
 from djd.training.split import Parts, PatientSplit
 from djd.training.summary import say
 
@@ -40,6 +42,7 @@ class Comparison:
         planned: The cells.
         cohort: The knees.
         split: The wall between development and test patients.
+        readings: A second reader's grades; None where none were given.
         at_once: Cells trained at a time.
     """
 
@@ -48,6 +51,7 @@ class Comparison:
     planned: Sequence[PlannedCell]
     cohort: Cohort
     split: PatientSplit
+    readings: Readings | None
     at_once: int
 
     @classmethod
@@ -63,13 +67,15 @@ class Comparison:
             arguments: Of the command line, to go on with.
 
         Raises:
-            InputError: The scans are not as expected, or the folder is another comparison's.
+            InputError: The scans or the second reader's file are not as expected, or the folder is
+                another comparison's.
         """
+        readings = read_readings(cells[0].config)
         cohort, split = read_data(cells[0].config)
         plan, planned = plan_cells(
             folder, cells, digest=cohort_digest(cohort, split), arguments=arguments
         )
-        return cls(folder, plan, planned, cohort, split, at_once)
+        return cls(folder, plan, planned, cohort, split, readings, at_once)
 
     def saved(self) -> "Comparison":
         """The same, with its plan written; other commands may have widened it meanwhile."""
@@ -114,8 +120,12 @@ def compare(comparison: Comparison, launch: Launch) -> bool:
 
 
 def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> bool:
-    (comparison.folder / RESULT_NAME).unlink(missing_ok=True)
     config = comparison.planned[0].cell.config
+    stamp = config.stamp(phantom=comparison.cohort.phantom)
+    leave_for_report(
+        comparison.folder, comparison.cohort, comparison.split, comparison.readings, stamp=stamp
+    )
+    (comparison.folder / RESULT_NAME).unlink(missing_ok=True)
     states = states_of(comparison.planned)
     forget_failures(states.failed)
     jobs = {
@@ -127,7 +137,6 @@ def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> bo
     if outcome.complete and not outcome.failures:
         write_whole(comparison.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
     answer = _answer(comparison, outcome)
-    stamp = config.stamp(phantom=comparison.cohort.phantom)
     say_end(
         outcome,
         comparison.planned,

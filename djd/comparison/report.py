@@ -8,6 +8,7 @@ from djd.comparison.findings.answer import Answer, OpenedRefit, serves, work_out
 from djd.comparison.findings.cell_rows import cell_rows
 from djd.comparison.findings.evidence import Evidence, gather
 from djd.comparison.findings.ranking import MOST_ROWS, effects_table, grade_table, ranked_table
+from djd.comparison.findings.reader_sentences import reader_sentences
 from djd.comparison.findings.sentences import sentences
 from djd.comparison.findings.tables import REPORT_NAME, SETTINGS_NAME, write_tables
 from djd.comparison.folder import Contents, run_contents
@@ -16,6 +17,7 @@ from djd.comparison.scored_refits import run_opened, unusable_winners, winners_o
 from djd.comparison.settings import Setting, score_settings
 from djd.errors import InputError
 from djd.scans.cohort import Cohort
+from djd.training.for_report import kept_readings
 from djd.training.reading import read_data
 from djd.training.result import RunResult
 from djd.training.split import PatientSplit
@@ -52,7 +54,7 @@ def answer_now(
         except OSError as error:
             said.append(f"no baselines: {error.filename} can't be written ({error.strerror})")
     kept, damage = _kept(folder)
-    return work_out(evidence, refits=refits, baselines=kept, notes=[*said, *damage])
+    return _work_out(folder, evidence, refits, kept, notes=[*said, *damage])
 
 
 def answer_again(contents: Contents) -> Answer:
@@ -78,7 +80,26 @@ def answer_again(contents: Contents) -> Answer:
             return answer_now(
                 contents.folder, evidence, refits, cohort=cohort, split=split, notes=notes
             )
-    return work_out(evidence, refits=refits, baselines=kept, notes=notes)
+    return _work_out(contents.folder, evidence, refits, kept, notes=notes)
+
+
+def _work_out(
+    folder: Path,
+    evidence: Evidence,
+    refits: Sequence[OpenedRefit],
+    baselines: Sequence[KeptBaseline],
+    *,
+    notes: Sequence[str],
+) -> Answer:
+    """The answer, with the second reader as the folder has it."""
+    readings, damage = None, []
+    try:
+        readings = kept_readings(folder)
+    except InputError as error:
+        damage = [f"no second reader: {error}"]
+    return work_out(
+        evidence, refits=refits, baselines=baselines, notes=[*notes, *damage], readings=readings
+    )
 
 
 def _missing(contents: Contents, settings: Sequence[Setting], incomplete: int) -> Iterable[str]:
@@ -195,4 +216,4 @@ def answer_lines(answer: Answer) -> list[str]:
             lines.append(as_text(table))
     if answer.is_of_one:
         lines.append(as_text(grade_table(answer)))
-    return [*lines, *sentences(answer)]
+    return [*lines, *sentences(answer), *reader_sentences(answer.second_reader)]

@@ -20,14 +20,14 @@ def read_names(path: Path, *, key: str, known: Collection[str], what: str) -> li
         InputError: The file can't be read, or a line is no known name or stands there twice.
     """
     names: list[str] = []
-    for number, line in enumerate(_text(path, key).splitlines(), start=1):
+    for number, line in enumerate(read_text(path, key).splitlines(), start=1):
         name = line.strip()
         if not name or name.startswith("#"):
             continue
         if name not in known:
-            raise _wrong(path, key, number, f"a {what} of the cohort", name)
+            raise wrong_line(path, key, number, f"a {what} of the cohort", name)
         if name in names:
-            raise _wrong(path, key, number, f"each {what} once", f"{name} again")
+            raise wrong_line(path, key, number, f"each {what} once", f"{name} again")
         names.append(name)
     if not names:
         raise InputError(f"{key}: {path}: expected a {what} a line, received none")
@@ -45,31 +45,37 @@ def read_groups(path: Path, *, known: Collection[str]) -> dict[str, str]:
         InputError: The file can't be read, lacks a column, or a line is no scan and patient.
     """
     key = "data.groups"
-    rows = csv.DictReader(_text(path, key).splitlines(), skipinitialspace=True)
+    rows = csv.DictReader(read_text(path, key).splitlines(), skipinitialspace=True)
     columns = [column.strip() for column in rows.fieldnames or ()]
     if not {"scan", "patient"} <= set(columns):
-        raise _wrong(path, key, 1, "the columns scan, patient", ", ".join(columns) or "nothing")
+        raise wrong_line(path, key, 1, "the columns scan, patient", ", ".join(columns) or "nothing")
     rows.fieldnames = columns
     patients: dict[str, str] = {}
     for row in rows:
         scan, patient = ((row[column] or "").strip() for column in ("scan", "patient"))
         if scan not in known:
-            raise _wrong(path, key, rows.line_num, "a scan of the cohort", scan or "none")
+            raise wrong_line(path, key, rows.line_num, "a scan of the cohort", scan or "none")
         if not patient:
-            raise _wrong(path, key, rows.line_num, f"the patient of {scan}", "none")
+            raise wrong_line(path, key, rows.line_num, f"the patient of {scan}", "none")
         if patients.setdefault(scan, patient) != patient:
             expected = f"one patient for {scan}"
-            raise _wrong(path, key, rows.line_num, expected, f"{patients[scan]} and {patient}")
+            raise wrong_line(path, key, rows.line_num, expected, f"{patients[scan]} and {patient}")
     return patients
 
 
-def _text(path: Path, key: str) -> str:
+def read_text(path: Path, key: str) -> str:
+    """The text of a UTF-8 file, without the mark that spreadsheets write at the beginning.
+
+    Raises:
+        InputError: It can't be read, or is not UTF-8.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")  # spreadsheets write a mark at the beginning
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InputError(f"{key}: expected a text file, received {path} ({reason})") from error
 
 
-def _wrong(path: Path, key: str, line: int, expected: str, received: str) -> InputError:
+def wrong_line(path: Path, key: str, line: int, expected: str, received: str) -> InputError:
+    """What is wrong with a line of a file, as one sentence."""
     return InputError(f"{key}: {path}, line {line}: expected {expected}, received {received}")

@@ -90,6 +90,7 @@ class DataConfig(_Group):
     exclude: tuple[str, ...] | UserPath
     groups: UserPath | None
     test_list: UserPath | None
+    second_reader: UserPath | None = None  # folders older than the key are read back without it
     leak: bool
     labels_from: LabelsFrom
     on_error: OnError

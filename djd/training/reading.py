@@ -10,6 +10,7 @@ from djd.scans.cohort import Cohort, find_scans, require_trainable
 from djd.scans.cohort_files import read_groups, read_names
 from djd.scans.kept_cohort import kept_cohort
 from djd.scans.kept_phantom import kept_phantom
+from djd.scans.second_reader import Readings, read_second_reader
 from djd.training.config import DataConfig, RunConfig
 from djd.training.split import Parts, PatientSplit, split_knees, split_patients
 from djd.training.summary import log
@@ -22,7 +23,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
         InputError: The scans, or a file that says something about them, are not as expected.
     """
     data = config.data
-    root = data.root or _phantom_root(config)
+    root = _root(config)
     known = [path.stem for path in find_scans(root)]
     patients = read_groups(data.groups, known=known) if data.groups else {}
     paths = find_scans(root, exclude=_excluded(data, root, known))
@@ -37,6 +38,29 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
         )
     require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)
     return cohort, _split(data, cohort)
+
+
+def read_readings(config: RunConfig) -> Readings | None:
+    """A second reader's grades, of whichever scans of the folder; None where none are given.
+
+    Scans that are left out or can't be read may be among them: no scan is read here.
+
+    Raises:
+        InputError: The folder, or the file, is not as expected.
+    """
+    if not config.data.second_reader:
+        return None
+    known = {path.stem for path in find_scans(_root(config))}
+    return read_second_reader(config.data.second_reader, known=known)
+
+
+def scans_found(cohort: Cohort) -> int:
+    """How many scans lie in a cohort's folder, those left out by name included.
+
+    Raises:
+        InputError: The folder is gone.
+    """
+    return len(find_scans(cohort.root))
 
 
 def split_cell(
@@ -75,6 +99,10 @@ def _excluded(data: DataConfig, root: Path, known: Collection[str]) -> Collectio
     if unknown := sorted(set(data.exclude).difference(known)):
         log.warning("warning: data.exclude names no scan of %s: %s", root, ", ".join(unknown))
     return data.exclude
+
+
+def _root(config: RunConfig) -> Path:
+    return config.data.root or _phantom_root(config)
 
 
 def _phantom_root(config: RunConfig) -> Path:

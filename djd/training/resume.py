@@ -15,6 +15,7 @@ FREE_KEYS = frozenset(
         "paths.cache",
         "data.root",
         "data.on_error",
+        "data.second_reader",
         "trainer.accelerator",
         "trainer.threads",
         "trainer.progress",

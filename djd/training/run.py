@@ -12,8 +12,10 @@ from djd.training.claim import claim, drop_claim
 from djd.training.config import RunConfig, read_config
 from djd.training.duration import in_words, training_seconds
 from djd.training.estimate import time_step, training_device
+from djd.training.for_report import leave_for_report
 from djd.training.openings import require_ledger
 from djd.training.prepare import Prepared, draw, fit, prepare, result_of, write_inputs
+from djd.training.reading import read_readings
 from djd.training.result import MODEL_NAME, RunResult
 from djd.training.resume import require_same_config, require_unfinished
 from djd.training.split import PatientSplit
@@ -68,6 +70,7 @@ def tell_duration(values: Mapping[str, Any], folder: Path) -> None:
         InputError: Something the person gave is wrong.
     """
     config = read_config(values)
+    read_readings(config)
     prepared = prepare(config, folder, threads=config.trainer.threads)
     _say_duration(prepared, refits=config.test != "never")
     say("dry_run=true: nothing was trained")
@@ -85,12 +88,14 @@ def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
 
 
 def _run(config: RunConfig, folder: Path, tell: Tell) -> RunResult:
+    readings = read_readings(config)
     prepared = prepare(config, folder, threads=config.trainer.threads)
     opens_test = config.test != "never"
     _say_duration(prepared, refits=opens_test)
     if opens_test:
         require_ledger(config.paths.cache)
     write_inputs(prepared)
+    leave_for_report(folder, prepared.cohort, prepared.split, readings, stamp=prepared.stamp)
     fitted = fit(prepared, keep_best=True)
     draw(prepared, fitted)
     result = result_of(prepared, fitted)

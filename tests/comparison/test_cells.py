@@ -52,6 +52,7 @@ def test_long_names_that_differ_stay_different() -> None:
         {"keep": "all"},
         {"fail_fast": True},
         {"data__phantom_seed": 4},
+        {"data__second_reader": "/readings.csv"},
     ],
 )
 def test_what_changes_no_number_is_no_part_of_the_identity(changes: dict[str, Any]) -> None:

@@ -1,18 +1,21 @@
 """The answer of a comparison: what was found out of fold, what the test said, what is missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from djd.comparison.baseline_files import KeptBaseline, basis_of
 from djd.comparison.findings.axis_effects import Edge, edges
-from djd.comparison.findings.evidence import Evidence, knees_of, predictions_at
+from djd.comparison.findings.evidence import Evidence, Knee, knees_of, predictions_at
 from djd.comparison.findings.opened import Opened, score_opened
 from djd.comparison.findings.out_of_fold import Findings, find
 from djd.comparison.findings.predictions import Predictions, held_out_of, patients_of
+from djd.comparison.findings.readers import SecondReader, second_reader_of
 from djd.comparison.settings import Setting
 from djd.comparison.statistics.held_out import HeldOut
 from djd.errors import InputError
+from djd.scans.second_reader import Readings
 from djd.training.result import PartScores
 from djd.training.split import SPLIT_NAME, PatientSplit
 from djd.training.summary import count_of
@@ -43,6 +46,7 @@ class Answer:
         edges: Where the best setting is at the edge of the grid.
         baselines: Those that the settings are held against.
         notes: What is missing or can't be used, a sentence each.
+        second_reader: How far a second reader agrees with the grades; None where none was given.
     """
 
     findings: Findings | None
@@ -50,6 +54,7 @@ class Answer:
     edges: tuple[Edge, ...]
     baselines: tuple[KeptBaseline, ...]
     notes: tuple[str, ...]
+    second_reader: SecondReader | None = None
 
     @property
     def is_of_one(self) -> bool:
@@ -64,6 +69,7 @@ def work_out(
     refits: Sequence[OpenedRefit],
     baselines: Sequence[KeptBaseline],
     notes: Iterable[str] = (),
+    readings: Readings | None = None,
 ) -> Answer:
     """Work out everything that finished cells and refits tell.
 
@@ -72,6 +78,7 @@ def work_out(
         refits: Settings that were scored on the test patients, the winner first.
         baselines: Fitted on the folds of the best setting; those on other knees are left out.
         notes: What the caller knows to be missing.
+        readings: A second reader's grades, where there are any.
     """
     said = [*notes, *(f"left out: {folder}: {reason}" for folder, reason in evidence.broken)]
     if evidence.on_other_knees:
@@ -79,6 +86,11 @@ def work_out(
         said.append(f"left out: {others} that held out other knees than the rest")
     opened, more = _opened(refits, baselines)
     said += more
+    second_reader = None
+    if readings is not None:
+        second_reader = second_reader_of(
+            readings, held_out=evidence.knees, test=_test_knees(refits)
+        )
     findings = None
     on_folds: Mapping[str, Sequence[HeldOut]] = {}
     if evidence.settings:
@@ -91,6 +103,7 @@ def work_out(
         edges=tuple(edges(evidence.settings)),
         baselines=tuple(each for each in baselines if each.name in on_folds),
         notes=tuple(said),
+        second_reader=second_reader,
     )
 
 
@@ -141,6 +154,14 @@ def _opened(
     beside = {name: test for name, test in tests.items() if knees_of([test]) == knees}
     patients = patients_of(same.values())
     return score_opened(_arrays(same, patients), _arrays(beside, patients)), notes
+
+
+def _test_knees(refits: Iterable[OpenedRefit]) -> frozenset[Knee]:
+    """Knees of the first refit that can be read, as `_opened` takes them."""
+    for refit in refits:
+        with suppress(InputError):  # `_opened` says so
+            return knees_of(predictions_at(refit.folder, [refit.scores]).values())
+    return frozenset()
 
 
 def _arrays(predictions: Mapping[str, Predictions], patients: Sequence[str]) -> dict[str, HeldOut]:
