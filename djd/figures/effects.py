@@ -40,7 +40,7 @@ class AxisEffect:
         levels: Such as `1`, `2`, `3`.
         mean: Kappa of each level, mean over the grid of the other axes.
         best: Kappa of each level, best in that grid.
-        mean_among_best: Whether a level's mean can't be told from that of the best level.
+        mean_among_best: Whether a level's mean can't be told apart from that of the best level.
         best_among_best: The same of its best.
     """
 
@@ -58,8 +58,8 @@ def effects_figure(
     """Kappa of each level of each axis, one panel an axis, all on one scale.
 
     A filled dot is the mean over the grid of the other axes, an open one the best in that grid, a
-    whisker the 95 % interval. Levels that can be told from the best one are grey; the others have
-    a star. An undefined score is written as such.
+    whisker the 95 % interval. Levels that can be told apart from the best one are grey; the others
+    have a star. An undefined score is written as such.
 
     Args:
         effects: One an axis, at least one.
@@ -82,7 +82,7 @@ def effects_figure(
         handles=[
             legend_mark("mean over the grid of the other axes", BLUE),
             legend_mark("best in that grid", ORANGE, filled=False),
-            legend_mark("grey, no *: can be told from the best level", GREY),
+            legend_mark("grey, no *: can be told apart from the best level", GREY),
         ],
         loc="outside lower left",
         fontsize=TEXT_POINTS,

@@ -47,7 +47,7 @@ class RankedSetting:
     Attributes:
         label: Such as `depth=2 optim=adam`; a long one is broken into lines.
         kappa: Quadratic kappa.
-        in_best_set: Whether it can't be told from the best.
+        in_best_set: Whether it can't be told apart from the best.
     """
 
     label: str
@@ -66,14 +66,14 @@ def ranking_figure(
     """Kappa of settings and, below a line, of baselines: a forest plot of one row each.
 
     Labels stand above their whiskers, so that long ones can be read on a phone. A band reaches
-    from the highest kappa to the least that can't be told from it. An undefined kappa is written
-    as such.
+    from the highest kappa to the least that can't be told apart from it. An undefined kappa is
+    written as such.
 
     Args:
         settings: From the top, the best among them; up to 40 can be read.
         baselines: Such as uptake and majority.
-        distance: How far behind the best a kappa has to be to be told from it; NaN where there
-            are too few patients to say, and then there is no band.
+        distance: How far behind the best a kappa has to be to be told apart from it; NaN where
+            there are too few patients to say, and then there is no band.
         title: Of the figure.
         stamp: Such as PHANTOM.
     """
@@ -144,7 +144,7 @@ def _explanations(
 ) -> list[Artist]:
     marks: list[Artist] = []
     if any(row.in_best_set for row in settings):
-        marks.append(legend_mark("* can't be told from the best", BLUE))
+        marks.append(legend_mark("* can't be told apart from the best", BLUE))
     if not all(row.in_best_set for row in settings):
         marks.append(legend_mark("behind the best", GREY, filled=False))
     if baselines:

@@ -138,7 +138,7 @@ def test_without_a_distance_there_is_no_band() -> None:
 
 def test_a_legend_explains_only_what_is_drawn() -> None:
     alone = texts(ranking_figure(RANKED[:1], distance=nan, title="One"))
-    assert "* can't be told from the best" in alone
+    assert "* can't be told apart from the best" in alone
     assert not {"behind the best", "baseline"} & set(alone)
 
 

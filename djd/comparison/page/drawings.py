@@ -14,6 +14,7 @@ from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.axis_effects import AxisEffect
 from djd.comparison.findings.out_of_fold import Findings, SettingFigures
 from djd.comparison.findings.questions import compared, effects_on
+from djd.comparison.findings.readers import SecondReader
 from djd.comparison.findings.scoreboard import Figures
 from djd.comparison.findings.sentences import scored
 from djd.comparison.settings import Setting
@@ -54,7 +55,7 @@ def drawings(answer: Answer, *, stamp: str | None) -> dict[str, Drawing]:
     """
     drawn: dict[str, Drawing] = {}
     if answer.findings:
-        drawn |= _of_findings(answer.findings, stamp)
+        drawn |= _of_findings(answer.findings, answer.second_reader, stamp)
     if parts := parts_of(answer):
         grades = [_grade_scores(part, figures) for part, figures in parts.items()]
         figure = grades_figure(grades, title="Recall and precision of each grade", stamp=stamp)
@@ -79,14 +80,16 @@ def parts_of(answer: Answer) -> dict[str, Figures]:
     return parts
 
 
-def _of_findings(findings: Findings, stamp: str | None) -> dict[str, Drawing]:
+def _of_findings(
+    findings: Findings, reader: SecondReader | None, stamp: str | None
+) -> dict[str, Drawing]:
     drawn = {
         f"effects_{question}": _effects(effects_on(question, findings, "kappa"), stamp)
         for question in compared(findings)
         if any(effect.mean for effect in effects_on(question, findings, "kappa"))
     }
     if len(findings.settings) > 1 or findings.baselines:
-        drawn["ranking"] = _ranking(findings, stamp)
+        drawn["ranking"] = _ranking(findings, reader, stamp)
     if len(findings.settings) > 1:
         drawn["confusion_settings"] = _multiples(findings, stamp)
     best = findings.settings[0].setting
@@ -134,7 +137,7 @@ def _estimate(score: Scored) -> Estimate:
     return Estimate(score.value, *score.interval)
 
 
-def _ranking(findings: Findings, stamp: str | None) -> Drawing:
+def _ranking(findings: Findings, reader: SecondReader | None, stamp: str | None) -> Drawing:
     several = len(findings.settings) > 1
     shown = findings.settings[:MOST_RANKED]
     settings = [
@@ -149,6 +152,9 @@ def _ranking(findings: Findings, stamp: str | None) -> Drawing:
         RankedSetting(name, _estimate(figures.scores["kappa"]))
         for name, figures in sorted(findings.baselines.items(), reverse=True)
     ]
+    if reader and reader.held_out:
+        ceiling = RankedSetting("second reader", _estimate(reader.held_out.kappa))
+        baselines.insert(0, ceiling)
     all_of = f"the best {len(shown)} of {len(findings.settings)}" if several else "The"
     title = f"Kappa of {all_of} settings and the baselines" if several else "Kappa and baselines"
     figure = ranking_figure(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from djd.comparison.cells import as_typed, short_names
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.out_of_fold import Findings, SettingFigures
+from djd.comparison.findings.readers import SecondReader
 from djd.comparison.findings.scoreboard import Figures
 from djd.comparison.findings.sentences import DASH, UPTAKE, scored
 from djd.comparison.page.drawings import parts_of
@@ -68,6 +69,8 @@ def ranking_table(findings: Findings, answer: Answer) -> Table:
         Row([name, *blanks, *_scores(figures), _test(tested_baselines, name)], "baseline")
         for name, figures in findings.baselines.items()
     ]
+    if reader := _second_reader(answer.second_reader, blanks):
+        baselines.append(reader)
     starred = (
         f"{MARK} marks the settings that can't be told apart from the best, by kappa. "
         if several
@@ -81,6 +84,22 @@ def ranking_table(findings: Findings, answer: Answer) -> Table:
         "everyone the commonest grade, uptake knows only how much a knee takes up.",
         more=rows[MOST_SHOWN:],
     )
+
+
+def _second_reader(reader: SecondReader | None, blanks: Sequence[str]) -> Row | None:
+    """The second reader's agreement with the grades: what a network can be held against."""
+    if reader is None or not (reader.held_out or reader.test):
+        return None
+    held_out, test = reader.held_out, reader.test
+    cells = [
+        "second reader",
+        *blanks,
+        scored(held_out.kappa) if held_out else DASH,
+        scored(held_out.accuracy, percent=True) if held_out else DASH,
+        DASH,
+        scored(test.kappa) if test else DASH,
+    ]
+    return Row(cells, "baseline")
 
 
 def _setting(rank: int, each: SettingFigures, answer: Answer, several: bool) -> Row:
