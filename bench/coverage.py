@@ -6,7 +6,7 @@ part those of all settings. True scores follow from the bivariate normal, or fro
 Nothing is trained. Each trial simulates a cohort and asks the functions of
 `djd.comparison.statistics` what they would say.
 
-    python bench/coverage.py                # 1,000 trials each; 20 minutes on two cores
+    python bench/coverage.py                # 1,000 trials each; 40 minutes on two cores
     python bench/coverage.py --trials 100   # a quick look
 
 The figures in `docs/statistics.md` are this script's (2026-11-25, two-core x86-64).
