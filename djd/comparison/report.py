@@ -7,6 +7,7 @@ from djd.comparison.baseline_files import KeptBaseline, fit_to, keep_baselines, 
 from djd.comparison.findings.answer import Answer, OpenedRefit, serves, work_out
 from djd.comparison.findings.cell_rows import cell_rows
 from djd.comparison.findings.evidence import Evidence, gather
+from djd.comparison.findings.headline import NOTHING_HELD_OUT
 from djd.comparison.findings.ranking import MOST_ROWS, effects_table, grade_table, ranked_table
 from djd.comparison.findings.reader_sentences import reader_sentences
 from djd.comparison.findings.sentences import sentences
@@ -106,7 +107,7 @@ def _missing(contents: Contents, settings: Sequence[Setting], incomplete: int) -
     """What is left out before anything is compared."""
     if contents.run:
         if not contents.run.validation:
-            yield "Nothing was held out (data.fold=null): there are no validation scores"
+            yield NOTHING_HELD_OUT
         return
     if incomplete:
         some = count_of(incomplete, "setting")

@@ -88,6 +88,9 @@ def ranking_figure(
     band = _draw_band(axes, settings, distance)
     for index, (row, label) in enumerate(zip(rows, labels, strict=True)):
         _draw_row(axes, edges[index], edges[index + 1], row, label, index >= len(settings))
+        # One setting alone is the best of nothing.
+        starred = row.in_best_set and len(settings) > 1
+        write_value(axes, edges[index + 1] - _END_INCHES, row.kappa, starred=starred)
     if baselines and settings:
         axes.axhline(edges[len(settings)], color="black", linewidth=0.8)
     _dress(axes, edges[-1], rows)
@@ -120,7 +123,6 @@ def _draw_row(
     y = bottom - _END_INCHES
     colour, marker = _look(row, is_baseline)
     draw_estimate(axes, y, row.kappa, colour=colour, marker=marker, filled=row.in_best_set)
-    write_value(axes, y, row.kappa, starred=row.in_best_set)
 
 
 def _look(row: RankedSetting, is_baseline: bool) -> tuple[str, str]:
@@ -143,9 +145,9 @@ def _explanations(
     settings: Sequence[RankedSetting], baselines: Sequence[RankedSetting]
 ) -> list[Artist]:
     marks: list[Artist] = []
-    if any(row.in_best_set for row in settings):
+    if len(settings) > 1 and any(row.in_best_set for row in settings):
         marks.append(legend_mark("* can't be told apart from the best", BLUE))
-    if not all(row.in_best_set for row in settings):
+    if len(settings) > 1 and not all(row.in_best_set for row in settings):
         marks.append(legend_mark("behind the best", GREY, filled=False))
     if baselines:
         marks.append(legend_mark("baseline", ORANGE, "s", filled=False))

@@ -1,5 +1,6 @@
 """Figures of estimates with intervals: effects, ranking, grades."""
 
+from dataclasses import replace
 from math import nan
 
 import pytest
@@ -137,9 +138,16 @@ def test_without_a_distance_there_is_no_band() -> None:
 
 
 def test_a_legend_explains_only_what_is_drawn() -> None:
-    alone = texts(ranking_figure(RANKED[:1], distance=nan, title="One"))
-    assert "* can't be told apart from the best" in alone
-    assert not {"behind the best", "baseline"} & set(alone)
+    best = [replace(RANKED[0], in_best_set=True), replace(RANKED[1], in_best_set=True)]
+    both = texts(ranking_figure(best, distance=nan, title="Both"))
+    assert "* can't be told apart from the best" in both
+    assert not {"behind the best", "baseline"} & set(both)
+
+
+def test_a_setting_alone_is_the_best_of_nothing() -> None:
+    alone = texts(ranking_figure(RANKED[:1], BASELINES, distance=nan, title="One"))
+    assert not any("the best" in text or "*" in text for text in alone)
+    assert "baseline" in alone
 
 
 @pytest.mark.parametrize("count", [1, 40])

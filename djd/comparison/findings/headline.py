@@ -21,6 +21,8 @@ OPTIMIZERS: Mapping[str, str] = {
 }
 """What the optimizers of `conf/optim` are called; others go by their own names."""
 
+NOTHING_HELD_OUT = "Nothing was held out (data.fold=null): there are no validation scores"
+
 _SAID = ("model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size")
 
 
@@ -54,7 +56,7 @@ def headline(answer: Answer) -> list[str]:
         name, figures = next(iter(opened.figures.items()))
         kappa = scored(figures.scores["kappa"])
         patients = count_of(figures.patients, "test patient")
-        return [f"Nothing was held out. {name}: kappa {kappa} on the {patients}."]
+        return [f"{NOTHING_HELD_OUT}.", f"{name} reaches kappa {kappa} on the {patients}."]
     said = [_best(findings, opened), *_uptake(findings), *_guessing(findings)]
     return said + who_decided(findings)
 

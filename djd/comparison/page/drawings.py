@@ -1,6 +1,7 @@
 """Findings as figures: what each shows, in a picture and in words."""
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -63,7 +64,7 @@ def drawings(answer: Answer, *, stamp: str | None) -> dict[str, Drawing]:
     for part, figures in parts.items():
         counts = np.rint(figures.confusion).astype(np.int64)
         title = part[:1].upper() + part[1:]
-        name = f"confusion_{part.replace(' ', '_')}"
+        name = f"confusion-{part.replace(' ', '-')}"
         right = int(np.trace(counts))
         alt = f"Confusion matrix, {part}: {right} of {counts.sum()} knees graded right."
         drawn[name] = Drawing(confusion_figure(counts, title=title, stamp=stamp), alt)
@@ -84,14 +85,14 @@ def _of_findings(
     findings: Findings, reader: SecondReader | None, stamp: str | None
 ) -> dict[str, Drawing]:
     drawn = {
-        f"effects_{question}": _effects(effects_on(question, findings, "kappa"), stamp)
+        f"effects-{question}": _effects(effects_on(question, findings, "kappa"), stamp)
         for question in compared(findings)
         if any(effect.mean for effect in effects_on(question, findings, "kappa"))
     }
     if len(findings.settings) > 1 or findings.baselines:
         drawn["ranking"] = _ranking(findings, reader, stamp)
     if len(findings.settings) > 1:
-        drawn["confusion_settings"] = _multiples(findings, stamp)
+        drawn["confusion-settings"] = _multiples(findings, stamp)
     best = findings.settings[0].setting
     if metrics := list(_metrics(best)):
         title = f"Learning curves: {best.name}"
@@ -99,7 +100,7 @@ def _of_findings(
             metrics, score_epochs=[best.epochs], title=title, stamp=stamp
         )
         alt = f"Loss and kappa by epoch of the {len(metrics)} trainings of the best setting."
-        drawn["learning_curves"] = Drawing(figure, alt)
+        drawn["learning-curves"] = Drawing(figure, alt)
     drawn["reliability"] = _reliability(findings, stamp)
     return drawn
 
@@ -144,7 +145,7 @@ def _ranking(findings: Findings, reader: SecondReader | None, stamp: str | None)
         RankedSetting(
             f"{rank}. {each.setting.name}" if several else each.setting.name,
             _estimate(each.figures.scores["kappa"]),
-            in_best_set=each.in_best_set and several,
+            in_best_set=each.in_best_set,
         )
         for rank, each in enumerate(shown, start=1)
     ]
@@ -157,9 +158,8 @@ def _ranking(findings: Findings, reader: SecondReader | None, stamp: str | None)
         baselines.insert(0, ceiling)
     all_of = f"the best {len(shown)} of {len(findings.settings)}" if several else "The"
     title = f"Kappa of {all_of} settings and the baselines" if several else "Kappa and baselines"
-    figure = ranking_figure(
-        settings, baselines, distance=findings.choice.distance, title=title, stamp=stamp
-    )
+    distance = findings.choice.distance if several else math.nan
+    figure = ranking_figure(settings, baselines, distance=distance, title=title, stamp=stamp)
     return Drawing(figure, f"{title}, with intervals; the table of settings has the figures.")
 
 

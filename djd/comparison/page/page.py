@@ -40,7 +40,7 @@ def write_page(contents: Contents, answer: Answer) -> Path:
     write_whole(contents.folder / LATEX_NAME, latex)
     for name, drawing in drawings(answer, stamp=contents.stamp).items():
         save_figure(drawing.figure, below / f"{name}.png")
-        svgs[name] = figure_svg(drawing.figure, name=name.replace("_", "-"), alt=drawing.alt)
+        svgs[name] = figure_svg(drawing.figure, name=name, alt=drawing.alt)
         write_whole(below / f"{name}.svg", f"{_XML}\n{svgs[name]}")
     path = contents.folder / REPORT_NAME
     write_whole(path, page(contents, answer, svgs))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from djd.comparison.findings.answer import Answer
-from djd.comparison.findings.headline import headline
+from djd.comparison.findings.headline import NOTHING_HELD_OUT, headline
 from djd.comparison.findings.questions import QUESTIONS, Question, question_sentences
 from djd.comparison.findings.reader_sentences import reader_sentences
 from djd.comparison.findings.sentences import best_sentences, detection_sentence, edge_sentence
@@ -128,7 +128,9 @@ def _warnings(contents: Contents, answer: Answer) -> list[str]:
         )
     if answer.findings:
         said += [f"{edge_sentence(edge, answer.findings)}." for edge in answer.edges]
-    return [*said, *(f"{note[:1].upper()}{note[1:]}." for note in answer.notes)]
+    # Where nothing was held out the headline says so.
+    notes = [note for note in answer.notes if note != NOTHING_HELD_OUT]
+    return [*said, *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
 
 
 def _openings(contents: Contents) -> dict[str, Any]:
