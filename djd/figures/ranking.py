@@ -61,6 +61,7 @@ def ranking_figure(
     *,
     distance: float,
     title: str,
+    compared: bool = True,
     stamp: str | None = None,
 ) -> Figure:
     """Kappa of settings and, below a line, of baselines: a forest plot of one row each.
@@ -75,12 +76,13 @@ def ranking_figure(
         distance: How far behind the best a kappa has to be to be told apart from it; NaN where
             there are too few patients to say, and then there is no band.
         title: Of the figure.
+        compared: Whether the settings were compared with each other: without that none is marked.
         stamp: Such as PHANTOM.
     """
     rows = [*settings, *baselines]
     labels = [fill(row.label, _LABEL_CHARACTERS, break_on_hyphens=False) for row in rows]
     edges = [0.0, *accumulate(_height(label) for label in labels)]
-    marks = _explanations(settings, baselines)
+    marks = _explanations(settings if compared else (), baselines)
     rest = _SCALES_INCHES + LEGEND_INCHES * (len(marks) + 1)
     height = head_inches(PAGE_INCHES, stamp=stamp, title=title) + edges[-1] + rest
     figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title)
@@ -88,8 +90,7 @@ def ranking_figure(
     band = _draw_band(axes, settings, distance)
     for index, (row, label) in enumerate(zip(rows, labels, strict=True)):
         _draw_row(axes, edges[index], edges[index + 1], row, label, index >= len(settings))
-        # One setting alone is the best of nothing.
-        starred = row.in_best_set and len(settings) > 1
+        starred = row.in_best_set and compared
         write_value(axes, edges[index + 1] - _END_INCHES, row.kappa, starred=starred)
     if baselines and settings:
         axes.axhline(edges[len(settings)], color="black", linewidth=0.8)
@@ -145,9 +146,9 @@ def _explanations(
     settings: Sequence[RankedSetting], baselines: Sequence[RankedSetting]
 ) -> list[Artist]:
     marks: list[Artist] = []
-    if len(settings) > 1 and any(row.in_best_set for row in settings):
+    if any(row.in_best_set for row in settings):
         marks.append(legend_mark("* can't be told apart from the best", BLUE))
-    if len(settings) > 1 and not all(row.in_best_set for row in settings):
+    if not all(row.in_best_set for row in settings):
         marks.append(legend_mark("behind the best", GREY, filled=False))
     if baselines:
         marks.append(legend_mark("baseline", ORANGE, "s", filled=False))

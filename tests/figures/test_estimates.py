@@ -144,8 +144,8 @@ def test_a_legend_explains_only_what_is_drawn() -> None:
     assert not {"behind the best", "baseline"} & set(both)
 
 
-def test_a_setting_alone_is_the_best_of_nothing() -> None:
-    alone = texts(ranking_figure(RANKED[:1], BASELINES, distance=nan, title="One"))
+def test_settings_that_were_not_compared_are_the_best_of_nothing() -> None:
+    alone = texts(ranking_figure(RANKED[:1], BASELINES, distance=nan, title="One", compared=False))
     assert not any("the best" in text or "*" in text for text in alone)
     assert "baseline" in alone
 

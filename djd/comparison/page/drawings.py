@@ -17,7 +17,7 @@ from djd.comparison.findings.out_of_fold import Findings, SettingFigures
 from djd.comparison.findings.questions import compared, effects_on
 from djd.comparison.findings.readers import SecondReader
 from djd.comparison.findings.scoreboard import Figures
-from djd.comparison.findings.sentences import scored
+from djd.comparison.findings.sentences import UPTAKE, scored
 from djd.comparison.settings import Setting
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.scoring import Scored
@@ -58,6 +58,7 @@ def drawings(answer: Answer, *, stamp: str | None) -> dict[str, Drawing]:
     if answer.findings:
         drawn |= _of_findings(answer.findings, answer.second_reader, stamp)
     if parts := parts_of(answer):
+        drawn["glance"] = _glance(answer, parts, stamp)
         grades = [_grade_scores(part, figures) for part, figures in parts.items()]
         figure = grades_figure(grades, title="Recall and precision of each grade", stamp=stamp)
         drawn["grades"] = Drawing(figure, "Recall and precision of each grade; the table has them.")
@@ -79,6 +80,33 @@ def parts_of(answer: Answer) -> dict[str, Figures]:
     if answer.opened:
         parts["test"] = next(iter(answer.opened.figures.values()))
     return parts
+
+
+def _glance(answer: Answer, parts: Mapping[str, Figures], stamp: str | None) -> Drawing:
+    """The answer in one picture: the setting and all that it is held against."""
+    settings = {part: _estimate(figures.scores["kappa"]) for part, figures in parts.items()}
+    others: dict[str, Estimate] = {}
+    if (reader := answer.second_reader) and reader.held_out:
+        others["second reader"] = _estimate(reader.held_out.kappa)
+    for part, baselines in (
+        ("out of fold", answer.findings.baselines if answer.findings else {}),
+        ("test", answer.opened.baselines if answer.opened else {}),
+    ):
+        if UPTAKE in baselines:
+            others[f"uptake alone, {part}"] = _estimate(baselines[UPTAKE].scores["kappa"])
+    figure = ranking_figure(
+        [
+            RankedSetting(f"the setting, {part}", kappa, in_best_set=True)
+            for part, kappa in settings.items()
+        ],
+        [RankedSetting(name, kappa) for name, kappa in others.items()],
+        distance=math.nan,
+        title="Kappa at a glance",
+        compared=False,
+        stamp=stamp,
+    )
+    told = "; ".join(f"{name} {kappa.value:.2f}" for name, kappa in (settings | others).items())
+    return Drawing(figure, f"Kappa at a glance: {told}.")
 
 
 def _of_findings(
@@ -159,7 +187,9 @@ def _ranking(findings: Findings, reader: SecondReader | None, stamp: str | None)
     all_of = f"the best {len(shown)} of {len(findings.settings)}" if several else "The"
     title = f"Kappa of {all_of} settings and the baselines" if several else "Kappa and baselines"
     distance = findings.choice.distance if several else math.nan
-    figure = ranking_figure(settings, baselines, distance=distance, title=title, stamp=stamp)
+    figure = ranking_figure(
+        settings, baselines, distance=distance, title=title, compared=several, stamp=stamp
+    )
     return Drawing(figure, f"{title}, with intervals; the table of settings has the figures.")
 
 

@@ -62,9 +62,20 @@ def page(contents: Contents, answer: Answer, svgs: Mapping[str, str]) -> str:
 @cache
 def _template() -> Template:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        finalize=_unbroken,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.from_string(_part("report.html.j2"))
+
+
+def _unbroken(value: object) -> object:
+    """Words with a percent sign that stays in the line of its number."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return value.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _looks() -> dict[str, Markup]:
