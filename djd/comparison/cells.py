@@ -13,9 +13,6 @@ from djd.training.resume import NUMBERLESS_KEYS, flat
 
 AxisValue = str | int | float | bool | None
 
-REPEAT_KEYS = ("data.fold", "seed", "data.split_seed")
-"""Cells that differ in these alone are one setting, trained again."""
-
 MOST_NAME_BYTES = 120
 """File systems take 255; Windows takes 260 for a whole path."""
 

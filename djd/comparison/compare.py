@@ -10,6 +10,7 @@ from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.evidence import gather
 from djd.comparison.folder import Contents
 from djd.comparison.forecast import Forecast, forecast, refit_seconds
+from djd.comparison.hparam_columns import leave_hparam_columns
 from djd.comparison.job import LOST, Job, Launch
 from djd.comparison.keep import drop_weights
 from djd.comparison.plan import Plan, PlannedCell, cohort_digest, plan_and_save, plan_cells
@@ -78,13 +79,17 @@ class Comparison:
         return cls(folder, plan, planned, cohort, split, readings, at_once)
 
     def saved(self) -> "Comparison":
-        """The same, with its plan written; other commands may have widened it meanwhile."""
+        """The same, with its plan and the dashboard's columns written.
+
+        Other commands may have widened it meanwhile.
+        """
         plan, planned = plan_and_save(
             self.folder,
             [planned.cell for planned in self.planned],
             digest=self.plan.cohort_digest,
             arguments=self.plan.arguments,
         )
+        leave_hparam_columns(self.folder, planned)
         return replace(self, plan=plan, planned=planned)
 
     def parts(self, cell: Cell, *, fold: int | None) -> Parts:

@@ -10,14 +10,17 @@ from typing import Any
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from djd.comparison.cells import REPEAT_KEYS, AxisValue, Cell, axes_name, value_of
+from djd.comparison.cells import AxisValue, Cell, axes_name, value_of
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.resume_latest import COMPARISON_NAME, RESULT_NAME
 from djd.scans.cohort import Cohort
 from djd.training.result import RESULTS_VERSION
-from djd.training.resume import NUMBERLESS_KEYS, differences, flat
+from djd.training.resume import NUMBERLESS_KEYS, REPEAT_KEYS, differences, flat
 from djd.training.split import PatientSplit
+
+PLAN_LOCK_NAME = f".{COMPARISON_NAME}.lock"
+"""Held by whoever changes what a comparison's folder knows of itself."""
 
 
 class NamedCell(BaseModel):
@@ -157,7 +160,7 @@ def plan_and_save(
         arguments: See `plan_cells`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f".{COMPARISON_NAME}.lock"):
+    with FileLock(folder / PLAN_LOCK_NAME):
         plan, planned = plan_cells(folder, cells, digest=digest, arguments=arguments)
         write_whole(folder / COMPARISON_NAME, plan.model_dump_json(indent=1))
     return plan, planned

@@ -23,6 +23,8 @@ from djd.training.classifier import GradeClassifier
 from djd.training.config import RunConfig
 from djd.training.dashboard import Dashboard
 from djd.training.datamodule import KneeDataModule
+from djd.training.event_file import forget_events
+from djd.training.hparams import SCORE_RUNS
 from djd.training.last_epoch import LastEpoch, finished_epochs
 from djd.training.losses import grade_weights
 from djd.training.progress import ProgressLine
@@ -58,6 +60,7 @@ def fit_cell(
     *,
     fold: int | None,
     name: str,
+    fingerprint: str,
     keep_best: bool = False,
 ) -> Fit:
     """Train one network and leave metrics, predictions, weights and TensorBoard events in `folder`.
@@ -72,6 +75,7 @@ def fit_cell(
         folder: The cell's folder.
         fold: The validation fold, for the predictions' column; None where nothing is held out.
         name: What the progress line calls it.
+        fingerprint: Of the cohort.
         keep_best: Whether the epoch with the best validation score is kept, too (optimistic).
     """
     lightning.seed_everything(config.seed, verbose=False)
@@ -88,12 +92,14 @@ def fit_cell(
     )
     callbacks: list[Callback] = [
         recorder,
-        Dashboard(config, recorder),
+        Dashboard(config, recorder, fingerprint=fingerprint),
         ProgressLine(name, recorder, config.trainer.progress),
         *_checkpoints(folder, best=keep_best and held_out),
     ]
     last = folder / LAST_CHECKPOINT
     resumed_epochs = finished_epochs(last)
+    if not resumed_epochs:
+        forget_events(folder, runs_below=SCORE_RUNS)
     trainer = build_trainer(
         config,
         folder,

@@ -1,39 +1,47 @@
 """What TensorBoard shows of one training."""
 
+from collections.abc import Mapping
 from typing import cast
 
 import lightning
 import numpy as np
+import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
-from torch.utils.tensorboard.writer import SummaryWriter
+from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
 from djd.figures.confusion import confusion_figure
 from djd.figures.crops import crop_sheet
 from djd.figures.style import figure_pixels
 from djd.grades import GRADE_NAMES, SIDES
-from djd.training.classifier import GradeClassifier
+from djd.training.chart_layout import CHART_LAYOUT, SPEED_TAG
+from djd.training.classifier import GradeClassifier, Outcome
 from djd.training.config import RunConfig
+from djd.training.dashboard_text import dashboard_texts
 from djd.training.datamodule import KneeDataModule
+from djd.training.hparams import HPARAM_METRICS, session_summaries, write_score_run
 from djd.training.record import EpochRecorder
+from djd.training.split import part_summaries
 
 SHEET_KNEES = 20
 """Knees on the sheet of crops: four of each grade where there are as many."""
 
 
 class Dashboard(Callback):
-    """Writes scalars once an epoch, pictures at the score epochs, and the configuration as text.
+    """Writes scalars once an epoch, scores and pictures at the score epochs, and the rest as text.
 
     Args:
-        config: Shown as text.
+        config: What is trained.
         recorder: Comes before this one among the callbacks; its rows are the scalars,
-            and its score epochs have a confusion matrix.
+            and its score epochs have a confusion matrix, a curve and a row among the settings.
+        fingerprint: Of the cohort.
     """
 
-    def __init__(self, config: RunConfig, recorder: EpochRecorder) -> None:
+    def __init__(self, config: RunConfig, recorder: EpochRecorder, *, fingerprint: str) -> None:
         self.config = config
         self.recorder = recorder
+        self.fingerprint = fingerprint
         self.stamp = config.stamp(phantom=recorder.cohort.phantom)
 
     def on_fit_start(
@@ -43,31 +51,64 @@ class Dashboard(Callback):
         if self.recorder.rows:
             return
         datamodule = cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
-        text = self.config.as_yaml()
         writer = _writer(trainer)
-        stamp = f"**{self.stamp}**. " if self.stamp else ""
-        writer.add_text("about", f"{stamp}Research use only, not a medical device.")
-        writer.add_text("config", "    " + text.replace("\n", "\n    "))
+        texts = dashboard_texts(
+            self.config,
+            part_summaries(datamodule.cohort, datamodule.parts),
+            stamp=self.stamp,
+            threads=torch.get_num_threads(),
+        )
+        for tag, text in texts.items():
+            writer.add_text(tag, text)
+        writer.add_custom_scalars(CHART_LAYOUT)
         _add_figure(writer, "crops/train", training_sheet(datamodule, self.stamp), 0)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Log the epoch's row, and the validation's confusion matrix where one is due."""
+        """Log the epoch's row, and what is shown of the validation knees where it is due."""
         row = self.recorder.rows[-1]
         epoch = int(row["epoch"])
         writer = _writer(trainer)
-        for name, value in row.items():
-            if name not in ("epoch", "seconds") and not np.isnan(value):
-                writer.add_scalar(_tag(name), value, epoch)
-        outcome = cast(GradeClassifier, pl_module).outcomes.get("validation")
+        scalars = {
+            _tag(name): value
+            for name, value in row.items()
+            if name not in ("epoch", "seconds") and not np.isnan(value)
+        }
+        outcomes = cast(GradeClassifier, pl_module).outcomes
+        scalars[SPEED_TAG] = len(outcomes["train"].knees) / self._seconds_of_last_epoch()
+        for tag, value in scalars.items():
+            writer.add_scalar(tag, value, epoch)
+        outcome = outcomes.get("validation")
         if outcome and epoch in self.recorder.score_epochs:
+            _add_any_disease_curve(writer, "validation", outcome, epoch)
+            self._show_as_setting(writer, scalars, epoch)
             figure = confusion_figure(
                 outcome.counts,
                 title=f"Validation, epoch {epoch}",
                 stamp=self.stamp,
             )
             _add_figure(writer, "confusion/validation", figure, epoch)
+
+    def _seconds_of_last_epoch(self) -> float:
+        before, now = [0.0, *(row["seconds"] for row in self.recorder.rows)][-2:]
+        return max(now - before, 1e-3)  # they are kept to milliseconds
+
+    def _show_as_setting(
+        self, writer: SummaryWriter, scalars: Mapping[str, float], epoch: int
+    ) -> None:
+        """Be one of the trainings behind a row of the HParams tab."""
+        config, fingerprint = self.config, self.fingerprint
+        if epoch == config.trainer.max_epochs:
+            events = cast(FileWriter, writer.file_writer)
+            for summary in session_summaries(config, epoch, fingerprint):
+                events.add_summary(summary)
+            return
+        tags = [f"{score}/validation" for score in HPARAM_METRICS]
+        scores = {tag: scalars[tag] for tag in tags if tag in scalars}
+        write_score_run(
+            self.recorder.folder, config, epoch, fingerprint=fingerprint, scalars=scores
+        )
 
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Show the confusion matrix of the test patients."""
@@ -79,7 +120,9 @@ class Dashboard(Callback):
             title=f"Test patients, epoch {epoch}",
             stamp=self.stamp,
         )
-        _add_figure(_writer(trainer), "confusion/test", figure, epoch)
+        writer = _writer(trainer)
+        _add_figure(writer, "confusion/test", figure, epoch)
+        _add_any_disease_curve(writer, "test", outcome, epoch)
 
 
 def training_sheet(datamodule: KneeDataModule, stamp: str | None) -> Figure:
@@ -100,6 +143,12 @@ def training_sheet(datamodule: KneeDataModule, stamp: str | None) -> Figure:
         title="Training knees, anterior view",
         stamp=stamp,
     )
+
+
+def _add_any_disease_curve(writer: SummaryWriter, part: str, outcome: Outcome, epoch: int) -> None:
+    """Precision against recall of any DJD, by the probability of any grade above normal."""
+    any_disease = 1 - outcome.probabilities[:, 0]
+    writer.add_pr_curve(f"any_djd/{part}", outcome.grades >= 1, any_disease, epoch)
 
 
 def _tag(name: str) -> str:

@@ -1,8 +1,6 @@
 """What every training needs before its first step: hardware, cohort, parts; and what it leaves."""
 
-import platform
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +28,7 @@ from djd.training.split import (
     saved_fingerprint,
 )
 from djd.training.summary import say, say_cohort
-
-VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
+from djd.training.versions import installed_versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +118,7 @@ def fit(prepared: Prepared, *, keep_best: bool = False) -> Fit:
         prepared.folder,
         fold=prepared.config.data.fold,
         name=prepared.fold_name,
+        fingerprint=prepared.fingerprint,
         keep_best=keep_best,
     )
 
@@ -157,8 +155,6 @@ def result_of(
         test: Scores on the test patients, where they were opened.
         openings: How often they have been.
     """
-    versions = {"python": platform.python_version()}
-    versions |= {part: version(part) for part in VERSIONED_PARTS}
     return RunResult(
         results_version=RESULTS_VERSION,
         setting=prepared.config.setting_name,
@@ -168,7 +164,7 @@ def result_of(
         leak=prepared.config.data.leak,
         device=_device_name(fit),
         threads=prepared.threads,
-        versions=versions,
+        versions=installed_versions(),
         fit_seconds=fit.recorder.rows[-1]["seconds"],
         validation=fit.recorder.scored,
         test=test or [],

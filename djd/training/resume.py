@@ -46,6 +46,9 @@ COHORT_KEYS = frozenset(
 """What says which knees there are and which of them are test patients'; one and the same for all
 cells of a comparison, and told by the cohort's own digest."""
 
+REPEAT_KEYS = ("data.fold", "seed", "data.split_seed")
+"""Trainings that differ in these alone are one setting, trained again."""
+
 NUMBERLESS_KEYS = FREE_KEYS | COHORT_KEYS | {"score_epochs"}
 """What may differ between two trainings of one cell: it changes no number, or the cohort's digest
 has it."""

@@ -13,6 +13,7 @@ from djd.training.config import RunConfig, read_config
 from djd.training.duration import in_words, training_seconds
 from djd.training.estimate import time_step, training_device
 from djd.training.for_report import leave_for_report
+from djd.training.hparams import EPOCHS_KEY, HParamValue, main_hparams, write_hparam_columns
 from djd.training.openings import require_ledger
 from djd.training.prepare import Prepared, draw, fit, prepare, result_of, write_inputs
 from djd.training.reading import read_readings
@@ -96,6 +97,7 @@ def _run(config: RunConfig, folder: Path, tell: Tell) -> RunResult:
         require_ledger(config.paths.cache)
     write_inputs(prepared)
     leave_for_report(folder, prepared.cohort, prepared.split, readings, stamp=prepared.stamp)
+    _leave_hparam_columns(config, folder)
     fitted = fit(prepared, keep_best=True)
     draw(prepared, fitted)
     result = result_of(prepared, fitted)
@@ -111,6 +113,14 @@ def _run(config: RunConfig, folder: Path, tell: Tell) -> RunResult:
     for winner in folder.glob("winner/*"):
         drop_refit_checkpoints(winner)
     return result
+
+
+def _leave_hparam_columns(config: RunConfig, folder: Path) -> None:
+    values: dict[str, list[HParamValue]] = {
+        key: [value] for key, value in main_hparams(config).items()
+    }
+    values[EPOCHS_KEY] = list(config.epochs_to_score)
+    write_hparam_columns(folder, values, compared=[EPOCHS_KEY])
 
 
 def _say_duration(prepared: Prepared, *, refits: bool) -> None:

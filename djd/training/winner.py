@@ -34,6 +34,7 @@ def refit(prepared: Prepared, folder: Path) -> Fit:
         folder,
         fold=None,
         name="refit on all development patients",
+        fingerprint=prepared.fingerprint,
     )
 
 

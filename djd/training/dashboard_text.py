@@ -1,0 +1,49 @@
+"""What TensorBoard's Text tab says of one training."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from djd.grades import GRADE_NAMES
+from djd.training.again import command_again
+from djd.training.config import RunConfig
+from djd.training.split import PartSummary
+from djd.training.versions import installed_versions
+
+
+def dashboard_texts(
+    config: RunConfig, parts: Mapping[str, PartSummary], *, stamp: str | None, threads: int
+) -> dict[str, str]:
+    """Texts by tag, as Markdown.
+
+    Args:
+        config: What is trained.
+        parts: Who is on each part that a training looks at.
+        stamp: What has to stand on everything; see `RunConfig.stamp`.
+        threads: CPU threads of a training step.
+    """
+    stamped = f"**{stamp}**. " if stamp else ""
+    return {
+        "about": f"{stamped}Research use only, not a medical device.",
+        "again": "The same weights again, alone, with the test patients left closed:\n\n"
+        + _as_code(command_again(config, threads=threads)),
+        "config": _as_code(config.as_yaml()),
+        "split": split_table(parts),
+        "versions": _table(("part", "version"), installed_versions().items()),
+    }
+
+
+def split_table(parts: Mapping[str, PartSummary]) -> str:
+    """Patients and knees per grade on each part, as a Markdown table."""
+    rows = [
+        (part, len(who.patients), sum(who.knees_per_grade), *who.knees_per_grade)
+        for part, who in parts.items()
+    ]
+    return _table(("part", "patients", "knees", *GRADE_NAMES), rows)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _as_code(text: str) -> str:
+    return "    " + text.replace("\n", "\n    ")
