@@ -98,17 +98,15 @@ class Dashboard(Callback):
         self, writer: SummaryWriter, scalars: Mapping[str, float], epoch: int
     ) -> None:
         """Be one of the trainings behind a row of the HParams tab."""
-        config, fingerprint = self.config, self.fingerprint
-        if epoch == config.trainer.max_epochs:
-            events = cast(FileWriter, writer.file_writer)
-            for summary in session_summaries(config, epoch, fingerprint):
-                events.add_summary(summary)
+        config, folder, fingerprint = self.config, self.recorder.folder, self.fingerprint
+        if epoch < config.trainer.max_epochs:
+            tags = [f"{score}/validation" for score in HPARAM_METRICS]
+            scores = {tag: scalars[tag] for tag in tags if tag in scalars}
+            write_score_run(folder, config, epoch, fingerprint=fingerprint, scalars=scores)
             return
-        tags = [f"{score}/validation" for score in HPARAM_METRICS]
-        scores = {tag: scalars[tag] for tag in tags if tag in scalars}
-        write_score_run(
-            self.recorder.folder, config, epoch, fingerprint=fingerprint, scalars=scores
-        )
+        events = cast(FileWriter, writer.file_writer)
+        for summary in session_summaries(config, epoch, fingerprint=fingerprint, folder=folder):
+            events.add_summary(summary)
 
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Show the confusion matrix of the test patients."""

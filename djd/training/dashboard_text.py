@@ -23,7 +23,7 @@ def dashboard_texts(
     stamped = f"**{stamp}**. " if stamp else ""
     return {
         "about": f"{stamped}Research use only, not a medical device.",
-        "again": "The same weights again, alone, with the test patients left closed:\n\n"
+        "command": "The same weights again, alone, with the test patients left closed:\n\n"
         + _as_code(command_again(config, threads=threads)),
         "config": _as_code(config.as_yaml()),
         "split": split_table(parts),

@@ -76,30 +76,34 @@ def setting_hparams(config: RunConfig, epochs: int) -> dict[str, HParamValue]:
     return values
 
 
-def group_name(config: RunConfig, epochs: int, fingerprint: str) -> str:
-    """What the row is called: the same for all folds and seeds of a setting, in whatever folder.
+def group_name(config: RunConfig, epochs: int, *, fingerprint: str, folder: Path) -> str:
+    """What the row is called: the same for all folds and seeds of a setting beside each other.
 
     Args:
         config: What is trained.
         epochs: How long.
         fingerprint: Of the cohort; other scans make another row.
+        folder: The training's; another comparison makes another row, so that a cell that two of
+            them have doesn't count twice. It goes by its name, which survives a move.
     """
     hparams = setting_hparams(config, epochs)
-    told = json.dumps([fingerprint, config.data.test_count, hparams], sort_keys=True)
+    told = json.dumps([fingerprint, folder.absolute().parent.name, hparams], sort_keys=True)
     return f"{config.setting_at(epochs)} #{hashlib.sha256(told.encode()).hexdigest()[:6]}"
 
 
-def session_summaries(config: RunConfig, epochs: int, fingerprint: str) -> list[Summary]:
+def session_summaries(
+    config: RunConfig, epochs: int, *, fingerprint: str, folder: Path
+) -> list[Summary]:
     """Records that make a run with these scalars a finished session of its setting's row.
 
     Args:
         config: What is trained.
         epochs: How long.
         fingerprint: Of the cohort.
+        folder: The training's.
     """
-    start = hparams_pb(
-        setting_hparams(config, epochs), trial_id=group_name(config, epochs, fingerprint)
-    )
+    group = group_name(config, epochs, fingerprint=fingerprint, folder=folder)
+    start = hparams_pb(setting_hparams(config, epochs), trial_id=group)
     ended = plugin_data_pb2.HParamsPluginData(
         session_end_info=plugin_data_pb2.SessionEndInfo(status=STATUS_SUCCESS)
     )
@@ -141,8 +145,8 @@ def write_score_run(
     shown = Summary()
     for tag, value in scalars.items():
         shown.value.add(tag=tag, simple_value=value)
-    summaries = [*session_summaries(config, epochs, fingerprint), shown]
-    write_events(score_run(folder, epochs), summaries, step=epochs)
+    session = session_summaries(config, epochs, fingerprint=fingerprint, folder=folder)
+    write_events(score_run(folder, epochs), [*session, shown], step=epochs)
 
 
 def write_hparam_columns(
@@ -150,8 +154,8 @@ def write_hparam_columns(
 ) -> None:
     """Tell TensorBoard which columns there are, and which of their values can be ticked.
 
-    Without it there is a column for every scalar, and numbers can't be ticked. TensorBoard takes
-    the first such record below its folder; rows that aren't in it are shown all the same.
+    Without it there is a column for every scalar, and numbers can't be ticked. Of the records of
+    several comparisons TensorBoard takes one, in no fixed order; their rows are all shown.
 
     Args:
         folder: Of a comparison or single run.
