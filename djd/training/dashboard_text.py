@@ -12,23 +12,23 @@ from djd.training.versions import installed_versions
 def dashboard_texts(
     config: RunConfig, parts: Mapping[str, PartSummary], *, stamp: str | None, threads: int
 ) -> dict[str, str]:
-    """Texts by tag, as Markdown.
+    """Texts by tag, as Markdown: two, since TensorBoard opens the first two and folds the others.
 
     Args:
         config: What is trained.
-        parts: Who is on each part that a training looks at.
+        parts: Who is on each part of the split.
         stamp: What has to stand on everything; see `RunConfig.stamp`.
         threads: CPU threads of a training step.
     """
     stamped = f"**{stamp}**. " if stamp else ""
-    return {
-        "about": f"{stamped}Research use only, not a medical device.",
-        "command": "The same weights again, alone, with the test patients left closed:\n\n"
-        + _as_code(command_again(config, threads=threads)),
-        "config": _as_code(config.as_yaml()),
-        "split": split_table(parts),
-        "versions": _table(("part", "version"), installed_versions().items()),
-    }
+    about = (
+        f"{stamped}Research use only, not a medical device.",
+        split_table(parts),
+        "The same weights again, alone, with the test patients left closed:",
+        _as_code(command_again(config, threads=threads)),
+        _table(("part", "version"), installed_versions().items()),
+    )
+    return {"about": "\n\n".join(about), "config": _as_code(config.as_yaml())}
 
 
 def split_table(parts: Mapping[str, PartSummary]) -> str:
