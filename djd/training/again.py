@@ -9,6 +9,9 @@ from djd.command_line import PATH_KEYS, quote_paths
 from djd.training.config import RunConfig
 from djd.training.resume import flat
 
+MOST_CHARACTERS = 100
+"""In a line: TensorBoard doesn't break those of code."""
+
 _NOT_SAID = frozenset(
     {
         "data.source",
@@ -34,8 +37,18 @@ def command_again(config: RunConfig, *, threads: int) -> str:
     Args:
         config: What was trained.
         threads: CPU threads that it had; another number rounds differently.
+
+    Returns:
+        Lines of at most `MOST_CHARACTERS`, where no word is longer, that a shell takes as one.
     """
-    return shlex.join(["python", "train.py", *arguments_again(config, threads=threads)])
+    lines = ["python train.py"]
+    for argument in map(shlex.quote, arguments_again(config, threads=threads)):
+        if len(lines[-1]) + len(argument) + len(" \\") >= MOST_CHARACTERS:
+            lines[-1] += " \\"
+            lines.append(f" {argument}")
+        else:
+            lines[-1] += f" {argument}"
+    return "\n".join(lines)
 
 
 def arguments_again(config: RunConfig, *, threads: int) -> list[str]:

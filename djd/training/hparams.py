@@ -25,7 +25,7 @@ from tensorboard.plugins.hparams.summary_v2 import (
     hparams_pb,
 )
 
-from djd.training.config import RunConfig
+from djd.training.config import UNNAMED, RunConfig
 from djd.training.event_file import write_events
 from djd.training.resume import NUMBERLESS_KEYS, REPEAT_KEYS, flat
 
@@ -88,7 +88,9 @@ def group_name(config: RunConfig, epochs: int, *, fingerprint: str, folder: Path
     """
     hparams = setting_hparams(config, epochs)
     told = json.dumps([fingerprint, folder.absolute().parent.name, hparams], sort_keys=True)
-    return f"{config.setting_at(epochs)} #{hashlib.sha256(told.encode()).hexdigest()[:6]}"
+    one_split = config.data.model_copy(update={"split_seed": UNNAMED["data.split_seed"]})
+    name = config.model_copy(update={"data": one_split}).setting_at(epochs)
+    return f"{name} #{hashlib.sha256(told.encode()).hexdigest()[:6]}"
 
 
 def session_summaries(
