@@ -79,6 +79,8 @@ class Dashboard(Callback):
         scalars[SPEED_TAG] = len(outcomes["train"].knees) / self._seconds_of_last_epoch()
         for tag, value in scalars.items():
             writer.add_scalar(tag, value, epoch)
+        for logger in trainer.loggers[1:]:  # none, unless build_trainer was given one
+            logger.log_metrics(scalars, epoch)
         outcome = outcomes.get("validation")
         if outcome and epoch in self.recorder.score_epochs:
             _add_any_disease_curve(writer, "validation", outcome, epoch)

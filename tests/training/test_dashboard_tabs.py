@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import lightning
 import numpy as np
 import pytest
+from lightning.pytorch.loggers import CSVLogger, Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams import metadata
@@ -12,6 +15,8 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from djd.grades import GRADE_NAMES
 from djd.training.hparams import HPARAM_METRICS
+from djd.training.run import run
+from tests.conftest import Compose
 from tests.sweeping import rows_of
 from tests.training.conftest import FinishedRun
 from tests.training.test_hparams import columns_of, session_of
@@ -124,3 +129,22 @@ def test_the_text_tells_who_was_on_each_part_and_the_command(
     assert "    python train.py data=phantom optim=adam" in about
     assert "data.fold=0" in about
     assert "test=never" in about
+
+
+def test_a_second_logger_gets_every_scalar_of_every_epoch(
+    tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two_loggers(*args: Any, logger: Logger, **kwargs: Any) -> lightning.Trainer:
+        second = CSVLogger(tmp_path, name="", version="second")
+        return trainer(*args, logger=[logger, second], **kwargs)
+
+    trainer = lightning.Trainer
+    monkeypatch.setattr("djd.training.cell.lightning.Trainer", two_loggers)
+    (tmp_path / "run").mkdir()
+    run(tiny("test=never", "trainer.max_epochs=1"), tmp_path / "run")
+    (row,) = rows_of(tmp_path / "second" / "metrics.csv")
+    first = loaded(tmp_path / "run")
+    assert set(row) - {"step"} == set(first.Tags()["scalars"])
+    assert float(row["kappa/validation"]) == pytest.approx(
+        first.Scalars("kappa/validation")[-1].value
+    )
