@@ -21,6 +21,9 @@ pytestmark = pytest.mark.slow
 
 CELLS = [f"depth={depth} fold={fold}" for depth in (1, 2) for fold in (0, 1, 2)]
 
+ROW = "PHANTOM depth="
+"""How every row of the HParams tab begins."""
+
 TABLE = "tf-hparams-table-view"
 CHART = "tf-custom-scalar-multi-line-chart-card"
 
@@ -48,7 +51,7 @@ def page_of_all(driver: object, sweep: Sweep) -> Iterator[Page]:
 def rows_of_table(page: Page) -> dict[str, list[str]]:
     """Rows of the HParams table by setting: epochs, depth ... and scores, as the page has them."""
     (texts,) = page.texts(TABLE) or [[]]
-    starts = [place for place, text in enumerate(texts) if text.startswith("depth=")]
+    starts = [place for place, text in enumerate(texts) if text.startswith(ROW)]
     ends = [*starts, len(texts)][1:]
     return {texts[start]: texts[start + 1 : end] for start, end in zip(starts, ends, strict=True)}
 
@@ -66,7 +69,7 @@ def mean_scores(sweep: Path, depth: int, epoch: int) -> list[float]:
 
 def columns_of_table(page: Page) -> list[str]:
     (texts,) = page.texts(TABLE)
-    return texts[: next(place for place, text in enumerate(texts) if text.startswith("depth="))]
+    return texts[: next(place for place, text in enumerate(texts) if text.startswith(ROW))]
 
 
 def test_every_setting_is_a_row_with_all_its_scores(page: Page, sweep: Sweep) -> None:

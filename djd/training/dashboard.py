@@ -20,7 +20,7 @@ from djd.training.classifier import GradeClassifier, Outcome
 from djd.training.config import RunConfig
 from djd.training.dashboard_text import dashboard_texts
 from djd.training.datamodule import KneeDataModule
-from djd.training.hparams import HPARAM_METRICS, session_summaries, write_score_run
+from djd.training.hparams import HPARAM_METRICS, Sessions, session_summaries, write_score_run
 from djd.training.record import EpochRecorder
 from djd.training.split import part_summaries
 
@@ -41,8 +41,8 @@ class Dashboard(Callback):
     def __init__(self, config: RunConfig, recorder: EpochRecorder, *, fingerprint: str) -> None:
         self.config = config
         self.recorder = recorder
-        self.fingerprint = fingerprint
         self.stamp = config.stamp(phantom=recorder.cohort.phantom)
+        self.sessions = Sessions(config, recorder.folder, fingerprint, self.stamp)
 
     def on_fit_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -100,14 +100,14 @@ class Dashboard(Callback):
         self, writer: SummaryWriter, scalars: Mapping[str, float], epoch: int
     ) -> None:
         """Be one of the trainings behind a row of the HParams tab."""
-        config, folder, fingerprint = self.config, self.recorder.folder, self.fingerprint
-        if epoch < config.trainer.max_epochs:
+        if epoch < self.config.trainer.max_epochs:
             tags = [f"{score}/validation" for score in HPARAM_METRICS]
-            scores = {tag: scalars[tag] for tag in tags if tag in scalars}
-            write_score_run(folder, config, epoch, fingerprint=fingerprint, scalars=scores)
+            write_score_run(
+                self.sessions, epoch, {tag: scalars[tag] for tag in tags if tag in scalars}
+            )
             return
         events = cast(FileWriter, writer.file_writer)
-        for summary in session_summaries(config, epoch, fingerprint=fingerprint, folder=folder):
+        for summary in session_summaries(self.sessions, epoch):
             events.add_summary(summary)
 
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

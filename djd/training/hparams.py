@@ -11,6 +11,7 @@ when the scores are there and not before; Lightning's own, which comes first, wo
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -76,36 +77,43 @@ def setting_hparams(config: RunConfig, epochs: int) -> dict[str, HParamValue]:
     return values
 
 
-def group_name(config: RunConfig, epochs: int, *, fingerprint: str, folder: Path) -> str:
+@dataclass(frozen=True)
+class Sessions:
+    """A training as the HParams tab knows it: a session at each of its score epochs.
+
+    Attributes:
+        config: What is trained.
+        folder: The training's, and so its run.
+        fingerprint: Of the cohort.
+        stamp: What has to stand on everything; see `RunConfig.stamp`.
+    """
+
+    config: RunConfig
+    folder: Path
+    fingerprint: str
+    stamp: str | None
+
+
+def group_name(training: Sessions, epochs: int) -> str:
     """What the row is called: the same for all folds and seeds of a setting beside each other.
 
-    Args:
-        config: What is trained.
-        epochs: How long.
-        fingerprint: Of the cohort; other scans make another row.
-        folder: The training's; another comparison makes another row, so that a cell that two of
-            them have doesn't count twice. It goes by its name, which survives a move.
+    Other scans make another row. So does another comparison, so that a cell that two of them have
+    doesn't count twice; it goes by its name, which survives a move.
     """
+    config = training.config
     hparams = setting_hparams(config, epochs)
-    told = json.dumps([fingerprint, folder.absolute().parent.name, hparams], sort_keys=True)
+    beside = training.folder.absolute().parent.name
+    told = json.dumps([training.fingerprint, beside, hparams], sort_keys=True)
     one_split = config.data.model_copy(update={"split_seed": UNNAMED["data.split_seed"]})
-    name = config.model_copy(update={"data": one_split}).setting_at(epochs)
-    return f"{name} #{hashlib.sha256(told.encode()).hexdigest()[:6]}"
+    stamps = [each.partition(":")[0] for each in (training.stamp or "").split(". ") if each]
+    setting = config.model_copy(update={"data": one_split}).setting_at(epochs)
+    return " ".join([*stamps, setting, f"#{hashlib.sha256(told.encode()).hexdigest()[:6]}"])
 
 
-def session_summaries(
-    config: RunConfig, epochs: int, *, fingerprint: str, folder: Path
-) -> list[Summary]:
-    """Records that make a run with these scalars a finished session of its setting's row.
-
-    Args:
-        config: What is trained.
-        epochs: How long.
-        fingerprint: Of the cohort.
-        folder: The training's.
-    """
-    group = group_name(config, epochs, fingerprint=fingerprint, folder=folder)
-    start = hparams_pb(setting_hparams(config, epochs), trial_id=group)
+def session_summaries(training: Sessions, epochs: int) -> list[Summary]:
+    """Records that make a run with scores a finished session of its setting's row."""
+    group = group_name(training, epochs)
+    start = hparams_pb(setting_hparams(training.config, epochs), trial_id=group)
     ended = plugin_data_pb2.HParamsPluginData(
         session_end_info=plugin_data_pb2.SessionEndInfo(status=STATUS_SUCCESS)
     )
@@ -127,28 +135,22 @@ SCORE_RUNS = f"{EPOCHS_KEY}=*"
 """Pattern of what `score_run` gives."""
 
 
-def write_score_run(
-    folder: Path,
-    config: RunConfig,
-    epochs: int,
-    *,
-    fingerprint: str,
-    scalars: Mapping[str, float],
-) -> None:
+def write_score_run(training: Sessions, epochs: int, scalars: Mapping[str, float]) -> None:
     """Leave a session of its own for a score epoch before the last.
 
     Args:
-        folder: The training's.
-        config: What is trained.
+        training: The training.
         epochs: The score epoch.
-        fingerprint: Of the cohort.
         scalars: Scores by tag.
+
+    Raises:
+        OSError: It can't be written.
     """
     shown = Summary()
     for tag, value in scalars.items():
         shown.value.add(tag=tag, simple_value=value)
-    session = session_summaries(config, epochs, fingerprint=fingerprint, folder=folder)
-    write_events(score_run(folder, epochs), [*session, shown], step=epochs)
+    session = session_summaries(training, epochs)
+    write_events(score_run(training.folder, epochs), [*session, shown], step=epochs)
 
 
 def write_hparam_columns(

@@ -12,6 +12,7 @@ from djd.training.hparams import (
     HPARAM_METRICS,
     SCORE_RUNS,
     HParamValue,
+    Sessions,
     group_name,
     setting_hparams,
     write_hparam_columns,
@@ -40,8 +41,14 @@ def columns_of(folder: Path) -> Experiment:
     return metadata.parse_experiment_plugin_data(record.plugin_data.content)
 
 
+def training(
+    folder: Path, *overrides: str, fingerprint: str = "cohort", stamp: str | None = None
+) -> Sessions:
+    return Sessions(config(*overrides), folder, fingerprint, stamp)
+
+
 def row(folder: Path, *overrides: str, epochs: int = 25, fingerprint: str = "cohort") -> str:
-    return group_name(config(*overrides), epochs, fingerprint=fingerprint, folder=folder)
+    return group_name(training(folder, *overrides, fingerprint=fingerprint), epochs)
 
 
 def test_folds_and_seeds_of_a_setting_are_one_row() -> None:
@@ -69,6 +76,12 @@ def test_epochs_cohorts_and_comparisons_make_rows() -> None:
     assert len(set(rows)) == 4
 
 
+def test_what_has_to_stand_on_everything_stands_on_rows(tmp_path: Path) -> None:
+    stamp = config("data.leak=true").stamp(phantom=True)
+    name = group_name(training(tmp_path, "data.leak=true", stamp=stamp), 25)
+    assert name.startswith("LEAK PHANTOM depth=2 ")
+
+
 def test_numbers_are_numbers_and_null_is_left_out() -> None:
     values = setting_hparams(config("optim=sgd", "optim.lr_times=10"), 25)
     assert values["epochs"] == 25
@@ -81,7 +94,7 @@ def test_numbers_are_numbers_and_null_is_left_out() -> None:
 
 def test_an_earlier_score_epoch_is_a_finished_session_with_its_scores(tmp_path: Path) -> None:
     scalars = {"kappa/validation": 0.5, "mae/validation": 1.25}
-    write_score_run(tmp_path, config(), 25, fingerprint="cohort", scalars=scalars)
+    write_score_run(training(tmp_path), 25, scalars)
     run = tmp_path / "epochs=25"
     session = session_of(run)
     assert session.group_name == row(tmp_path)
@@ -135,7 +148,7 @@ def test_a_later_record_takes_the_place_of_an_earlier_one(tmp_path: Path) -> Non
 
 def test_events_of_an_earlier_training_are_forgotten_and_columns_stay(tmp_path: Path) -> None:
     write_hparam_columns(tmp_path, {"model.depth": [1]}, compared=[])
-    write_score_run(tmp_path, config(), 25, fingerprint="cohort", scalars={})
+    write_score_run(training(tmp_path), 25, {})
     growing = tmp_path / "events.out.tfevents.1700000000.host.1.0"
     growing.touch()
     forget_events(tmp_path, runs_below=SCORE_RUNS)
