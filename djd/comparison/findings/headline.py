@@ -7,7 +7,8 @@ from djd.comparison.cells import as_typed, short_names
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.opened import Opened
 from djd.comparison.findings.out_of_fold import Findings, SettingFigures
-from djd.comparison.findings.sentences import UPTAKE, against_uptake, scored
+from djd.comparison.findings.sentences import UPTAKE, against_uptake
+from djd.comparison.findings.wording import scored
 from djd.comparison.settings import Setting
 from djd.training.config import RunConfig
 from djd.training.summary import count_of

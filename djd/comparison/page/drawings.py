@@ -17,7 +17,8 @@ from djd.comparison.findings.out_of_fold import Findings, SettingFigures
 from djd.comparison.findings.questions import compared, effects_on
 from djd.comparison.findings.readers import SecondReader
 from djd.comparison.findings.scoreboard import Figures
-from djd.comparison.findings.sentences import UPTAKE, scored
+from djd.comparison.findings.sentences import UPTAKE
+from djd.comparison.findings.wording import scored
 from djd.comparison.settings import Setting
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.scoring import Scored

@@ -7,7 +7,7 @@ from djd.comparison.cells import as_typed, short_names
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.findings.scoreboard import Figures
-from djd.comparison.findings.sentences import scored
+from djd.comparison.findings.wording import scored
 
 LATEX_NAME = "settings.tex"
 

@@ -10,12 +10,13 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     button.addEventListener("click", () => {
       const up = head.getAttribute("aria-sort") === "descending";
       const key = (row) => row.cells[column].textContent.trim();
-      const ascending = (one, other) => {
+      const compare = (one, other) => {
         const [a, b] = [parseFloat(key(one)), parseFloat(key(other))];
-        if (isNaN(a) || isNaN(b)) return (isNaN(a) - isNaN(b)) || key(one).localeCompare(key(other));
-        return a - b;
+        if (isNaN(a) !== isNaN(b)) return isNaN(a) - isNaN(b);  // what has no number comes last
+        const order = isNaN(a) ? key(one).localeCompare(key(other)) : a - b;
+        return up ? order : -order;
       };
-      const rows = [...body.rows].sort((a, b) => (up ? ascending(a, b) : ascending(b, a)));
+      const rows = [...body.rows].sort(compare);
       for (const each of table.tHead.rows[0].cells) each.setAttribute("aria-sort", "none");
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
       body.append(...rows);

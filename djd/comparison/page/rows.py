@@ -8,7 +8,8 @@ from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.out_of_fold import Findings, SettingFigures
 from djd.comparison.findings.readers import SecondReader
 from djd.comparison.findings.scoreboard import Figures
-from djd.comparison.findings.sentences import DASH, UPTAKE, scored
+from djd.comparison.findings.sentences import UPTAKE
+from djd.comparison.findings.wording import DASH, scored
 from djd.comparison.page.drawings import parts_of
 from djd.comparison.statistics.scoring import MINIMAL
 from djd.grades import GRADE_NAMES

@@ -7,7 +7,12 @@ from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.headline import NOTHING_HELD_OUT, headline
 from djd.comparison.findings.questions import QUESTIONS, Question, question_sentences
 from djd.comparison.findings.reader_sentences import reader_sentences
-from djd.comparison.findings.sentences import best_sentences, detection_sentence, edge_sentence
+from djd.comparison.findings.sentences import (
+    beside_test_sentences,
+    detection_sentence,
+    edge_sentence,
+    luck_sentences,
+)
 from djd.comparison.folder import Contents
 from djd.comparison.page.provenance import made_how, missing_cells, openings
 from djd.comparison.page.rows import Row, grades_table, ranking_table, scores_table
@@ -104,17 +109,16 @@ def _flow(contents: Contents) -> dict[str, Any] | None:
 
 
 def _remarks(answer: Answer) -> list[str]:
-    return [*_choice(answer), *(f"{each}." for each in reader_sentences(answer.second_reader))]
+    tested = beside_test_sentences(answer.opened, "The setting") if answer.opened else []
+    said = [*tested, *reader_sentences(answer.second_reader)]
+    return [*_choice(answer), *(f"{sentence}." for sentence in said)]
 
 
 def _choice(answer: Answer) -> list[str]:
     findings = answer.findings
     if findings is None or len(findings.settings) == 1:
         return []
-    # The first tells which can't be told apart, which the headline has said.
-    return [
-        f"{sentence}." for sentence in (detection_sentence(findings), *best_sentences(findings)[1:])
-    ]
+    return [f"{each}." for each in (detection_sentence(findings), *luck_sentences(findings))]
 
 
 def _warnings(contents: Contents, answer: Answer) -> list[str]:

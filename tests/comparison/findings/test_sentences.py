@@ -12,9 +12,9 @@ from djd.comparison.findings.sentences import (
     against_uptake,
     edge_sentence,
     effect_sentence,
-    scored,
     sentences,
 )
+from djd.comparison.findings.wording import scored
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.intervals import NO_INTERVAL, Interval
 from djd.comparison.statistics.scoring import Scored
