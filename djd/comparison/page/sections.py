@@ -14,7 +14,12 @@ from djd.comparison.findings.sentences import (
     luck_sentences,
 )
 from djd.comparison.folder import Contents
-from djd.comparison.page.provenance import made_how, missing_cells, openings
+from djd.comparison.page.provenance import (
+    made_how,
+    missing_cells,
+    openings,
+    openings_known,
+)
 from djd.comparison.page.rows import Row, grades_table, ranking_table, scores_table
 from djd.errors import InputError
 from djd.grades import GRADE_NAMES
@@ -138,15 +143,20 @@ def _warnings(contents: Contents, answer: Answer) -> list[str]:
 
 
 def _openings(contents: Contents) -> dict[str, Any]:
-    found = openings(contents)
+    found, known = openings(contents), openings_known(contents)
     if not found:
         return {"sentence": "Not by this comparison: the test patients stayed closed.", "rows": []}
-    times = "once" if len(found) == 1 else f"{len(found)} times"
+    # Those of a folder alone say little: other folders may have opened them before.
+    in_all = f", {_times(known)} in all that its machine had counted by then" if known else ""
     return {
-        "sentence": f"From this folder {times}. Every look at them makes the next one worth less; "
-        "test=never keeps them closed while one is still trying things.",
+        "sentence": f"From this folder {_times(len(found))}{in_all}. Every look at them makes the "
+        "next one worth less; test=never keeps them closed while one is still trying things.",
         "rows": [
             Row((each.when.replace("T", " ").removesuffix("+00:00"), each.setting))
             for each in found
         ],
     }
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
