@@ -1,5 +1,8 @@
+from collections.abc import Sequence
+
 import pytest
 
+from djd.comparison.cells import AxisValue
 from djd.comparison.findings.answer import Answer
 from djd.comparison.folder import Contents
 from djd.training.config import RunConfig
@@ -20,7 +23,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Told:
     Uptake is there, the best setting was opened, and a second reader read every other knee.
     """
     folder = tmp_path_factory.mktemp("answers") / "sweep"
-    axes = {"model.depth": (1, 2), "optim": ("adam", "sgd")}
+    axes: dict[str, Sequence[AxisValue]] = {"model.depth": (1, 2), "optim": ("adam", "sgd")}
     leave_comparison(folder, axes, skill=better_when_deep)
     knees = [*knees_of(range(36)), *knees_of(TEST_PATIENTS)]
     readings = read_by(knees, 0.7, every=2)
