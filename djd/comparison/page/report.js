@@ -10,13 +10,15 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     button.addEventListener("click", () => {
       const up = head.getAttribute("aria-sort") === "descending";
       const key = (row) => row.cells[column].textContent.trim();
-      const compare = (one, other) => {
-        const [a, b] = [parseFloat(key(one)), parseFloat(key(other))];
-        if (isNaN(a) !== isNaN(b)) return isNaN(a) - isNaN(b);  // what has no number comes last
-        const order = isNaN(a) ? key(one).localeCompare(key(other)) : a - b;
-        return up ? order : -order;
+      // Numbers, then words, then dashes, whichever way each are sorted.
+      const kind = (text) => (text === "-" ? 2 : isNaN(parseFloat(text)) ? 1 : 0);
+      const order = (one, other) => {
+        const [a, b] = [key(one), key(other)];
+        if (kind(a) !== kind(b)) return kind(a) - kind(b);
+        const ascending = kind(a) ? a.localeCompare(b) : parseFloat(a) - parseFloat(b);
+        return up ? ascending : -ascending;
       };
-      const rows = [...body.rows].sort(compare);
+      const rows = [...body.rows].sort(order);
       for (const each of table.tHead.rows[0].cells) each.setAttribute("aria-sort", "none");
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
       body.append(...rows);
