@@ -64,7 +64,7 @@ class Browser:
 
     def ask(self, script: str, *arguments: Any) -> Any:
         """What a script returns."""
-        return self.driver.execute_script(script, *arguments)  # type: ignore[no-untyped-call]
+        return self.driver.execute_script(script, *arguments)
 
     def order(self, command: str, **arguments: Any) -> Mapping[str, Any]:
         """What the browser's own protocol returns."""

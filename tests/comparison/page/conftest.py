@@ -31,9 +31,6 @@ def large(compared: Told) -> DrawnPage:
     assert len(settings) > 100
     answer = replace(answer, findings=replace(answer.findings, settings=settings))
     drawn = drawings(answer, stamp=contents.stamp)
-    svgs = {
-        name: figure_svg(each.figure, name=name.replace("_", "-"), alt=each.alt)
-        for name, each in drawn.items()
-    }
+    svgs = {name: figure_svg(each.figure, name=name, alt=each.alt) for name, each in drawn.items()}
     html = page(contents, answer, svgs)
     return DrawnPage(contents, answer, drawn, html, parsed(html))

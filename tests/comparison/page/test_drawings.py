@@ -21,7 +21,7 @@ def answer(compared: Told) -> Answer:
 
 
 def names(answer: Answer) -> set[str]:
-    return {name.replace("_", "-") for name in drawings(answer, stamp=None)}
+    return set(drawings(answer, stamp=None))
 
 
 ALL = {
@@ -29,6 +29,7 @@ ALL = {
     "effects-depth",
     "effects-optimizer",
     "ranking",
+    "glance",
     "grades",
     "confusion-out-of-fold",
     "confusion-test",
@@ -38,7 +39,7 @@ ALL = {
 
 
 def test_everything_that_can_be_drawn_is_drawn_stamped_and_told(large: DrawnPage) -> None:
-    drawn = {name.replace("_", "-"): each for name, each in large.drawn.items()}
+    drawn = large.drawn
     assert set(drawn) == ALL
     for each in drawn.values():
         assert large.contents.stamp in texts(each.figure)
@@ -49,7 +50,7 @@ def test_everything_that_can_be_drawn_is_drawn_stamped_and_told(large: DrawnPage
 
 
 def test_alternative_texts_have_the_figures_that_are_drawn(large: DrawnPage) -> None:
-    drawn = {name.replace("_", "-"): each for name, each in large.drawn.items()}
+    drawn = large.drawn
     findings = large.answer.findings
     assert findings
     for part, name in (("out of fold", "confusion-out-of-fold"), ("test", "confusion-test")):
@@ -85,7 +86,7 @@ def test_what_is_not_known_is_not_drawn(answer: Answer) -> None:
     nothing = replace(answer, findings=None, opened=None)
     assert drawings(nothing, stamp=None) == {}
     unheld = replace(answer, findings=None)
-    assert names(unheld) == {"grades", "confusion-test"}
+    assert names(unheld) == {"glance", "grades", "confusion-test"}
 
 
 def test_effects_that_no_grid_supports_are_left_out(answer: Answer) -> None:
@@ -110,7 +111,7 @@ def run_answer(folder: Path, **skills: float) -> Answer:
 
 def test_a_single_setting_is_held_against_nobody(tmp_path: Path) -> None:
     answer = run_answer(tmp_path)
-    assert names(answer) == {"grades", "confusion-out-of-fold", "reliability"}
+    assert names(answer) == {"glance", "grades", "confusion-out-of-fold", "reliability"}
     assert "ranking" in names(tell(tmp_path, uptake=0.4)[1])
 
 
@@ -148,7 +149,7 @@ def test_damaged_metrics_cost_the_curves_alone(tmp_path: Path, content: bytes | 
     else:
         (tmp_path / "metrics.csv").write_bytes(content)
     assert read_metrics(tmp_path / "metrics.csv", last=100) == {}
-    assert names(answer) == {"grades", "confusion-out-of-fold", "reliability"}
+    assert names(answer) == {"glance", "grades", "confusion-out-of-fold", "reliability"}
 
 
 def test_a_line_that_was_cut_costs_its_missing_figures_alone(tmp_path: Path) -> None:
