@@ -50,6 +50,11 @@ def width(request: pytest.FixtureRequest, browser: Browser, path: Path) -> int:
 
 def test_the_page_fits_its_window_and_is_kept_as_a_picture(browser: Browser, width: int) -> None:
     browser.keep_screenshot(f"report-{width}")
+    require_fit(browser, width)
+
+
+def require_fit(browser: Browser, width: int) -> None:
+    """Make sure that nothing sticks out of the window but what can be scrolled to."""
     assert browser.ask("return innerWidth") == width
     assert browser.ask("return document.documentElement.scrollWidth") <= width
     beyond = browser.ask(
