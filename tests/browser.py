@@ -49,9 +49,18 @@ class Browser:
     driver: "Chrome"
     opened: list[str] = field(default_factory=list)
 
-    def open(self, path: Path, *, width: int, height: int = 740, scripts: bool = True) -> None:
-        """Show a file in a window so many CSS pixels wide."""
+    def open(
+        self,
+        path: Path,
+        *,
+        width: int,
+        height: int = 740,
+        scripts: bool = True,
+        on_paper: bool = False,
+    ) -> None:
+        """Show a file in a window so many CSS pixels wide, with or without scripts, or as paper."""
         self.order("Emulation.setScriptExecutionDisabled", value=not scripts)
+        self.order("Emulation.setEmulatedMedia", media="print" if on_paper else "")
         self.order(
             "Emulation.setDeviceMetricsOverride",
             width=width,

@@ -63,3 +63,20 @@ def test_very_many_settings_are_printed_without_a_blank_page(browser: Browser, p
     assert 5 <= len(pages) <= 20
     for number, content in enumerate(pages, start=1):
         assert content.count(b"Tj") + content.count(b"TJ") >= 3, f"page {number} is blank"
+
+
+A4 = 688
+"""CSS pixels between the margins."""
+
+
+def test_tables_and_figures_are_not_cut_on_paper(browser: Browser, path: Path) -> None:
+    browser.open(path, width=A4, on_paper=True)
+    browser.ask("document.querySelector('details').open = true")
+    require_fit(browser, A4)
+    wide = browser.ask(
+        """
+        return [...document.querySelectorAll("table, svg")].map(
+          each => each.getBoundingClientRect().right).filter(right => right > innerWidth + 1);
+        """
+    )
+    assert wide == []
