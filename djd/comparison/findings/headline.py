@@ -24,6 +24,10 @@ OPTIMIZERS: Mapping[str, str] = {
 
 NOTHING_HELD_OUT = "Nothing was held out (data.fold=null): there are no validation scores"
 
+NOTHING_FINISHED = (
+    "Nothing finished: no setting has graded the held-out knees of all its folds"
+)
+
 _SAID = ("model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size")
 
 
@@ -44,20 +48,24 @@ def _model_in_words(config: RunConfig) -> str:
     return f"Depth {config.model.depth} with {optimizer} at {config.optim.learning_rate:g}"
 
 
-def headline(answer: Answer) -> list[str]:
+def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
     """The answer in up to four sentences.
 
     Which setting is best and how surely, whether it beats uptake alone, whether it beats guessing,
     and who decided where that was one fold.
+
+    Args:
+        answer: What was worked out.
+        nothing: Why there is nothing to compare, where that is so.
     """
     findings, opened = answer.findings, answer.opened
     if findings is None:
         if opened is None:
-            return ["Nothing finished: no setting has graded the held-out knees of all its folds."]
+            return [f"{nothing}."]
         name, figures = next(iter(opened.figures.items()))
         kappa = scored(figures.scores["kappa"])
         patients = count_of(figures.patients, "test patient")
-        return [f"{NOTHING_HELD_OUT}.", f"{name} reaches kappa {kappa} on the {patients}."]
+        return [f"{nothing}.", f"{name} reaches kappa {kappa} on the {patients}."]
     said = [_best(findings, opened), *_uptake(findings), *_guessing(findings)]
     return said + who_decided(findings)
 
@@ -71,7 +79,8 @@ def _best(findings: Findings, opened: Opened | None) -> str:
         which = "the other setting can't" if others == 1 else f"none of the {others} others can"
         verb, ties = "has the highest kappa:", f"; {which} be told apart from it"
     elif untold:
-        verb = "grades best: kappa"
+        # Where most can't be told apart from it there is no best to speak of.
+        verb = "grades best: kappa" if 2 * untold < others else "has the highest kappa:"
         ties = f"; {untold} of the {others} other settings can't be told apart from it"
     else:
         which = "the other setting is" if others == 1 else f"all {others} other settings are"
@@ -96,9 +105,11 @@ def _uptake(findings: Findings) -> list[str]:
 
 
 def _guessing(findings: Findings) -> list[str]:
-    low = findings.settings[0].figures.scores["kappa"].interval.low
+    low, high = findings.settings[0].figures.scores["kappa"].interval
     if math.isnan(low) or low > 0:
         return []
+    if low == high:
+        return ["It grades as a constant guess does."]
     return ["It can't be told apart from guessing: the interval of its kappa holds 0."]
 
 

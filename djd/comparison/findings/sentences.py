@@ -106,8 +106,13 @@ def detection_sentence(findings: Findings) -> str:
     distance = findings.choice.distance
     if math.isnan(distance):
         return "Too few patients, or too few of their grades, to tell any settings apart"
+    if distance == 0:
+        return "All settings grade every knee alike"
     patients = count_of(len(findings.evidence.patients), "patient")
-    return f"With {patients} only differences of kappa above {number(distance)} can be found"
+    return (
+        f"With {patients} only differences of kappa above {number(distance)} can be found between "
+        "single settings"
+    )
 
 
 def _choice_sentence(findings: Findings) -> str:
@@ -172,12 +177,19 @@ def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
 
 def _told_apart(levels: Sequence[AxisValue], figures: LevelScores) -> str | None:
     best = int(figures.scores.argmax())
+    behind = figures.scores[best] - figures.scores
     worse = [
-        f"{as_typed(level)} (by {number(float(figures.scores[best] - figures.scores[place]))})"
+        f"{as_typed(level)} by {_with_ends(float(behind[place]), figures.distance)}"
         for place, level in enumerate(levels)
         if not figures.among_best[place]
     ]
     return f"{as_typed(levels[best])} is better than {_listed(worse)}" if worse else None
+
+
+def _with_ends(difference: float, distance: float) -> str:
+    """A difference of levels with its interval, which holds for all pairs at once."""
+    interval = Interval(difference - distance, difference + distance)
+    return f"{number(difference)}{between(interval)}"
 
 
 def _listed(values: Sequence[AxisValue]) -> str:

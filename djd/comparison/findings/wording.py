@@ -17,7 +17,7 @@ def scored(score: Scored, *, percent: bool = False) -> str:
     if math.isnan(value):
         return DASH
     if percent:
-        ends = "" if math.isnan(low) else f" ({100 * low:.0f} to {100 * high:.0f})"
+        ends = "" if math.isnan(low) else f" ({share(low)[:-2]} to {share(high)[:-2]})"
         return f"{share(value)}{ends}"
     return f"{number(value)}{between(Interval(low, high))}"
 

@@ -8,7 +8,9 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     head.replaceChildren(button);
     head.setAttribute("aria-sort", "none");
     button.addEventListener("click", () => {
-      const up = head.getAttribute("aria-sort") === "descending";
+      // The first click brings the best up: the first rank, the highest score.
+      const was = head.getAttribute("aria-sort");
+      const up = column === 0 ? was !== "ascending" : was === "descending";
       const key = (row) => row.cells[column].textContent.trim();
       // Numbers, then words, then dashes, whichever way each are sorted.
       const kind = (text) => (text === "-" ? 2 : isNaN(parseFloat(text)) ? 1 : 0);
