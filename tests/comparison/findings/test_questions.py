@@ -60,7 +60,7 @@ def test_each_effect_is_told_once_under_its_question(findings: Findings) -> None
 
 def test_kappa_and_accuracy_are_both_told_and_never_swapped(findings: Findings) -> None:
     effects = {(each.axis, each.score): each for each in findings.effects}
-    (sentence,) = question_sentences("depth", findings)
+    (sentence,) = question_sentences("depth", findings, {})
     kappa, accuracy = (
         effect_sentence(effects["model.depth", score]) for score in ("kappa", "accuracy")
     )
@@ -74,11 +74,11 @@ def test_what_was_not_compared_is_said_with_its_value(findings: Findings) -> Non
     assert list(compared(nothing)) == []
     best = findings.settings[0].setting
     optim = best.axes["optim"]
-    assert question_sentences("depth", nothing) == ["Not compared: every setting has depth 2."]
-    assert question_sentences("optimizer", nothing) == [
+    assert question_sentences("depth", nothing, {}) == ["Not compared: every setting has depth 2."]
+    assert question_sentences("optimizer", nothing, {}) == [
         f"Not compared: every setting has optim {optim}."
     ]
-    assert question_sentences("hyperparameters", nothing) == [
+    assert question_sentences("hyperparameters", nothing, {}) == [
         f"Not compared: every setting has lr_times 1, batch_size 32, epochs {best.epochs}."
     ]
 
@@ -101,6 +101,6 @@ def test_two_axes_of_one_question_have_a_sentence_each(tmp_path: Path) -> None:
     leave_comparison(tmp_path, axes)
     findings = tell(tmp_path)[1].findings
     assert findings
-    said = question_sentences("hyperparameters", findings)
+    said = question_sentences("hyperparameters", findings, {})
     assert [each.partition(":")[0] for each in said] == ["Batch_size", "Lr_times", "Epochs"]
     assert list(compared(findings)) == ["hyperparameters"]
