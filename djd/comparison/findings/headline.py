@@ -52,14 +52,23 @@ def headline(answer: Answer) -> list[str]:
     """
     findings, opened = answer.findings, answer.opened
     if findings is None:
-        if opened is None:
-            return ["Nothing finished: no setting has graded the held-out knees of all its folds."]
-        name, figures = next(iter(opened.figures.items()))
-        kappa = scored(figures.scores["kappa"])
-        patients = count_of(figures.patients, "test patient")
-        return [f"{NOTHING_HELD_OUT}.", f"{name} reaches kappa {kappa} on the {patients}."]
+        return _without_findings(answer)
     said = [_best(findings, opened), *_uptake(findings), *_guessing(findings)]
     return said + who_decided(findings)
+
+
+def _without_findings(answer: Answer) -> list[str]:
+    """What is left to say where no setting can be scored out of fold, and why none can."""
+    if NOTHING_HELD_OUT in answer.notes:
+        why = f"{NOTHING_HELD_OUT}."
+    else:
+        why = "Nothing finished: no setting has graded the held-out knees of all its folds."
+    if answer.opened is None:
+        return [why]
+    name, figures = next(iter(answer.opened.figures.items()))
+    kappa = scored(figures.scores["kappa"])
+    patients = count_of(figures.patients, "test patient")
+    return [why, f"{name} reaches kappa {kappa} on the {patients}."]
 
 
 def _best(findings: Findings, opened: Opened | None) -> str:
