@@ -60,14 +60,20 @@ def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
     """
     findings, opened = answer.findings, answer.opened
     if findings is None:
-        if opened is None:
-            return [f"{nothing}."]
-        name, figures = next(iter(opened.figures.items()))
-        kappa = scored(figures.scores["kappa"])
-        patients = count_of(figures.patients, "test patient")
-        return [f"{nothing}.", f"{name} reaches kappa {kappa} on the {patients}."]
+        return _without_findings(answer, nothing)
     said = [_best(findings, opened), *_uptake(findings), *_guessing(findings)]
     return said + who_decided(findings)
+
+
+def _without_findings(answer: Answer, nothing: str) -> list[str]:
+    """What is left to say where no setting can be scored out of fold, and why none can."""
+    why = f"{NOTHING_HELD_OUT if NOTHING_HELD_OUT in answer.notes else nothing}."
+    if answer.opened is None:
+        return [why]
+    name, figures = next(iter(answer.opened.figures.items()))
+    kappa = scored(figures.scores["kappa"])
+    patients = count_of(figures.patients, "test patient")
+    return [why, f"{name} reaches kappa {kappa} on the {patients}."]
 
 
 def _best(findings: Findings, opened: Opened | None) -> str:

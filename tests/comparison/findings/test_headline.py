@@ -9,7 +9,12 @@ import pytest
 
 from djd.comparison.cells import AxisValue
 from djd.comparison.findings.answer import Answer
-from djd.comparison.findings.headline import headline, in_words, who_decided
+from djd.comparison.findings.headline import (
+    NOTHING_HELD_OUT,
+    headline,
+    in_words,
+    who_decided,
+)
 from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.findings.scoreboard import Difference, Figures
 from djd.comparison.statistics.intervals import NO_INTERVAL, Interval
@@ -183,7 +188,8 @@ def test_nothing_finished_is_the_whole_headline(answer: Answer) -> None:
 
 
 def test_where_nothing_was_held_out_the_test_patients_speak_alone(answer: Answer) -> None:
-    said = " ".join(headline(replace(answer, findings=None)))
+    unheld = replace(answer, findings=None, notes=(NOTHING_HELD_OUT,))
+    said = " ".join(headline(unheld))
     assert answer.opened
     name, figures = next(iter(answer.opened.figures.items()))
     kappa, (low, high) = figures.scores["kappa"]
@@ -192,6 +198,17 @@ def test_where_nothing_was_held_out_the_test_patients_speak_alone(answer: Answer
     assert f"kappa {kappa:.2f} ({low:.2f} to {high:.2f}) on the 20 test patients" in said
     assert "out of fold" not in said
     assert "best" not in said
+    assert "finished" not in said
+    assert headline(replace(unheld, opened=None)) == [f"{NOTHING_HELD_OUT}."]
+
+
+def test_an_earlier_winner_of_an_unfinished_sweep_is_not_told_as_nothing_held_out(
+    answer: Answer,
+) -> None:
+    first, second = headline(replace(answer, findings=None))
+    assert first.startswith("Nothing finished: ")
+    assert "data.fold=null" not in first
+    assert second.endswith(" on the 20 test patients.")
 
 
 def test_a_headline_has_four_sentences_at_most(answer: Answer) -> None:

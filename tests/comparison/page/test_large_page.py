@@ -80,3 +80,25 @@ def test_tables_and_figures_are_not_cut_on_paper(browser: Browser, path: Path) -
         """
     )
     assert wide == []
+
+
+@pytest.mark.parametrize(("width", "on_paper"), [(1280, False), (A4, True)])
+def test_why_a_cell_failed_can_be_read_without_scrolling(
+    browser: Browser, large: DrawnPage, tmp_path: Path, width: int, on_paper: bool
+) -> None:
+    reason = f"InputError: /scans/{'x' * 150}.mat: expected {'a number and ' * 20}received none"
+    states = replace(large.contents.states, failed=((large.contents.planned[0], reason),))
+    path = tmp_path / "report.html"
+    contents = replace(large.contents, states=states)
+    path.write_text(page(contents, large.answer, {}), encoding="utf-8")
+    browser.open(path, width=width, on_paper=on_paper)
+    right, font_size, height = browser.ask(
+        """
+        const cell = document.querySelector("section[aria-labelledby=missing] td:last-child");
+        const size = parseFloat(getComputedStyle(cell).fontSize);
+        const box = cell.getBoundingClientRect();
+        return [box.right, size, box.height];
+        """
+    )
+    assert right <= width
+    assert 2 * font_size < height < 15 * font_size, "some lines, and no column of letters"

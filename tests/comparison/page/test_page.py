@@ -265,6 +265,19 @@ def test_where_nothing_was_held_out_the_test_patients_are_the_page(tmp_path: Pat
     assert [int(row[1]) for row in rows] == [sum(each) for each in scores.confusion]
 
 
+def test_a_run_that_held_nothing_out_and_opened_nothing_says_so(tmp_path: Path) -> None:
+    leave_run(tmp_path, data__fold=None, test="never")
+    result = RunResult.load(tmp_path / "result.json").model_copy(update={"validation": []})
+    result.save(tmp_path / "result.json")
+    contents = contents_of(tmp_path)
+    read = read_page(contents, answer_again(contents))
+    assert headings(read) == ["answer", "openings", "made", "words"]
+    answer = section(read, "answer")
+    assert answer
+    assert answer.text.count("Nothing was held out (data.fold=null)") == 1
+    assert "Nothing finished" not in answer.text
+
+
 def test_without_baselines_none_is_made_up(tmp_path: Path) -> None:
     leave_comparison(tmp_path, {"model.depth": (1, 2), "data.fold": (0,)})
     read = read_page(*tell(tmp_path))

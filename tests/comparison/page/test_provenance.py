@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from djd.comparison.folder import read_folder
-from djd.comparison.page.provenance import made_how, missing_cells, openings
+from djd.comparison.page.provenance import made_how, missing_cells, openings, openings_known
 from djd.comparison.plan import plan_and_save
 from djd.training.claim import claim
+from djd.training.result import RunResult
 from tests.comparison.conftest import Told
 from tests.comparison.invented_answers import contents_of, leave_run
 from tests.comparison.invented_cells import DIGEST, cell, leave_comparison
@@ -139,3 +140,28 @@ def test_a_ledger_that_can_not_be_read_is_survived(compared: Told, tmp_path: Pat
     path.unlink()
     path.mkdir()
     assert openings(contents) == []
+
+
+def leave_openings(folder: Path, count: int | None) -> None:
+    leave_run(folder, score_epochs=())
+    result = RunResult.load(folder / "result.json")
+    result.model_copy(update={"test_openings": count}).save(folder / "result.json")
+
+
+def test_openings_that_the_machine_knew_of_are_the_most_that_a_winner_was_told(
+    tmp_path: Path,
+) -> None:
+    leave_comparison(tmp_path, {"model.depth": (1,), "data.fold": (0,)})
+    assert openings_known(read_folder(tmp_path)) == 0
+    for name, count in (("a", 3), ("b", 12), ("c", None)):
+        leave_openings(tmp_path / "winner" / name, count)
+    (tmp_path / "winner" / "d").mkdir()
+    (tmp_path / "winner" / "d" / "result.json").write_bytes(b"{")
+    assert openings_known(read_folder(tmp_path)) == 12
+
+
+def test_openings_that_a_run_knew_of_are_its_own(tmp_path: Path) -> None:
+    leave_openings(tmp_path, 4)
+    assert openings_known(contents_of(tmp_path)) == 4
+    leave_openings(tmp_path, None)
+    assert openings_known(contents_of(tmp_path)) == 0
