@@ -24,9 +24,7 @@ OPTIMIZERS: Mapping[str, str] = {
 
 NOTHING_HELD_OUT = "Nothing was held out (data.fold=null): there are no validation scores"
 
-NOTHING_FINISHED = (
-    "Nothing finished: no setting has graded the held-out knees of all its folds"
-)
+NOTHING_FINISHED = "Nothing finished: no setting has graded the held-out knees of all its folds"
 
 _SAID = ("model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size")
 

@@ -65,7 +65,7 @@ def question_sentences(
     on_accuracy = effects_on(question, findings, "accuracy")
     words = axis_words(place_of(findings.settings[0].setting))
     said = [
-        f"{_capital(words[kappa.axis])}: {effect_sentence(kappa, named=False)}. "
+        f"{_capital(words.get(kappa.axis, kappa.name))}: {effect_sentence(kappa, named=False)}. "
         f"On accuracy: {effect_sentence(accuracy, named=False)}."
         for kappa, accuracy in zip(on_kappa, on_accuracy, strict=True)
     ]
@@ -78,15 +78,15 @@ def _missing(
 ) -> list[str]:
     """Values that were asked for and that no setting has that can be compared."""
     places = [place_of(each.setting) for each in findings.settings]
-    words = axis_words(places[0])
+    words = axis_words(planned)
     said = []
     for axis, values in planned.items():
         there = {place[axis] for place in places if axis in place}
         gone = [as_typed(value) for value in values if value not in there]
-        if gone and question_of(axis) == question:
+        if there and gone and question_of(axis) == question:
             verb = "is" if len(gone) == 1 else "are"
             said.append(
-                f"Of {words.get(axis, axis)}, {', '.join(gone)} {verb} missing: no setting with it "
+                f"Of {words[axis]}, {', '.join(gone)} {verb} missing: no setting with it "
                 "can be compared."
             )
     return said

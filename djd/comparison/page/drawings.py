@@ -99,7 +99,13 @@ def parts_of(answer: Answer) -> dict[str, Figures]:
 
 def _glance(answer: Answer, parts: Mapping[str, Figures], stamp: str | None) -> Drawing:
     """The answer in one picture: the setting and all that it is held against."""
-    settings = {part: _estimate(figures.scores["kappa"]) for part, figures in parts.items()}
+    other = other_tested(answer)
+    settings = {
+        f"{other if other and part == 'test' else 'the setting'}, {part}": _estimate(
+            figures.scores["kappa"]
+        )
+        for part, figures in parts.items()
+    }
     others: dict[str, Estimate] = {}
     if (reader := answer.second_reader) and reader.held_out:
         others["second reader"] = _estimate(reader.held_out.kappa)
@@ -110,10 +116,7 @@ def _glance(answer: Answer, parts: Mapping[str, Figures], stamp: str | None) -> 
         if UPTAKE in baselines:
             others[f"uptake alone, {part}"] = _estimate(baselines[UPTAKE].scores["kappa"])
     figure = ranking_figure(
-        [
-            RankedSetting(f"{whose(part, answer)}, {part}", kappa, in_best_set=True)
-            for part, kappa in settings.items()
-        ],
+        [RankedSetting(name, kappa, in_best_set=True) for name, kappa in settings.items()],
         [RankedSetting(name, kappa) for name, kappa in others.items()],
         distance=math.nan,
         title="Kappa at a glance",
@@ -124,17 +127,12 @@ def _glance(answer: Answer, parts: Mapping[str, Figures], stamp: str | None) -> 
     return Drawing(figure, f"Kappa at a glance: {told}.")
 
 
-def whose(part: str, answer: Answer) -> str:
-    """Whose figures a part has: of the test patients' maybe another setting's than the best one."""
-    best = answer.findings.settings[0].setting.name if answer.findings else None
-    tested = next(iter(answer.opened.figures)) if answer.opened else None
-    if part == "test" and tested and best and tested != best:
-        return tested
-    return (
-        "the setting"
-        if len(answer.findings.settings if answer.findings else ()) < 2
-        else "the best"
-    )
+def other_tested(answer: Answer) -> str | None:
+    """The setting that was scored on the test patients, where it isn't the one that is best now."""
+    if not answer.findings or not answer.opened:
+        return None
+    tested = next(iter(answer.opened.figures))
+    return tested if tested != answer.findings.settings[0].setting.name else None
 
 
 def _of_findings(

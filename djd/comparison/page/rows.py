@@ -11,7 +11,7 @@ from djd.comparison.findings.readers import SecondReader
 from djd.comparison.findings.scoreboard import Figures
 from djd.comparison.findings.sentences import UPTAKE
 from djd.comparison.findings.wording import DASH, scored
-from djd.comparison.page.drawings import parts_of, whose
+from djd.comparison.page.drawings import other_tested, parts_of
 from djd.comparison.statistics.scoring import MINIMAL
 from djd.grades import GRADE_NAMES
 from djd.training.summary import count_of
@@ -190,7 +190,8 @@ def scores_table(answer: Answer) -> Table | None:
     """Every score of the best setting and of uptake, merged read-outs among them."""
     columns: dict[str, Figures] = {}
     for part, figures in parts_of(answer).items():
-        columns[f"{whose(part, answer)}, {part}"] = figures
+        other = other_tested(answer) if part == "test" else None
+        columns[f"{other}, {part}" if other else part] = figures
     for part, baselines in (
         ("out of fold", answer.findings.baselines if answer.findings else {}),
         ("test", answer.opened.baselines if answer.opened else {}),

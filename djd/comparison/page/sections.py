@@ -15,7 +15,7 @@ from djd.comparison.findings.sentences import (
     luck_sentences,
 )
 from djd.comparison.folder import Contents
-from djd.comparison.page.drawings import whose
+from djd.comparison.page.drawings import other_tested
 from djd.comparison.page.provenance import (
     made_how,
     missing_cells,
@@ -54,7 +54,6 @@ WORDS = (
         "a logistic model that knows only how much a knee takes up relative to its leg's shafts",
     ),
     ("majority", "everyone gets the commonest grade"),
-    ("second reader", "somebody else who graded the same knees: what agreement can be hoped for"),
     ("grid", "all combinations of the values that were compared"),
     ("out of bag", "chosen on some patients, scored on the others, again and again"),
     ("balanced accuracy, macro F1", "means over grades: rare grades count as much as common ones"),
@@ -97,18 +96,18 @@ def sections(contents: Contents, answer: Answer) -> dict[str, Any]:
         "missing": [Row(each) for each in missing_cells(contents)],
         "openings": _openings(contents, opened=answer.opened is not None),
         "made": made_how(contents),
-        "words": _words(leaks),
+        "words": _words(leaks=leaks, reader=answer.second_reader is not None),
         "refitted_on": "all patients, test patients too" if leaks else "all development patients",
     }
 
 
 def _planned_values(contents: Contents) -> dict[str, list[AxisValue]]:
     """Values of each compared axis that were asked for."""
-    places = [planned.setting_axes for planned in contents.planned]
-    return {
-        axis: list(dict.fromkeys(place[axis] for place in places))
-        for axis in (places[0] if places else ())
-    }
+    values: dict[str, dict[AxisValue, None]] = {}
+    for planned in contents.planned:
+        for axis, value in planned.setting_axes.items():
+            values.setdefault(axis, {})[value] = None
+    return {axis: list(there) for axis, there in values.items()}
 
 
 def _why_nothing(contents: Contents) -> str:
@@ -124,8 +123,10 @@ def _why_nothing(contents: Contents) -> str:
     )
 
 
-def _words(leaks: bool) -> list[tuple[str, str]]:
+def _words(*, leaks: bool, reader: bool) -> list[tuple[str, str]]:
     told = dict(WORDS)
+    if reader:
+        told["second reader"] = "somebody else who graded these knees: what can be hoped for"
     if leaks:
         told["test"] = "patients who were trained on, too (data.leak=true): not a test of anything"
     return list(told.items())
@@ -164,7 +165,7 @@ def _flow(contents: Contents) -> dict[str, Any] | None:
 
 def _remarks(answer: Answer) -> list[str]:
     tested = (
-        beside_test_sentences(answer.opened, _capital(whose("test", answer)))
+        beside_test_sentences(answer.opened, _capital(other_tested(answer) or "the setting"))
         if answer.opened
         else []
     )
@@ -202,7 +203,7 @@ def _warnings(contents: Contents, answer: Answer) -> list[str]:
 
 def _openings(contents: Contents, *, opened: bool) -> dict[str, Any]:
     found = openings(contents)
-    known = max(openings_known(contents), len(found))
+    known = openings_known(contents)
     if not found and opened:
         return {
             "sentence": f"It isn't known: {LEDGER_NAME} is missing or damaged, though there are "
@@ -212,7 +213,8 @@ def _openings(contents: Contents, *, opened: bool) -> dict[str, Any]:
     if not found:
         return {"sentence": "Not by this comparison: the test patients stayed closed.", "rows": []}
     # Those of a folder alone say little: other folders may have opened them before.
-    in_all = f", {_times(known)} in all that its machine had counted by then"
+    counted = _times(max(known, len(found)))
+    in_all = f", {counted} in all that its machine had counted by then" if known else ""
     return {
         "sentence": f"From this folder {_times(len(found))}{in_all}. Every look at them makes the "
         "next one worth less; test=never keeps them closed while one is still trying things.",

@@ -60,7 +60,12 @@ def told_of(
     ("ties", "others", "verb", "end"),
     [
         (0, 3, "grades best: kappa", "; all 3 other settings are worse."),
-        (2, 3, "grades best: kappa", "; 2 of the 3 other settings can't be told apart from it."),
+        (
+            2,
+            3,
+            "has the highest kappa:",
+            "; 2 of the 3 other settings can't be told apart from it.",
+        ),
         (1, 3, "grades best: kappa", "; 1 of the 3 other settings can't be told apart from it."),
         (3, 3, "has the highest kappa:", "; none of the 3 others can be told apart from it."),
         (0, 1, "grades best: kappa", "; the other setting is worse."),

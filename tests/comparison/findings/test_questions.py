@@ -65,7 +65,7 @@ def test_kappa_and_accuracy_are_both_told_and_never_swapped(findings: Findings) 
         effect_sentence(effects["model.depth", score]) for score in ("kappa", "accuracy")
     )
     assert sentence == f"D{kappa[1:]}. On accuracy: {accuracy.removeprefix('depth: ')}."
-    assert sentence.startswith("Depth: on average over the grid 2 is better than 1 (by ")
+    assert sentence.startswith("Depth: on average over the grid 2 is better than 1 by ")
     assert kappa != accuracy
 
 
@@ -76,10 +76,11 @@ def test_what_was_not_compared_is_said_with_its_value(findings: Findings) -> Non
     optim = best.axes["optim"]
     assert question_sentences("depth", nothing, {}) == ["Not compared: every setting has depth 2."]
     assert question_sentences("optimizer", nothing, {}) == [
-        f"Not compared: every setting has optim {optim}."
+        f"Not compared: every setting has optimizer {optim}."
     ]
     assert question_sentences("hyperparameters", nothing, {}) == [
-        f"Not compared: every setting has lr_times 1, batch_size 32, epochs {best.epochs}."
+        "Not compared: every setting has learning rate factor 1, batch size 32, epochs "
+        f"{best.epochs}."
     ]
 
 
@@ -91,7 +92,7 @@ def test_levels_that_never_met_are_not_compared_in_words_either(findings: Findin
         ]
         return replace(findings, effects=tuple(effects))
 
-    (sentence,) = question_sentences("depth", unmet("model.depth"))
+    (sentence,) = question_sentences("depth", unmet("model.depth"), {})
     assert sentence.startswith("Depth: can't be compared yet; no combination of the other axes was")
     assert "better" not in sentence
 
@@ -102,5 +103,18 @@ def test_two_axes_of_one_question_have_a_sentence_each(tmp_path: Path) -> None:
     findings = tell(tmp_path)[1].findings
     assert findings
     said = question_sentences("hyperparameters", findings, {})
-    assert [each.partition(":")[0] for each in said] == ["Batch_size", "Lr_times", "Epochs"]
+    assert [each.partition(":")[0] for each in said] == [
+        "Batch size",
+        "Learning rate factor",
+        "Epochs",
+    ]
     assert list(compared(findings)) == ["hyperparameters"]
+
+
+def test_values_that_are_missing_are_said_and_not_called_uncompared(findings: Findings) -> None:
+    asked = {"model.depth": (1, 2, 3), "optim": ("adam", "sgd")}
+    *_, missing = question_sentences("depth", findings, asked)
+    assert missing == "Of depth, 3 is missing: no setting with it can be compared."
+    alone = replace(findings, effects=())
+    assert question_sentences("depth", alone, asked) == [missing]
+    assert len(question_sentences("optimizer", findings, asked)) == 1

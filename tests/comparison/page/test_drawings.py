@@ -55,9 +55,10 @@ def test_alternative_texts_have_the_figures_that_are_drawn(large: DrawnPage) -> 
     assert findings
     for part, name in (("out of fold", "confusion-out-of-fold"), ("test", "confusion-test")):
         counts = parts_of(large.answer)[part].confusion
-        right, knees = round(float(np.trace(counts))), round(float(counts.sum()))
+        right, knees = float(np.trace(counts)), float(counts.sum())
         assert drawn[name].alt == (
-            f"Confusion matrix, {part}: {right} of {knees} knees graded right."
+            f"Confusion matrix, {part}: {100 * right / knees:.0f} % of {knees:.0f} knees graded "
+            "right."
         )
     (depth,) = [
         each for each in findings.effects if (each.axis, each.score) == ("model.depth", "kappa")

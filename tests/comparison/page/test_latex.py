@@ -30,6 +30,9 @@ PRINTED = {
     r"\_": "_",
     r"\{": "{",
     r"\}": "}",
+    r"\textless{}": "<",
+    r"\textgreater{}": ">",
+    r"\textbar{}": "|",
     "$-$": "-",
 }
 """What LaTeX prints for what is typed."""
@@ -39,7 +42,7 @@ SIGNS = re.compile("|".join(map(re.escape, PRINTED)))
 
 def as_printed(text: str) -> str:
     """What a reader sees; no sign that LaTeX takes for an order may be left."""
-    assert not re.search(r"[&%$#_{}~^\\]", SIGNS.sub("", text)), text
+    assert not re.search(r"[&%$#_{}~^<>|\\]", SIGNS.sub("", text)), text
     return SIGNS.sub(lambda sign: PRINTED[sign[0]], text)
 
 

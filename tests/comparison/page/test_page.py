@@ -103,8 +103,9 @@ def test_a_page_of_many_settings_is_sound_and_small(large: DrawnPage) -> None:
     assert len(large.read.all("svg")) == len(large.drawn)
     rows = [row for each in large.read.all("table") for row in cells_of(each)]
     ranks = [found[0] for row in rows if (found := re.match(r"\d+(?=$| ★)", row[0]))]
-    assert ranks == [str(rank) for rank in range(1, 109)]
-    assert large.read.first("summary").text == "The other 68 settings"
+    first, all_of = [str(rank) for rank in range(1, 41)], [str(rank) for rank in range(1, 109)]
+    assert ranks == [*first, *all_of]
+    assert large.read.first("summary").text == "All settings, to be sorted"
 
 
 def test_a_page_has_a_section_for_everything_there_is(large: DrawnPage) -> None:
@@ -391,10 +392,13 @@ def test_a_damaged_flow_costs_its_section_alone(
 
 def test_openings_of_the_test_patients_are_told_and_counted(compared: Told, tmp_path: Path) -> None:
     contents = replace(compared[0], folder=tmp_path)
-    closed = section(read_page(contents, compared[1]), "openings")
-    assert closed
-    assert "the test patients stayed closed" in closed.text
-    assert not closed.all("table")
+    never = section(read_page(contents, replace(compared[1], opened=None)), "openings")
+    assert never
+    assert "the test patients stayed closed" in never.text
+    assert not never.all("table")
+    lost = section(read_page(contents, compared[1]), "openings")
+    assert lost
+    assert "It isn't known: test_openings.jsonl is missing or damaged" in lost.text
     lines = [
         json.dumps({"when": f"2026-01-0{day}T03:04:05+00:00", "setting": f"depth={day} <&>"})
         for day in (1, 2)

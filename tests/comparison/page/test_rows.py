@@ -44,7 +44,7 @@ def test_every_setting_has_its_own_figures_and_rank(answer: Answer, findings: Fi
     assert table.head == [
         "rank",
         "depth",
-        "optim",
+        "optimizer",
         "epochs",
         "kappa",
         "accuracy",
@@ -54,7 +54,7 @@ def test_every_setting_has_its_own_figures_and_rank(answer: Answer, findings: Fi
     for place, each in enumerate(findings.settings):
         assert read["rank"][place].removesuffix(f" {MARK}") == str(place + 1)
         assert read["depth"][place] == str(each.setting.axes["model.depth"])
-        assert read["optim"][place] == each.setting.axes["optim"]
+        assert read["optimizer"][place] == each.setting.axes["optim"]
         assert read["epochs"][place] == str(each.setting.epochs)
         scores = each.figures.scores
         require_figure(read["kappa"][place], scores["kappa"].value)
@@ -115,8 +115,10 @@ def test_very_many_settings_are_folded_away_and_none_is_lost(
     many = replace(findings, settings=findings.settings * 9)
     table = ranking_table(many, answer)
     assert [row.cells[0] for row in table.rows[MOST_SHOWN:]] == ["uptake", "second reader"]
-    ranks = [row.cells[0].split()[0] for row in [*table.rows[:MOST_SHOWN], *table.more]]
-    assert ranks == [str(rank) for rank in range(1, 12 * 9 + 1)]
+    for rows, count in ((table.rows, MOST_SHOWN), (table.more, 12 * 9)):
+        *ranks, uptake, reader = (row.cells[0] for row in rows)
+        assert [rank.split()[0] for rank in ranks] == [str(rank + 1) for rank in range(count)]
+        assert (uptake, reader) == ("uptake", "second reader")
     exactly = replace(findings, settings=many.settings[:MOST_SHOWN])
     assert not ranking_table(exactly, answer).more
 
@@ -130,7 +132,13 @@ def test_a_single_setting_is_neither_marked_nor_called_one_of_many(tmp_path: Pat
     assert MARK not in table.explained
     assert table.title == "The setting and the baselines"
     assert len(table.rows) == 1
-    assert table.head[1:6] == ["depth", "optim", "lr", "batch_size", "epochs"]
+    assert table.head[1:6] == [
+        "depth",
+        "optimizer",
+        "learning rate",
+        "batch size",
+        "epochs",
+    ]
 
 
 def test_grades_are_told_of_both_parts_with_their_knees(answer: Answer) -> None:

@@ -52,7 +52,9 @@ def sorted_by_hand(cells: list[str], *, descending: bool) -> list[str]:
 def test_heads_sort_numbers_and_words_and_say_so(browser: Browser, before: list[list[str]]) -> None:
     assert [row[0] for row in before][-2:] == ["uptake", "second reader"]
     for column in range(len(before[0])):
-        for state in ("descending", "ascending"):
+        # The best comes up first: the first rank, the largest of all else.
+        states_of = ("ascending", "descending") if column == 0 else ("descending", "ascending")
+        for state in states_of:
             states = press(browser, column)
             assert states.pop(column) == state
             assert set(states) == {"none"}
@@ -60,7 +62,6 @@ def test_heads_sort_numbers_and_words_and_say_so(browser: Browser, before: list[
             assert sorted(rows) == sorted(before), "no row is lost or changed"
             cells = [row[column] for row in rows]
             assert cells == sorted_by_hand(cells, descending=state == "descending")
-    press(browser, 0)
     press(browser, 0)
     assert order_of(browser)[:-2] == before[:-2], "the order that the page came with is found again"
 
