@@ -126,8 +126,10 @@ def test_recall_and_precision_of_every_grade_come_from_the_predictions(
 ) -> None:
     head, *lines = lines_of(read, "grades")
     assert head == [
-        "grade", "out of fold: knees", "recall", "precision", "test: knees", "recall", "precision"
-    ]  # fmt: skip
+        "grade",
+        *(f"out of fold: {column}" for column in ("knees", "recall", "precision")),
+        *(f"test: {column}" for column in ("knees", "recall", "precision")),
+    ]
     assert [line[0] for line in lines] == [f"{grade} {name}" for grade, name in enumerate(GRADES)]
     for grade, line in enumerate(lines):
         for cells, rows in ((line[1:4], best_rows(sweep)), (line[4:7], opened(sweep))):

@@ -137,7 +137,7 @@ def grades_table(answer: Answer) -> Table | None:
         return None
     head = ["grade"]
     for part in parts:
-        head += [f"{part}: knees", "recall", "precision"]
+        head += [f"{part}: {column}" for column in ("knees", "recall", "precision")]
     rows = [
         Row(
             [f"{grade} {name}", *(cell for each in parts.values() for cell in _grade(each, grade))],

@@ -262,7 +262,7 @@ def test_where_nothing_was_held_out_the_test_patients_are_the_page(tmp_path: Pat
     assert "20 test patients" in answer.text
     assert "out of fold" not in answer.text
     head, *rows = lines_of(read, "grades")
-    assert head == ["grade", "test: knees", "recall", "precision"]
+    assert head == ["grade", "test: knees", "test: recall", "test: precision"]
     assert [int(row[1]) for row in rows] == [sum(each) for each in scores.confusion]
 
 

@@ -172,8 +172,11 @@ def test_one_part_alone_has_no_columns_of_the_other(answer: Answer) -> None:
     )
     assert closed
     assert unheld
-    assert closed.head == ["grade", "out of fold: knees", "recall", "precision"]
-    assert unheld.head == ["grade", "test: knees", "recall", "precision"]
+    assert closed.head == [
+        "grade",
+        *(f"out of fold: {column}" for column in ("knees", "recall", "precision")),
+    ]
+    assert unheld.head == ["grade", "test: knees", "test: recall", "test: precision"]
     assert grades_table(replace(answer, findings=None, opened=None)) is None
     assert scores_table(replace(answer, findings=None, opened=None)) is None
 
