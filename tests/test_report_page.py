@@ -200,7 +200,8 @@ def test_confusion_matrices_say_how_many_knees_were_graded_right(
     told = " ".join(str(each.attributes["aria-label"]) for each in read.all("svg"))
     for part, rows in (("out of fold", best_rows(sweep)), ("test", opened(sweep))):
         counts = confusion_matrix(*grades_and_guesses(rows), labels=range(5))
-        words = f"Confusion matrix, {part}: {np.trace(counts)} of {len(rows)} knees graded right."
+        right = int(100 * np.trace(counts) / len(rows) + 0.5)
+        words = f"Confusion matrix, {part}: {right} % of {len(rows)} knees graded right."
         assert words in told
 
 
