@@ -1,4 +1,4 @@
-"""Draw the picture of the data format from a finished run: `python docs/overview.py outputs/<date-time>`.
+"""Draw the data format's picture of a finished run: `python docs/overview.py outputs/<date-time>`.
 
 One of the run's test scans with the place of its crops, both crops, and the confusion matrix of the
 test patients.

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 import train
 
 if TYPE_CHECKING:
+    from tests.browser import Browser
     from tests.sweeping import Sweep
 
 # Shared machines stall: a slow example is no failure. The examples are the same in every run.
@@ -75,6 +76,23 @@ def sweep(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Sw
     with pytest.MonkeyPatch.context() as patch:
         assert run_train(patch, *sweep_arguments(cache, folder, *AXES, "report=true")) == 0
     return Sweep(folder, cache)
+
+
+@pytest.fixture(scope="session")
+def running_browser() -> Iterator["Browser"]:
+    """A browser without a window; tests that ask for it are skipped where there is none."""
+    from tests.browser import started_browser
+
+    with started_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(running_browser: "Browser") -> Iterator["Browser"]:
+    """The same; a page that writes to the console or fetches anything fails the test."""
+    running_browser.forget()
+    yield running_browser
+    running_browser.require_quiet()
 
 
 @pytest.fixture

@@ -13,15 +13,19 @@ from djd.grades import GRADE_NAMES
 SHARES_IMAGE: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 100, "interpolation": "none"}
 """How shares of a row are shown in all confusion matrices; an SVG holds five pixels a side."""
 
+Knees = NDArray[np.int64] | NDArray[np.float64]
+"""(..., true grade 5, predicted grade 5), knees: int64, or float64 means over repeats."""
+
 _DARK = 55
 """Percentage from which a cell is dark enough for white text."""
 
 
-def confusion_figure(counts: NDArray[np.int64], *, title: str, stamp: str | None = None) -> Figure:
+def confusion_figure(counts: Knees, *, title: str, stamp: str | None = None) -> Figure:
     """One confusion matrix, readable at 350 pixels.
 
     Args:
-        counts: int64 (true grade 5, predicted grade 5), knees.
+        counts: (true grade 5, predicted grade 5), knees: int64, or float64 means over repeats,
+            which are written with a decimal.
         title: Above it; the number of knees is added.
         stamp: Such as PHANTOM.
     """
@@ -30,7 +34,7 @@ def confusion_figure(counts: NDArray[np.int64], *, title: str, stamp: str | None
     return figure
 
 
-def draw_confusion(axes: Axes, counts: NDArray[np.int64], *, title: str) -> None:
+def draw_confusion(axes: Axes, counts: Knees, *, title: str) -> None:
     """Draw one confusion matrix: colour is the share of the row, on one scale for all figures."""
     knees = counts.sum(axis=1)
     shares = row_shares(counts)
@@ -49,12 +53,12 @@ def draw_confusion(axes: Axes, counts: NDArray[np.int64], *, title: str) -> None
                 color="white" if shares[truth, guess] > _DARK else "black",
             )
     axes.set_xticks(grades, GRADE_NAMES, fontsize=8)
-    labels = [f"{name}\n({count})" for name, count in zip(GRADE_NAMES, knees, strict=True)]
+    labels = [f"{name}\n({count:.0f})" for name, count in zip(GRADE_NAMES, knees, strict=True)]
     axes.set_yticks(grades, labels, fontsize=8)
     axes.set_xlabel("predicted grade", fontsize=9)
     axes.set_ylabel("true grade (knees)", fontsize=9)
     borders = [grade - 0.5 for grade in grades[1:]]
-    axes.set_title(f"{title}: {knees.sum()} knees", fontsize=10)
+    axes.set_title(f"{title}: {knees.sum():.0f} knees", fontsize=10)
     axes.set_xticks(borders, minor=True)
     axes.set_yticks(borders, minor=True)
     axes.grid(which="minor", color="white", linewidth=1.5)
@@ -62,11 +66,11 @@ def draw_confusion(axes: Axes, counts: NDArray[np.int64], *, title: str) -> None
     axes.spines[:].set_visible(False)
 
 
-def row_shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def row_shares(counts: Knees) -> NDArray[np.float64]:
     """Percentages of each true grade's knees; NaN in the row of a grade without knees.
 
     Args:
-        counts: int64 (true grade 5, predicted grade 5), knees.
+        counts: (true grade 5, predicted grade 5), knees, int64 or float64.
 
     Returns:
         float64 (true grade 5, predicted grade 5), 0 to 100.
@@ -77,7 +81,8 @@ def row_shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return shares
 
 
-def _cell(count: int, share: float, knees: int) -> str:
+def _cell(count: float, share: float, knees: float) -> str:
     if not knees:
         return "–"
-    return f"{count}\n{share:.0f} %" if count else "0"
+    written = f"{count:.1f}".removesuffix(".0")
+    return f"{written}\n{share:.0f} %" if count else "0"

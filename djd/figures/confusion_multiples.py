@@ -10,7 +10,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from djd.figures.confusion import SHARES_IMAGE, row_shares
+from djd.figures.confusion import SHARES_IMAGE, Knees, row_shares
 from djd.figures.style import (
     GREY,
     PAGE_INCHES,
@@ -28,7 +28,7 @@ _MARGIN_INCHES = 0.05
 
 
 def confusion_multiples_figure(
-    counts: NDArray[np.int64],
+    counts: Knees,
     captions: Sequence[str],
     *,
     title: str,
@@ -40,8 +40,8 @@ def confusion_multiples_figure(
     A row without knees is left empty.
 
     Args:
-        counts: int64 (setting, true grade 5, predicted grade 5), knees; up to 36 can be told
-            apart.
+        counts: (setting, true grade 5, predicted grade 5), knees, int64 or float64; up to 36 can
+            be told apart.
         captions: One a matrix, of up to two short lines such as rank and kappa.
         title: Of the figure.
         columns: Matrices a row.
@@ -72,7 +72,7 @@ def confusion_multiples_figure(
 
 
 def _mosaic(
-    counts: NDArray[np.int64], corners: Sequence[tuple[int, int]], shape: tuple[int, int]
+    counts: Knees, corners: Sequence[tuple[int, int]], shape: tuple[int, int]
 ) -> NDArray[np.float64]:
     mosaic = np.full(shape, np.nan)
     for (top, left), matrix in zip(corners, counts, strict=True):

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ MOST_COLUMNS = 132
 """Width of tables: five compared axes and three scores with intervals; more axes take more."""
 
 MOST_CHARACTERS = 1000
+
+_HALF = 1e-9
+"""Added before rounding: Python rounds halves to even, and 0.125 is written as 0.12."""
 
 
 def say(sentence: str) -> None:
@@ -81,12 +85,14 @@ def count_of(number: int, noun: str) -> str:
 
 def share(value: float | None) -> str:
     """A share as a percentage; a dash where it is undefined."""
-    return "-" if value is None else f"{100 * value:.0f} %"
+    # Halves go up, as people round: 3 of 24 is 13 %.
+    return "-" if value is None else f"{100 * value + _HALF:.0f} %"
 
 
 def number(value: float | None) -> str:
     """A score with two decimals; a dash where it is undefined."""
-    return "-" if value is None else f"{round(value, 2) + 0.0:.2f}"  # there is no -0.00
+    # There is no -0.00.
+    return "-" if value is None else f"{round(value + math.copysign(_HALF, value), 2) + 0.0:.2f}"
 
 
 def tensorboard_line(folder: Path) -> str:

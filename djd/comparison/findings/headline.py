@@ -7,7 +7,8 @@ from djd.comparison.cells import as_typed, short_names
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.opened import Opened
 from djd.comparison.findings.out_of_fold import Findings, SettingFigures
-from djd.comparison.findings.sentences import UPTAKE, against_uptake, scored
+from djd.comparison.findings.sentences import UPTAKE, against_uptake
+from djd.comparison.findings.wording import scored
 from djd.comparison.settings import Setting
 from djd.training.config import RunConfig
 from djd.training.summary import count_of
@@ -22,6 +23,8 @@ OPTIMIZERS: Mapping[str, str] = {
 """What the optimizers of `conf/optim` are called; others go by their own names."""
 
 NOTHING_HELD_OUT = "Nothing was held out (data.fold=null): there are no validation scores"
+
+NOTHING_FINISHED = "Nothing finished: no setting has graded the held-out knees of all its folds"
 
 _SAID = ("model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size")
 
@@ -43,22 +46,32 @@ def _model_in_words(config: RunConfig) -> str:
     return f"Depth {config.model.depth} with {optimizer} at {config.optim.learning_rate:g}"
 
 
-def headline(answer: Answer) -> list[str]:
+def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
     """The answer in up to four sentences.
 
     Which setting is best and how surely, whether it beats uptake alone, whether it beats guessing,
     and who decided where that was one fold.
+
+    Args:
+        answer: What was worked out.
+        nothing: Why there is nothing to compare, where that is so.
     """
     findings, opened = answer.findings, answer.opened
     if findings is None:
-        if opened is None:
-            return ["Nothing finished: no setting has graded the held-out knees of all its folds."]
-        name, figures = next(iter(opened.figures.items()))
-        kappa = scored(figures.scores["kappa"])
-        patients = count_of(figures.patients, "test patient")
-        return [f"{NOTHING_HELD_OUT}.", f"{name} reaches kappa {kappa} on the {patients}."]
+        return _without_findings(answer, nothing)
     said = [_best(findings, opened), *_uptake(findings), *_guessing(findings)]
     return said + who_decided(findings)
+
+
+def _without_findings(answer: Answer, nothing: str) -> list[str]:
+    """What is left to say where no setting can be scored out of fold, and why none can."""
+    why = f"{NOTHING_HELD_OUT if NOTHING_HELD_OUT in answer.notes else nothing}."
+    if answer.opened is None:
+        return [why]
+    name, figures = next(iter(answer.opened.figures.items()))
+    kappa = scored(figures.scores["kappa"])
+    patients = count_of(figures.patients, "test patient")
+    return [why, f"{name} reaches kappa {kappa} on the {patients}."]
 
 
 def _best(findings: Findings, opened: Opened | None) -> str:
@@ -70,7 +83,8 @@ def _best(findings: Findings, opened: Opened | None) -> str:
         which = "the other setting can't" if others == 1 else f"none of the {others} others can"
         verb, ties = "has the highest kappa:", f"; {which} be told apart from it"
     elif untold:
-        verb = "grades best: kappa"
+        # Where most can't be told apart from it there is no best to speak of.
+        verb = "grades best: kappa" if 2 * untold < others else "has the highest kappa:"
         ties = f"; {untold} of the {others} other settings can't be told apart from it"
     else:
         which = "the other setting is" if others == 1 else f"all {others} other settings are"
@@ -95,9 +109,11 @@ def _uptake(findings: Findings) -> list[str]:
 
 
 def _guessing(findings: Findings) -> list[str]:
-    low = findings.settings[0].figures.scores["kappa"].interval.low
+    low, high = findings.settings[0].figures.scores["kappa"].interval
     if math.isnan(low) or low > 0:
         return []
+    if low == high:
+        return ["It grades as a constant guess does."]
     return ["It can't be told apart from guessing: the interval of its kappa holds 0."]
 
 

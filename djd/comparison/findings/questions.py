@@ -1,6 +1,6 @@
 """The three questions of the study, and which axes answer each."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, get_args
 
 from djd.comparison.cells import AxisValue, as_typed, short_names
@@ -17,6 +17,22 @@ _HEAD = {
     "optimizer": ("optim",),
 }
 """What each question is about, where nothing of it was compared."""
+
+_WORDS = {
+    "model.depth": "depth",
+    "optim": "optimizer",
+    "optim.lr": "learning rate",
+    "optim.lr_times": "learning rate factor",
+    "data.batch_size": "batch size",
+    EPOCHS: "epochs",
+}
+"""What a reader calls axes that he never typed; others go by their keys."""
+
+
+def axis_words(keys: Iterable[str]) -> dict[str, str]:
+    """What axes are called on the page, by key."""
+    short = short_names(list(keys))
+    return {key: _WORDS.get(key, name) for key, name in short.items()}
 
 
 def question_of(axis: str) -> Question:
@@ -35,17 +51,45 @@ def effects_on(question: Question, findings: Findings, score: str) -> list[AxisE
     ]
 
 
-def question_sentences(question: Question, findings: Findings) -> list[str]:
-    """What was found on a question: on kappa, then on accuracy; or that nothing was compared."""
+def question_sentences(
+    question: Question, findings: Findings, planned: Mapping[str, Collection[AxisValue]]
+) -> list[str]:
+    """What was found on a question: on kappa, then on accuracy; or that nothing was compared.
+
+    Args:
+        question: Which.
+        findings: What was found.
+        planned: Values of each compared axis that were asked for, finished or not.
+    """
     on_kappa = effects_on(question, findings, "kappa")
-    if not on_kappa:
-        return [_not_compared(question, findings)]
     on_accuracy = effects_on(question, findings, "accuracy")
-    return [
-        f"{_capital(effect_sentence(kappa))}. "
+    words = axis_words(place_of(findings.settings[0].setting))
+    said = [
+        f"{_capital(words.get(kappa.axis, kappa.name))}: {effect_sentence(kappa, named=False)}. "
         f"On accuracy: {effect_sentence(accuracy, named=False)}."
         for kappa, accuracy in zip(on_kappa, on_accuracy, strict=True)
     ]
+    missing = _missing(question, findings, planned)
+    return [*said, *missing] or [_not_compared(question, findings)]
+
+
+def _missing(
+    question: Question, findings: Findings, planned: Mapping[str, Collection[AxisValue]]
+) -> list[str]:
+    """Values that were asked for and that no setting has that can be compared."""
+    places = [place_of(each.setting) for each in findings.settings]
+    words = axis_words(planned)
+    said = []
+    for axis, values in planned.items():
+        there = {place[axis] for place in places if axis in place}
+        gone = [as_typed(value) for value in values if value not in there]
+        if there and gone and question_of(axis) == question:
+            verb = "is" if len(gone) == 1 else "are"
+            said.append(
+                f"Of {words[axis]}, {', '.join(gone)} {verb} missing: no setting with it "
+                "can be compared."
+            )
+    return said
 
 
 def _not_compared(question: Question, findings: Findings) -> str:
@@ -59,13 +103,13 @@ def _not_compared(question: Question, findings: Findings) -> str:
         EPOCHS: setting.epochs,
         **place_of(setting),
     }
-    names = short_names(fixed)
-    told = ", ".join(f"{names[key]} {as_typed(fixed[key])}" for key in _HEAD[question])
+    words = axis_words(fixed)
+    told = ", ".join(f"{words[key]} {as_typed(fixed[key])}" for key in _HEAD[question])
     return f"Not compared: every setting has {told}."
 
 
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def compared(findings: Findings) -> Iterable[Question]:

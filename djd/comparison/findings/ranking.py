@@ -8,7 +8,7 @@ from djd.comparison.cells import as_typed, short_names
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.findings.scoreboard import Figures
-from djd.comparison.findings.sentences import DASH, scored
+from djd.comparison.findings.wording import DASH, scored
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.scoring import MINIMAL, Scored
 from djd.grades import GRADE_NAMES

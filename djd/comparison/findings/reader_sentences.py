@@ -3,7 +3,7 @@
 import math
 
 from djd.comparison.findings.readers import Agreement, SecondReader
-from djd.comparison.findings.sentences import scored
+from djd.comparison.findings.wording import scored
 from djd.training.summary import count_of
 
 

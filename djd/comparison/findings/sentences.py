@@ -9,34 +9,14 @@ from djd.comparison.cells import AxisValue, as_typed
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.axis_effects import AxisEffect, Edge
 from djd.comparison.findings.opened import Opened
-from djd.comparison.findings.out_of_fold import Choice, Findings
-from djd.comparison.findings.scoreboard import Difference, Figures
+from djd.comparison.findings.out_of_fold import Findings
+from djd.comparison.findings.scoreboard import Difference
+from djd.comparison.findings.wording import between, in_one_line, scored
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.intervals import Interval
-from djd.comparison.statistics.scoring import Scored
-from djd.training.summary import count_of, number, share
-
-DASH = "-"
+from djd.training.summary import count_of, number
 
 UPTAKE: BaselineName = "uptake"
-
-
-def scored(score: Scored, *, percent: bool = False) -> str:
-    """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
-    value, (low, high) = score
-    if math.isnan(value):
-        return DASH
-    if percent:
-        ends = "" if math.isnan(low) else f" ({100 * low:.0f} to {100 * high:.0f})"
-        return f"{share(value)}{ends}"
-    return f"{number(value)}{between(Interval(low, high))}"
-
-
-def between(interval: Interval) -> str:
-    """An interval in brackets after a space; nothing where there is none, or it has no width."""
-    low, high = interval
-    # Without any width it is no interval: the kappa of a constant guess is 0 for anybody.
-    return "" if math.isnan(low) or low == high else f" ({number(low)} to {number(high)})"
 
 
 def sentences(answer: Answer) -> list[str]:
@@ -80,11 +60,20 @@ def found_sentences(findings: Findings, answer: Answer) -> list[str]:
 
 
 def best_sentences(findings: Findings) -> list[str]:
-    """Who can't be told apart from the best, what choosing cost, and what the repeats say."""
-    choice = findings.choice
+    """Who can't be told apart from the best, and how much of its figure is luck."""
     said = [_best_set_sentence(findings)]
+    best = f"Best: kappa {scored(findings.settings[0].figures.scores['kappa'])} out of fold"
+    first, *others = luck_sentences(findings) or [""]
+    if math.isnan(findings.choice.optimism):
+        return [*said, best, *filter(None, [first, *others])]
+    return [*said, f"{best}; {first[:1].lower()}{first[1:]}", *others]
+
+
+def luck_sentences(findings: Findings) -> list[str]:
+    """What choosing the best cost, or would have cost on the test patients; what repeats say."""
+    said, choice = [], findings.choice
     if not math.isnan(choice.optimism):
-        said.append(_choice_sentence(findings, choice))
+        said.append(_choice_sentence(findings))
     if not math.isnan(choice.optimism_on_test):
         flattery = number(max(choice.optimism_on_test, 0))
         said.append(
@@ -117,16 +106,22 @@ def detection_sentence(findings: Findings) -> str:
     distance = findings.choice.distance
     if math.isnan(distance):
         return "Too few patients, or too few of their grades, to tell any settings apart"
+    if distance == 0:
+        return "All settings grade every knee alike"
     patients = count_of(len(findings.evidence.patients), "patient")
-    return f"With {patients} only differences of kappa above {number(distance)} can be found"
-
-
-def _choice_sentence(findings: Findings, choice: Choice) -> str:
-    best = findings.settings[0].figures.scores["kappa"]
     return (
-        f"Best: kappa {scored(best)} out of fold, where the interval allows for its being the "
-        f"largest of {len(findings.settings)}; with different patients for choosing and scoring "
-        f"(out of bag) it is {number(choice.kappa_outside)}, so the choice made it look about "
+        f"With {patients} only differences of kappa above {number(distance)} can be found between "
+        "single settings"
+    )
+
+
+def _choice_sentence(findings: Findings) -> str:
+    """What being chosen as the best did to its kappa."""
+    choice = findings.choice
+    return (
+        f"The interval allows for its being the largest of {len(findings.settings)}; with "
+        f"different patients for choosing and scoring (out of bag) kappa is "
+        f"{number(choice.kappa_outside)}, so the choice made it look about "
         f"{number(max(choice.optimism, 0))} too good"
     )
 
@@ -182,12 +177,19 @@ def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
 
 def _told_apart(levels: Sequence[AxisValue], figures: LevelScores) -> str | None:
     best = int(figures.scores.argmax())
+    behind = figures.scores[best] - figures.scores
     worse = [
-        f"{as_typed(level)} (by {number(float(figures.scores[best] - figures.scores[place]))})"
+        f"{as_typed(level)} by {_with_ends(float(behind[place]), figures.distance)}"
         for place, level in enumerate(levels)
         if not figures.among_best[place]
     ]
     return f"{as_typed(levels[best])} is better than {_listed(worse)}" if worse else None
+
+
+def _with_ends(difference: float, distance: float) -> str:
+    """A difference of levels with its interval, which holds for all pairs at once."""
+    interval = Interval(difference - distance, difference + distance)
+    return f"{number(difference)}{between(interval)}"
 
 
 def _listed(values: Sequence[AxisValue]) -> str:
@@ -237,12 +239,22 @@ def against_uptake(difference: Difference, who: str) -> str:
 
 def opened_sentences(opened: Opened) -> list[str]:
     """The test patients' verdict on the winner, on uptake, and what picking there would cost."""
-    first, figures = next(iter(opened.figures.items()))
-    said = [f"test: {in_one_line(figures)}"]
+    figures = next(iter(opened.figures.values()))
+    return [f"test: {in_one_line(figures)}", *beside_test_sentences(opened, "It")]
+
+
+def beside_test_sentences(opened: Opened, who: str) -> list[str]:
+    """What the test patients say besides the winner's scores: of uptake, and of picking there.
+
+    Args:
+        opened: What the test patients said.
+        who: What the winner is called.
+    """
+    first, said = next(iter(opened.figures)), []
     if UPTAKE in opened.beyond:
         kappa = opened.baselines[UPTAKE].scores["kappa"]
         said.append(
-            f"{against_uptake(opened.beyond[UPTAKE], 'It')} on the test patients: uptake has kappa "
+            f"{against_uptake(opened.beyond[UPTAKE], who)} on the test patients: uptake has kappa "
             f"{scored(kappa)} there"
         )
     if not math.isnan(opened.flattered):
@@ -254,15 +266,3 @@ def opened_sentences(opened: Opened) -> list[str]:
             f"{number(max(opened.flattered, 0))} too good"
         )
     return said
-
-
-def in_one_line(figures: Figures) -> str:
-    """The main scores with their intervals."""
-    scores = figures.scores
-    return (
-        f"kappa {scored(scores['kappa'])}, accuracy {scored(scores['accuracy'], percent=True)}, "
-        f"balanced accuracy {scored(scores['balanced_accuracy'], percent=True)}, minimal recall "
-        f"{scored(scores['recall_minimal'], percent=True)}, off by one at most "
-        f"{scored(scores['off_by_one'], percent=True)} ({figures.knees} knees of "
-        f"{count_of(figures.patients, 'patient')}; 95 % intervals)"
-    )

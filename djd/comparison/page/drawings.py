@@ -14,10 +14,11 @@ from djd.comparison.cells import as_typed
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.axis_effects import AxisEffect
 from djd.comparison.findings.out_of_fold import Findings, SettingFigures
-from djd.comparison.findings.questions import compared, effects_on
+from djd.comparison.findings.questions import QUESTIONS, axis_words, compared, effects_on
 from djd.comparison.findings.readers import SecondReader
 from djd.comparison.findings.scoreboard import Figures
-from djd.comparison.findings.sentences import UPTAKE, scored
+from djd.comparison.findings.sentences import UPTAKE
+from djd.comparison.findings.wording import scored
 from djd.comparison.settings import Setting
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.scoring import Scored
@@ -32,12 +33,27 @@ from djd.figures.ranking import RankedSetting, ranking_figure
 from djd.figures.reliability import reliability_bins, reliability_figure
 from djd.grades import GRADE_NAMES
 from djd.training.result import METRICS_NAME
+from djd.training.summary import number, share
 
 MOST_RANKED = 30
 """Settings in the figure of the ranking; the table has all."""
 
 MOST_MULTIPLES = 36
 """Settings with a confusion matrix of their own."""
+
+
+NAMES = (
+    "glance",
+    *(f"effects-{question}" for question in QUESTIONS),
+    "ranking",
+    "grades",
+    "confusion-out-of-fold",
+    "confusion-test",
+    "confusion-settings",
+    "learning-curves",
+    "reliability",
+)
+"""All figures that a page can have."""
 
 
 class Drawing(NamedTuple):
@@ -63,12 +79,11 @@ def drawings(answer: Answer, *, stamp: str | None) -> dict[str, Drawing]:
         figure = grades_figure(grades, title="Recall and precision of each grade", stamp=stamp)
         drawn["grades"] = Drawing(figure, "Recall and precision of each grade; the table has them.")
     for part, figures in parts.items():
-        counts = np.rint(figures.confusion).astype(np.int64)
-        title = part[:1].upper() + part[1:]
-        name = f"confusion-{part.replace(' ', '-')}"
-        right = int(np.trace(counts))
-        alt = f"Confusion matrix, {part}: {right} of {counts.sum()} knees graded right."
-        drawn[name] = Drawing(confusion_figure(counts, title=title, stamp=stamp), alt)
+        counts, title = figures.confusion, f"{part[:1].upper()}{part[1:]}"
+        right = share(figures.scores["accuracy"].value)
+        alt = f"Confusion matrix, {part}: {right} of {figures.knees} knees graded right."
+        drawing = Drawing(confusion_figure(counts, title=title, stamp=stamp), alt)
+        drawn[f"confusion-{part.replace(' ', '-')}"] = drawing
     return drawn
 
 
@@ -84,7 +99,13 @@ def parts_of(answer: Answer) -> dict[str, Figures]:
 
 def _glance(answer: Answer, parts: Mapping[str, Figures], stamp: str | None) -> Drawing:
     """The answer in one picture: the setting and all that it is held against."""
-    settings = {part: _estimate(figures.scores["kappa"]) for part, figures in parts.items()}
+    other = other_tested(answer)
+    settings = {
+        f"{other if other and part == 'test' else 'the setting'}, {part}": _estimate(
+            figures.scores["kappa"]
+        )
+        for part, figures in parts.items()
+    }
     others: dict[str, Estimate] = {}
     if (reader := answer.second_reader) and reader.held_out:
         others["second reader"] = _estimate(reader.held_out.kappa)
@@ -95,18 +116,23 @@ def _glance(answer: Answer, parts: Mapping[str, Figures], stamp: str | None) -> 
         if UPTAKE in baselines:
             others[f"uptake alone, {part}"] = _estimate(baselines[UPTAKE].scores["kappa"])
     figure = ranking_figure(
-        [
-            RankedSetting(f"the setting, {part}", kappa, in_best_set=True)
-            for part, kappa in settings.items()
-        ],
+        [RankedSetting(name, kappa, in_best_set=True) for name, kappa in settings.items()],
         [RankedSetting(name, kappa) for name, kappa in others.items()],
         distance=math.nan,
         title="Kappa at a glance",
         compared=False,
         stamp=stamp,
     )
-    told = "; ".join(f"{name} {kappa.value:.2f}" for name, kappa in (settings | others).items())
+    told = "; ".join(f"{name} {number(kappa.value)}" for name, kappa in (settings | others).items())
     return Drawing(figure, f"Kappa at a glance: {told}.")
+
+
+def other_tested(answer: Answer) -> str | None:
+    """The setting that was scored on the test patients, where it isn't the one that is best now."""
+    if not answer.findings or not answer.opened:
+        return None
+    tested = next(iter(answer.opened.figures))
+    return tested if tested != answer.findings.settings[0].setting.name else None
 
 
 def _of_findings(
@@ -136,7 +162,7 @@ def _of_findings(
 def _effects(effects: Sequence[AxisEffect], stamp: str | None) -> Drawing:
     there = [_effect(each) for each in effects if each.mean and each.best]
     told = "; ".join(
-        f"{each.name} {level}: mean {mean.value:.2f}, best {best.value:.2f}"
+        f"{each.name} {level}: mean {number(mean.value)}, best {number(best.value)}"
         for each in there
         for level, mean, best in zip(each.levels, each.mean, each.best, strict=True)
     )
@@ -148,7 +174,7 @@ def _effect(effect: AxisEffect) -> effect_figures.AxisEffect:
     assert effect.mean
     assert effect.best
     return effect_figures.AxisEffect(
-        name=effect.name,
+        name=axis_words([effect.axis])[effect.axis],
         levels=[as_typed(level) for level in effect.levels],
         mean=list(_estimates(effect.mean)),
         best=list(_estimates(effect.best)),
@@ -184,7 +210,8 @@ def _ranking(findings: Findings, reader: SecondReader | None, stamp: str | None)
     if reader and reader.held_out:
         ceiling = RankedSetting("second reader", _estimate(reader.held_out.kappa))
         baselines.insert(0, ceiling)
-    all_of = f"the best {len(shown)} of {len(findings.settings)}" if several else "The"
+    count = len(findings.settings)
+    all_of = f"the best {len(shown)} of {count}" if len(shown) < count else f"all {count}"
     title = f"Kappa of {all_of} settings and the baselines" if several else "Kappa and baselines"
     distance = findings.choice.distance if several else math.nan
     figure = ranking_figure(
@@ -195,7 +222,7 @@ def _ranking(findings: Findings, reader: SecondReader | None, stamp: str | None)
 
 def _multiples(findings: Findings, stamp: str | None) -> Drawing:
     shown = findings.settings[:MOST_MULTIPLES]
-    counts = np.stack([np.rint(each.figures.confusion) for each in shown]).astype(np.int64)
+    counts = np.stack([each.figures.confusion for each in shown])
     captions = [_caption(rank, each) for rank, each in enumerate(shown, start=1)]
     title = f"Confusion matrices of {len(shown)} settings, by rank"
     figure = confusion_multiples_figure(counts, captions, title=title, stamp=stamp)
@@ -217,7 +244,8 @@ def _grade_scores(part: str, figures: Figures) -> GradeScores:
 
 
 def _reliability(findings: Findings, stamp: str | None) -> Drawing:
-    held_out = findings.evidence.held_out[0]
+    # Of several seeds the first, so that a knee is one knee.
+    held_out = findings.evidence.held_out[0].one(0)
     bins = reliability_bins(1 - held_out.probabilities[:, 0], held_out.grades > 0)
     title = "Probability of any disease, out of fold"
     figure = reliability_figure(bins, title=title, stamp=stamp)

@@ -7,7 +7,7 @@ from djd.comparison.cells import as_typed, short_names
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.findings.scoreboard import Figures
-from djd.comparison.findings.sentences import scored
+from djd.comparison.findings.wording import scored
 
 LATEX_NAME = "settings.tex"
 
@@ -17,6 +17,9 @@ _ESCAPES: Mapping[str, str] = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
 
@@ -35,7 +38,8 @@ def settings_in_latex(answer: Answer, *, stamp: str | None) -> str:
     head = ["rank", *names, "epochs", "kappa", "accuracy", "minimal recall"]
     return "\n".join(
         [
-            f"{_NEEDS}\\begin{{longtable}}{{{'l' * len(head)}}}",
+            f"{_NEEDS}{{\\small\\setlength{{\\tabcolsep}}{{4pt}}",
+            f"\\begin{{longtable}}{{{'l' * len(head)}}}",
             f"\\caption{{{_caption(findings, stamp)}}}\\\\",
             "\\toprule",
             _line([_escaped(name) for name in head]),
@@ -43,7 +47,7 @@ def settings_in_latex(answer: Answer, *, stamp: str | None) -> str:
             "\\endhead",
             *_rows(findings),
             "\\bottomrule",
-            "\\end{longtable}",
+            "\\end{longtable}}",
             "",
         ]
     )

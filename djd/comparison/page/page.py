@@ -11,7 +11,7 @@ from markupsafe import Markup
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.tables import REPORT_NAME
 from djd.comparison.folder import Contents
-from djd.comparison.page.drawings import drawings
+from djd.comparison.page.drawings import NAMES, Drawing, drawings
 from djd.comparison.page.latex import LATEX_NAME, settings_in_latex
 from djd.comparison.page.sections import sections
 from djd.figures.style import figure_svg, save_figure
@@ -33,18 +33,26 @@ def write_page(contents: Contents, answer: Answer) -> Path:
         OSError: They can't be written.
         InputError: A figure can't be written.
     """
-    below = contents.folder / FIGURES
-    below.mkdir(exist_ok=True)
-    svgs = {}
     latex = settings_in_latex(answer, stamp=contents.stamp)
     write_whole(contents.folder / LATEX_NAME, latex)
-    for name, drawing in drawings(answer, stamp=contents.stamp).items():
-        save_figure(drawing.figure, below / f"{name}.png")
-        svgs[name] = figure_svg(drawing.figure, name=name, alt=drawing.alt)
-        write_whole(below / f"{name}.svg", f"{_XML}\n{svgs[name]}")
+    svgs = _write_figures(contents.folder / FIGURES, drawings(answer, stamp=contents.stamp))
     path = contents.folder / REPORT_NAME
     write_whole(path, page(contents, answer, svgs))
     return path
+
+
+def _write_figures(folder: Path, drawn: Mapping[str, Drawing]) -> dict[str, str]:
+    """Write every figure as PNG and SVG; what an earlier answer had and this one lacks goes."""
+    folder.mkdir(exist_ok=True)
+    for name in set(NAMES) - set(drawn):
+        for kind in ("png", "svg"):
+            (folder / f"{name}.{kind}").unlink(missing_ok=True)
+    svgs = {}
+    for name, drawing in drawn.items():
+        save_figure(drawing.figure, folder / f"{name}.png")
+        svgs[name] = figure_svg(drawing.figure, name=name, alt=drawing.alt)
+        write_whole(folder / f"{name}.svg", f"{_XML}\n{svgs[name]}")
+    return svgs
 
 
 def page(contents: Contents, answer: Answer, svgs: Mapping[str, str]) -> str:

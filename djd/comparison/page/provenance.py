@@ -3,12 +3,15 @@
 import json
 import shlex
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from djd.comparison.folder import Contents
 from djd.comparison.plan import Plan
+from djd.comparison.refits import WINNER
 from djd.comparison.states import UNUSABLE_RESULT, has_unusable_result
 from djd.errors import InputError
+from djd.resume_latest import RESULT_NAME
 from djd.training.config import RunConfig
 from djd.training.duration import in_words
 from djd.training.openings import LEDGER_NAME
@@ -61,6 +64,22 @@ def openings(contents: Contents) -> list[Opening]:
         except (ValueError, KeyError, TypeError):
             continue
     return found
+
+
+def openings_known(contents: Contents) -> int:
+    """How often this cohort's test patients had been opened, here or elsewhere, as training knew.
+
+    The ledger of the machine's cache counted them when the last winner was scored; 0 where none
+    was.
+    """
+    results = [contents.run] if contents.run else _winners(contents)
+    return max((result.test_openings or 0 for result in results), default=0)
+
+
+def _winners(contents: Contents) -> Iterable[RunResult]:
+    for path in sorted(contents.folder.glob(f"{WINNER}/*/{RESULT_NAME}")):
+        with suppress(InputError, OSError):  # the answer's notes name it
+            yield RunResult.load(path)
 
 
 def made_how(contents: Contents) -> list[tuple[str, str]]:

@@ -8,14 +8,19 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     head.replaceChildren(button);
     head.setAttribute("aria-sort", "none");
     button.addEventListener("click", () => {
-      const up = head.getAttribute("aria-sort") === "descending";
+      // The first click brings the best up: the first rank, the highest score.
+      const was = head.getAttribute("aria-sort");
+      const up = column === 0 ? was !== "ascending" : was === "descending";
       const key = (row) => row.cells[column].textContent.trim();
-      const ascending = (one, other) => {
-        const [a, b] = [parseFloat(key(one)), parseFloat(key(other))];
-        if (isNaN(a) || isNaN(b)) return (isNaN(a) - isNaN(b)) || key(one).localeCompare(key(other));
-        return a - b;
+      // Numbers, then words, then dashes, whichever way each are sorted.
+      const kind = (text) => (text === "-" ? 2 : isNaN(parseFloat(text)) ? 1 : 0);
+      const order = (one, other) => {
+        const [a, b] = [key(one), key(other)];
+        if (kind(a) !== kind(b)) return kind(a) - kind(b);
+        const ascending = kind(a) ? a.localeCompare(b) : parseFloat(a) - parseFloat(b);
+        return up ? ascending : -ascending;
       };
-      const rows = [...body.rows].sort((a, b) => (up ? ascending(a, b) : ascending(b, a)));
+      const rows = [...body.rows].sort(order);
       for (const each of table.tHead.rows[0].cells) each.setAttribute("aria-sort", "none");
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
       body.append(...rows);

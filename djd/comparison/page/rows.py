@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from djd.comparison.cells import as_typed, short_names
+from djd.comparison.cells import as_typed
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.out_of_fold import Findings, SettingFigures
+from djd.comparison.findings.questions import axis_words
 from djd.comparison.findings.readers import SecondReader
 from djd.comparison.findings.scoreboard import Figures
-from djd.comparison.findings.sentences import DASH, UPTAKE, scored
-from djd.comparison.page.drawings import parts_of
+from djd.comparison.findings.sentences import UPTAKE
+from djd.comparison.findings.wording import DASH, scored
+from djd.comparison.page.drawings import other_tested, parts_of
 from djd.comparison.statistics.scoring import MINIMAL
 from djd.grades import GRADE_NAMES
 from djd.training.summary import count_of
@@ -35,7 +37,7 @@ class Table(NamedTuple):
         rows: Its lines.
         title: Above it.
         explained: How to read it, in a sentence.
-        more: Lines that are folded away.
+        more: All lines, folded away, where `rows` has the first of them only.
     """
 
     head: Sequence[str]
@@ -52,7 +54,7 @@ def ranking_table(findings: Findings, answer: Answer) -> Table:
     minimal = count_of(findings.settings[0].figures.knees_of_grades[MINIMAL], "knee")
     head = [
         "rank",
-        *short_names(axes).values(),
+        *axis_words(axes).values(),
         "epochs",
         "kappa",
         "accuracy",
@@ -80,10 +82,16 @@ def ranking_table(findings: Findings, answer: Answer) -> Table:
         head=head,
         rows=[*rows[:MOST_SHOWN], *baselines],
         title="All settings" if several else "The setting and the baselines",
-        explained=f"{starred}Scores are out of fold, each with its 95 % interval; majority gives "
-        "everyone the commonest grade, uptake knows only how much a knee takes up.",
-        more=rows[MOST_SHOWN:],
+        explained=f"{starred}Scores are out of fold{_repeats(findings)}, each with its 95 % "
+        "interval; majority gives everyone the commonest grade, uptake knows only how much a knee "
+        "takes up.",
+        more=[*rows, *baselines] if len(rows) > MOST_SHOWN else [],
     )
+
+
+def _repeats(findings: Findings) -> str:
+    repeats = findings.settings[0].setting.repeats
+    return f", means over {repeats} seeds or splits" if repeats > 1 else ""
 
 
 def _second_reader(reader: SecondReader | None, blanks: Sequence[str]) -> Row | None:
@@ -129,7 +137,7 @@ def grades_table(answer: Answer) -> Table | None:
         return None
     head = ["grade"]
     for part in parts:
-        head += [f"{part}: knees", "recall", "precision"]
+        head += [f"{part}: {column}" for column in ("knees", "recall", "precision")]
     rows = [
         Row(
             [f"{grade} {name}", *(cell for each in parts.values() for cell in _grade(each, grade))],
@@ -137,16 +145,16 @@ def grades_table(answer: Answer) -> Table | None:
         )
         for grade, name in enumerate(GRADE_NAMES)
     ]
-    whose = " and ".join(f"{part} ({_whose(part, answer)})" for part in parts)
+    named = " and ".join(f"{part} ({_name_of(part, answer)})" for part in parts)
     return Table(
         head,
         rows,
-        explained=f"{whose[:1].upper()}{whose[1:]}. Minimal disease is the weak grade everywhere: "
-        "look at its row first.",
+        explained=f"{named[:1].upper()}{named[1:]}. Minimal disease, in bold, is the hardest grade "
+        "in most published work.",
     )
 
 
-def _whose(part: str, answer: Answer) -> str:
+def _name_of(part: str, answer: Answer) -> str:
     if part == "test":
         return next(iter(answer.opened.figures)) if answer.opened else ""
     return answer.findings.settings[0].setting.name if answer.findings else ""
@@ -182,7 +190,8 @@ def scores_table(answer: Answer) -> Table | None:
     """Every score of the best setting and of uptake, merged read-outs among them."""
     columns: dict[str, Figures] = {}
     for part, figures in parts_of(answer).items():
-        columns[part] = figures
+        other = other_tested(answer) if part == "test" else None
+        columns[f"{other}, {part}" if other else part] = figures
     for part, baselines in (
         ("out of fold", answer.findings.baselines if answer.findings else {}),
         ("test", answer.opened.baselines if answer.opened else {}),

@@ -3,17 +3,30 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from djd.comparison.cells import AxisValue
 from djd.comparison.findings.answer import Answer
-from djd.comparison.findings.headline import NOTHING_HELD_OUT, headline
+from djd.comparison.findings.headline import NOTHING_FINISHED, NOTHING_HELD_OUT, headline
 from djd.comparison.findings.questions import QUESTIONS, Question, question_sentences
 from djd.comparison.findings.reader_sentences import reader_sentences
-from djd.comparison.findings.sentences import best_sentences, detection_sentence, edge_sentence
+from djd.comparison.findings.sentences import (
+    beside_test_sentences,
+    detection_sentence,
+    edge_sentence,
+    luck_sentences,
+)
 from djd.comparison.folder import Contents
-from djd.comparison.page.provenance import made_how, missing_cells, openings
+from djd.comparison.page.drawings import other_tested
+from djd.comparison.page.provenance import (
+    made_how,
+    missing_cells,
+    openings,
+    openings_known,
+)
 from djd.comparison.page.rows import Row, grades_table, ranking_table, scores_table
 from djd.errors import InputError
 from djd.grades import GRADE_NAMES
 from djd.training.flow import Flow, flow_sentences
+from djd.training.openings import LEDGER_NAME
 from djd.training.summary import count_of
 
 TITLES: dict[Question, str] = {
@@ -23,7 +36,7 @@ TITLES: dict[Question, str] = {
 }
 
 WORDS = (
-    ("out of fold", "each development knee graded by the model that did not train on its patient"),
+    ("out of fold", "development knees graded by a model that did not train on their patients"),
     ("test", "patients whom nothing was chosen on, graded by a model refitted on all others"),
     (
         "kappa",
@@ -35,25 +48,36 @@ WORDS = (
         "of 100 such intervals 95 hold the true figure; a patient, not a knee, is one observation",
     ),
     ("can't be told apart", "the difference is within what chance makes of so many patients"),
-    ("minimal disease", "grade 1, which every grader finds hardest"),
+    ("minimal disease", "grade 1, the hardest in most published work"),
     (
         "uptake",
         "a logistic model that knows only how much a knee takes up relative to its leg's shafts",
     ),
     ("majority", "everyone gets the commonest grade"),
+    ("grid", "all combinations of the values that were compared"),
+    ("out of bag", "chosen on some patients, scored on the others, again and again"),
+    ("balanced accuracy, macro F1", "means over grades: rare grades count as much as common ones"),
+    (
+        "AUROC",
+        "chance that a diseased knee gets a higher probability of disease than a normal one",
+    ),
+    (
+        "MAE, Brier score, ranked probability score",
+        "how far grades, or probabilities, are from the truth: the lower the better",
+    ),
     ("setting, cell", "one choice of everything compared; one training of it, on a fold and seed"),
 )
 
 
 def sections(contents: Contents, answer: Answer) -> dict[str, Any]:
     """Everything that the page says, by the names that its template has for it; figures apart."""
-    findings = answer.findings
+    findings, leaks = answer.findings, _leaks(contents)
     return {
         "title": _title(contents, answer),
         "stamp": contents.stamp,
         "folder": contents.folder.absolute().name,
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "headline": headline(answer),
+        "headline": headline(answer, nothing=_why_nothing(contents)),
         "remarks": _remarks(answer),
         "warnings": _warnings(contents, answer),
         "flow": _flow(contents),
@@ -61,7 +85,7 @@ def sections(contents: Contents, answer: Answer) -> dict[str, Any]:
             {
                 "name": question,
                 "title": TITLES[question],
-                "sentences": question_sentences(question, findings),
+                "sentences": question_sentences(question, findings, _planned_values(contents)),
             }
             for question in QUESTIONS
             if findings and len(findings.settings) > 1
@@ -70,10 +94,46 @@ def sections(contents: Contents, answer: Answer) -> dict[str, Any]:
         "grades": grades_table(answer),
         "scores": scores_table(answer),
         "missing": [Row(each) for each in missing_cells(contents)],
-        "openings": _openings(contents),
+        "openings": _openings(contents, opened=answer.opened is not None),
         "made": made_how(contents),
-        "words": WORDS,
+        "words": _words(leaks=leaks, reader=answer.second_reader is not None),
+        "refitted_on": "all patients, test patients too" if leaks else "all development patients",
     }
+
+
+def _planned_values(contents: Contents) -> dict[str, list[AxisValue]]:
+    """Values of each compared axis that were asked for."""
+    values: dict[str, dict[AxisValue, None]] = {}
+    for planned in contents.planned:
+        for axis, value in planned.setting_axes.items():
+            values.setdefault(axis, {})[value] = None
+    return {axis: list(there) for axis, there in values.items()}
+
+
+def _why_nothing(contents: Contents) -> str:
+    """Why there is no finding, where there is none."""
+    finished = contents.states.finished
+    if not finished:
+        return NOTHING_FINISHED
+    if not any(each.result.validation for each in finished):
+        return NOTHING_HELD_OUT
+    return (
+        "Nothing can be compared: no setting has readable predictions of all the folds that it was "
+        "to hold out"
+    )
+
+
+def _words(*, leaks: bool, reader: bool) -> list[tuple[str, str]]:
+    told = dict(WORDS)
+    if reader:
+        told["second reader"] = "somebody else who graded these knees: what can be hoped for"
+    if leaks:
+        told["test"] = "patients who were trained on, too (data.leak=true): not a test of anything"
+    return list(told.items())
+
+
+def _leaks(contents: Contents) -> bool:
+    return any(planned.cell.config.data.leak for planned in contents.planned)
 
 
 def _title(contents: Contents, answer: Answer) -> str:
@@ -104,21 +164,29 @@ def _flow(contents: Contents) -> dict[str, Any] | None:
 
 
 def _remarks(answer: Answer) -> list[str]:
-    return [*_choice(answer), *(f"{each}." for each in reader_sentences(answer.second_reader))]
+    tested = (
+        beside_test_sentences(answer.opened, _capital(other_tested(answer) or "the setting"))
+        if answer.opened
+        else []
+    )
+    said = [*tested, *reader_sentences(answer.second_reader)]
+    return [*_choice(answer), *(f"{sentence}." for sentence in said)]
 
 
 def _choice(answer: Answer) -> list[str]:
     findings = answer.findings
     if findings is None or len(findings.settings) == 1:
         return []
-    # The first tells which can't be told apart, which the headline has said.
-    return [
-        f"{sentence}." for sentence in (detection_sentence(findings), *best_sentences(findings)[1:])
-    ]
+    return [f"{each}." for each in (detection_sentence(findings), *luck_sentences(findings))]
 
 
 def _warnings(contents: Contents, answer: Answer) -> list[str]:
     said = []
+    if _leaks(contents):
+        said.append(
+            "Leak: the test patients were trained on (data.leak=true), to see what that is worth. "
+            "Their scores here say nothing about other patients."
+        )
     if missing := missing_cells(contents):
         failed = sum(each.state == "failed" for each in missing)
         cells = count_of(len(contents.planned), "cell")
@@ -133,16 +201,33 @@ def _warnings(contents: Contents, answer: Answer) -> list[str]:
     return [*said, *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
 
 
-def _openings(contents: Contents) -> dict[str, Any]:
+def _openings(contents: Contents, *, opened: bool) -> dict[str, Any]:
     found = openings(contents)
+    known = openings_known(contents)
+    if not found and opened:
+        return {
+            "sentence": f"It isn't known: {LEDGER_NAME} is missing or damaged, though there are "
+            "scores of the test patients.",
+            "rows": [],
+        }
     if not found:
         return {"sentence": "Not by this comparison: the test patients stayed closed.", "rows": []}
-    times = "once" if len(found) == 1 else f"{len(found)} times"
+    # Those of a folder alone say little: other folders may have opened them before.
+    counted = _times(max(known, len(found)))
+    in_all = f", {counted} in all that its machine had counted by then" if known else ""
     return {
-        "sentence": f"From this folder {times}. Every look at them makes the next one worth less; "
-        "test=never keeps them closed while one is still trying things.",
+        "sentence": f"From this folder {_times(len(found))}{in_all}. Every look at them makes the "
+        "next one worth less; test=never keeps them closed while one is still trying things.",
         "rows": [
             Row((each.when.replace("T", " ").removesuffix("+00:00"), each.setting))
             for each in found
         ],
     }
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

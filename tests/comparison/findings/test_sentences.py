@@ -12,9 +12,9 @@ from djd.comparison.findings.sentences import (
     against_uptake,
     edge_sentence,
     effect_sentence,
-    scored,
     sentences,
 )
+from djd.comparison.findings.wording import scored
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.intervals import NO_INTERVAL, Interval
 from djd.comparison.statistics.scoring import Scored
@@ -56,14 +56,15 @@ def test_a_score_is_said_with_its_interval(score: Scored, percent: bool, words: 
         (
             levels(0.3, 0.6, 0.58, distance=0.2),
             levels(0.6, 0.7, 0.7, distance=0.2),
-            "depth: on average over the grid 2 is better than 1 (by 0.30); of the best in the grid "
-            "no difference was found",
+            "depth: on average over the grid 2 is better than 1 by 0.30 (0.10 to 0.50); of the "
+            "best in the grid no difference was found",
         ),
         (
             levels(0.3, 0.6, 0.1, distance=0.2),
             levels(0.2, 0.7, 0.7, distance=0.2),
-            "depth: on average over the grid 2 is better than 1 (by 0.30) and 3 (by 0.50); of the "
-            "best in the grid 2 is better than 1 (by 0.50)",
+            "depth: on average over the grid 2 is better than 1 by 0.30 (0.10 to 0.50) and 3 by "
+            "0.50 (0.30 to 0.70); of the best in the grid 2 is better than 1 by 0.50 (0.30 to "
+            "0.70)",
         ),
         (
             levels(0.3, 0.6, 0.1, distance=math.nan),
