@@ -15,6 +15,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from djd.grades import GRADE_NAMES
 from djd.training.hparams import HPARAM_METRICS
+from djd.training.jobs import run_cell
 from djd.training.run import run
 from tests.conftest import Compose
 from tests.sweeping import rows_of
@@ -148,3 +149,13 @@ def test_a_second_logger_gets_every_scalar_of_every_epoch(
     assert float(row["kappa/validation"]) == pytest.approx(
         first.Scalars("kappa/validation")[-1].value
     )
+
+
+def test_a_cell_that_is_trained_anew_shows_one_training(tiny: Compose, tmp_path: Path) -> None:
+    folder = tmp_path / "cell"
+    folder.mkdir()
+    run_cell(tiny("score_epochs=[]"), folder)
+    run_cell(tiny("score_epochs=[1]"), folder)
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
+    assert session_of(folder / "epochs=1").hparams["epochs"].number_value == 1
+    assert [event.step for event in loaded(folder).Scalars("kappa/validation")] == [1, 2]
