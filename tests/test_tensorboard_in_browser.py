@@ -11,9 +11,17 @@ import numpy as np
 import pytest
 
 from djd.training.chart_layout import CHART_LAYOUT
-from djd.training.hparams import HPARAM_METRICS
+from djd.training.config import read_config
+from djd.training.hparams import (
+    HPARAM_METRICS,
+    HParamValue,
+    Sessions,
+    write_hparam_columns,
+    write_score_run,
+)
 from djd.training.result import RunResult
 from djd.training.summary import tensorboard_line
+from tests.conftest import compose_values
 from tests.dashboard_browser import Page, started_driver, tensorboard
 from tests.sweeping import Sweep
 
@@ -42,10 +50,31 @@ def page(driver: object, sweep: Sweep) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def page_of_all(driver: object, sweep: Sweep) -> Iterator[Page]:
-    """The dashboard of all that lies beside the sweep, as `--logdir multirun` opens it."""
-    with tensorboard(tensorboard_line(sweep.folder.parent)) as address:
+def page_of_all(
+    driver: object, sweep: Sweep, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
+    """The dashboard of the sweep and one beside it, as `--logdir multirun` opens them."""
+    multirun = tmp_path_factory.mktemp("multirun")
+    shutil.copytree(sweep.folder, multirun / sweep.folder.name)
+    leave_other_sweep(multirun / "other")
+    with tensorboard(tensorboard_line(multirun)) as address:
         yield Page(driver, address)
+
+
+def leave_other_sweep(folder: Path) -> None:
+    """A sweep over another axis, of which one setting has scores."""
+    cell = folder / "scaling=counts fold=0"
+    cell.mkdir(parents=True)
+    values: dict[str, list[HParamValue]] = {
+        "data.scaling": ["counts", "sqrt"],
+        "epochs": [1, 2],
+        "model.depth": [3],
+    }
+    write_hparam_columns(folder, values, compared=["data.scaling", "epochs"])
+    config = read_config(compose_values("model.depth=3", "data.scaling=counts"))
+    scalars = {f"{score}/validation": 0.5 for score in HPARAM_METRICS}
+    stamp = config.stamp(phantom=True)
+    write_score_run(Sessions(config, cell, "of other scans", stamp), 1, scalars)
 
 
 def rows_of_table(page: Page) -> dict[str, list[str]]:
@@ -199,7 +228,9 @@ def test_a_cell_that_finishes_meanwhile_is_there_after_a_reload(
 
 def test_all_settings_are_rows_where_all_sweeps_are_opened(page_of_all: Page) -> None:
     page_of_all.open("hparams")
-    rows = page_of_all.wait_for(lambda: rows_of_table(page_of_all), lambda rows: len(rows) == 4)
+    rows = page_of_all.wait_for(lambda: rows_of_table(page_of_all), lambda rows: len(rows) == 5)
     page_of_all.keep("hparams-of-all")
-    assert len(rows) == 4
+    assert len(rows) == 5
     assert all(len(row) == len(columns_of_table(page_of_all)) - 2 for row in rows.values())
+    (other,) = (row for name, row in rows.items() if "scaling=counts" in name)
+    assert other[-5:] == ["0.50000"] * 5
