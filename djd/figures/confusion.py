@@ -13,6 +13,11 @@ from djd.grades import GRADE_NAMES
 SHARES_IMAGE: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 100, "interpolation": "none"}
 """How shares of a row are shown in all confusion matrices; an SVG holds five pixels a side."""
 
+_FIGURE_INCHES = (4.4, 4.2)
+_MATRIX_INCHES = (0.95, 0.45, 3.4, 3.3)
+"""Left, bottom, width and height: labels have the same length in all matrices, and placing them by
+matplotlib's constrained layout would take as long as drawing them twice."""
+
 _DARK = 55
 """Percentage from which a cell is dark enough for white text."""
 
@@ -25,8 +30,10 @@ def confusion_figure(counts: NDArray[np.int64], *, title: str, stamp: str | None
         title: Above it; the number of knees is added.
         stamp: Such as PHANTOM.
     """
-    figure = new_figure(4.4, 4.2, stamp=stamp)
-    draw_confusion(figure.subplots(), counts, title=title)
+    figure = new_figure(*_FIGURE_INCHES, stamp=stamp, constrained=False)
+    place = np.array(_MATRIX_INCHES) / np.tile(_FIGURE_INCHES, 2)
+    left, bottom, width, height = (float(part) for part in place)
+    draw_confusion(figure.add_axes((left, bottom, width, height)), counts, title=title)
     return figure
 
 
@@ -55,10 +62,11 @@ def draw_confusion(axes: Axes, counts: NDArray[np.int64], *, title: str) -> None
     axes.set_ylabel("true grade (knees)", fontsize=9)
     borders = [grade - 0.5 for grade in grades[1:]]
     axes.set_title(f"{title}: {knees.sum()} knees", fontsize=10)
-    axes.set_xticks(borders, minor=True)
-    axes.set_yticks(borders, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
-    axes.tick_params(which="both", length=0)
+    ends = (-0.5, len(GRADE_NAMES) - 0.5)
+    axes.vlines(borders, *ends, color="white", linewidth=1.5)
+    axes.hlines(borders, *ends, color="white", linewidth=1.5)
+    axes.set(xlim=ends, ylim=ends[::-1])
+    axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 
 

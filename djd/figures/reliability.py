@@ -9,9 +9,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from djd.figures.estimates import Estimate, mark
-from djd.figures.style import BLUE, GREY, TEXT_POINTS, new_figure
+from djd.figures.style import BLUE, GREY, TEXT_POINTS, head_inches, new_figure
 
 _BINS = 10
+_WIDTH, _HEIGHT = 4.4, 5.0
+_LEFT, _RIGHT, _GAP = 0.55, 0.08, 0.12
+_KNEES_BOTTOM, _KNEES_HEIGHT = 0.6, 0.75
+"""In inches."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,7 @@ def reliability_figure(
         title: Of the figure.
         stamp: Such as PHANTOM.
     """
-    figure = new_figure(4.4, 5, stamp=stamp, title=title)
-    shares, knees = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
+    figure, shares, knees = _panels(title, stamp)
     shares.plot([0, 100], [0, 100], color=GREY, linewidth=0.8, linestyle="--", label="as predicted")
     for each in bins:
         _draw_bin(shares, each)
@@ -77,13 +80,29 @@ def reliability_figure(
     shares.set_xlim(-4, 104)
     interval = ", 95 % interval" if any(each.observed.has_interval for each in bins) else ""
     shares.set_ylabel(f"diseased knees, observed (%){interval}", fontsize=TEXT_POINTS)
-    figure.legend(loc="outside lower left", fontsize=TEXT_POINTS, frameon=False)
+    figure.legend(loc="lower left", fontsize=TEXT_POINTS, frameon=False)
     _draw_knees(knees, bins)
     knees.set_xlabel("probability of any disease, predicted (%)", fontsize=TEXT_POINTS)
     for axes in (shares, knees):
         axes.tick_params(labelsize=TEXT_POINTS)
         axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _panels(title: str, stamp: str | None) -> tuple[Figure, Axes, Axes]:
+    """An empty figure with axes for shares above and for knees below, which share what is across.
+
+    They are placed here: constrained layout takes as long as drawing them twice.
+    """
+    figure = new_figure(_WIDTH, _HEIGHT, stamp=stamp, title=title, constrained=False)
+    head = head_inches(_WIDTH, stamp=stamp, title=title)
+    left, width = _LEFT / _WIDTH, 1 - (_LEFT + _RIGHT) / _WIDTH
+    top = _KNEES_BOTTOM + _KNEES_HEIGHT + _GAP
+    shares = figure.add_axes((left, top / _HEIGHT, width, (_HEIGHT - top - head - _GAP) / _HEIGHT))
+    below = (left, _KNEES_BOTTOM / _HEIGHT, width, _KNEES_HEIGHT / _HEIGHT)
+    knees = figure.add_axes(below, sharex=shares)
+    shares.tick_params(labelbottom=False)
+    return figure, shares, knees
 
 
 def _draw_bin(axes: Axes, each: ReliabilityBin) -> None:

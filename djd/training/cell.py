@@ -25,6 +25,7 @@ from djd.training.dashboard import Dashboard
 from djd.training.datamodule import KneeDataModule
 from djd.training.last_epoch import LastEpoch, finished_epochs
 from djd.training.losses import grade_weights
+from djd.training.pictures import Pictures
 from djd.training.progress import ProgressLine
 from djd.training.record import EpochRecorder
 from djd.training.split import Parts
@@ -89,6 +90,7 @@ def fit_cell(
     callbacks: list[Callback] = [
         recorder,
         Dashboard(config, recorder),
+        *([Pictures(config, recorder)] if config.logger.figures else []),
         ProgressLine(name, recorder, config.trainer.progress),
         *_checkpoints(folder, best=keep_best and held_out),
     ]

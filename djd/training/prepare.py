@@ -10,7 +10,7 @@ import torch
 
 from djd.figures.confusion import confusion_figure
 from djd.figures.curves import curves_figure
-from djd.figures.style import save_figure
+from djd.figures.palette_png import save_palette_png
 from djd.files import write_whole
 from djd.resume_latest import CONFIG_NAME
 from djd.scans.cohort import Cohort
@@ -126,7 +126,12 @@ def fit(prepared: Prepared, *, keep_best: bool = False) -> Fit:
 
 
 def draw(prepared: Prepared, fit: Fit) -> None:
-    """Leave the learning curves and, where knees were held out, their confusion matrix."""
+    """Leave the learning curves and, where knees were held out, their confusion matrix.
+
+    Nothing is drawn with `logger.figures=false`.
+    """
+    if not prepared.config.logger.figures:
+        return
     figures = prepared.folder / "figures"
     figures.mkdir(exist_ok=True)
     rows = fit.recorder.rows
@@ -135,11 +140,11 @@ def draw(prepared: Prepared, fit: Fit) -> None:
     curves = curves_figure(
         metrics, score_epochs=epochs, title="Learning curves", stamp=prepared.stamp
     )
-    save_figure(curves, figures / "curves.png")
+    save_palette_png(curves, figures / "curves.png")
     if fit.recorder.scored:
         counts = np.array(fit.recorder.scored[-1].confusion)
         confusion = confusion_figure(counts, title="Validation", stamp=prepared.stamp)
-        save_figure(confusion, figures / "confusion-validation.png")
+        save_palette_png(confusion, figures / "confusion-validation.png")
 
 
 def result_of(
