@@ -29,6 +29,7 @@ TINY = (
     "trainer.accelerator=cpu",
     "score_epochs=[1]",
     "report=false",
+    "logger.figures=false",
 )
 
 

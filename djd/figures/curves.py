@@ -147,6 +147,8 @@ def _draw_curves(axes: Axes, metrics: Mapping[str, Sequence[float]], score: str)
         if (values := metrics.get(f"{stage}_{score}")) is not None:
             axes.plot(epochs, values, style, color=colour, linewidth=1.3, label=stage)
     _limit(axes, score, [metrics])
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel("epoch", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from djd.figures.style import GREY, ORANGE, head_inches, new_figure
 
 _WIDTH = 4.4  # inches; 80 pixels an inch at 350 pixels
-_DPI = 128  # about a pixel of the figure for a pixel of a crop, four of them side by side
 _MARGIN = 0.05
 _CAPTION_INCHES = 0.14  # a line
 _CAPTION_POINTS = 7.5
@@ -143,7 +142,7 @@ def _sheet(
     for (top, left), strip in zip(corners, strips, strict=True):
         mosaic[top : top + height, left : left + width] = strip
     figure, axes = _sheet_axes(len(mosaic) / inch, title, stamp)
-    axes.imshow(mosaic, interpolation="nearest", aspect="auto")
+    axes.imshow(mosaic, interpolation="auto", aspect="auto")
     frames = [Rectangle((left - 0.5, top - 0.5), width, height) for top, left in corners]
     axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor=GREY, linewidth=0.4))
     characters = int(width / inch * _CHARACTERS)
@@ -158,7 +157,6 @@ def _sheet_axes(inches: float, title: str, stamp: str | None) -> tuple[Figure, A
     """A figure whose axes are so many inches high, below stamp and title."""
     height = inches + head_inches(_WIDTH, stamp=stamp, title=title) + 2 * _MARGIN
     figure = new_figure(_WIDTH, height, stamp=stamp, title=title, constrained=False)
-    figure.set_dpi(_DPI)
     side = _MARGIN / _WIDTH
     axes = figure.add_axes((side, 0, 1 - 2 * side, inches / height))
     axes.set_axis_off()

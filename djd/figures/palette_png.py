@@ -16,14 +16,17 @@ _COMPRESSION = 4
 _COLOURS = 256
 
 
-def palette_png(figure: Figure) -> bytes:
+def palette_png(figure: Figure, *, width: int | None = None) -> bytes:
     """A figure as a PNG of at most 256 colours, chosen for it: 24 kB a confusion matrix, not 61.
 
     Greys of scans become 14, colours of drawings change by 14 of 255 at the most.
 
     Args:
-        figure: Any of this room.
+        figure: Any of this room, laid out by hand where a width is given.
+        width: In pixels; None is that of a saved figure.
     """
+    if width is not None:
+        figure.set_dpi(width / figure.get_figwidth())
     pixels = Image.fromarray(figure_pixels(figure))
     # Of Pillow's ways to choose colours the fastest; the most common ones (`MEDIANCUT`) take four
     # times as long and leave none for the stamp on a sheet of grey crops.

@@ -25,6 +25,10 @@ from djd.training.config import RunConfig
 from djd.training.datamodule import KneeDataModule
 from djd.training.record import EpochRecorder
 
+WIDTH_PIXELS = 350
+"""TensorBoard shows a picture 350 pixels wide; of a wider one it drops every so many pixels, and
+small letters with them."""
+
 SHEET_CROPS = 20
 """Crops on the sheet of training knees, as many of each grade as there are."""
 
@@ -78,7 +82,7 @@ class Pictures(Callback):
         add_picture(trainer, "confusion/validation", matrix, epoch)
         diagram = reliability_figure(
             reliability_bins(1 - outcome.probabilities[:, 0], outcome.grades > 0),
-            title=f"Probability of any disease, validation, epoch {epoch}",
+            title=f"Any disease: validation, epoch {epoch}",
             stamp=self.stamp,
         )
         add_picture(trainer, "reliability/validation", diagram, epoch)
@@ -185,11 +189,10 @@ def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int)
         figure: The picture.
         step: Epochs that had ended.
     """
+    png = palette_png(figure, width=WIDTH_PIXELS)
     width, height = figure.canvas.get_width_height()
     # `add_image` would encode pixels by itself, in three times the bytes.
-    image = Summary.Image(
-        height=height, width=width, colorspace=3, encoded_image_string=palette_png(figure)
-    )
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
     writer: SummaryWriter = cast(TensorBoardLogger, trainer.logger).experiment
     # Made anew where the writer was closed at the end of the fit.
     events = writer._get_file_writer()  # type: ignore[no-untyped-call]
