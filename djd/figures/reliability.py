@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from djd.figures.estimates import Estimate, mark
@@ -91,7 +90,7 @@ def reliability_figure(
 
 
 def _panels(title: str, stamp: str | None) -> tuple[Figure, Axes, Axes]:
-    """An empty figure with axes for shares above and for knees below, which share what is across.
+    """An empty figure with axes for shares above and for knees below, alike in what is across.
 
     They are placed here: constrained layout takes as long as drawing them twice.
     """
@@ -101,8 +100,9 @@ def _panels(title: str, stamp: str | None) -> tuple[Figure, Axes, Axes]:
     top = _KNEES_BOTTOM + _KNEES_HEIGHT + _GAP
     shares = figure.add_axes((left, top / _HEIGHT, width, (_HEIGHT - top - head - _GAP) / _HEIGHT))
     below = (left, _KNEES_BOTTOM / _HEIGHT, width, _KNEES_HEIGHT / _HEIGHT)
-    knees = figure.add_axes(below, sharex=shares)
-    shares.tick_params(labelbottom=False)
+    knees = figure.add_axes(below)
+    shares.set(xlim=_LIMITS, xticks=[])
+    knees.set(xlim=_LIMITS, xticks=_TICKS)
     return figure, shares, knees
 
 
@@ -128,6 +128,6 @@ def _draw_knees(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
     if bins:
         bars = axes.bar(lefts, knees, width=widths, align="edge", color="0.8", ec="white")
         axes.bar_label(bars, fontsize=TEXT_POINTS)
-    axes.set(xlim=_LIMITS, xticks=_TICKS, ylim=(0, 1.25 * max(knees, default=1)))
-    axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+    axes.set(ylim=(0, 1.25 * max(knees, default=1)))
+    axes.set_yticks([])  # the bars say how many they are
     axes.set_ylabel("knees", fontsize=TEXT_POINTS)

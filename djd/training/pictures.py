@@ -29,10 +29,10 @@ WIDTH_PIXELS = 350
 """TensorBoard shows a picture 350 pixels wide; of a wider one it drops every so many pixels, and
 small letters with them."""
 
-SHEET_CROPS = 20
-"""Crops on the sheet of training knees, as many of each grade as there are."""
+SHEET_KNEES = {1: 3, 2: 2}
+"""Training knees of each grade on their sheet, by the number of views: captions need the room."""
 
-MISTAKES = 8
+MISTAKES = 6
 """Knees among the most wrong."""
 
 UNITS: dict[Scaling, str] = {
@@ -110,8 +110,7 @@ def training_sheet(datamodule: KneeDataModule, stamp: str | None) -> Figure:
         stamp: Such as PHANTOM.
     """
     cohort, train = datamodule.cohort, datamodule.parts.train
-    views = len(VIEW_INDICES[datamodule.views])
-    each = SHEET_CROPS // (GRADE_COUNT * views)
+    each = SHEET_KNEES[len(VIEW_INDICES[datamodule.views])]
     by_grade = [train[cohort.grades[train] == grade][:each] for grade in range(GRADE_COUNT)]
     knees = np.concatenate(by_grade)
     return inputs_figure(

@@ -107,8 +107,8 @@ def blobs(rows: list[int], columns: list[int], generator: torch.Generator) -> Te
 def test_attention_finds_what_was_planted() -> None:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    places = torch.randint(8, 56, (2, 24), generator=generator).tolist()
-    crops = torch.cat([blobs(*places, generator), torch.randn(24, 1, 64, 64) / 4])
+    rows, columns = torch.randint(8, 56, (2, 24), generator=generator).tolist()
+    crops = torch.cat([blobs(rows, columns, generator), torch.randn(24, 1, 64, 64) / 4])
     grades = torch.tensor([4] * 24 + [0] * 24)
     network = KneeCNN(depth=2, width=4, crop_size=64)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
