@@ -36,13 +36,13 @@ def palette_png(figure: Figure, *, width: int | None = None) -> bytes:
     return content.getvalue()
 
 
-def save_palette_png(figure: Figure, path: Path) -> None:
+def save_palette_png(figure: Figure, path: Path, *, width: int | None = None) -> None:
     """Write a figure as `palette_png` makes it, whole or not at all.
 
     Raises:
         InputError: The file can't be written.
     """
     try:
-        write_whole(path, palette_png(figure))
+        write_whole(path, palette_png(figure, width=width))
     except OSError as error:
         raise InputError(f"{path}: can't be written ({error.strerror or error})") from error

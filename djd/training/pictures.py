@@ -16,6 +16,7 @@ from djd.figures.confusion import confusion_figure
 from djd.figures.network_inputs import attention_figure, inputs_figure
 from djd.figures.palette_png import palette_png
 from djd.figures.reliability import reliability_bins, reliability_figure
+from djd.files import write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
 from djd.scans.cohort import Cohort
 from djd.scans.crop import VIEW_INDICES, Scaling
@@ -28,6 +29,9 @@ from djd.training.record import EpochRecorder
 WIDTH_PIXELS = 350
 """TensorBoard shows a picture 350 pixels wide; of a wider one it drops every so many pixels, and
 small letters with them."""
+
+MATRIX_NAME = "figures/confusion-validation.png"
+"""In a training's folder: the validation's confusion matrix at the last epoch."""
 
 SHEET_KNEES = {1: 3, 2: 2}
 """Training knees of each grade on their sheet, by the number of views: captions need the room."""
@@ -79,7 +83,7 @@ class Pictures(Callback):
         matrix = confusion_figure(
             outcome.counts, title=f"Validation, epoch {epoch}", stamp=self.stamp
         )
-        add_picture(trainer, "confusion/validation", matrix, epoch)
+        png = add_picture(trainer, "confusion/validation", matrix, epoch)
         diagram = reliability_figure(
             reliability_bins(1 - outcome.probabilities[:, 0], outcome.grades > 0),
             title=f"Any disease: validation, epoch {epoch}",
@@ -87,8 +91,15 @@ class Pictures(Callback):
         )
         add_picture(trainer, "reliability/validation", diagram, epoch)
         if epoch == max(self.recorder.score_epochs):
+            self._keep(MATRIX_NAME, png)
             sheet = mistakes_sheet(classifier, outcome, _data(trainer), epoch, self.stamp)
             add_picture(trainer, "mistakes/validation", sheet, epoch)
+
+    def _keep(self, name: str, png: bytes) -> None:
+        """Leave a picture as a file too; drawing it anew would take another tenth of all."""
+        path = self.recorder.folder / name
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, png)
 
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Show the confusion matrix of the test patients."""
@@ -179,8 +190,8 @@ def most_wrong(outcome: Outcome, most: int) -> NDArray[np.int64]:
     return wrong[:most]
 
 
-def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int) -> None:
-    """Write a figure into the events of a training.
+def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int) -> bytes:
+    """Write a figure into the events of a training, and hand back the PNG that stands there.
 
     Args:
         trainer: With a TensorBoard logger.
@@ -196,6 +207,7 @@ def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int)
     # Made anew where the writer was closed at the end of the fit.
     events = writer._get_file_writer()  # type: ignore[no-untyped-call]
     events.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+    return png
 
 
 def _data(trainer: lightning.Trainer) -> KneeDataModule:

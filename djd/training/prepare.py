@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from djd.figures.confusion import confusion_figure
 from djd.figures.curves import curves_figure
 from djd.figures.palette_png import save_palette_png
 from djd.files import write_whole
@@ -30,6 +28,8 @@ from djd.training.split import (
     saved_fingerprint,
 )
 from djd.training.summary import say, say_cohort
+
+CURVES_PIXELS = 900
 
 VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
 
@@ -126,10 +126,7 @@ def fit(prepared: Prepared, *, keep_best: bool = False) -> Fit:
 
 
 def draw(prepared: Prepared, fit: Fit) -> None:
-    """Leave the learning curves and, where knees were held out, their confusion matrix.
-
-    Nothing is drawn with `logger.figures=false`.
-    """
+    """Leave the learning curves, unless `logger.figures=false`; see `Pictures` for the rest."""
     if not prepared.config.logger.figures:
         return
     figures = prepared.folder / "figures"
@@ -140,11 +137,7 @@ def draw(prepared: Prepared, fit: Fit) -> None:
     curves = curves_figure(
         metrics, score_epochs=epochs, title="Learning curves", stamp=prepared.stamp
     )
-    save_palette_png(curves, figures / "curves.png")
-    if fit.recorder.scored:
-        counts = np.array(fit.recorder.scored[-1].confusion)
-        confusion = confusion_figure(counts, title="Validation", stamp=prepared.stamp)
-        save_palette_png(confusion, figures / "confusion-validation.png")
+    save_palette_png(curves, figures / "curves.png", width=CURVES_PIXELS)
 
 
 def result_of(

@@ -85,6 +85,12 @@ def test_pictures_are_as_wide_as_they_are_shown(finished: FinishedRun) -> None:
         assert pixels.std() > 10, tag
 
 
+def test_the_last_matrix_is_kept_as_a_file_too(finished: FinishedRun) -> None:
+    last = images_of(finished.folder)["confusion/validation"][-1]
+    kept = finished.folder / "figures" / "confusion-validation.png"
+    assert kept.read_bytes() == last.encoded_image_string
+
+
 def test_without_figures_no_training_draws_any(
     finished: FinishedRun, tiny: Compose, tmp_path: Path
 ) -> None:
