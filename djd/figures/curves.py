@@ -45,7 +45,7 @@ def curves_figure(
         left=0.65 / _WIDTH,
         right=1 - 0.1 / _WIDTH,
         bottom=0.75 / _HEIGHT,
-        top=1 - (head_inches(_WIDTH, stamp=stamp, title=title) + 0.1) / _HEIGHT,
+        top=1 - (head_inches(_WIDTH, stamp=stamp, title=title) + 0.16) / _HEIGHT,
         wspace=0.28,
     )
     for axes, (score, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
@@ -147,8 +147,11 @@ def _draw_curves(axes: Axes, metrics: Mapping[str, Sequence[float]], score: str)
         if (values := metrics.get(f"{stage}_{score}")) is not None:
             axes.plot(epochs, values, style, color=colour, linewidth=1.3, label=stage)
     _limit(axes, score, [metrics])
-    axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    steps = [1, 2, 2.5, 5, 10]
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=steps))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=steps))
+    axes.ticklabel_format(axis="y", scilimits=(-3, 4))  # a loss of many digits has no room
+    axes.yaxis.get_offset_text().set_fontsize(7)
     axes.set_xlabel("epoch", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
