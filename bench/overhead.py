@@ -33,6 +33,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # train.py is no part of the package
 
 
+PICTURES = ("training_sheet", "confusion_figure", "reliability_figure", "mistakes_sheet")
+
 SHORT, LONG = 2, 12
 """Epochs of the cells that are compared: what doesn't grow with them is the cell's own cost."""
 
@@ -62,15 +64,15 @@ def train_cell(folder: Path, overrides: list[str]) -> dict[str, float]:
     from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
     from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
-    import djd.training.dashboard as dashboard
     import djd.training.jobs as jobs
+    import djd.training.pictures as pictures
     import train
 
     steps, figures = Stopwatch(), Stopwatch()
     _TrainingEpochLoop.advance = steps.around(_TrainingEpochLoop.advance)  # type: ignore[method-assign]
     _EvaluationLoop._evaluation_step = steps.around(_EvaluationLoop._evaluation_step)  # type: ignore[method-assign]
-    for name in ("training_sheet", "confusion_figure", "_add_figure"):
-        setattr(dashboard, name, figures.around(getattr(dashboard, name)))
+    for name in (*PICTURES, "add_picture"):
+        setattr(pictures, name, figures.around(getattr(pictures, name)))
     vars(jobs)["draw"] = figures.around(vars(jobs)["draw"])
     with initialize_config_dir(train.CONF, version_base="1.3"):
         values = train.plain_values(compose("config", overrides=overrides))

@@ -30,6 +30,7 @@ TINY = (
     "trainer.accelerator=cpu",
     "score_epochs=[1]",
     "report=false",
+    "logger.figures=false",
 )
 
 
@@ -74,7 +75,8 @@ def sweep(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Sw
     cache = Path(tiny_values(phantom_folder, root)["paths"]["cache"])
     folder = root / "sweep, (한글)"
     with pytest.MonkeyPatch.context() as patch:
-        assert run_train(patch, *sweep_arguments(cache, folder, *AXES, "report=true")) == 0
+        drawn = ("report=true", "logger.figures=true")
+        assert run_train(patch, *sweep_arguments(cache, folder, *AXES, *drawn)) == 0
     return Sweep(folder, cache)
 
 

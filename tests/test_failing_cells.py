@@ -72,6 +72,7 @@ def test_under_any_launcher_the_first_failure_ends_a_sweep_that_asks_for_it(swee
     assert not list(sweep.folder.rglob("model.ckpt"))
 
 
+@pytest.mark.slow
 def test_a_failed_cell_is_tried_again_by_the_next_command(
     sweep: Sweep, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_failed_cell_is_tried_again_by_the_next_command(
     assert (sweep.folder / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_without_processes_of_their_own_cells_fail_alone_as_well(
     sweep: Sweep, capsys: pytest.CaptureFixture[str]
 ) -> None:

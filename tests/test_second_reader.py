@@ -47,6 +47,7 @@ def held_out_rows(folder: Path) -> list[dict[str, str]]:
     return [row for path in paths for row in rows_of(path) if row["epoch"] == "1"]
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_is_given_a_reader_whom_reports_remember(
     sweep: Sweep,
     copy: Path,

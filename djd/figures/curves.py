@@ -13,11 +13,13 @@ from djd.figures.style import (
     ORANGE,
     PAGE_INCHES,
     TEXT_POINTS,
+    head_inches,
     new_figure,
 )
 
 _PANELS = {"loss": "mean loss a knee", "kappa": "quadratic kappa", "accuracy": "accuracy"}
 _COLOURS = {"train": BLUE, "validation": ORANGE}
+_WIDTH, _HEIGHT = 9.0, 3.0
 _THIN = 0.8
 _MOST_MARKED_EPOCHS = 3
 """Curves shorter than this are drawn with marks: a line of one point is invisible."""
@@ -38,14 +40,21 @@ def curves_figure(
         title: Of the figure.
         stamp: Such as PHANTOM.
     """
-    figure = new_figure(9, 3, stamp=stamp, title=title)
+    figure = new_figure(_WIDTH, _HEIGHT, stamp=stamp, title=title, constrained=False)
+    figure.subplots_adjust(
+        left=0.65 / _WIDTH,
+        right=1 - 0.1 / _WIDTH,
+        bottom=0.75 / _HEIGHT,
+        top=1 - (head_inches(_WIDTH, stamp=stamp, title=title) + 0.16) / _HEIGHT,
+        wspace=0.28,
+    )
     for axes, (score, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
         _draw_curves(axes, metrics, score)
         _draw_scored(axes, score_epochs)
         axes.set_ylabel(label, fontsize=9)
     figure.legend(
         *axes.get_legend_handles_labels(),
-        loc="outside lower center",
+        loc="lower center",
         ncols=3,
         fontsize=8,
         frameon=False,
@@ -138,6 +147,11 @@ def _draw_curves(axes: Axes, metrics: Mapping[str, Sequence[float]], score: str)
         if (values := metrics.get(f"{stage}_{score}")) is not None:
             axes.plot(epochs, values, style, color=colour, linewidth=1.3, label=stage)
     _limit(axes, score, [metrics])
+    steps = [1, 2, 2.5, 5, 10]
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=steps))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=steps))
+    axes.ticklabel_format(axis="y", scilimits=(-3, 4))  # a loss of many digits has no room
+    axes.yaxis.get_offset_text().set_fontsize(7)
     axes.set_xlabel("epoch", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

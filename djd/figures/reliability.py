@@ -9,9 +9,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from djd.figures.estimates import Estimate, mark
-from djd.figures.style import BLUE, GREY, TEXT_POINTS, new_figure
+from djd.figures.style import BLUE, GREY, TEXT_POINTS, head_inches, new_figure
 
 _BINS = 10
+_LIMITS, _TICKS = (-4, 104), (0, 25, 50, 75, 100)
+"""In percent."""
+
+_WIDTH, _HEIGHT = 4.4, 5.0
+_LEFT, _RIGHT, _GAP = 0.55, 0.08, 0.12
+_KNEES_BOTTOM, _KNEES_HEIGHT = 0.6, 0.75
+"""In inches."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +75,12 @@ def reliability_figure(
         title: Of the figure.
         stamp: Such as PHANTOM.
     """
-    figure = new_figure(4.4, 5, stamp=stamp, title=title)
-    shares, knees = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
+    figure, shares, knees = _panels(title, stamp)
     shares.plot([0, 100], [0, 100], color=GREY, linewidth=0.8, linestyle="--", label="as predicted")
-    for each in bins:
-        _draw_bin(shares, each)
-    shares.set_ylim(-4, 104)
-    shares.set_xlim(-4, 104)
+    _draw_shares(shares, bins)
     interval = ", 95 % interval" if any(each.observed.has_interval for each in bins) else ""
     shares.set_ylabel(f"diseased knees, observed (%){interval}", fontsize=TEXT_POINTS)
-    figure.legend(loc="outside lower left", fontsize=TEXT_POINTS, frameon=False)
+    figure.legend(loc="lower left", fontsize=TEXT_POINTS, frameon=False)
     _draw_knees(knees, bins)
     knees.set_xlabel("probability of any disease, predicted (%)", fontsize=TEXT_POINTS)
     for axes in (shares, knees):
@@ -86,19 +89,45 @@ def reliability_figure(
     return figure
 
 
-def _draw_bin(axes: Axes, each: ReliabilityBin) -> None:
-    x = 100 * each.predicted
-    value, low, high = (100 * figure for figure in each.observed)
-    if each.observed.has_interval:
-        axes.plot([x, x], [low, high], color=BLUE, linewidth=1.4)
-    if each.observed.is_defined:
-        axes.plot([x], [value], **mark(BLUE))
+def _panels(title: str, stamp: str | None) -> tuple[Figure, Axes, Axes]:
+    """An empty figure with axes for shares above and for knees below, alike in what is across.
+
+    They are placed here: constrained layout takes as long as drawing them twice.
+    """
+    figure = new_figure(_WIDTH, _HEIGHT, stamp=stamp, title=title, constrained=False)
+    head = head_inches(_WIDTH, stamp=stamp, title=title)
+    left, width = _LEFT / _WIDTH, 1 - (_LEFT + _RIGHT) / _WIDTH
+    top = _KNEES_BOTTOM + _KNEES_HEIGHT + _GAP
+    shares = figure.add_axes((left, top / _HEIGHT, width, (_HEIGHT - top - head - _GAP) / _HEIGHT))
+    below = (left, _KNEES_BOTTOM / _HEIGHT, width, _KNEES_HEIGHT / _HEIGHT)
+    knees = figure.add_axes(below)
+    shares.set(xlim=_LIMITS, xticks=[])
+    knees.set(xlim=_LIMITS, xticks=_TICKS)
+    return figure, shares, knees
+
+
+def _draw_shares(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
+    defined = [each for each in bins if each.observed.is_defined]
+    for each in defined:
+        if each.observed.has_interval:
+            x, ends = 100 * each.predicted, (100 * each.observed.low, 100 * each.observed.high)
+            axes.plot([x, x], ends, color=BLUE, linewidth=1.4)
+    axes.plot(
+        [100 * each.predicted for each in defined],
+        [100 * each.observed.value for each in defined],
+        linestyle="none",
+        **mark(BLUE),
+    )
+    axes.set(ylim=_LIMITS, yticks=_TICKS)
 
 
 def _draw_knees(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
-    for each in bins:
-        left, right = (100 * edge for edge in each.edges)
-        bar = axes.bar(left, each.knees, width=right - left, align="edge", color="0.8", ec="white")
-        axes.bar_label(bar, fontsize=TEXT_POINTS)
-    axes.set_ylim(0, 1.25 * max((each.knees for each in bins), default=1))
+    lefts = [100 * each.edges[0] for each in bins]
+    widths = [100 * each.edges[1] - left for each, left in zip(bins, lefts, strict=True)]
+    knees = [each.knees for each in bins]
+    if bins:
+        bars = axes.bar(lefts, knees, width=widths, align="edge", color="0.8", ec="white")
+        axes.bar_label(bars, fontsize=TEXT_POINTS)
+    axes.set(ylim=(0, 1.25 * max(knees, default=1)))
+    axes.set_yticks([])  # the bars say how many they are
     axes.set_ylabel("knees", fontsize=TEXT_POINTS)

@@ -27,6 +27,7 @@ from djd.training.event_file import forget_events
 from djd.training.hparams import SCORE_RUNS
 from djd.training.last_epoch import LastEpoch, finished_epochs
 from djd.training.losses import grade_weights
+from djd.training.pictures import Pictures
 from djd.training.progress import ProgressLine
 from djd.training.record import EpochRecorder
 from djd.training.split import Parts
@@ -93,6 +94,7 @@ def fit_cell(
     callbacks: list[Callback] = [
         recorder,
         Dashboard(config, recorder, fingerprint=fingerprint),
+        *([Pictures(config, recorder)] if config.logger.figures else []),
         ProgressLine(name, recorder, config.trainer.progress),
         *_checkpoints(folder, best=keep_best and held_out),
     ]

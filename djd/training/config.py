@@ -170,6 +170,12 @@ class TrainerConfig(_Group):
     progress: ProgressStyle
 
 
+class LoggerConfig(_Group):
+    """`logger.*`: what a training shows of itself beside its numbers."""
+
+    figures: bool = True
+
+
 class PathsConfig(_Group):
     """`paths.*`: where things are kept between runs."""
 
@@ -184,6 +190,7 @@ class RunConfig(_Group):
     loss: LossConfig
     optim: OptimConfig
     trainer: TrainerConfig
+    logger: LoggerConfig = LoggerConfig()
     paths: PathsConfig
     score_epochs: tuple[Count, ...]
     seed: Seed

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of one training."""
+"""What TensorBoard shows of one training in numbers and text; see `pictures` for the rest."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -8,13 +8,8 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from matplotlib.figure import Figure
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
-from djd.figures.confusion import confusion_figure
-from djd.figures.crops import crop_sheet
-from djd.figures.style import figure_pixels
-from djd.grades import GRADE_NAMES, SIDES
 from djd.training.chart_layout import CHART_LAYOUT, SPEED_TAG
 from djd.training.classifier import GradeClassifier, Outcome
 from djd.training.config import RunConfig
@@ -24,17 +19,14 @@ from djd.training.hparams import HPARAM_METRICS, Sessions, session_summaries, wr
 from djd.training.record import EpochRecorder
 from djd.training.split import part_summaries
 
-SHEET_KNEES = 20
-"""Knees on the sheet of crops: four of each grade where there are as many."""
-
 
 class Dashboard(Callback):
-    """Writes scalars once an epoch, scores and pictures at the score epochs, and the rest as text.
+    """Writes scalars once an epoch, scores at the score epochs, and the rest as text.
 
     Args:
         config: What is trained.
         recorder: Comes before this one among the callbacks; its rows are the scalars,
-            and its score epochs have a confusion matrix, a curve and a row among the settings.
+            and its score epochs have a curve and a row among the settings.
         fingerprint: Of the cohort.
     """
 
@@ -61,7 +53,6 @@ class Dashboard(Callback):
         for tag, text in texts.items():
             writer.add_text(tag, text)
         writer.add_custom_scalars(CHART_LAYOUT)
-        _add_figure(writer, "crops/train", training_sheet(datamodule, self.stamp), 0)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -85,12 +76,6 @@ class Dashboard(Callback):
         if outcome and epoch in self.recorder.score_epochs:
             _add_any_disease_curve(writer, "validation", outcome, epoch)
             self._show_as_setting(writer, scalars, epoch)
-            figure = confusion_figure(
-                outcome.counts,
-                title=f"Validation, epoch {epoch}",
-                stamp=self.stamp,
-            )
-            _add_figure(writer, "confusion/validation", figure, epoch)
 
     def _seconds_of_last_epoch(self) -> float:
         before, now = [0.0, *(row["seconds"] for row in self.recorder.rows)][-2:]
@@ -111,38 +96,11 @@ class Dashboard(Callback):
             events.add_summary(summary)
 
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Show the confusion matrix of the test patients."""
+        """Show the curve of the test patients."""
         classifier = cast(GradeClassifier, pl_module)
         outcome = classifier.outcomes["test"]
         epoch = classifier.tested_epoch or self.config.trainer.max_epochs
-        figure = confusion_figure(
-            outcome.counts,
-            title=f"Test patients, epoch {epoch}",
-            stamp=self.stamp,
-        )
-        writer = _writer(trainer)
-        _add_figure(writer, "confusion/test", figure, epoch)
-        _add_any_disease_curve(writer, "test", outcome, epoch)
-
-
-def training_sheet(datamodule: KneeDataModule, stamp: str | None) -> Figure:
-    """Training crops with their grades, the first few of each grade, as counts."""
-    cohort, train = datamodule.cohort, datamodule.parts.train
-    each = SHEET_KNEES // len(GRADE_NAMES)
-    by_grade = [train[cohort.grades[train] == grade][:each] for grade in range(len(GRADE_NAMES))]
-    knees = np.concatenate(by_grade)
-    captions = [
-        f"{cohort.scans[cohort.scan_index[knee]]} {SIDES[cohort.side_index[knee]]}: "
-        f"{GRADE_NAMES[cohort.grades[knee]]}"
-        for knee in knees
-    ]
-    return crop_sheet(
-        cohort.crops[knees, 0],
-        captions,
-        columns=each,
-        title="Training knees, anterior view",
-        stamp=stamp,
-    )
+        _add_any_disease_curve(_writer(trainer), "test", outcome, epoch)
 
 
 def _add_any_disease_curve(writer: SummaryWriter, part: str, outcome: Outcome, epoch: int) -> None:
@@ -155,10 +113,6 @@ def _tag(name: str) -> str:
     """`validation_kappa` to `kappa/validation`, so that both parts share a chart's group."""
     stage, _, score = name.partition("_")
     return f"{score}/{stage}" if stage in ("train", "validation") else name
-
-
-def _add_figure(writer: SummaryWriter, tag: str, figure: Figure, step: int) -> None:
-    writer.add_image(tag, figure_pixels(figure), step, dataformats="HWC")
 
 
 def _writer(trainer: lightning.Trainer) -> SummaryWriter:

@@ -45,7 +45,15 @@ class KneeCNN(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Logits float32 (knee, grade 5) of crops float32 (knee, view, row, column)."""
-        features = self.blocks(crops.contiguous(memory_format=torch.channels_last))
+        return self.grade(self.features(crops))
+
+    def features(self, crops: Tensor) -> Tensor:
+        """What the last block gives: float32 (knee, channel, row, column), 0 and above."""
+        features: Tensor = self.blocks(crops.contiguous(memory_format=torch.channels_last))
+        return features
+
+    def grade(self, features: Tensor) -> Tensor:
+        """Logits float32 (knee, grade 5) of what `features` gave."""
         logits: Tensor = self.linear(features.flatten(1))
         return logits.relu() if self.clip_logits else logits
 

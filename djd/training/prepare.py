@@ -3,12 +3,10 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from djd.figures.confusion import confusion_figure
 from djd.figures.curves import curves_figure
-from djd.figures.style import save_figure
+from djd.figures.palette_png import save_palette_png
 from djd.files import write_whole
 from djd.resume_latest import CONFIG_NAME
 from djd.scans.cohort import Cohort
@@ -29,6 +27,8 @@ from djd.training.split import (
 )
 from djd.training.summary import say, say_cohort
 from djd.training.versions import installed_versions
+
+CURVES_PIXELS = 900
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,9 @@ def fit(prepared: Prepared, *, keep_best: bool = False) -> Fit:
 
 
 def draw(prepared: Prepared, fit: Fit) -> None:
-    """Leave the learning curves and, where knees were held out, their confusion matrix."""
+    """Leave the learning curves, unless `logger.figures=false`; see `Pictures` for the rest."""
+    if not prepared.config.logger.figures:
+        return
     figures = prepared.folder / "figures"
     figures.mkdir(exist_ok=True)
     rows = fit.recorder.rows
@@ -133,11 +135,7 @@ def draw(prepared: Prepared, fit: Fit) -> None:
     curves = curves_figure(
         metrics, score_epochs=epochs, title="Learning curves", stamp=prepared.stamp
     )
-    save_figure(curves, figures / "curves.png")
-    if fit.recorder.scored:
-        counts = np.array(fit.recorder.scored[-1].confusion)
-        confusion = confusion_figure(counts, title="Validation", stamp=prepared.stamp)
-        save_figure(confusion, figures / "confusion-validation.png")
+    save_palette_png(curves, figures / "curves.png", width=CURVES_PIXELS)
 
 
 def result_of(

@@ -19,6 +19,7 @@ FREE_KEYS = frozenset(
         "trainer.accelerator",
         "trainer.threads",
         "trainer.progress",
+        "logger.figures",
         "test",
         "keep",
         "fail_fast",

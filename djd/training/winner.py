@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from djd.figures.confusion import confusion_figure
-from djd.figures.style import save_figure
+from djd.figures.palette_png import save_palette_png
 from djd.training.cell import Fit, fit_cell, quiet_lightning
 from djd.training.openings import record_opening
 from djd.training.prepare import Prepared
@@ -43,8 +43,8 @@ def score_test(
 ) -> tuple[list[PartScores], int]:
     """Score a refitted setting on the test patients, once for each of the epochs.
 
-    Leaves the model, predictions and the confusion matrix of the last epoch in `folder`, and each
-    opening in the ledgers before it happens.
+    Leaves the model, predictions and, unless `logger.figures=false`, the confusion matrix of the
+    last epoch in `folder`, and each opening in the ledgers before it happens.
 
     Args:
         prepared: The setting.
@@ -75,11 +75,11 @@ def score_test(
         scored.append(score_outcome(outcome, cohort, epoch=epoch))
         rows += prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
     write_predictions(folder / PREDICTIONS_NAME, rows, stamp=prepared.stamp)
-    figure = confusion_figure(
-        fit.classifier.outcomes["test"].counts, title="Test patients", stamp=prepared.stamp
-    )
-    (folder / "figures").mkdir(exist_ok=True)
-    save_figure(figure, folder / "figures" / "confusion-test.png")
+    if config.logger.figures:
+        counts = fit.classifier.outcomes["test"].counts
+        figure = confusion_figure(counts, title="Test patients", stamp=prepared.stamp)
+        (folder / "figures").mkdir(exist_ok=True)
+        save_palette_png(figure, folder / "figures" / "confusion-test.png")
     return scored, openings
 
 

@@ -38,10 +38,10 @@ def test_bins_without_knees_are_left_out_and_edges_belong_above() -> None:
 
 def test_dots_and_whiskers_are_observed_shares_where_they_were_predicted() -> None:
     axes = reliability_figure(BINS, title="Any disease").axes[0]
-    drawn = [np.asarray(line.get_xydata()).tolist() for line in axes.lines]
-    diagonal, *rest = drawn
+    diagonal, whisker, dots = (np.asarray(line.get_xydata()).tolist() for line in axes.lines)
     assert diagonal == [[0, 0], [100, 100]]
-    assert rest == [[[5, 10], [5, 40]], [[5, 20]], [[44, 50]]]
+    assert whisker == [[5, 10], [5, 40]]
+    assert dots == [[5, 20], [44, 50]]
 
 
 def test_bars_tell_how_many_knees_each_bin_holds() -> None:

@@ -11,7 +11,7 @@ from tests.conftest import tiny_values
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A whole small run that tests look at; nobody changes it."""
+    """A whole small run with pictures that tests look at; nobody changes it."""
 
     values: dict[str, Any]
     folder: Path
@@ -29,5 +29,5 @@ def finished(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     root = tmp_path_factory.mktemp("finished")
     folder = root / "run"
     folder.mkdir()
-    values = tiny_values(phantom_folder, root)
+    values = tiny_values(phantom_folder, root, "logger.figures=true")
     return FinishedRun(values, folder, run(values, folder))

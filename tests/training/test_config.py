@@ -6,6 +6,7 @@ import pytest
 from djd import cli
 from djd.errors import InputError
 from djd.training.config import UNNAMED, RunConfig, read_config
+from djd.training.resume import FREE_KEYS
 from tests.conftest import compose_values
 
 
@@ -99,6 +100,17 @@ def test_a_name_leaves_out_what_is_as_the_defaults_have_it() -> None:
     for key, usual in UNNAMED.items():
         group, _, name = key.partition(".")
         assert values[group][name] == usual
+
+
+def test_pictures_change_no_setting_and_folders_older_than_their_key_are_read_back() -> None:
+    with_pictures, without = (
+        read_config(compose_values(f"logger.figures={value}")) for value in ("true", "false")
+    )
+    assert without.setting_name == with_pictures.setting_name
+    assert "logger.figures" in FREE_KEYS
+    values = with_pictures.plain()
+    assert values.pop("logger") == {"figures": True}
+    assert read_config(values) == with_pictures
 
 
 def test_a_tilde_is_the_home_folder() -> None:

@@ -1,8 +1,4 @@
-import io
-
-import numpy as np
 import pytest
-from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.training.conftest import FinishedRun
@@ -10,7 +6,7 @@ from tests.training.conftest import FinishedRun
 
 @pytest.fixture(scope="module")
 def events(finished: FinishedRun) -> EventAccumulator:
-    loaded = EventAccumulator(str(finished.folder), {"images": 0, "tensors": 0, "scalars": 0})
+    loaded = EventAccumulator(str(finished.folder), {"tensors": 0, "scalars": 0})
     loaded.Reload()
     return loaded
 
@@ -34,25 +30,6 @@ def test_the_kappa_shown_is_the_kappa_of_the_result(
     shown = [event.value for event in events.Scalars("kappa/validation")]
     kept = [scores.scores["kappa"] for scores in finished.result.validation]
     assert shown == pytest.approx(kept)
-
-
-def test_confusion_matrices_are_pictures_at_the_score_epochs(events: EventAccumulator) -> None:
-    assert {"confusion/validation", "crops/train"} <= set(events.Tags()["images"])
-    assert [event.step for event in events.Images("confusion/validation")] == [1, 2]
-    for tag in ("confusion/validation", "crops/train"):
-        picture = events.Images(tag)[0]
-        pixels = np.asarray(Image.open(io.BytesIO(picture.encoded_image_string)))
-        assert pixels.shape[:2] == (picture.height, picture.width)
-        assert pixels.std() > 10
-
-
-def test_the_test_patients_matrix_is_in_the_winners_folder_alone(
-    finished: FinishedRun, events: EventAccumulator
-) -> None:
-    assert "confusion/test" not in events.Tags()["images"]
-    winner = EventAccumulator(str(finished.winner), {"images": 0})
-    winner.Reload()
-    assert "confusion/test" in winner.Tags()["images"]
 
 
 def test_the_configuration_and_the_stamp_are_there_as_text(events: EventAccumulator) -> None:

@@ -155,6 +155,7 @@ def test_the_test_patients_stay_closed_where_asked(tiny: Compose, tmp_path: Path
     assert not (Path(values["paths"]["cache"]) / "test_openings.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_each_opening_of_the_test_patients_is_counted(tiny: Compose, tmp_path: Path) -> None:
     values = tiny("trainer.max_epochs=1")
     counts = []

@@ -57,6 +57,7 @@ def test_a_tuned_baseline_that_is_as_good_is_not_said_to_be_ahead() -> None:
     assert found["said to be behind"] < 0.08 < found["said to be behind by a plain interval"]
 
 
+@pytest.mark.slow
 def test_lucky_seeds_make_no_better_setting() -> None:
     found = means(lambda seed: seeds_trial(Cohort(165), 12, 3, 0.03, seed))
     assert found["best set holds all"] >= LEAST

@@ -1,0 +1,161 @@
+"""What a cell's pictures cost: milliseconds and bytes of each, and of all.
+
+    python bench/pictures.py
+
+Cells of the base setting on the default phantom, three epochs each and all of them scored, one
+after another in this process; the first one, which finds fonts, doesn't count. Of each picture: the
+median time of a processor from its arrays to its bytes, and what it has in TensorBoard's events or
+in `figures/`. Held against the same cell with `logger.figures=false`. matplotlib's import is left
+out.
+
+2026-11-25, two-core x86-64 with three to four other busy processes, depth 2, one thread:
+
+    1 x crops/train: 82 ms, 53 kB each
+    3 x confusion/validation: 65 ms, 9 kB each
+    3 x reliability/validation: 58 ms, 7 kB each
+    1 x mistakes/validation: 74 ms, 35 kB each
+    1 x figures/curves.png: 92 ms, 13 kB each
+    drawing: 0.62 s a cell
+    disk beside weights: 0.20 MB a cell, 0.04 without pictures
+    100 cells: 20 MB
+
+On the same machine in the same hour a confusion matrix that constrained layout placed, 660 pixels
+wide, took 183 ms and 63 kB, learning curves 265 ms and 198 kB, a sheet of 20 crops 206 ms and
+426 kB: without reliability diagrams and mistakes 1.2 s a cell. What is left is a millisecond for
+each line of text.
+"""
+
+import contextlib
+import gc
+import io
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import djd.training.jobs as jobs
+import djd.training.pictures as pictures
+import djd.training.prepare as prepare
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # train.py is no part of the package
+
+CELLS = 7
+COMPARED_CELLS = 100
+FIXED = ("trainer.max_epochs=3", "score_epochs=[1,2,3]", "trainer.accelerator=cpu")
+
+BUILDERS = ("training_sheet", "confusion_figure", "reliability_figure", "mistakes_sheet")
+"""What makes the figures of `djd.training.pictures`; `add_picture` turns them into bytes."""
+
+
+class Stopwatch:
+    """Sums the processor's time from a picture's arrays to its bytes, by the picture's name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self._building = 0.0
+
+    def building(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function; its time belongs to the picture that is kept next."""
+
+        @wraps(function)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.process_time()
+            made = function(*arguments, **named)
+            self._building += time.process_time() - began
+            return made
+
+        return timed
+
+    def keeping(self, function: Callable[..., Any], name: Callable[..., str]) -> Callable[..., Any]:
+        """The same function; with its call the picture is done."""
+
+        @wraps(function)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.process_time()
+            kept = function(*arguments, **named)
+            seconds = time.process_time() - began + self._building
+            self.seconds[name(*arguments)].append(seconds)
+            self._building = 0.0
+            return kept
+
+        return timed
+
+
+def watch() -> Stopwatch:
+    """Time every picture of this process from now on."""
+    clock = Stopwatch()
+    for module, names in ((pictures, BUILDERS), (prepare, ("curves_figure",))):
+        for name in names:
+            setattr(module, name, clock.building(getattr(module, name)))
+    vars(pictures)["add_picture"] = clock.keeping(pictures.add_picture, lambda _, tag, *rest: tag)
+    vars(prepare)["save_palette_png"] = clock.keeping(
+        vars(prepare)["save_palette_png"], lambda _, path, **_named: f"figures/{path.name}"
+    )
+    return clock
+
+
+def train_cell(folder: Path, *overrides: str) -> None:
+    """Train one cell in this process."""
+    import train
+
+    with initialize_config_dir(train.CONF, version_base="1.3"):
+        values = train.plain_values(compose("config", overrides=[*FIXED, *overrides]))
+    folder.mkdir()
+    with contextlib.redirect_stdout(io.StringIO()):
+        jobs.run_cell(values, folder)
+
+
+def bytes_of(folder: Path) -> dict[str, list[int]]:
+    """Of each picture of a cell."""
+    events = EventAccumulator(str(folder), {"images": 0})
+    events.Reload()
+    sizes = {
+        tag: [len(image.encoded_image_string) for image in events.Images(tag)]
+        for tag in events.Tags()["images"]
+    }
+    return sizes | {f"figures/{p.name}": [p.stat().st_size] for p in folder.glob("figures/*")}
+
+
+def folder_bytes(folder: Path) -> int:
+    """Of all files of a cell beside its weights."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".ckpt"]
+    return sum(path.stat().st_size for path in files)
+
+
+def main() -> None:
+    """Print a line a picture, then the totals."""
+    clock = watch()
+    with tempfile.TemporaryDirectory() as place:
+        folders = [Path(place) / str(index) for index in range(CELLS + 1)]
+        for folder in folders:
+            train_cell(folder)
+            if folder == folders[0]:
+                clock.seconds.clear()
+                gc.freeze()  # as the fork server does: nothing imported is garbage
+        train_cell(Path(place) / "plain", "logger.figures=false")
+        sizes = bytes_of(folders[-1])
+        whole, plain = folder_bytes(folders[-1]), folder_bytes(Path(place) / "plain")
+    a_cell = 0.0
+    for name, seconds in clock.seconds.items():
+        median, times = statistics.median(seconds), len(seconds) // CELLS
+        a_cell += times * median
+        kilobytes = statistics.mean(sizes[name]) / 1e3
+        print(f"    {times} x {name}: {1e3 * median:.0f} ms, {kilobytes:.0f} kB each")
+    print(f"    drawing: {a_cell:.2f} s a cell")
+    print(
+        f"    disk beside weights: {whole / 1e6:.2f} MB a cell, {plain / 1e6:.2f} without pictures"
+    )
+    print(f"    {COMPARED_CELLS} cells: {COMPARED_CELLS * whole / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
