@@ -232,6 +232,7 @@ NOBODY = "None of the 3 other settings can be told apart from the best"
 """Said where all four settings can be compared."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "named"),
     [

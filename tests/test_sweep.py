@@ -257,6 +257,7 @@ def test_what_cannot_be_composed_stops_before_anything_is_written(
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_the_whole_matrix_is_counted_and_nothing_trained(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -61,6 +61,7 @@ def test_each_shape_is_timed_once_and_kept(tmp_path: Path, monkeypatch: pytest.M
     assert step_seconds(configs, at_once=2, cache=tmp_path) == first
 
 
+@pytest.mark.slow
 def test_damaged_times_are_measured_again(tmp_path: Path) -> None:
     (tmp_path / STEP_TIMES_NAME).write_text("[1, 2")
     assert step_seconds([config_with({"model.width": 2})], at_once=1, cache=tmp_path)[0] > 0
