@@ -8,15 +8,15 @@ median time of a processor from its arrays to its bytes, and what it has in Tens
 in `figures/`. Held against the same cell with `logger.figures=false`. matplotlib's import is left
 out.
 
-2026-11-25, two-core x86-64 with three to four other busy processes, depth 2, one thread:
+2026-11-25, two-core x86-64 with one other busy process, depth 2, one thread:
 
-    1 x crops/train: 82 ms, 53 kB each
-    3 x confusion/validation: 65 ms, 9 kB each
-    3 x reliability/validation: 58 ms, 7 kB each
-    1 x mistakes/validation: 74 ms, 35 kB each
-    1 x figures/curves.png: 92 ms, 13 kB each
-    drawing: 0.62 s a cell
-    disk beside weights: 0.20 MB a cell, 0.04 without pictures
+    1 x crops/train: 79 ms, 53 kB each
+    3 x confusion/validation: 63 ms, 9 kB each
+    1 x reliability/validation: 48 ms, 6 kB each
+    1 x mistakes/validation: 71 ms, 35 kB each
+    1 x figures/curves.png: 88 ms, 13 kB each
+    drawing: 0.47 s a cell
+    disk beside weights: 0.20 MB a cell, 0.06 without pictures
     100 cells: 20 MB
 
 On the same machine in the same hour a confusion matrix that constrained layout placed, 660 pixels

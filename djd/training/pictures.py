@@ -51,8 +51,9 @@ class Pictures(Callback):
     """Draws what a training sees and gets wrong, once, at its start and at its score epochs.
 
     They are: the training knees as the network sees them; at each score epoch the validation's
-    confusion matrix and reliability diagram; at the last one the knees graded most wrong, with the
-    network's attention; and the confusion matrix of the test patients, whenever they are scored.
+    confusion matrix; at the last one a reliability diagram, and the knees graded most wrong with
+    the network's attention; and the confusion matrix of the test patients, whenever they are
+    scored.
 
     Args:
         config: Of the training.
@@ -84,14 +85,14 @@ class Pictures(Callback):
             outcome.counts, title=f"Validation, epoch {epoch}", stamp=self.stamp
         )
         png = add_picture(trainer, "confusion/validation", matrix, epoch)
-        diagram = reliability_figure(
-            reliability_bins(1 - outcome.probabilities[:, 0], outcome.grades > 0),
-            title=f"Any disease: validation, epoch {epoch}",
-            stamp=self.stamp,
-        )
-        add_picture(trainer, "reliability/validation", diagram, epoch)
         if epoch == max(self.recorder.score_epochs):
             self._keep(MATRIX_NAME, png)
+            diagram = reliability_figure(
+                reliability_bins(1 - outcome.probabilities[:, 0], outcome.grades > 0),
+                title=f"Any disease: validation, epoch {epoch}",
+                stamp=self.stamp,
+            )
+            add_picture(trainer, "reliability/validation", diagram, epoch)
             sheet = mistakes_sheet(classifier, outcome, _data(trainer), epoch, self.stamp)
             add_picture(trainer, "mistakes/validation", sheet, epoch)
 
