@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from djd.comparison.findings.axis_effects import AxisEffect, axis_effects
 from djd.comparison.findings.evidence import Evidence
-from djd.comparison.findings.scoreboard import Difference, Figures, Scoreboard
+from djd.comparison.findings.scoreboard import Difference, Figures, Scoreboard, kappas_of
 from djd.comparison.settings import Setting
 from djd.comparison.statistics.bootstrap import FEW_DRAWS, draw_some_patients, score_draws
 from djd.comparison.statistics.held_out import HeldOut
@@ -158,9 +158,8 @@ def _allow_for_candidates(
     figures: Figures, candidates: Sequence[HeldOut], board: Scoreboard
 ) -> Figures:
     """A baseline's figures, with the interval of the best of its candidates."""
-    draws = score_settings_draws(candidates, board.weights, {"kappa": quadratic_kappa})["kappa"]
-    kappas = [float(quadratic_kappa(each.counts().sum(axis=1)).mean()) for each in candidates]
-    return _with_interval_of_best(figures, np.nan_to_num(kappas), draws, board.patients)
+    kappas, draws = kappas_of(candidates, board.weights)
+    return _with_interval_of_best(figures, kappas, draws, board.patients)
 
 
 def _settings(

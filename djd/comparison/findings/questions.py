@@ -7,6 +7,7 @@ from djd.comparison.cells import AxisValue, as_typed, short_names
 from djd.comparison.findings.axis_effects import EPOCHS, AxisEffect, place_of
 from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.findings.sentences import effect_sentence
+from djd.comparison.findings.wording import capital
 
 Question = Literal["hyperparameters", "depth", "optimizer"]
 QUESTIONS: tuple[Question, ...] = get_args(Question)
@@ -65,7 +66,7 @@ def question_sentences(
     on_accuracy = effects_on(question, findings, "accuracy")
     words = axis_words(place_of(findings.settings[0].setting))
     said = [
-        f"{_capital(words.get(kappa.axis, kappa.name))}: {effect_sentence(kappa, named=False)}. "
+        f"{capital(words.get(kappa.axis, kappa.name))}: {effect_sentence(kappa, named=False)}. "
         f"On accuracy: {effect_sentence(accuracy, named=False)}."
         for kappa, accuracy in zip(on_kappa, on_accuracy, strict=True)
     ]
@@ -106,10 +107,6 @@ def _not_compared(question: Question, findings: Findings) -> str:
     words = axis_words(fixed)
     told = ", ".join(f"{words[key]} {as_typed(fixed[key])}" for key in _HEAD[question])
     return f"Not compared: every setting has {told}."
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def compared(findings: Findings) -> Iterable[Question]:

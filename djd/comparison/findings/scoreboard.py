@@ -116,15 +116,17 @@ class Scoreboard:
 
     def lead_over(self, others: Sequence[HeldOut]) -> Difference:
         """Kappa of the best grader less that of the best of others, on the same draws."""
-        kappas = np.nan_to_num([_kappa(each) for each in others])
-        draws = score_settings_draws(others, self.weights, {"kappa": quadratic_kappa})["kappa"]
+        kappas, draws = kappas_of(others, self.weights)
         own = self.values("kappa")
         interval = interval_of_lead(own, self.draws["kappa"], kappas, draws, self.patients)
         return Difference(float(own.max() - kappas.max()), interval)
 
 
-def _kappa(grader: HeldOut) -> float:
-    return float(np.mean(quadratic_kappa(grader.counts().sum(axis=1))))
+def kappas_of(graders: Sequence[HeldOut], weights: Weights) -> tuple[NDArray[np.float64], Draws]:
+    """Kappa of every grader, float64 (grader,), 0 where it is undefined; and its draws."""
+    kappas = [np.mean(quadratic_kappa(each.counts().sum(axis=1))) for each in graders]
+    draws = score_settings_draws(graders, weights, {"kappa": quadratic_kappa})["kappa"]
+    return np.nan_to_num(kappas), draws
 
 
 def figures_of(

@@ -39,3 +39,8 @@ def in_one_line(figures: Figures) -> str:
         f"{scored(scores['off_by_one'], percent=True)} ({figures.knees} knees of "
         f"{count_of(figures.patients, 'patient')}; 95 % intervals)"
     )
+
+
+def capital(words: str) -> str:
+    """The same with a large first letter."""
+    return words[:1].upper() + words[1:]

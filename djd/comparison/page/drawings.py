@@ -18,7 +18,7 @@ from djd.comparison.findings.questions import QUESTIONS, axis_words, compared, e
 from djd.comparison.findings.readers import SecondReader
 from djd.comparison.findings.scoreboard import Figures
 from djd.comparison.findings.sentences import UPTAKE
-from djd.comparison.findings.wording import scored
+from djd.comparison.findings.wording import capital, scored
 from djd.comparison.settings import Setting
 from djd.comparison.statistics.effects import LevelScores
 from djd.comparison.statistics.scoring import Scored
@@ -79,7 +79,7 @@ def drawings(answer: Answer, *, stamp: str | None) -> dict[str, Drawing]:
         figure = grades_figure(grades, title="Recall and precision of each grade", stamp=stamp)
         drawn["grades"] = Drawing(figure, "Recall and precision of each grade; the table has them.")
     for part, figures in parts.items():
-        counts, title = figures.confusion, f"{part[:1].upper()}{part[1:]}"
+        counts, title = figures.confusion, capital(part)
         right = share(figures.scores["accuracy"].value)
         alt = f"Confusion matrix, {part}: {right} of {figures.knees} knees graded right."
         drawing = Drawing(confusion_figure(counts, title=title, stamp=stamp), alt)

@@ -10,7 +10,7 @@ from djd.comparison.findings.questions import axis_words
 from djd.comparison.findings.readers import SecondReader
 from djd.comparison.findings.scoreboard import Figures
 from djd.comparison.findings.sentences import UPTAKE
-from djd.comparison.findings.wording import DASH, scored
+from djd.comparison.findings.wording import DASH, capital, scored
 from djd.comparison.page.drawings import other_tested, parts_of
 from djd.comparison.statistics.scoring import MINIMAL
 from djd.grades import GRADE_NAMES
@@ -149,7 +149,7 @@ def grades_table(answer: Answer) -> Table | None:
     return Table(
         head,
         rows,
-        explained=f"{named[:1].upper()}{named[1:]}. Minimal disease, in bold, is the hardest grade "
+        explained=f"{capital(named)}. Minimal disease, in bold, is the hardest grade "
         "in most published work.",
     )
 

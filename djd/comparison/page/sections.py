@@ -14,6 +14,7 @@ from djd.comparison.findings.sentences import (
     edge_sentence,
     luck_sentences,
 )
+from djd.comparison.findings.wording import capital
 from djd.comparison.folder import Contents
 from djd.comparison.page.drawings import other_tested
 from djd.comparison.page.provenance import (
@@ -165,7 +166,7 @@ def _flow(contents: Contents) -> dict[str, Any] | None:
 
 def _remarks(answer: Answer) -> list[str]:
     tested = (
-        beside_test_sentences(answer.opened, _capital(other_tested(answer) or "the setting"))
+        beside_test_sentences(answer.opened, capital(other_tested(answer) or "the setting"))
         if answer.opened
         else []
     )
@@ -198,7 +199,7 @@ def _warnings(contents: Contents, answer: Answer) -> list[str]:
         said += [f"{edge_sentence(edge, answer.findings)}." for edge in answer.edges]
     # Where nothing was held out the headline says so.
     notes = [note for note in answer.notes if note != NOTHING_HELD_OUT]
-    return [*said, *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
+    return [*said, *(f"{capital(note)}." for note in notes)]
 
 
 def _openings(contents: Contents, *, opened: bool) -> dict[str, Any]:
@@ -223,10 +224,6 @@ def _openings(contents: Contents, *, opened: bool) -> dict[str, Any]:
             for each in found
         ],
     }
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _times(count: int) -> str:
