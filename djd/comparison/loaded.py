@@ -9,10 +9,16 @@ import hydra.core.utils  # noqa: F401
 import numpy as np
 import scipy.stats  # noqa: F401
 import sklearn.model_selection  # noqa: F401
+import torch
 from hydra.core.plugins import Plugins
 
 import djd.training.jobs  # noqa: F401
 from djd.figures.confusion import confusion_figure
+from djd.training.blocks.fitting import trusted
+
+# Cells train on one thread each; a pool of OpenMP's threads would not outlive forking.
+torch.set_num_threads(1)
+trusted(torch.float32)  # compiles the blocks where they aren't yet, and looks whether they agree
 
 Plugins.instance()  # imports all of Hydra's
 # The first figure finds fonts and loads image formats.

@@ -1,0 +1,109 @@
+"""Where the compiled blocks don't apply, plain layers give the same numbers."""
+
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from djd.training.blocks import fitting, fused, passes
+from djd.training.blocks.fitting import fits, trusted
+from djd.training.network import KneeBlock
+
+compiled = pytest.mark.skipif(not trusted(torch.float32), reason="no C compiler here")
+
+
+def block_of(channels: int = 16) -> KneeBlock:
+    torch.manual_seed(0)
+    return KneeBlock(1, channels)
+
+
+@compiled
+def test_the_usual_block_is_compiled() -> None:
+    assert fits(torch.rand(2, 1, 128, 128), nn.Conv2d(1, 16, 3, padding=1))
+
+
+@pytest.mark.parametrize(
+    ("crops", "channels"),
+    [
+        (torch.rand(2, 1, 32, 32), 8),
+        (torch.rand(2, 1, 32, 16), 16),
+        (torch.rand(2, 1, 15, 15), 16),
+        (torch.rand(2, 1, 32, 32).double(), 16),
+        (torch.rand(2, 1, 32, 32).bfloat16(), 16),
+        (torch.rand(2, 1, 32, 32, device="meta"), 16),
+    ],
+    ids=["8 channels", "not square", "odd", "other type", "bfloat16", "other device"],
+)
+def test_what_the_passes_cannot_take_is_left_to_plain_layers(
+    crops: torch.Tensor, channels: int
+) -> None:
+    assert not fits(crops, nn.Conv2d(1, channels, 3, padding=1))
+
+
+def test_under_autocast_plain_layers_compute() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not fits(torch.rand(2, 1, 32, 32), nn.Conv2d(1, 16, 3, padding=1))
+
+
+def test_in_evaluation_gradients_can_be_asked_for() -> None:
+    crops = torch.rand(2, 1, 32, 32, requires_grad=True)
+    (gradient,) = torch.autograd.grad(block_of().eval()(crops).sum(), crops)
+    assert gradient.abs().max() > 0
+
+
+@compiled
+@pytest.mark.parametrize("training", [True, False])
+def test_without_a_compiler_the_numbers_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, training: bool
+) -> None:
+    crops = torch.rand(3, 1, 32, 32)
+    with torch.no_grad():
+        ours = block_of().train(training)(crops)
+        monkeypatch.setattr(fitting, "library", lambda in_double: None)
+        trusted.cache_clear()
+        assert not trusted(torch.float32)
+        theirs = block_of().train(training)(crops)
+    trusted.cache_clear()
+    torch.testing.assert_close(ours, theirs)
+
+
+@compiled
+def test_without_openmp_one_thread_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    crops = torch.rand(3, 1, 32, 32)
+    with torch.no_grad():
+        ours = block_of()(crops)
+        monkeypatch.setattr(passes, "_parallel", lambda: None)
+        assert torch.equal(ours, block_of()(crops))
+
+
+@compiled
+@pytest.mark.parametrize("wrong", ["patch_moments", "sum_under_choice", "sum_gradients"])
+def test_passes_that_were_compiled_wrongly_are_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: str
+) -> None:
+    right = getattr(passes, wrong)
+    monkeypatch.setattr(passes, wrong, lambda *given: [1.1 * part for part in right(*given)])
+    trusted.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="djd"):
+        assert not trusted(torch.float32)
+    trusted.cache_clear()
+    assert "the layers are used" in caplog.text
+
+
+@compiled
+def test_looking_whether_they_agree_draws_no_random_numbers() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    trusted.cache_clear()
+    assert trusted(torch.float32)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@compiled
+def test_agreement_can_be_looked_at_while_nothing_is_tracked() -> None:
+    trusted.cache_clear()
+    with torch.inference_mode():
+        block_of().eval()(torch.rand(1, 1, 32, 32))
+    assert trusted(torch.float32)
+    assert fused.FusedBlock is not None
