@@ -1,7 +1,6 @@
 """The end of the last finished epoch: in memory always, on disk every few epochs and at the end."""
 
 import contextlib
-import io
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from djd.errors import InputError
-from djd.files import write_whole
+from djd.training.checkpoint import KeptCheckpoint
 
 EPOCHS_BETWEEN_WRITES = 5
 """What a killed process can lose."""
@@ -29,23 +28,21 @@ class LastEpoch(Checkpoint):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._unwritten: io.BytesIO | None = None
+        self._kept = KeptCheckpoint()
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Keep the epoch in memory; write it where it is time."""
-        content = io.BytesIO()
-        trainer.save_checkpoint(cast(Any, content))  # `WholeCheckpointIO` writes into it
-        self._unwritten = content
+        trainer.save_checkpoint(cast(Any, self._kept))  # `WholeCheckpointIO` keeps it there
         if (trainer.current_epoch + 1) % EPOCHS_BETWEEN_WRITES == 0:
-            self._write()
+            self._write(trainer)
 
     def on_train_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Write the last epoch."""
-        self._write()
+        self._write(trainer)
 
     def on_exception(
         self,
@@ -55,13 +52,11 @@ class LastEpoch(Checkpoint):
     ) -> None:
         """Write the last finished epoch, whatever ended the training, unless the disk did."""
         with contextlib.suppress(OSError):
-            self._write()
+            self._write(trainer)
 
-    def _write(self) -> None:
-        if self._unwritten is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path, self._unwritten.getbuffer())
-            self._unwritten = None
+    def _write(self, trainer: lightning.Trainer) -> None:
+        if checkpoint := self._kept.take():
+            trainer.strategy.checkpoint_io.save_checkpoint(checkpoint, self.path)
 
 
 def finished_epochs(path: Path) -> int:

@@ -71,11 +71,11 @@ class EpochRecorder(Callback):
         self._started = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        """What goes into a checkpoint: all that has been recorded, as plain values."""
+        """What goes into a checkpoint: all that has been recorded until now, as plain values."""
         return {
-            "rows": self.rows,
+            "rows": list(self.rows),
             "scored": [scores.model_dump() for scores in self.scored],
-            "predictions": self._predictions,
+            "predictions": list(self._predictions),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -137,7 +137,7 @@ def test_a_second_signal_does_not_disturb_the_writing(
         write_whole(path, content)
 
     kill_at(8)
-    monkeypatch.setattr("djd.training.last_epoch.write_whole", signalled)
+    monkeypatch.setattr("djd.training.checkpoint.write_whole", signalled)
     assert stopped_run(tiny(*LONG), tmp_path / "run") == 130
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 

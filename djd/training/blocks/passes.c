@@ -106,8 +106,8 @@ typedef struct {
     double *sums;              /* (knee, ...), zero before */
 } first_block;
 
-/* sums (knee, view * 9 + 1, view * 9): products of each two pixels under the kernel, each pair once,
-   and in the last line the pixels themselves. */
+/* sums (knee, view * 9 + 1, view * 9): products of each two pixels under the kernel, and in the last
+   line the pixels themselves. */
 static void moments_pass(const void *task, long knee) {
     const first_block *block = task;
     long line = block->size + 2, taps = block->views * KERNEL;
@@ -122,7 +122,9 @@ static void moments_pass(const void *task, long knee) {
                 reals products = {0};
                 for (long column = 0; column < block->size; column += LANES)
                     products += load(pixels[one] + column) * load(pixels[other] + column);
-                sums[one * taps + other] += total_of(products);
+                REAL sum = total_of(products);
+                sums[one * taps + other] += sum;
+                if (one != other) sums[other * taps + one] += sum;
             }
             reals total = {0};
             for (long column = 0; column < block->size; column += LANES)

@@ -63,10 +63,9 @@ def patch_moments(padded: Tensor) -> tuple[Tensor, Tensor]:
     sums = torch.zeros(knees, taps + 1, taps, dtype=torch.float64)
     task = _FirstBlock(size=size, views=views, crops=padded.data_ptr(), sums=sums.data_ptr())
     _call("moments", task, padded)
-    *products, totals = sums.sum(dim=0) / (knees * size * size)
-    lower = torch.stack(products).tril()
-    mean = totals
-    return mean, lower + lower.tril(-1).T - torch.outer(mean, mean)
+    moments = sums.sum(dim=0) / (knees * size * size)
+    products, mean = moments[:-1], moments[-1]
+    return mean, products - torch.outer(mean, mean)
 
 
 def pool_convolved(
@@ -127,8 +126,8 @@ def sum_under_choice(padded: Tensor, gradient: Tensor, choice: Tensor) -> tuple[
         sums=sums.data_ptr(),
     )
     _call("first_backward", task, padded)
-    *products, totals = sums.sum(dim=0)
-    return torch.stack(products).T, totals
+    whole = sums.sum(dim=0)
+    return whole[:-1].T, whole[-1]
 
 
 def pool(raw: Tensor) -> Pooled:
