@@ -174,6 +174,7 @@ def _shape(config: RunConfig, at_once: int) -> str:
         f"depth={model.depth} width={model.width} views={data.views}",
         f"batch_size={data.batch_size}",
         f"accelerator={config.trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)}",
+        f"precision={config.trainer.precision}",
         f"torch={version('torch')} {platform.node()}",
     )
     return " ".join(parts)

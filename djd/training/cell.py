@@ -23,11 +23,13 @@ from djd.training.classifier import GradeClassifier
 from djd.training.config import RunConfig
 from djd.training.dashboard import Dashboard
 from djd.training.datamodule import KneeDataModule
+from djd.training.device import training_device
 from djd.training.event_file import forget_events
 from djd.training.hparams import SCORE_RUNS
 from djd.training.last_epoch import LastEpoch, finished_epochs
 from djd.training.losses import grade_weights
 from djd.training.pictures import Pictures
+from djd.training.precision import precision_plugin
 from djd.training.progress import ProgressLine
 from djd.training.record import EpochRecorder
 from djd.training.split import Parts
@@ -179,7 +181,10 @@ def build_trainer(
             folder, name="", version="", purge_step=resumed_epochs + 1 if resumed_epochs else None
         ),
         callbacks=callbacks,
-        plugins=[WholeCheckpointIO()],
+        plugins=[
+            WholeCheckpointIO(),
+            precision_plugin(config.trainer.precision, training_device(config)),
+        ],
         default_root_dir=folder,
         enable_progress_bar=False,
         enable_model_summary=False,

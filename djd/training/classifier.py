@@ -109,7 +109,8 @@ class GradeClassifier(lightning.LightningModule):
     def forward(self, crops: Tensor) -> Tensor:
         """Logits float32 (knee, grade 5) of crops float32 (knee, view, row, column)."""
         logits: Tensor = self.network(crops)
-        return logits
+        # Under bfloat16 autocast the network gives bfloat16, which class weights refuse.
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def take_epoch(self, checkpoint: Path, epoch: int) -> None:
         """Go back to the weights that were kept at an epoch."""

@@ -30,6 +30,10 @@ MAX_DEPTH = 5
 Schedule = Literal["constant", "cosine"]
 """Of the learning rate over the epochs: as it is, or along a half cosine down to zero."""
 
+Precision = Literal["float32", "tf32", "bf16"]
+"""What a training calculates in: float32 throughout; float32 whose products a GPU takes in
+TensorFloat-32; or bfloat16 autocast."""
+
 ProgressStyle = Literal["calm", "study"]
 """One calm line, or one an epoch as the study prints it."""
 
@@ -63,6 +67,7 @@ UNNAMED: Mapping[str, Any] = {
     "data.crop": "study",
     "data.scaling": "standard",
     "trainer.gradient_clip_val": None,
+    "trainer.precision": "float32",
     "data.split_seed": 0,
     "data.leak": False,
     "optim.schedule": "constant",
@@ -165,6 +170,7 @@ class TrainerConfig(_Group):
 
     max_epochs: Count
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    precision: Precision = "float32"  # folders older than the key are read back without it
     threads: Literal["auto"] | Count
     gradient_clip_val: Annotated[float, Field(gt=0)] | None
     progress: ProgressStyle

@@ -92,7 +92,14 @@ class Batches:
         seed = epoch_seed(self._shuffle_seed, self._epoch)
         torch.manual_seed(seed)
         order = torch.randperm(len(knees), generator=torch.Generator().manual_seed(seed))
-        return order.to(knees.device)
+        return _sent_ahead(order, knees.device)
+
+
+def _sent_ahead(order: Tensor, device: torch.device) -> Tensor:
+    """A copy on the device; a GPU is not waited for, as it would be out of memory not pinned."""
+    if device.type != "cuda":
+        return order.to(device)
+    return order.pin_memory().to(device, non_blocking=True)
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

@@ -10,7 +10,9 @@ from djd.scans.crop import CROP_SIZE, VIEW_INDICES
 from djd.training.cell import build_classifier
 from djd.training.config import RunConfig
 from djd.training.datamodule import Batch
+from djd.training.device import training_device
 from djd.training.duration import middle
+from djd.training.precision import precision_plugin, use_precision
 
 TIMED_STEPS = 3
 
@@ -24,12 +26,15 @@ def time_step(config: RunConfig) -> float:
     device = training_device(config)
     classifier = build_classifier(config, np.arange(GRADE_COUNT)).to(device)
     optimizer = torch.optim.Adam(classifier.parameters())
+    precision = precision_plugin(config.trainer.precision, device)
+    use_precision(config.trainer.precision)
     batch = _noise(config, device)
     seconds = []
     for _ in range(1 + TIMED_STEPS):
         started = time.perf_counter()
         optimizer.zero_grad()
-        loss = classifier.training_step(batch, 0)
+        with precision.train_step_context():
+            loss = classifier.training_step(batch, 0)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         float(loss.detach())  # waits for the device
@@ -45,13 +50,3 @@ def _noise(config: RunConfig, device: torch.device) -> Batch:
         grade=torch.arange(knees, device=device) % GRADE_COUNT,
         knee=torch.arange(knees, device=device),
     )
-
-
-def training_device(config: RunConfig) -> torch.device:
-    """The device that Lightning will choose."""
-    wanted = config.trainer.accelerator
-    if wanted in ("auto", "gpu") and torch.cuda.is_available():
-        return torch.device("cuda")
-    if wanted in ("auto", "mps") and torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")

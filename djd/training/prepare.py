@@ -13,6 +13,8 @@ from djd.scans.cohort import Cohort
 from djd.training.allocator import keep_freed_memory
 from djd.training.cell import Fit, fit_cell, require_accelerator, use_threads
 from djd.training.config import RunConfig
+from djd.training.device import training_device
+from djd.training.precision import require_precision, use_precision
 from djd.training.reading import read_data, split_cell
 from djd.training.result import RESULTS_VERSION, PartScores, RunResult
 from djd.training.resume import require_same_cohort
@@ -84,6 +86,8 @@ def prepare(config: RunConfig, folder: Path, *, threads: int | str) -> Prepared:
         InputError: Hardware, scans or split are not as expected.
     """
     require_accelerator(config.trainer.accelerator)
+    require_precision(config.trainer.precision, training_device(config))
+    use_precision(config.trainer.precision)
     keep_freed_memory()
     threads = use_threads(threads)
     cohort, split = read_data(config)

@@ -10,8 +10,9 @@ from djd.resume_latest import RESULT_NAME
 from djd.scans.cohort import Cohort
 from djd.training.claim import claim, drop_claim
 from djd.training.config import RunConfig, read_config
+from djd.training.device import training_device
 from djd.training.duration import in_words, training_seconds
-from djd.training.estimate import time_step, training_device
+from djd.training.estimate import time_step
 from djd.training.for_report import leave_for_report
 from djd.training.hparams import EPOCHS_KEY, HParamValue, main_hparams, write_hparam_columns
 from djd.training.openings import require_ledger

@@ -72,6 +72,7 @@ def test_what_changes_no_number_is_no_part_of_the_identity(changes: dict[str, An
         {"data__leak": True},
         {"trainer__max_epochs": 50},
         {"trainer__gradient_clip_val": 1.0},
+        {"trainer__precision": "bf16"},
         {"optim__lr": 0.5},
         {"optim": "sgd"},
         {"loss__class_weights": "balanced"},

@@ -69,6 +69,13 @@ def test_damaged_times_are_measured_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_timing")
+def test_a_step_of_one_precision_is_not_taken_for_that_of_another(tmp_path: Path) -> None:
+    configs = [config_with({"trainer.precision": each}) for each in ("float32", "bf16", "float32")]
+    step_seconds(configs, at_once=1, cache=tmp_path)
+    assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 2
+
+
+@pytest.mark.usefixtures("no_timing")
 def test_what_is_left_to_do_is_shared_by_those_that_run_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

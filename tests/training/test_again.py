@@ -25,6 +25,7 @@ def again(*overrides: str) -> tuple[dict[str, object], dict[str, object]]:
         ("optim=momentum", "optim.momentum=0.5", "+optim.weight_decay=0.01", "data.fold=null"),
         ("experiment=study", "data.leak=true", "seed=3", "trainer.gradient_clip_val=1.5"),
         ("data=mat", "data.root='/뼈 scans, (1)=[x]'", "data.exclude=[0000001,a b]"),
+        ("trainer.precision=bf16",),
         ("model.depth=3", "optim.lr=1e-5", "score_epochs=[2,7]", "loss.class_weights=balanced"),
     ],
 )

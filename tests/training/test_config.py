@@ -41,6 +41,10 @@ def test_score_epochs_beyond_the_last_fall_away_and_the_last_is_one(
         ("data.fold=5", r"data.fold: expected null or 0 to 4 \(data.folds - 1\), received 5"),
         ("data.scaling=log", "data.scaling: expected 'counts', 'sqrt' or 'standard', received"),
         ("trainer.threads=0", "expected 'auto' or greater than or equal to 1, received 0"),
+        (
+            "trainer.precision=16",
+            "trainer.precision: expected 'float32', 'tf32' or 'bf16', received",
+        ),
         ("data.root=/x", 'python train.py data=mat data.root="/x"'),
         ("data=mat", 'data.root: expected .* data.root="/path/to/scans"'),
         ("optim.lr_times=inf", "optim.lr_times: expected a finite number, received inf"),
@@ -87,6 +91,8 @@ def test_the_rate_that_is_used_is_base_times_factor() -> None:
         "data.split_seed=1",
         "trainer.max_epochs=50",
         "trainer.gradient_clip_val=1",
+        "trainer.precision=tf32",
+        "trainer.precision=bf16",
     ],
 )
 def test_settings_that_differ_have_names_that_differ(override: str) -> None:

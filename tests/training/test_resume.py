@@ -159,6 +159,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
     [
         ("model.width=3", r"model\.width=2 \(now 3\)"),
         ("seed=1", r"seed=0 \(now 1\)"),
+        ("trainer.precision=bf16", r"trainer\.precision=float32 \(now bf16\)"),
         ("optim=sgd", r"optim\.name=adam \(now sgd\)"),
     ],
 )
