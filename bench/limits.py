@@ -1,0 +1,85 @@
+"""What a training step can't be faster than: the bytes and operations it needs, on this machine."""
+
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+import torch
+
+BYTES = 4  # of a float32
+
+
+class Machine(NamedTuple):
+    """bandwidth: Bytes read and written a second. throughput: Operations a second."""
+
+    bandwidth: float
+    throughput: float
+
+
+class Pass(NamedTuple):
+    """One pass over memory: numbers read and written, and operations."""
+
+    numbers: float
+    operations: float
+
+
+def serve_limits(threads: int, device: str, connection: Connection) -> None:
+    """In a process of its own: measure the machine whenever asked to."""
+    torch.set_num_threads(threads)
+    while connection.recv():
+        connection.send(measure(device))
+
+
+def measure(device: str) -> Machine:
+    """By copying 64 MB and by multiplying two matrices, each the best of five."""
+    source = torch.ones(16 * 2**20, device=device)
+    target = torch.empty_like(source)
+    side = 4096 if device == "cuda" else 1024
+    matrix = torch.ones(side, side, device=device)
+    product = torch.empty_like(matrix)
+    copying, multiplying = [], []
+    for _ in range(5):
+        copying.append(_seconds(lambda: target.copy_(source), device))
+        multiplying.append(_seconds(lambda: torch.mm(matrix, matrix, out=product), device))
+    return Machine(2 * BYTES * source.numel() / min(copying), 2 * side**3 / min(multiplying))
+
+
+def _seconds(work: Callable[[], object], device: str) -> float:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    began = time.perf_counter()
+    work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def least_seconds(machine: Machine, *, depth: int, knees: int) -> float:
+    """Of a step, if each pass took only as long as its memory or its operations, whichever is more.
+
+    A pass reads its inputs and writes its outputs once. Optimizer and batch normalization's few
+    numbers a channel are left out.
+    """
+    return sum(
+        max(BYTES * each.numbers / machine.bandwidth, each.operations / machine.throughput)
+        for each in passes(depth, knees)
+    )
+
+
+def passes(depth: int, knees: int, *, size: int = 128, width: int = 16) -> list[Pass]:
+    """Each block's convolution and pooling, there and back, and the last layer's three products."""
+    found: list[Pass] = []
+    channels_in, pixels = 1, float(size * size * knees)
+    for block in range(depth):
+        channels = width * 2**block
+        inputs, raw, pooled = channels_in * pixels, channels * pixels, channels * pixels / 4
+        convolution = 2 * 9 * channels_in * channels * pixels
+        if block == 0:  # its convolution is cheap: it is computed where it is pooled
+            found += [Pass(inputs + pooled, convolution), Pass(inputs + pooled, convolution)]
+        else:
+            found += [Pass(inputs + raw, convolution), Pass(raw + pooled, 0)]
+            found += [Pass(2 * raw + pooled, 0)] + 2 * [Pass(inputs + raw, convolution)]
+        channels_in, pixels = channels, pixels / 4
+    features = channels_in * pixels
+    return found + 3 * [Pass(features, 2 * 5 * features)]

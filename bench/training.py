@@ -1,0 +1,162 @@
+"""A training step, ours against the study's loop and against the usual Lightning way.
+
+    python bench/training.py
+
+FIGURES
+"""
+
+import argparse
+import contextlib
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
+
+from bench.limits import Machine, least_seconds, serve_limits  # noqa: E402
+from bench.loops import LOOPS, Epoch, Task, serve, serve_differences  # noqa: E402
+from bench.turns import Turns  # noqa: E402
+from djd.cores import usable_cores  # noqa: E402
+
+STUDY, USUAL, OURS, BARE = LOOPS
+COMPARED_STEPS = 50
+COMPARED_NUMBERS = ((torch.float64, 20), (torch.float32, 5))
+
+
+class Measured(NamedTuple):
+    """What one loop took.
+
+    epochs: All but the first, which is slower.
+    losses: Of all steps.
+    memory: Bytes of its process at most, or on the GPU.
+    """
+
+    epochs: list[Epoch]
+    losses: list[float]
+    memory: int
+
+    @property
+    def steps(self) -> list[float]:
+        """Seconds of all steps."""
+        return [seconds for epoch in self.epochs for seconds in epoch.steps]
+
+
+def measure(task: Task) -> tuple[dict[str, Measured], Machine]:
+    """Let all loops go in turn, and measure the machine in between."""
+    with contextlib.ExitStack() as stack:
+        loops = {name: stack.enter_context(_turns(serve, name, task)) for name in LOOPS}
+        limits = stack.enter_context(_turns(serve_limits, task.threads, task.device))
+        epochs: dict[str, list[Epoch]] = {name: [] for name in LOOPS}
+        machines: list[Machine] = []
+        for _ in range(task.epochs):
+            for name, loop in loops.items():
+                epochs[name].append(loop.ask())
+            machines.append(limits.ask())
+        measured = {
+            name: Measured(
+                epochs[name][1:],
+                [loss for epoch in epochs[name] for loss in epoch.losses],
+                loop.answer(),
+            )
+            for name, loop in loops.items()
+        }
+    return measured, Machine(*(max(values) for values in zip(*machines, strict=True)))
+
+
+@contextlib.contextmanager
+def _turns(*arguments: object) -> Iterator[Turns]:
+    turns = Turns(*arguments)  # type: ignore[arg-type]
+    try:
+        yield turns
+    finally:
+        turns.end()
+
+
+def report(task: Task, measured: dict[str, Measured], machine: Machine) -> None:
+    """Print what was measured."""
+    steps = len(measured[OURS].steps)
+    print(
+        f"\ndepth {task.depth}, batch {task.batch_size}, {task.threads} threads, {task.device}, "
+        f"float32: {steps} steps of each, in turn"
+    )
+    print(f"{'':24}{'ms a step':>16}{'knees':>10}{'peak':>8}{'times the study':>20}")
+    print(f"{'':24}{'min':>8}{'median':>8}{'a second':>10}{'MB':>8}{'min':>10}{'median':>10}")
+    study = measured[STUDY].steps
+    for name, each in measured.items():
+        least, middle = min(each.steps), statistics.median(each.steps)
+        print(
+            f"{name:24}{1e3 * least:8.1f}{1e3 * middle:8.1f}{task.batch_size / middle:10.0f}"
+            f"{each.memory / 1e6:8.0f}{min(study) / least:10.1f}"
+            f"{statistics.median(study) / middle:10.1f}"
+        )
+    _report_limit(task, measured, machine)
+    _report_losses(measured)
+    _report_lightning(measured[OURS].epochs, measured[BARE].epochs)
+
+
+def _report_limit(task: Task, measured: dict[str, Measured], machine: Machine) -> None:
+    least = least_seconds(machine, depth=task.depth, knees=task.batch_size)
+    shares = [
+        f"{100 * least / statistics.median(measured[name].steps):.0f} % of that are {name}'s"
+        for name in (OURS, STUDY)
+    ]
+    print(
+        f"  the machine's {machine.bandwidth / 1e9:.0f} GB/s and {machine.throughput / 1e9:.0f} "
+        f"GFLOP/s allow a step in {1e3 * least:.1f} ms: {', '.join(shares)}"
+    )
+
+
+def _report_losses(measured: dict[str, Measured]) -> None:
+    reference = measured[STUDY].losses[:COMPARED_STEPS]
+    for name in (USUAL, OURS):
+        losses = measured[name].losses[:COMPARED_STEPS]
+        apart = max(abs(one - other) for one, other in zip(reference, losses, strict=True))
+        print(f"  losses of {len(losses)} steps, {name}: at most {apart:.1e} from the study's")
+
+
+def _report_lightning(whole: list[Epoch], bare: list[Epoch]) -> None:
+    """What ours takes beyond the same steps and the same validation in a plain loop."""
+    shares = []
+    for middle in (statistics.median, statistics.mean):
+        ours, plain = (middle(epoch.seconds for epoch in epochs) for epochs in (whole, bare))
+        shares.append(f"{1e3 * (ours - plain):.1f} ms, {100 * (ours - plain) / ours:.1f} %")
+    print(
+        f"  Lightning, logging, checkpoints, display: {shares[0]} of an epoch of "
+        f"{len(whole[0].steps)} steps by the median ({shares[1]} by the mean)"
+    )
+
+
+def report_numbers(task: Task) -> None:
+    """Whether the losses are the study's."""
+    with _turns(serve_differences, task) as turns:
+        for dtype, steps in COMPARED_NUMBERS:
+            name = str(dtype).removeprefix("torch.")
+            apart = turns.ask((dtype, steps))
+            print(f"  losses of {steps} steps in {name}: at most {apart:.1e} from the study's")
+
+
+def main() -> None:
+    """Measure each depth and batch size."""
+    parser = argparse.ArgumentParser(description="A training step, ours against the study's.")
+    parser.add_argument("--depths", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32])
+    parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--epochs", type=int, default=11, help="of 256 knees; the first is dropped")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    asked = parser.parse_args()
+    for depth in asked.depths:
+        for batch_size in asked.batch_sizes:
+            task = Task(depth, batch_size, asked.threads, asked.epochs, asked.device)
+            report(task, *measure(task))
+            if asked.device == "cpu":
+                report_numbers(task)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
