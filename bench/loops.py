@@ -453,7 +453,7 @@ def serve_differences(task: Task, connection: Connection) -> None:
 def largest_difference(task: Task, dtype: torch.dtype, steps: int) -> float:
     """Between the losses of the study's network and ours over the first steps."""
     with prepared(task) as (config, datamodule):
-        losses = []
+        losses: list[list[float]] = []
         for network in (study_network(config), our_network(config)):
             network.to(dtype)
             optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
