@@ -463,7 +463,8 @@ def largest_difference(task: Task, dtype: torch.dtype, steps: int) -> float:
                     for batch in first_batches(datamodule, steps)
                 ]
             )
-    return max(abs(one - other) for one, other in zip(*losses, strict=True))
+    theirs, ours = losses
+    return max(abs(one - other) for one, other in zip(theirs, ours, strict=True))
 
 
 def first_batches(datamodule: KneeDataModule, steps: int) -> Iterator[Batch]:
