@@ -92,7 +92,7 @@ def _load(
         return None
     try:
         # Given a path, numpy leaves a damaged file open.
-        with np.load(io.BytesIO(place.read_bytes()), allow_pickle=False) as kept:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             about = json.loads(str(kept["about"]))
             if about["states"] != states:
                 return None

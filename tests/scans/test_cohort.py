@@ -1,3 +1,5 @@
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from djd.errors import InputError
 from djd.scans.cohort import Cohort, find_scans, obstacles, read_cohort, require_trainable
 from djd.scans.crop import crop_knees
 from djd.scans.scan import read_scan
+from tests.invented import cycling_grades, invented_cohort
 from tests.scans.mat_files import counts_image, diaginfo, write_v5
 
 
@@ -127,6 +130,18 @@ def test_the_fingerprint_follows_pixels_grades_and_patients_not_files(tmp_path: 
     assert prints["one"] == prints["copy"]
     grouped = cohort_of(tmp_path / "one", patients={"0000001": "Q"}).fingerprint()
     assert len({grouped, *prints.values()}) == 4
+
+
+def test_the_fingerprint_stays_what_it_was_and_copies_no_crop() -> None:
+    cohort = invented_cohort(cycling_grades(10))
+    counts = np.arange(cohort.crops.size, dtype=np.uint32).reshape(cohort.crops.shape) % 997
+    cohort = replace(cohort, crops=counts.astype(np.uint16))
+    tracemalloc.start()
+    fingerprint = cohort.fingerprint()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < cohort.crops.nbytes / 10
+    assert fingerprint == "55c13266033ed972"
 
 
 def test_groups_say_which_scans_are_one_patient(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
+import tracemalloc
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from djd.scans.crop import scale_crops
+from djd.scans.crop import VIEW_INDICES, Scaling, Views, scale_crops
+from djd.training import datamodule as datamodule_module
 from djd.training.cell import build_trainer, quiet_lightning
 from djd.training.classifier import GradeClassifier
 from djd.training.config import read_config
@@ -96,6 +99,37 @@ def test_mirroring_flips_left_knees_only_and_not_the_cohort() -> None:
     np.testing.assert_array_equal(mirrored[0], plain[0])
     np.testing.assert_array_equal(mirrored[1], plain[1, :, :, ::-1])
     np.testing.assert_array_equal(COHORT.crops, before)
+
+
+@pytest.mark.parametrize("mirror_left", [False, True])
+@pytest.mark.parametrize("scaling", get_args(Scaling))
+@pytest.mark.parametrize("views", get_args(Views))
+def test_knees_scaled_a_few_at_a_time_are_those_scaled_all_at_once_to_the_last_bit(
+    monkeypatch: pytest.MonkeyPatch, views: Views, scaling: Scaling, mirror_left: bool
+) -> None:
+    monkeypatch.setattr(datamodule_module, "KNEES_AT_ONCE", 4)
+    knees = np.array([29, 0, 3, 4, 7, 8, 9, 12, 1])
+    crops = COHORT.crops[knees][:, VIEW_INDICES[views]]
+    if mirror_left:
+        left = COHORT.side_index[knees] == 1
+        crops[left] = crops[left, ..., ::-1]
+    seen = select_views(COHORT, knees, views=views, scaling=scaling, mirror_left=mirror_left)
+    assert seen.tobytes() == scale_crops(crops, scaling).tobytes()
+
+
+@pytest.mark.parametrize("views", get_args(Views))
+def test_a_part_takes_no_memory_beside_its_own(
+    monkeypatch: pytest.MonkeyPatch, views: Views
+) -> None:
+    monkeypatch.setattr(datamodule_module, "KNEES_AT_ONCE", 1)
+    knees = np.arange(len(COHORT))
+    tracemalloc.start()
+    seen = select_views(COHORT, knees, views=views, scaling="standard", mirror_left=True)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1.2 * seen.nbytes
+    crops = torch.from_numpy(seen)
+    assert crops.contiguous(memory_format=torch.channels_last).data_ptr() == crops.data_ptr()
 
 
 def test_lightning_gives_each_epoch_of_a_fit_its_own_order(tmp_path: Path) -> None:

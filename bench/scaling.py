@@ -1,0 +1,389 @@
+"""How time and memory grow with patients, pixels, depth and batch size.
+
+    python bench/scaling.py
+    python bench/scaling.py --save scaling.json --figure docs/scaling.png
+    python bench/scaling.py --load scaling.json --figure docs/scaling.png
+
+Along each axis the other three stay at the base setting. Each point is trained in a process of its
+own, on all cores that it may use: a simulated cohort with two knees a patient, of which 40 patients
+are for the test and a fifth of the others validates, as in a training's first fold; then steps as
+Lightning makes them (batch, loss, gradients, Adam), with memory kept between steps, for so many
+seconds. A step's time is the median of full batches; knees a second are those of all timed steps,
+and an epoch is the training knees at that rate, whether all of them were seen (100 %) or a part.
+
+Peak memory is the most that was resident at a time, less what was at the process's start, with
+everything imported and a step of a tiny network behind it. "crops" is the part of it that the crops
+must take: both views as read and what the network sees of training and validation knees.
+
+FIGURE
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from djd.comparison.processes import Ending, run_in_processes
+from djd.cores import usable_cores
+from djd.scans.cohort import Cohort
+from djd.training.allocator import keep_freed_memory
+from djd.training.cell import use_threads
+from djd.training.classifier import GradeClassifier
+from djd.training.datamodule import Batches, KneeDataModule
+from djd.training.split import Parts
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
+
+SECONDS = 8.0
+"""Of timed steps a point."""
+
+WARM_STEPS = 2
+LEAST_STEPS = 5
+TEST_PATIENTS, FOLDS = 40, 5
+FLOAT32_BYTES = 4
+DIFFERENT_KNEES = 64
+"""Simulated ones; a cohort repeats them."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is trained; as it stands, the base setting."""
+
+    patients: int = 205
+    crop_size: int = 128
+    depth: int = 2
+    batch_size: int = 32
+
+
+BASE = Point()
+AXES = {
+    "patients": [replace(BASE, patients=patients) for patients in (205, 2_000, 20_000)],
+    "crop_size": [replace(BASE, crop_size=size) for size in (64, 128, 256)],
+    "depth": [replace(BASE, depth=depth) for depth in (1, 2, 3, 4, 5)],
+    "batch_size": [replace(BASE, batch_size=knees) for knees in (8, 16, 32, 64, 128)],
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What training at a point costs.
+
+    Attributes:
+        batches_seconds: From the cohort to the batches of training and validation.
+        step_ms: A training step of a full batch, median.
+        knees_per_second: Of all timed steps.
+        epoch_seconds: All training knees at that rate.
+        epoch_share: How much of an epoch was timed, 0 to 1.
+        peak_mb: Most resident memory beyond that at the process's start.
+        crops_mb: What the crops must take of it.
+        start_mb: Resident at the process's start.
+    """
+
+    batches_seconds: float
+    step_ms: float
+    knees_per_second: float
+    epoch_seconds: float
+    epoch_share: float
+    peak_mb: float
+    crops_mb: float
+    start_mb: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and when was measured."""
+
+    kind: str
+    cores: int
+    threads: int
+    torch: str
+    date: str
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """This one, today; a measuring process takes a thread a core."""
+        import torch
+
+        return cls(
+            kind=f"{platform.system()} {platform.machine().replace('_', '-')}",
+            cores=os.cpu_count() or 1,
+            threads=usable_cores(),
+            torch=torch.__version__.split("+")[0],
+            date=datetime.now(UTC).date().isoformat(),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.date}, {self.kind}, {self.cores} cores, {self.threads} threads, "
+            f"PyTorch {self.torch}"
+        )
+
+
+def measure(point: Point, seconds: float) -> Cost:
+    """In a process of its own: make a cohort and its batches, and train for so many seconds."""
+    keep_freed_memory()
+    use_threads("auto")
+    _train_tiny_network()
+    start_mb = _peak_mb()
+    datamodule = _datamodule(point)
+    began = time.perf_counter()
+    train, _validation = datamodule.train_dataloader(), datamodule.val_dataloader()
+    batches_seconds = time.perf_counter() - began
+    steps = time_steps(_classifier(point), train, seconds)
+    knees, trained = len(datamodule.parts.train), sum(size for size, _ in steps)
+    rate = trained / sum(taken for _, taken in steps)
+    full = [taken for size, taken in steps if size == point.batch_size]
+    return Cost(
+        batches_seconds=batches_seconds,
+        step_ms=1e3 * statistics.median(full),
+        knees_per_second=rate,
+        epoch_seconds=knees / rate,
+        epoch_share=min(1.0, trained / knees),
+        peak_mb=_peak_mb() - start_mb,
+        crops_mb=_crops_mb(datamodule),
+        start_mb=start_mb,
+    )
+
+
+def time_steps(
+    classifier: GradeClassifier, batches: Batches, seconds: float
+) -> list[tuple[int, float]]:
+    """Knees and seconds of each training step, for so many seconds after the first few steps."""
+    optimizer = classifier.configure_optimizers()
+    steps: list[tuple[int, float]] = []
+    epoch = 0
+    while True:
+        batches.set_epoch(epoch)
+        began = time.perf_counter()
+        for index, batch in enumerate(batches):
+            optimizer.zero_grad()
+            classifier.training_step(batch, index).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            now = time.perf_counter()
+            steps.append((len(batch["grade"]), now - began))
+            began = now
+            timed = steps[WARM_STEPS:]
+            if len(timed) >= LEAST_STEPS and sum(taken for _, taken in timed) >= seconds:
+                return timed
+        classifier.finish_train_pass()
+        epoch += 1
+
+
+def simulated_cohort(patients: int, crop_size: int) -> Cohort:
+    """Knees of noise, two a patient; every patient counts as their own scan."""
+    scans = tuple(f"{number:07d}" for number in range(1, patients + 1))
+    knees = np.arange(2 * patients)
+    shape = (DIFFERENT_KNEES, 2, crop_size, crop_size)
+    counts = np.random.default_rng(0).integers(0, 40, shape, dtype=np.uint16)
+    return Cohort(
+        root=Path("simulated"),
+        scans=scans,
+        patients=scans,
+        crops=counts[knees % DIFFERENT_KNEES],
+        grades=knees % 5,
+        scan_index=knees // 2,
+        side_index=knees % 2,
+        unspecified=0,
+        unreadable={},
+        disagreements=(),
+        named_knees=0,
+        pixel_digests={},
+        phantom=True,
+    )
+
+
+def first_fold(patients: int) -> Parts:
+    """The last patients are for the test, every fifth of the others validates."""
+    knees = np.arange(2 * patients)
+    development, test = knees[: -2 * TEST_PATIENTS], knees[-2 * TEST_PATIENTS :]
+    validates = development // 2 % FOLDS == 0
+    return Parts(train=development[~validates], validation=development[validates], test=test)
+
+
+def _datamodule(point: Point) -> KneeDataModule:
+    return KneeDataModule(
+        simulated_cohort(point.patients, point.crop_size),
+        first_fold(point.patients),
+        views="anterior",
+        scaling="standard",
+        mirror_left=False,
+        batch_size=point.batch_size,
+        seed=0,
+    )
+
+
+def _classifier(point: Point) -> GradeClassifier:
+    return GradeClassifier(
+        network={"depth": point.depth, "crop_size": point.crop_size},
+        optimizer={"target": "torch.optim.Adam", "learning_rate": 0.001, "arguments": {}},
+    )
+
+
+def _train_tiny_network() -> None:
+    """So that what libraries load with their first step isn't taken for what knees need."""
+    tiny = Point(patients=TEST_PATIENTS + 10, crop_size=32, batch_size=2)
+    time_steps(_classifier(tiny), _datamodule(tiny).train_dataloader(), 0)
+
+
+def _crops_mb(datamodule: KneeDataModule) -> float:
+    """Of all knees as read, and of those of training and validation as the network sees them."""
+    counts, parts = datamodule.cohort.crops, datamodule.parts
+    pixels = (len(parts.train) + len(parts.validation)) * counts[0, 0].size
+    return float(counts.nbytes + pixels * FLOAT32_BYTES) / 1e6
+
+
+def _peak_mb() -> float:
+    """Most memory that this process has had resident."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+HEADS = (
+    *("patients", "pixels", "depth", "batch"),
+    *("batches s", "ms a step", "knees/s", "epoch s", "timed", "peak MB", "crops MB"),
+)
+
+
+def row(point: Point, cost: Cost) -> str:
+    """A line of the table."""
+    values = (
+        *(f"{point.patients:,}", f"{point.crop_size}", f"{point.depth}", f"{point.batch_size}"),
+        *(f"{cost.batches_seconds:.2f}", f"{cost.step_ms:.1f}", f"{cost.knees_per_second:,.0f}"),
+        *(f"{cost.epoch_seconds:.2f}", f"{100 * cost.epoch_share:.0f} %"),
+        *(f"{cost.peak_mb:,.0f}", f"{cost.crops_mb:,.0f}"),
+    )
+    return in_columns(values)
+
+
+def in_columns(values: Sequence[str]) -> str:
+    """Values under their heads."""
+    pairs = zip(values, HEADS, strict=True)
+    return "    " + "  ".join(value.rjust(max(len(head), 6)) for value, head in pairs)
+
+
+class Printer:
+    """Prints each point as it is measured."""
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self._points = points
+
+    def started(self, index: int) -> None:
+        """Nothing to say yet."""
+
+    def ended(self, index: int, ending: Ending) -> bool:
+        """Print a row; stop where there is none."""
+        if not ending.reason:
+            print(row(self._points[index], ending.value), flush=True)
+        return not ending.reason
+
+    def look(self) -> None:
+        """Nothing to see."""
+
+
+def measure_all(seconds: float) -> dict[Point, Cost]:
+    """Every point of every axis, one after another."""
+    points = list(dict.fromkeys(point for axis in AXES.values() for point in axis))
+    calls = [(point, seconds) for point in points]
+    endings = run_in_processes(measure, calls, at_once=1, watcher=Printer(points))
+    for point, ending in zip(points, endings, strict=True):
+        if ending and ending.reason:
+            raise SystemExit(f"{point}: {ending.reason}")
+    return {point: end.value for point, end in zip(points, endings, strict=True) if end}
+
+
+def save(path: Path, machine: Machine, costs: dict[Point, Cost]) -> None:
+    """Write what was measured."""
+    points = [asdict(point) | asdict(cost) for point, cost in costs.items()]
+    content = {"machine": asdict(machine), "points": points}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> tuple[Machine, dict[Point, Cost]]:
+    """Read back what `save` wrote."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    costs = {_taken(Point, values): _taken(Cost, values) for values in content["points"]}
+    return Machine(**content["machine"]), costs
+
+
+def _taken(kind: type, values: dict[str, Any]) -> Any:
+    return kind(**{field.name: values[field.name] for field in fields(kind)})
+
+
+def draw(path: Path, machine: Machine, costs: dict[Point, Cost]) -> None:
+    """Write the figure."""
+    from bench.scaling_figure import Column, scaling_figure
+    from djd.figures.palette_png import save_palette_png
+
+    def column(axis: str, label: str, work: NDArray[np.float64] | None) -> Column:
+        points = AXES[axis]
+        along = [costs[point] for point in points]
+        by_epoch = axis == "patients"
+        return Column(
+            label=label,
+            levels=[getattr(point, axis) for point in points],
+            base=points.index(BASE),
+            time=[cost.epoch_seconds if by_epoch else cost.step_ms for cost in along],
+            time_label="seconds an epoch" if by_epoch else "ms a step",
+            memory=[cost.peak_mb for cost in along],
+            crops=[cost.crops_mb for cost in along],
+            work=work,
+        )
+
+    figure = scaling_figure(
+        [
+            column("patients", "patients (two knees each)", _along("patients")),
+            column("crop_size", "crop size, pixels a side", _along("crop_size") ** 2),
+            column("depth", "depth, blocks", None),
+            column("batch_size", "batch size, knees", _along("batch_size")),
+        ],
+        base=f"{BASE.patients} patients, {BASE.crop_size} pixels, depth {BASE.depth}, "
+        f"batches of {BASE.batch_size}",
+        caption=f"{machine}. {_share_sentence(costs)}",
+    )
+    save_palette_png(figure, path)
+
+
+def _along(axis: str) -> NDArray[np.float64]:
+    return np.array([getattr(point, axis) for point in AXES[axis]], dtype=np.float64)
+
+
+def _share_sentence(costs: dict[Point, Cost]) -> str:
+    shares = [(p.patients, 100 * costs[p].epoch_share) for p in AXES["patients"]]
+    parts = [f"{share:.0f} % ({patients:,} patients)" for patients, share in shares if share < 100]
+    return f"Of an epoch was timed: {', '.join(parts)}." if parts else "Whole epochs were timed."
+
+
+def main() -> None:
+    """Print a table; keep and draw what it shows where asked to."""
+    parser = argparse.ArgumentParser(description="How time and memory of training grow.")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of timed steps a point")
+    parser.add_argument("--save", type=Path, help="JSON to keep what was measured in")
+    parser.add_argument("--load", type=Path, help="such a file, in place of measuring")
+    parser.add_argument("--figure", type=Path, help="PNG to draw")
+    arguments = parser.parse_args()
+    machine, costs = load(arguments.load) if arguments.load else (Machine.here(), {})
+    print(f"{machine}:\n\n{in_columns(HEADS)}", flush=True)
+    for point, cost in costs.items():
+        print(row(point, cost))
+    costs = costs or measure_all(arguments.seconds)
+    print(f"\n    peak MB: beyond the {costs[BASE].start_mb:,.0f} MB of a process at its start")
+    if arguments.save:
+        save(arguments.save, machine, costs)
+    if arguments.figure:
+        draw(arguments.figure, machine, costs)
+
+
+if __name__ == "__main__":
+    main()
