@@ -1,0 +1,121 @@
+"""One and the same sweep by several ways, each as a person would type it."""
+
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+TRAIN = str(Path(__file__).parents[1] / "train.py")
+
+OURS, BASIC = "ours: hydra/launcher=processes", "hydra/launcher=basic, one process"
+AT_ONCE, ONE_BY_ONE = "python train.py a cell, a core each", "python train.py a cell, one by one"
+"""Ways to train a sweep."""
+
+LAST_LINES = 15
+"""Of what a failed command has printed."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is trained.
+
+    Attributes:
+        axes: Such as `optim=sgd,adam`.
+        fixed: The settings that all cells share.
+    """
+
+    axes: tuple[str, ...]
+    fixed: tuple[str, ...]
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """The settings of each cell that differ."""
+        split = [axis.partition("=") for axis in self.axes]
+        return list(product(*([f"{key}={value}" for value in s.split(",")] for key, _, s in split)))
+
+    def commands(self, way: str, folder: Path) -> list[list[str]]:
+        """Arguments of `train.py` that train every cell into this folder."""
+        if way in (OURS, BASIC):
+            launcher = ["hydra/launcher=basic"] if way == BASIC else []
+            return [["-m", *self.axes, *self.fixed, *launcher, f"hydra.sweep.dir={folder}"]]
+        return [
+            [*cell, *self.fixed, "trainer.threads=1", f"hydra.run.dir={folder / str(index)}"]
+            for index, cell in enumerate(self.cells())
+        ]
+
+
+def make_ready(sweep: Sweep, place: Path) -> None:
+    """Let be made what is made once a machine: cohort, compiled blocks, times of a step."""
+    for way in (OURS, BASIC):
+        (command,) = sweep.commands(way, place / "dry")
+        run_all([[*command, "dry_run=true"]], at_once=1, place=place)
+
+
+def seconds_of(sweep: Sweep, way: str, folder: Path, cores: int) -> float:
+    """Of the whole sweep, from the first command to the end of the last.
+
+    Args:
+        sweep: What is trained.
+        way: How.
+        folder: Where it goes; it exists and is empty.
+        cores: How many commands run at a time, where they do.
+    """
+    commands = sweep.commands(way, folder / "sweep")
+    began = time.perf_counter()
+    run_all(commands, at_once=cores if way == AT_ONCE else 1, place=folder)
+    return time.perf_counter() - began
+
+
+def run_all(commands: Sequence[list[str]], *, at_once: int, place: Path) -> None:
+    """Run `train.py` with each of these arguments; none is left running, however this ends.
+
+    Raises:
+        SystemExit: One of them failed; its last lines.
+    """
+    waiting = deque(enumerate(commands))
+    running: list[tuple[subprocess.Popen[bytes], Path]] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                index, command = waiting.popleft()
+                running.append(_start(command, place / f"{index}.log"))
+            for child, log in [each for each in running if each[0].poll() is not None]:
+                running.remove((child, log))
+                if child.returncode:
+                    raise SystemExit(_failure(child, log))
+            time.sleep(0.01)
+    finally:
+        for child, _ in running:
+            _stop(child)
+
+
+def _start(command: list[str], log: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    """In a session of its own: Ctrl-C reaches us alone, and we tell it."""
+    with log.open("wb") as printed:
+        child = subprocess.Popen(
+            [sys.executable, TRAIN, *command],
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return child, log
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(timeout=40)  # it may write the last epoch of its cells
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _failure(child: subprocess.Popen[bytes], log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+    command = " ".join(map(str, child.args)) if isinstance(child.args, list) else child.args
+    return f"{command}\nended with status {child.returncode}:\n" + "\n".join(lines)
