@@ -1,6 +1,6 @@
 """What a real sweep costs, the unit being the matrix: cells an hour, and what holds them up.
 
-    python bench/matrix.py                                   # five minutes on two cores
+    python bench/matrix.py                                   # five to six minutes on two cores
     python bench/matrix.py --epochs 100 --rounds 1           # as long as real cells are
     python bench/matrix.py --one-by-one                      # ten minutes, with a fourth way
     python bench/matrix.py model.depth=3 optim=sgd,adam,adagrad
@@ -64,7 +64,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=5, help="of a cell of the sweep")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one-by-one", action="store_true", help="separate commands so, too")
-    parser.add_argument("--cells", type=int, default=5, help="of each length, for their own cost")
+    parser.add_argument("--cells", type=int, default=4, help="of each length, for their own cost")
     parser.add_argument("--seconds", type=float, default=1.0, help="of work on one core or two")
     parser.add_argument("--cache", type=Path, help="a cache folder to keep and to take from")
     parser.add_argument("--quick", action="store_true", help="a look: one round, 2 epochs")

@@ -133,7 +133,7 @@ def measure(cells: int, settings: Sequence[str] = ()) -> dict[int, list[Cost]]:
         cells: Of each length.
         settings: What differs from the base setting.
     """
-    epochs = [LONG, *(SHORT, LONG) * cells]  # the first one waits for the fork server
+    epochs = [SHORT, *(LONG, SHORT) * cells]  # the first one waits for the fork server
     clock = Clock()
     with tempfile.TemporaryDirectory() as place:
         calls = [
@@ -149,7 +149,7 @@ def measure(cells: int, settings: Sequence[str] = ()) -> dict[int, list[Cost]]:
         Cost(clock.wall[index], steps, figures, sizes[index])
         for index, (steps, figures) in enumerate(spent)
     ]
-    return {SHORT: costs[1::2], LONG: costs[2::2]}
+    return {SHORT: costs[2::2], LONG: costs[1::2]}
 
 
 def told(costs: dict[int, list[Cost]]) -> list[str]:

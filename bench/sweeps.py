@@ -1,5 +1,6 @@
 """One and the same sweep by several ways, each as a person would type it."""
 
+import shlex
 import subprocess
 import sys
 import time
@@ -8,12 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 TRAIN = str(Path(__file__).parents[1] / "train.py")
 
 OURS, BASIC = "ours: hydra/launcher=processes", "hydra/launcher=basic, one process"
 AT_ONCE, ONE_BY_ONE = "python train.py a cell, a core each", "python train.py a cell, one by one"
 """Ways to train a sweep."""
+
+SECONDS_TO_STOP = 40
+"""How long a command may take to end its own processes."""
 
 LAST_LINES = 15
 """Of what a failed command has printed."""
@@ -76,46 +81,53 @@ def run_all(commands: Sequence[list[str]], *, at_once: int, place: Path) -> None
         SystemExit: One of them failed; its last lines.
     """
     waiting = deque(enumerate(commands))
-    running: list[tuple[subprocess.Popen[bytes], Path]] = []
+    running: list[_Running] = []
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
                 index, command = waiting.popleft()
                 running.append(_start(command, place / f"{index}.log"))
-            for child, log in [each for each in running if each[0].poll() is not None]:
-                running.remove((child, log))
-                if child.returncode:
-                    raise SystemExit(_failure(child, log))
+            for ended in [each for each in running if each.child.poll() is not None]:
+                running.remove(ended)
+                ended.require_success()
             time.sleep(0.01)
     finally:
-        for child, _ in running:
-            _stop(child)
+        _stop([each.child for each in running])
 
 
-def _start(command: list[str], log: Path) -> tuple[subprocess.Popen[bytes], Path]:
+class _Running(NamedTuple):
+    child: subprocess.Popen[bytes]
+    command: list[str]
+    log: Path
+
+    def require_success(self) -> None:
+        if self.child.returncode:
+            printed = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            sentence = f"{shlex.join(self.command)}\nended with status {self.child.returncode}:"
+            raise SystemExit("\n".join([sentence, *printed[-LAST_LINES:]]))
+
+
+def _start(arguments: list[str], log: Path) -> _Running:
     """In a session of its own: Ctrl-C reaches us alone, and we tell it."""
+    command = [sys.executable, TRAIN, *arguments]
     with log.open("wb") as printed:
         child = subprocess.Popen(
-            [sys.executable, TRAIN, *command],
+            command,
             cwd=log.parent,
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return child, log
+    return _Running(child, command, log)
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(timeout=40)  # it may write the last epoch of its cells
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-def _failure(child: subprocess.Popen[bytes], log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
-    command = " ".join(map(str, child.args)) if isinstance(child.args, list) else child.args
-    return f"{command}\nended with status {child.returncode}:\n" + "\n".join(lines)
+def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
