@@ -3,8 +3,9 @@
     python bench/overhead.py
 
 Cells of the base setting on the default phantom, one at a time out of the fork server, each
-composed by Hydra as a launcher does. Of each: the wall time from before its process is started
-until after it has ended, less its training and validation steps, less its figures.
+composed by Hydra as a launcher does; short and long ones in turn. Of each: the wall time from
+before its process is started until after it has ended, less its training and validation steps, less
+its figures. The first cell, which waits for the fork server, doesn't count.
 
 2026-11-25, two-core x86-64, depth 2, batch 32, one thread:
 
@@ -23,9 +24,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from djd.comparison.processes import Ending, run_in_processes
 
@@ -37,6 +38,20 @@ PICTURES = ("training_sheet", "confusion_figure", "reliability_figure", "mistake
 
 SHORT, LONG = 2, 12
 """Epochs of the cells that are compared: what doesn't grow with them is the cell's own cost."""
+
+
+class Cost(NamedTuple):
+    """Of one cell: seconds from end to end, of its steps and of its figures; bytes, but weights."""
+
+    wall: float
+    steps: float
+    figures: float
+    size: int
+
+    @property
+    def beyond(self) -> float:
+        """Seconds beyond steps and figures."""
+        return self.wall - self.steps - self.figures
 
 
 class Stopwatch:
@@ -58,7 +73,7 @@ class Stopwatch:
         return timed
 
 
-def train_cell(folder: Path, overrides: list[str]) -> dict[str, float]:
+def train_cell(folder: Path, overrides: list[str]) -> tuple[float, float]:
     """In a process of its own: train one cell, and say what its steps and figures took."""
     from hydra import compose, initialize_config_dir
     from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
@@ -77,9 +92,9 @@ def train_cell(folder: Path, overrides: list[str]) -> dict[str, float]:
     with initialize_config_dir(train.CONF, version_base="1.3"):
         values = train.plain_values(compose("config", overrides=overrides))
     folder.mkdir()
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         jobs.run_cell(values, folder)
-    return {"steps": steps.seconds, "figures": figures.seconds}
+    return steps.seconds, figures.seconds
 
 
 class Clock:
@@ -108,33 +123,58 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description="What a cell costs beyond its training.")
     parser.add_argument("--cells", type=int, default=8, help="of each length")
-    cells = parser.parse_args().cells
-    with tempfile.TemporaryDirectory() as place:
-        beyond = {epochs: measure(Path(place), epochs, cells) for epochs in (SHORT, LONG)}
-    an_epoch = (beyond[LONG] - beyond[SHORT]) / (LONG - SHORT)
-    print(f"beyond steps and figures: {beyond[SHORT] - SHORT * an_epoch:.2f} s a cell", end=" ")
-    print(f"and {1000 * an_epoch:.0f} ms an epoch")
+    print(*told(measure(parser.parse_args().cells)), sep="\n")
 
 
-def measure(place: Path, epochs: int, cells: int) -> float:
-    """Median seconds beyond steps and figures of cells of so many epochs."""
+def measure(cells: int, settings: Sequence[str] = ()) -> dict[int, list[Cost]]:
+    """What cells cost, by their epochs.
+
+    Args:
+        cells: Of each length.
+        settings: What differs from the base setting.
+    """
+    epochs = [SHORT, *(LONG, SHORT) * cells]  # the first one waits for the fork server
     clock = Clock()
-    fixed = [f"trainer.max_epochs={epochs}", "score_epochs=[1,2]"]
-    # The first one waits for the fork server.
-    calls = [(place / f"{epochs}-{seed}", [f"seed={seed}", *fixed]) for seed in range(cells + 1)]
-    endings = run_in_processes(train_cell, calls, at_once=1, watcher=clock)
-    if failed := [ending.reason for ending in endings if ending and ending.reason]:
-        raise SystemExit(failed[0])
-    values = [ending.value for ending in endings if ending][1:]
-    walls = [clock.wall[index] for index in range(1, cells + 1)]
-    steps, figures = ([value[name] for value in values] for name in ("steps", "figures"))
-    print(
-        f"{epochs} epochs: wall {statistics.median(walls):.2f} s, "
-        f"steps {statistics.median(steps):.2f} s, figures {statistics.median(figures):.2f} s, "
-        f"{statistics.median(_size(folder) for folder, _ in calls) / 1e6:.2f} MB beside weights"
+    with tempfile.TemporaryDirectory() as place:
+        calls = [
+            (Path(place) / str(seed), [*settings, *_fixed(count), f"seed={seed}"])
+            for seed, count in enumerate(epochs)
+        ]
+        endings = run_in_processes(train_cell, calls, at_once=1, watcher=clock)
+        if failed := [ending.reason for ending in endings if ending and ending.reason]:
+            raise SystemExit(f"a cell failed: {failed[0]}")
+        sizes = [_size(folder) for folder, _ in calls]
+    spent: list[tuple[float, float]] = [ending.value for ending in endings if ending]
+    costs = [
+        Cost(clock.wall[index], steps, figures, sizes[index])
+        for index, (steps, figures) in enumerate(spent)
+    ]
+    return {SHORT: costs[2::2], LONG: costs[1::2]}
+
+
+def told(costs: dict[int, list[Cost]]) -> list[str]:
+    """The table's lines."""
+    beyond = {
+        epochs: statistics.median(cost.beyond for cost in each) for epochs, each in costs.items()
+    }
+    an_epoch = (beyond[LONG] - beyond[SHORT]) / (LONG - SHORT)
+    a_cell = beyond[SHORT] - SHORT * an_epoch
+    return [
+        *(_line(epochs, each) for epochs, each in costs.items()),
+        f"beyond steps and figures: {a_cell:.2f} s a cell and {1000 * an_epoch:.0f} ms an epoch",
+    ]
+
+
+def _fixed(epochs: int) -> tuple[str, ...]:
+    return (f"trainer.max_epochs={epochs}", "score_epochs=[1,2]")
+
+
+def _line(epochs: int, costs: Sequence[Cost]) -> str:
+    wall, steps, figures, size = map(statistics.median, zip(*costs, strict=True))
+    return (
+        f"{epochs} epochs: wall {wall:.2f} s, steps {steps:.2f} s, figures {figures:.2f} s, "
+        f"{size / 1e6:.2f} MB beside weights"
     )
-    rows = zip(walls, steps, figures, strict=True)
-    return float(statistics.median(wall - step - figure for wall, step, figure in rows))
 
 
 def _size(folder: Path) -> int:
