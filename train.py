@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from platformdirs import user_cache_path
 
 from djd.command_line import flags_first, hydra_sentence, quote_paths
+from djd.cores import let_waiting_threads_sleep
 from djd.errors import FailedCellsError, InputError
 from djd.resume_latest import latest_arguments
 from djd.stopping import Stopped, stop_on_signals
@@ -151,6 +152,7 @@ def main() -> int:
     except InputError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
+    let_waiting_threads_sleep()
     logging.raiseExceptions = False  # a log on a full disk would print a traceback a line
     threading.excepthook = _forget_full_disks
     # Hydra's own handler would print a traceback for a folder that can't be written.

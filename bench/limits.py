@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 BYTES = 4  # of a float32
+COPIED_BYTES = 64 * 2**20
 
 
 class Machine(NamedTuple):
@@ -15,6 +16,13 @@ class Machine(NamedTuple):
 
     bandwidth: float
     throughput: float
+
+
+class Work(NamedTuple):
+    """Something to do again and again, and how much of it one call does."""
+
+    call: Callable[[], object]
+    amount: float
 
 
 class Pass(NamedTuple):
@@ -32,24 +40,34 @@ def serve_limits(threads: int, device: str, connection: Connection) -> None:
 
 
 def measure(device: str) -> Machine:
-    """By copying 64 MB and by multiplying two matrices, each the best of five."""
-    source = torch.ones(16 * 2**20, device=device)
+    """Best of five of `copying` and of `multiplying`."""
+    return Machine(*(_best_rate(work, device) for work in (copying(device), multiplying(device))))
+
+
+def copying(device: str = "cpu") -> Work:
+    """Copy 64 MB; counted in bytes read and written."""
+    source = torch.ones(COPIED_BYTES // BYTES, device=device)
     target = torch.empty_like(source)
+    return Work(lambda: target.copy_(source), 2 * COPIED_BYTES)
+
+
+def multiplying(device: str = "cpu") -> Work:
+    """Multiply two square matrices; counted in operations."""
     side = 4096 if device == "cuda" else 1024
-    matrix = torch.ones(side, side, device=device)
+    matrix = torch.rand(side, side, device=device)
     product = torch.empty_like(matrix)
-    copying, multiplying = [], []
-    for _ in range(5):
-        copying.append(_seconds(lambda: target.copy_(source), device))
-        multiplying.append(_seconds(lambda: torch.mm(matrix, matrix, out=product), device))
-    return Machine(2 * BYTES * source.numel() / min(copying), 2 * side**3 / min(multiplying))
+    return Work(lambda: torch.mm(matrix, matrix, out=product), 2 * side**3)
 
 
-def _seconds(work: Callable[[], object], device: str) -> float:
+def _best_rate(work: Work, device: str) -> float:
+    return max(work.amount / _seconds(work.call, device) for _ in range(5))
+
+
+def _seconds(call: Callable[[], object], device: str) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
     began = time.perf_counter()
-    work()
+    call()
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - began

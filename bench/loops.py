@@ -459,7 +459,9 @@ def largest_difference(task: Task, dtype: torch.dtype, steps: int) -> float:
             optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
             losses.append(
                 [
-                    take_step(network, optimizer, batch["crop"].to(dtype), batch["grade"])
+                    take_step(
+                        network, optimizer, batch["crop"].to(dtype).contiguous(), batch["grade"]
+                    )
                     for batch in first_batches(datamodule, steps)
                 ]
             )

@@ -10,24 +10,18 @@ import statistics
 import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from djd.comparison.processes import Ending, run_in_processes
 
+if TYPE_CHECKING:
+    from bench.limits import Work
+
 DEPTHS = (1, 2, 3)
 BATCH_SIZE = 32
-COPIED_MEGABYTES = 64
-MATRIX_SIDE = 1024
 WORKERS = 2
 PHASES = ((0,), (1,), (0, 1))
 """Which of the workers work in each."""
-
-
-class Work(NamedTuple):
-    """Something to do again and again: how much of which unit one call does."""
-
-    call: Callable[[], object]
-    amount: float
 
 
 class Gain(NamedTuple):
@@ -103,7 +97,7 @@ def _serve(worker: int, barrier: Barrier, rounds: int, seconds: float) -> dict[s
     return gains
 
 
-def _rate(work: Work, seconds: float) -> float:
+def _rate(work: "Work", seconds: float) -> float:
     """Amount a second, after one call that doesn't count."""
     work.call()
     calls, began = 0, time.perf_counter()
@@ -113,17 +107,12 @@ def _rate(work: Work, seconds: float) -> float:
     return calls * work.amount / passed
 
 
-def _works() -> dict[str, Work]:
-    import torch
+def _works() -> dict[str, "Work"]:
+    from bench.limits import Work, copying, multiplying
 
-    source = torch.ones(COPIED_MEGABYTES * 2**20 // 4)
-    target = torch.empty_like(source)
-    matrix = torch.rand(MATRIX_SIDE, MATRIX_SIDE)
-    product = torch.empty_like(matrix)
     training = [Work(_training_step(depth), 1) for depth in DEPTHS]
-    copying = Work(lambda: target.copy_(source), 2 * COPIED_MEGABYTES * 2**20 / 1e9)
-    multiplying = Work(lambda: torch.mm(matrix, matrix, out=product), 2 * MATRIX_SIDE**3 / 1e9)
-    return dict(zip(UNITS, [*training, copying, multiplying], strict=True))
+    limits = [Work(call, amount / 1e9) for call, amount in (copying(), multiplying())]
+    return dict(zip(UNITS, [*training, *limits], strict=True))
 
 
 def _training_step(depth: int) -> Callable[[], object]:

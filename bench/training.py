@@ -7,11 +7,13 @@ FIGURES
 
 import argparse
 import contextlib
+import os
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 
@@ -21,7 +23,7 @@ sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
 from bench.limits import Machine, least_seconds, serve_limits  # noqa: E402
 from bench.loops import LOOPS, Epoch, Task, serve, serve_differences  # noqa: E402
 from bench.turns import Turns  # noqa: E402
-from djd.cores import usable_cores  # noqa: E402
+from djd.cores import let_waiting_threads_sleep, usable_cores  # noqa: E402
 
 STUDY, USUAL, OURS, BARE = LOOPS
 COMPARED_STEPS = 50
@@ -49,7 +51,10 @@ class Measured(NamedTuple):
 def measure(task: Task) -> tuple[dict[str, Measured], Machine]:
     """Let all loops go in turn, and measure the machine in between."""
     with contextlib.ExitStack() as stack:
-        loops = {name: stack.enter_context(_turns(serve, name, task)) for name in LOOPS}
+        loops = {
+            name: stack.enter_context(_turns(serve, name, task, environment=_environment(name)))
+            for name in LOOPS
+        }
         limits = stack.enter_context(_turns(serve_limits, task.threads, task.device))
         epochs: dict[str, list[Epoch]] = {name: [] for name in LOOPS}
         machines: list[Machine] = []
@@ -68,9 +73,22 @@ def measure(task: Task) -> tuple[dict[str, Measured], Machine]:
     return measured, Machine(*(max(values) for values in zip(*machines, strict=True)))
 
 
+def _environment(name: str) -> dict[str, str]:
+    """Ours has what `train.py` sets; the others have the environment as it comes."""
+    before = dict(os.environ)
+    if name in (OURS, BARE):
+        let_waiting_threads_sleep()
+    after = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(before)
+    return after
+
+
 @contextlib.contextmanager
-def _turns(*arguments: object) -> Iterator[Turns]:
-    turns = Turns(*arguments)  # type: ignore[arg-type]
+def _turns(
+    *arguments: Any, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Turns]:
+    turns = Turns(*arguments, environment=environment)
     try:
         yield turns
     finally:

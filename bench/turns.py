@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ class Turns:
     Args:
         work: Gets the arguments and a connection: it receives a question, and sends an answer.
         arguments: What can be pickled.
+        environment: What it has besides this process's.
     """
 
-    def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
+    def __init__(
+        self, work: Callable[..., None], *arguments: Any, environment: Mapping[str, str]
+    ) -> None:
         spawning = multiprocessing.get_context("spawn")
         self._connection, theirs = spawning.Pipe()
         handle, name = tempfile.mkstemp(suffix=".log")
@@ -29,7 +32,11 @@ class Turns:
         self._process = spawning.Process(
             target=_quietly, args=(self._log, work, *arguments, theirs), daemon=True
         )
+        before = dict(os.environ)
+        os.environ.update(environment)
         self._process.start()
+        os.environ.clear()
+        os.environ.update(before)
         theirs.close()
 
     def ask(self, question: Any = True) -> Any:

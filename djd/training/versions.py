@@ -1,6 +1,8 @@
 """The versions behind a number."""
 
 import platform
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 
 import torch
@@ -11,7 +13,8 @@ VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn"
 """Parts that can change a number."""
 
 
-def installed_versions() -> dict[str, str]:
+@cache
+def installed_versions() -> Mapping[str, str]:
     """Version of Python and of each of `VERSIONED_PARTS`, and whether blocks are compiled here.
 
     Compiled and plain blocks differ by rounding, as two processors do.
