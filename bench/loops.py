@@ -460,7 +460,10 @@ def largest_difference(task: Task, dtype: torch.dtype, steps: int) -> float:
             losses.append(
                 [
                     take_step(
-                        network, optimizer, batch["crop"].to(dtype).contiguous(), batch["grade"]
+                        network,
+                        optimizer,
+                        batch["crop"].to(dtype).clone(memory_format=torch.contiguous_format),
+                        batch["grade"],
                     )
                     for batch in first_batches(datamodule, steps)
                 ]

@@ -146,11 +146,16 @@ class GradeClassifier(lightning.LightningModule):
         return loss
 
     def on_validation_epoch_end(self) -> None:
-        """Read the pass out; its kappa is what the best checkpoint goes by."""
+        """Read the pass out; its kappa is what the best checkpoint goes by, where one is kept."""
         self._finish("validation")
-        if outcome := self.outcomes.get("validation"):
+        outcome = self.outcomes.get("validation")
+        if outcome and self._best_is_kept():  # logging takes Lightning 1 ms
             kappa = float(np.nan_to_num(quadratic_kappa(outcome.counts), nan=-1.0))
             self.log("validation/kappa", kappa, logger=False)
+
+    def _best_is_kept(self) -> bool:
+        checkpoints = self.trainer.checkpoint_callbacks
+        return any(getattr(checkpoint, "monitor", None) for checkpoint in checkpoints)
 
     def finish_train_pass(self) -> None:
         """Read the training pass out; callbacks do it at each epoch's end before they read."""

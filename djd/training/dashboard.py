@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
 from djd.training.chart_layout import CHART_LAYOUT, SPEED_TAG
@@ -68,8 +69,7 @@ class Dashboard(Callback):
         }
         outcomes = cast(GradeClassifier, pl_module).outcomes
         scalars[SPEED_TAG] = len(outcomes["train"].knees) / self._seconds_of_last_epoch()
-        for tag, value in scalars.items():
-            writer.add_scalar(tag, value, epoch)
+        _add_scalars(writer, scalars, epoch)
         for logger in trainer.loggers[1:]:  # none, unless build_trainer was given one
             logger.log_metrics(scalars, epoch)
         outcome = outcomes.get("validation")
@@ -101,6 +101,12 @@ class Dashboard(Callback):
         outcome = classifier.outcomes["test"]
         epoch = classifier.tested_epoch or self.config.trainer.max_epochs
         _add_any_disease_curve(_writer(trainer), "test", outcome, epoch)
+
+
+def _add_scalars(writer: SummaryWriter, scalars: Mapping[str, float], epoch: int) -> None:
+    """One event for all of an epoch's; an event each takes 1 ms more, a tenth of a short epoch."""
+    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+    cast(FileWriter, writer.file_writer).add_summary(Summary(value=values), epoch)
 
 
 def _add_any_disease_curve(writer: SummaryWriter, part: str, outcome: Outcome, epoch: int) -> None:
