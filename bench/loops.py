@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa
@@ -30,7 +31,7 @@ from djd.grades import GRADE_COUNT
 from djd.scans.cohort import Cohort
 from djd.training.allocator import keep_freed_memory
 from djd.training.config import RunConfig, read_config
-from djd.training.datamodule import Batch, KneeDataModule
+from djd.training.datamodule import Batch, Batches, KneeDataModule
 from djd.training.network import KneeCNN
 from djd.training.split import Parts
 
@@ -356,8 +357,7 @@ class EpochGate(Callback):
     def _tell(self) -> None:
         ends = [*self._steps[1:], self._step_ended]
         steps = [end - start for start, end in zip(self._steps, ends, strict=True)]
-        if self.gate.task.device == "cuda":  # steps are only given to the device when they "end"
-            steps = [sum(steps) / len(steps)] * len(steps)
+        steps = evenly(steps, self.gate.task.device)
         seconds = time.perf_counter() - self._began
         self.gate.tell(Epoch(steps, seconds, [float(loss) for loss in self._losses]))
 
@@ -401,7 +401,8 @@ def bare_loop(gate: Gate) -> None:
         network = our_network(config).to(device)
         loss_of = nn.CrossEntropyLoss()
         optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
-        train_batches, held_out = datamodule.train_dataloader(), datamodule.val_dataloader()
+        train_batches = on_device(datamodule, datamodule.parts.train, task, seed=config.seed)
+        held_out = on_device(datamodule, datamodule.parts.validation, task, seed=None)
         for epoch in range(2**31):
             train_batches.set_epoch(epoch)
             gate.wait()
@@ -409,21 +410,38 @@ def bare_loop(gate: Gate) -> None:
             steps, losses = [], []
             for batch in train_batches:
                 optimizer.zero_grad()
-                loss = loss_of(network(batch["crop"].to(device)), batch["grade"].to(device))
+                loss = loss_of(network(batch["crop"]), batch["grade"])
                 loss.backward()
                 optimizer.step()
                 losses.append(loss.detach())
                 now = time.perf_counter()
                 steps.append(now - before)
                 before = now
+            synchronize(task.device)
+            steps[-1] += time.perf_counter() - before
             network.eval()
             with torch.inference_mode():
                 for batch in held_out:
-                    loss_of(network(batch["crop"].to(device)), batch["grade"].to(device))
+                    loss_of(network(batch["crop"]), batch["grade"])
             network.train()
             synchronize(task.device)
             seconds = time.perf_counter() - began
+            steps = evenly(steps, task.device)
             gate.tell(Epoch(steps, seconds, [float(loss) for loss in losses]))
+
+
+def on_device(
+    datamodule: KneeDataModule, knees: NDArray[np.int64], task: Task, *, seed: int | None
+) -> Batches:
+    """Some knees as ours has them: where they are trained on, from the start."""
+    batch = datamodule.batch_of(knees)
+    there = Batch(
+        crop=batch["crop"].to(task.device),
+        grade=batch["grade"].to(task.device),
+        knee=batch["knee"].to(task.device),
+    )
+    batch_size = datamodule.EVALUATION_BATCH_SIZE if seed is None else task.batch_size
+    return Batches(there, batch_size=batch_size, shuffle_seed=seed)
 
 
 LOOPS: dict[str, Callable[[Gate], None]] = {
@@ -491,6 +509,11 @@ def take_step(
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return float(loss.item())
+
+
+def evenly(steps: list[float], device: str) -> list[float]:
+    """On a GPU the mean for each: when a step ends on the host, the GPU may only have begun it."""
+    return [sum(steps) / len(steps)] * len(steps) if device == "cuda" else steps
 
 
 def synchronize(device: str) -> None:

@@ -1,8 +1,8 @@
 """What a real sweep costs, the unit being the matrix: cells an hour, and what holds them up.
 
-    python bench/matrix.py                                   # five to six minutes on two cores
+    python bench/matrix.py                                   # six minutes on two cores
     python bench/matrix.py --epochs 100 --rounds 1           # as long as real cells are
-    python bench/matrix.py --one-by-one                      # ten minutes, with a fourth way
+    python bench/matrix.py --one-by-one                      # twelve, with a fourth way
     python bench/matrix.py model.depth=3 optim=sgd,adam,adagrad
 
 Three things, each the median of rounds:
@@ -18,7 +18,21 @@ Three things, each the median of rounds:
    one thread each at once, against one alone; beside it copies of 64 MB and products of two
    1024x1024 matrices (`bench/together.py`).
 
-FIGURES
+2026-11-25, two-core x86-64, `--one-by-one`, 8 cells of 5 epochs (depth 1 and 2):
+
+    ours: hydra/launcher=processes        16.7 s    1721 cells/h
+    hydra/launcher=basic, one process     24.3 s    1185           1.44 times ours
+    python train.py a cell, a core each   34.6 s     833           2.06
+    python train.py a cell, one by one    67.2 s     428           3.96
+
+    beyond steps and figures: 0.30 s a cell and 10 ms an epoch (figures 0.44 s)
+
+    one thread a process                     one     two           two/one
+    training, depth 1                       78.6   152.4 steps/s      1.94
+    training, depth 2                       18.7    37.5 steps/s      2.00
+    training, depth 3                       11.0    21.8 steps/s      1.98
+    copying memory                          25.1    32.9 GB/s         1.31
+    matrix products                         98.7   194.0 GFLOP/s      1.96
 """
 
 import argparse

@@ -9,9 +9,9 @@ its figures. The first cell, which waits for the fork server, doesn't count.
 
 2026-11-25, two-core x86-64, depth 2, batch 32, one thread:
 
-    2 epochs: wall 3.04 s, steps 1.86 s, figures 0.74 s, 0.67 MB beside weights
-    12 epochs: wall 11.57 s, steps 10.16 s, figures 0.85 s, 0.77 MB beside weights
-    beyond steps and figures: 0.40 s a cell and 16 ms an epoch
+    2 epochs: wall 1.79 s, steps 1.03 s, figures 0.44 s, 0.18 MB beside weights
+    12 epochs: wall 6.90 s, steps 5.95 s, figures 0.53 s, 0.23 MB beside weights
+    beyond steps and figures: 0.30 s a cell and 10 ms an epoch
 
 Without `gc.freeze()` in the fork server (`djd.comparison.loaded`) a collection in the middle of a
 cell took another 0.3 s.

@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.comparison.processes import Ending, run_in_processes
-from djd.cores import usable_cores
+from djd.cores import let_waiting_threads_sleep, usable_cores
 from djd.scans.cohort import Cohort
 from djd.training.allocator import keep_freed_memory
 from djd.training.cell import use_threads
@@ -367,6 +367,7 @@ def _share_sentence(costs: dict[Point, Cost]) -> str:
 
 def main() -> None:
     """Print a table; keep and draw what it shows where asked to."""
+    let_waiting_threads_sleep()  # as train.py does; the measuring processes inherit it
     parser = argparse.ArgumentParser(description="How time and memory of training grow.")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of timed steps a point")
     parser.add_argument("--save", type=Path, help="JSON to keep what was measured in")

@@ -16,7 +16,7 @@ from djd.scans.crop import CROP_SIZE, VIEW_INDICES
 from djd.training.config import RunConfig
 from djd.training.duration import middle, training_seconds
 
-OVERHEAD_SECONDS = 1.2
+OVERHEAD_SECONDS = 0.8
 """Of a cell beyond its training: process, cohort, figures, files (bench/overhead.py)."""
 
 OTHER_BYTES = 800_000

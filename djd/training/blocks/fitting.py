@@ -28,12 +28,19 @@ def fits(crops: Tensor, convolution: nn.Conv2d) -> bool:
         and crops.dtype == weight.dtype
         and crops.dtype in TOLERANCES
         and not torch.is_autocast_enabled("cpu")
+        and not _being_recorded()
         and knees > 0
         and rows == columns
         and rows % 2 == 0
         and len(weight) % LANES == 0
         and trusted(crops.dtype)
     )
+
+
+def _being_recorded() -> bool:
+    """Whether PyTorch writes a graph of what is calculated: the passes would be missing in it."""
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    return tracing or torch.compiler.is_compiling()
 
 
 @cache

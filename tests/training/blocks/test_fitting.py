@@ -46,6 +46,25 @@ def test_under_autocast_plain_layers_compute() -> None:
         assert not fits(torch.rand(2, 1, 32, 32), nn.Conv2d(1, 16, 3, padding=1))
 
 
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*:torch.jit.TracerWarning")
+def test_a_traced_network_still_depends_on_its_crops() -> None:
+    """What the passes do leaves no trace: a graph with them in it would always say the same."""
+    block = block_of().eval()
+    with torch.no_grad():
+        traced = torch.jit.trace(block, torch.rand(2, 1, 32, 32))  # type: ignore[no-untyped-call]
+        crops = torch.rand(2, 1, 32, 32)
+        torch.testing.assert_close(traced(crops), block(crops))
+
+
+def test_an_exported_network_still_depends_on_its_crops() -> None:
+    block = block_of().eval()
+    with torch.no_grad():
+        exported = torch.export.export(block, (torch.rand(2, 1, 32, 32),)).module()
+        crops = torch.rand(2, 1, 32, 32)
+        torch.testing.assert_close(exported(crops), block(crops))
+
+
 def test_in_evaluation_gradients_can_be_asked_for() -> None:
     crops = torch.rand(2, 1, 32, 32, requires_grad=True)
     (gradient,) = torch.autograd.grad(block_of().eval()(crops).sum(), crops)
