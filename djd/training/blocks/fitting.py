@@ -39,7 +39,7 @@ def fits(crops: Tensor, convolution: nn.Conv2d) -> bool:
 
 def _being_recorded() -> bool:
     """Whether PyTorch writes a graph of what is calculated: the passes would be missing in it."""
-    tracing: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     return tracing or torch.compiler.is_compiling()
 
 
