@@ -61,7 +61,7 @@ def scored_activation(crops: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2
     scale = norm.weight.abs() * (running_var + norm.eps).rsqrt()
     shift = norm.bias - mean * scale
     if _is_first(crops):
-        return passes.pool_convolved(_padded(crops, 0), weight, scale, shift)[0]
+        return passes.pool_convolved(_padded(crops), weight, scale, shift)[0]
     pooled = passes.pool(_convolved(_channels_last(crops), weight))
     return passes.activate(pooled, scale, shift)
 
@@ -81,13 +81,11 @@ class FusedFirstBlock(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Activation (knee, channel, row / 2, column / 2), and mean and variance (channel,)."""
         sign, signed = _signed(weight, gamma)
-        # Off all pixels, their mean changes nothing but the sums' last digits, for the better.
-        level = crops.mean()
-        padded = _padded(crops, level)
+        padded = _padded(crops)
         patch_mean, patch_covariance = passes.patch_moments(padded)
         flat = signed.reshape(len(signed), -1).double()
         spread = flat @ patch_covariance
-        mean, variance = flat @ patch_mean, (spread * flat).sum(dim=1)
+        mean, variance = flat @ patch_mean, (spread * flat).sum(dim=1).clamp(min=0)
         inverse = (variance + eps).rsqrt()
         scale = gamma.abs() * inverse
         shift = beta - mean * scale
@@ -95,8 +93,7 @@ class FusedFirstBlock(torch.autograd.Function):
             padded, signed, scale.to(crops.dtype), shift.to(crops.dtype)
         )
         ctx.save_for_backward(padded, choice, flat, spread, patch_mean, mean, inverse, scale, sign)
-        whole_mean = sign * (mean + level * flat.sum(dim=1)) + bias
-        return activation, *_untracked(ctx, whole_mean, variance, like=crops)
+        return activation, *_untracked(ctx, sign * mean + bias, variance, like=crops)
 
     @staticmethod
     @once_differentiable
@@ -188,12 +185,9 @@ def _signed(weight: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
     return sign, weight * sign[:, None, None, None]
 
 
-def _padded(crops: Tensor, level: Tensor | float) -> Tensor:
-    """Crops less a level, with a frame of what 0 has become then."""
-    knees, views, rows, columns = crops.shape
-    padded = crops.new_empty(knees, views, rows + 2, columns + 2).fill_(-level)
-    torch.sub(crops, level, out=padded[..., 1:-1, 1:-1])
-    return padded
+def _padded(crops: Tensor) -> Tensor:
+    """With a frame of zeros, in PyTorch's usual order."""
+    return nn.functional.pad(crops, (1, 1, 1, 1)).contiguous()
 
 
 def _channels_last(values: Tensor) -> Tensor:

@@ -26,6 +26,9 @@ typedef REAL reals VECTOR(REAL);
 typedef WHOLE wholes VECTOR(WHOLE);
 typedef double doubles VECTOR(double);
 typedef uint8_t bytes VECTOR(uint8_t);
+/* As many doubles as fill a register by themselves; a `doubles` takes two, and three times as long. */
+typedef double eight __attribute__((vector_size(64), aligned(8), may_alias));
+enum { EIGHT = 8 };
 
 static inline reals load(const REAL *from) { return *(const reals *)from; }
 static inline void store(REAL *to, reals values) { *(reals *)to = values; }
@@ -42,9 +45,11 @@ static inline void add_to(double *sums, reals values) {
     *(doubles *)sums += __builtin_convertvector(values, doubles);
 }
 
-static inline REAL total_of(reals values) {
-    REAL total = 0;
-    for (long lane = 0; lane < LANES; lane++) total += values[lane];
+static inline eight load_eight(const double *from) { return *(const eight *)from; }
+
+static inline double total_of(eight values) {
+    double total = 0;
+    for (long lane = 0; lane < EIGHT; lane++) total += values[lane];
     return total;
 }
 
@@ -59,13 +64,13 @@ static inline reals either(wholes where, reals yes, reals no) {
 static inline reals relu(reals values) { return either(values < 0, (reals){0}, values); }
 
 static inline wholes unless_closed(reals activation, wholes choice) {
-    wholes open = activation > 0;
+    wholes open = ~(activation <= 0);
     return (open & choice) | (~open & CLOSED);
 }
 
-/* The first of equal ones wins, as in PyTorch's pooling. */
+/* The first of equal ones wins, and NaN always does, as in PyTorch's pooling. */
 static inline void keep_larger(reals *best, wholes *choice, reals value, int place) {
-    wholes larger = value > *best;
+    wholes larger = (value > *best) | (value != value);
     *best = either(larger, value, *best);
     *choice = (larger & place) | (~larger & *choice);
 }
@@ -107,30 +112,37 @@ typedef struct {
 } first_block;
 
 /* sums (knee, view * 9 + 1, view * 9): products of each two pixels under the kernel, and in the last
-   line the pixels themselves. */
+   line the pixels themselves; in double, since what is left of smooth crops after a kernel that
+   takes differences is far smaller than the products. */
 static void moments_pass(const void *task, long knee) {
     const first_block *block = task;
     long line = block->size + 2, taps = block->views * KERNEL;
     const REAL *crop = block->crops + knee * block->views * line * line;
-    double *sums = block->sums + knee * (taps + 1) * taps;
+    double rows[MOST_VIEWS * 3][line]; /* those under the kernel */
+    eight products[MOST_VIEWS * KERNEL][MOST_VIEWS * KERNEL] = {{{0}}};
+    eight totals[MOST_VIEWS * KERNEL] = {{0}};
     for (long row = 0; row < block->size; row++) {
-        const REAL *pixels[MOST_VIEWS * KERNEL];
-        for (long tap = 0; tap < taps; tap++)
-            pixels[tap] = crop + (tap / 9 * line + row + tap % 9 / 3) * line + tap % 3;
+        for (long under = 0; under < block->views * 3; under++)
+            for (long column = 0; column < line; column++)
+                rows[under][column] = crop[(under / 3 * line + row + under % 3) * line + column];
         for (long one = 0; one < taps; one++) {
+            const double *pixels = rows[one / 3] + one % 3;
+            for (long column = 0; column < block->size; column += EIGHT)
+                totals[one] += load_eight(pixels + column);
             for (long other = 0; other <= one; other++) {
-                reals products = {0};
-                for (long column = 0; column < block->size; column += LANES)
-                    products += load(pixels[one] + column) * load(pixels[other] + column);
-                REAL sum = total_of(products);
-                sums[one * taps + other] += sum;
-                if (one != other) sums[other * taps + one] += sum;
+                const double *others = rows[other / 3] + other % 3;
+                eight sum = products[one][other];
+                for (long column = 0; column < block->size; column += EIGHT)
+                    sum += load_eight(pixels + column) * load_eight(others + column);
+                products[one][other] = sum;
             }
-            reals total = {0};
-            for (long column = 0; column < block->size; column += LANES)
-                total += load(pixels[one] + column);
-            sums[taps * taps + one] += total_of(total);
         }
+    }
+    double *sums = block->sums + knee * (taps + 1) * taps;
+    for (long one = 0; one < taps; one++) {
+        sums[taps * taps + one] = total_of(totals[one]);
+        for (long other = 0; other <= one; other++)
+            sums[one * taps + other] = sums[other * taps + one] = total_of(products[one][other]);
     }
 }
 

@@ -137,8 +137,38 @@ def test_what_diverged_is_seen(channels_in: int, training: bool) -> None:
     assert not out[:, 4].isnan().any()
 
 
+@pytest.mark.parametrize("channels_in", [1, 16])
+@pytest.mark.parametrize("pixel", [(8, 8), (8, 9), (9, 8), (9, 9)])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_single_bad_pixel_spreads_as_it_does_in_the_layers(
+    channels_in: int, pixel: tuple[int, int], value: float, training: bool
+) -> None:
+    """Wherever it lies in a pooling window."""
+    block = random_block(channels_in, 16, seed=0).train(training)
+    theirs = twin(block).train(training)
+    crops = torch.randn(2, channels_in, 16, 16, dtype=torch.float64)
+    crops[0, 0, pixel[0], pixel[1]] = value
+    with torch.no_grad():
+        torch.testing.assert_close(block(crops), theirs(crops), equal_nan=True)
+
+
+def test_smooth_crops_with_large_values_keep_their_digits() -> None:
+    """A kernel of second differences leaves a millionth of the pixels' squares."""
+    axis = torch.linspace(-1, 1, 64, dtype=torch.float64)
+    smooth = (6e4 * torch.exp(-2 * (axis[:, None] ** 2 + axis**2))).round()
+    block = random_block(1, 16, seed=0)
+    with torch.no_grad():
+        kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float64)
+        cast(nn.Conv2d, block[0]).weight[0, 0] = kernel
+    exact = twin(block)(smooth.expand(2, 1, 64, 64))
+    ours = block.float()(smooth.float().expand(2, 1, 64, 64))
+    torch.testing.assert_close(ours.double(), exact, rtol=1e-4, atol=1e-4)
+
+
 def test_first_block_is_the_same_to_the_bit_on_any_number_of_threads() -> None:
-    crops = torch.randn(7, 1, 32, 32)
+    """At a size at which PyTorch shares its sums among threads, too."""
+    crops = 3 * torch.rand(32, 1, 128, 128)
     outcomes = []
     before = torch.get_num_threads()
     for threads in (1, 2):
@@ -147,6 +177,7 @@ def test_first_block_is_the_same_to_the_bit_on_any_number_of_threads() -> None:
         out = block(crops)
         out.sum().backward()
         outcomes.append([out, *(parameter.grad for parameter in block.parameters())])
+        outcomes[-1] += block.buffers()
     torch.set_num_threads(before)
     for one, two in zip(*outcomes, strict=True):
         assert torch.equal(one, two)
