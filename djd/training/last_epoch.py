@@ -55,8 +55,9 @@ class LastEpoch(Checkpoint):
             self._write(trainer)
 
     def _write(self, trainer: lightning.Trainer) -> None:
-        if checkpoint := self._kept.take():
-            trainer.strategy.checkpoint_io.save_checkpoint(checkpoint, self.path)
+        if self._kept.held:
+            trainer.strategy.checkpoint_io.save_checkpoint(self._kept.held, self.path)
+            self._kept.forget()  # only now: what stops the writing may be asked to write again
 
 
 def finished_epochs(path: Path) -> int:
