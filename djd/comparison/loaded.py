@@ -14,11 +14,13 @@ from hydra.core.plugins import Plugins
 
 import djd.training.jobs  # noqa: F401
 from djd.figures.confusion import confusion_figure
+from djd.training.blocks.fitting import trusted
 from djd.training.versions import installed_versions
 
 # Cells train on one thread each; a pool of OpenMP's threads would not outlive forking.
 torch.set_num_threads(1)
-installed_versions()  # compiles the blocks where they aren't yet, and looks whether they agree
+trusted(torch.float32)  # compiles the blocks where they aren't yet, and looks whether they agree
+installed_versions()
 
 Plugins.instance()  # imports all of Hydra's
 # The first figure finds fonts and loads image formats.

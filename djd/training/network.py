@@ -51,6 +51,12 @@ class KneeCNN(nn.Module):
         """Logits float32 (knee, grade 5) of crops float32 (knee, view, row, column)."""
         return self.grade(self.features(crops))
 
+    @property
+    def trained_with(self) -> str:
+        """What the training steps of the blocks were: two that differ by rounding, no more."""
+        compiled = all(cast(KneeBlock, block).trained_compiled for block in self.blocks)
+        return "compiled blocks" if compiled else "plain layers"
+
     def features(self, crops: Tensor) -> Tensor:
         """What the last block gives: float32 (knee, channel, row, column), 0 and above."""
         features: Tensor = self.blocks(crops)
@@ -73,17 +79,22 @@ class KneeBlock(nn.Sequential):
     Args:
         channels_in: Of what goes in.
         channels_out: Of what comes out.
+
+    Attributes:
+        trained_compiled: Whether a training step has taken the compiled way.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         convolution = nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1)
         super().__init__(convolution, nn.BatchNorm2d(channels_out), nn.MaxPool2d(2), nn.ReLU())
+        self.trained_compiled = False
 
     def forward(self, crops: Tensor) -> Tensor:
         """(knee, channel, row / 2, column / 2) of (knee, channel, row, column)."""
-        convolution, norm = cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1])
-        if fits(crops, convolution):
+        if fits(crops, self):
+            convolution, norm = cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1])
             if norm.training:
+                self.trained_compiled = True
                 return trained_activation(crops, convolution, norm)
             if not torch.is_grad_enabled():
                 return scored_activation(crops, convolution, norm)

@@ -166,7 +166,7 @@ def result_of(
         leak=prepared.config.data.leak,
         device=_device_name(fit),
         threads=prepared.threads,
-        versions=dict(installed_versions()),
+        versions={**installed_versions(), "blocks": fit.classifier.network.trained_with},
         fit_seconds=fit.recorder.rows[-1]["seconds"],
         validation=fit.recorder.scored,
         test=test or [],

@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -28,22 +29,22 @@ def library(*, in_double: bool) -> ctypes.CDLL | None:
     """The compiled passes, built where they aren't yet (half a second); None where they can't be.
 
     What was built for another processor, by another compiler or from another source is not taken: a
-    home folder may be shared by unlike machines.
+    home folder may be shared by unlike machines. Nor is what isn't whole, or belongs to somebody
+    else.
 
     Args:
         in_double: For float64 in place of float32.
     """
-    compiler = shutil.which(os.environ.get("CC") or "cc")
+    compiler = _compiler()
     if compiler is None:
         return None
     precision = ("-DIN_DOUBLE",) if in_double else ()
-    kept = kept_folder() / f"{_digest(compiler, precision)}.so"
-    with suppress(OSError):  # not there, damaged, or on a disk from which nothing may be run
-        return ctypes.CDLL(str(kept))
-    for cpu in CPU_FLAGS:
-        with suppress(OSError, subprocess.SubprocessError):
-            return _build((compiler, *COMMON_FLAGS, *cpu, *precision), kept)
-    return None
+    digest = _digest(compiler, precision)
+    for kept in kept_folder().glob(f"{digest}-*.so"):
+        with suppress(OSError):  # on a disk from which nothing may be run
+            if _is_whole(kept) and _is_ours(kept):
+                return ctypes.CDLL(str(kept))
+    return _build((*compiler, *COMMON_FLAGS, *precision), digest)
 
 
 def kept_folder() -> Path:
@@ -51,31 +52,77 @@ def kept_folder() -> Path:
     return user_cache_path("djd") / "compiled"
 
 
-def _build(command: tuple[str, ...], kept: Path) -> ctypes.CDLL:
-    with tempfile.TemporaryDirectory() as place:
-        built = Path(place) / "passes.so"
-        subprocess.run(
-            [*command, "-o", str(built), str(SOURCE)],
-            check=True,
+def _compiler() -> tuple[str, ...] | None:
+    """What `CC` names, with its flags and what stands before it (`ccache cc`), else `cc`."""
+    for named in (os.environ.get("CC", ""), "cc"):
+        with suppress(ValueError):  # quotes that don't close
+            program, *flags = shlex.split(named) or [""]
+            if found := shutil.which(program):
+                return (found, *flags)
+    return None
+
+
+def _build(command: tuple[str, ...], digest: str) -> ctypes.CDLL | None:
+    """Compile, load and keep."""
+    for folder in (_made(kept_folder()), None):  # None: the system's, where nothing may be allowed
+        with suppress(OSError, subprocess.SubprocessError):
+            with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as place:
+                built = Path(place) / "passes.so"
+                _compile(command, built)
+                content = built.read_bytes()
+                loaded = ctypes.CDLL(str(built))
+            with suppress(OSError):  # a read-only home costs half a second at each start
+                write_whole(kept_folder() / f"{digest}-{_sum(content)}.so", content)
+            return loaded
+    return None
+
+
+def _made(folder: Path) -> Path | None:
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    return None
+
+
+def _compile(command: tuple[str, ...], built: Path) -> None:
+    """Compile for this very processor if the compiler knows how.
+
+    Raises:
+        subprocess.SubprocessError: It can't be compiled, or takes too long.
+    """
+    for cpu in CPU_FLAGS:
+        done = subprocess.run(
+            [*command, *cpu, "-o", str(built), str(SOURCE)],
             capture_output=True,
             timeout=SECONDS_TO_COMPILE,
         )
-        loaded = ctypes.CDLL(str(built))
-        with suppress(OSError):  # a read-only home costs half a second at each start
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(kept, built.read_bytes())
-    return loaded
+        if done.returncode == 0:
+            return
+    done.check_returncode()
 
 
-def _digest(compiler: str, precision: tuple[str, ...]) -> str:
-    program = Path(compiler).resolve()
+def _is_whole(kept: Path) -> bool:
+    """Whether a file holds what its name says: half a library would end the process."""
+    return kept.stem.endswith(f"-{_sum(kept.read_bytes())}")
+
+
+def _is_ours(kept: Path) -> bool:
+    return not hasattr(os, "getuid") or kept.stat().st_uid == os.getuid()
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _digest(compiler: tuple[str, ...], precision: tuple[str, ...]) -> str:
+    program = Path(compiler[0]).resolve()
     told = (
         SOURCE.read_text(encoding="utf-8"),
         (COMMON_FLAGS, CPU_FLAGS, precision),
-        (str(program), program.stat().st_mtime_ns),
+        (str(program), program.stat().st_mtime_ns, compiler),
         (platform.platform(), _processor()),
     )
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+    return _sum(repr(told).encode())
 
 
 def _processor() -> str:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,15 +46,26 @@ def test_what_was_built_is_kept_and_taken_again(
     assert library(in_double=False) is not None
 
 
-def test_a_damaged_file_is_built_again(kept: Path) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9])
+def test_a_damaged_file_is_not_loaded_but_built_again(kept: Path, share: float) -> None:
+    """Loading half a library kills the process."""
     library(in_double=False)
     (built,) = kept.glob("*.so")
-    damaged = built.read_bytes()[:100]
+    whole = built.read_bytes()
     built.unlink()  # this process has it in use
-    built.write_bytes(damaged)
+    built.write_bytes(whole[: int(share * len(whole))])
     library.cache_clear()
     assert library(in_double=False) is not None
-    assert len(built.read_bytes()) > 1000
+    assert built.read_bytes() == whole
+
+
+def test_a_file_of_another_user_is_not_loaded(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library(in_double=False)
+    library.cache_clear()
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    monkeypatch.setattr(subprocess, "run", refuse)
+    with pytest.raises(AssertionError, match="compiled again"):
+        library(in_double=False)
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(kept: Path) -> None:
@@ -94,7 +106,34 @@ def test_without_a_compiler_there_is_no_library(
 def test_a_compiler_that_fails_is_none(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "false")
     assert library(in_double=False) is None
-    assert not kept.exists()
+    assert not list(kept.iterdir())
+
+
+def test_a_compiler_that_hangs_is_waited_for_once_a_folder(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\necho asked >> $0.asked\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("CC", str(slow))
+    monkeypatch.setattr(compiled, "SECONDS_TO_COMPILE", 0.2)
+    assert library(in_double=False) is None
+    assert len((tmp_path / "slow.asked").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("named", ["cc -O1", "no-such-compiler", "", "'"])
+def test_the_compiler_may_be_named_with_flags_or_wrongly(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("CC", named)
+    assert library(in_double=False) is not None
+
+
+def test_where_nothing_may_be_run_from_the_systems_temporary_folder_it_is_built_elsewhere(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", os.devnull)
+    assert library(in_double=False) is not None
 
 
 def test_a_compiler_that_does_not_know_the_processor_is_asked_without(
