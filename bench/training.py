@@ -8,8 +8,8 @@ Four loops go in turn, an epoch of 256 knees each, every one in a process of its
 study's plain PyTorch loop with PyTorch's default settings; (b) the usual Lightning way; (c) ours,
 `fit_cell` as `train.py` calls it; (d) our network and batches in a plain loop, with the validation
 that (c) has, so that (c) less (d) is what Lightning, logging, checkpoints and display take. Same
-knees, same first weights, same batches. A step is timed from its batch to the next one's. The limit
-is `bench/limits.py`'s. Peak memory is the process's, libraries and knees included.
+knees, same first weights, same batches. A step is timed from its batch to the next one's. Roofline:
+see `bench/limits.py`. Peak memory is the process's, libraries and knees included.
 
 2026-11-25, two-core x86-64 (AVX-512), two threads, batch 32; median and minimum of 80 steps in ms:
 
@@ -152,20 +152,21 @@ def report(task: Task, measured: dict[str, Measured], machine: Machine) -> None:
             f"{each.memory / 1e6:8.0f}{min(study) / least:10.1f}"
             f"{statistics.median(study) / middle:10.1f}"
         )
-    _report_limit(task, measured, machine)
+    _report_roofline(task, measured, machine)
     _report_losses(measured)
     _report_lightning(measured[OURS].epochs, measured[BARE].epochs)
 
 
-def _report_limit(task: Task, measured: dict[str, Measured], machine: Machine) -> None:
+def _report_roofline(task: Task, measured: dict[str, Measured], machine: Machine) -> None:
     least = least_seconds(machine, depth=task.depth, knees=task.batch_size)
     shares = [
-        f"{100 * least / statistics.median(measured[name].steps):.0f} % of that are {name}'s"
-        for name in (OURS, STUDY)
+        f"{name}, {100 * least / statistics.median(measured[name].steps):.0f} %"
+        for name in (STUDY, OURS)
     ]
     print(
-        f"  the machine's {machine.bandwidth / 1e9:.0f} GB/s and {machine.throughput / 1e9:.0f} "
-        f"GFLOP/s allow a step in {1e3 * least:.1f} ms: {', '.join(shares)}"
+        f"  roofline: its passes at {machine.bandwidth / 1e9:.0f} GB/s and "
+        f"{machine.throughput / 1e9:.0f} GFLOP/s take {1e3 * least:.1f} ms; share of a step: "
+        f"{'; '.join(shares)}"
     )
 
 
