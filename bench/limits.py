@@ -1,8 +1,8 @@
 """A simple roofline of a training step: its passes at the speed of memory and of matrix products.
 
 No bound: what fits a processor's cache is faster than memory, a pass that does two things at once
-saves one of them, and a convolution may need fewer operations than its plain sum. But it is the same
-yardstick for all, on any machine.
+saves one of them, and a convolution may need fewer operations than its plain sum. But it is the
+same yardstick for all, on any machine.
 """
 
 import time

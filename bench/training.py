@@ -14,15 +14,16 @@ see `bench/limits.py`. Peak memory is the process's, libraries and knees include
 2026-11-25, two-core x86-64 (AVX-512), two threads, batch 32; median and minimum of 80 steps in ms:
 
                    depth 1        depth 2        depth 3
-    (a)            122   103      150   109      214   139
-    (b)            122   103      182   131      241   205
-    (c)            8.6   7.7       33    30       53    48
-    (a) / (c)     14.2  13.5      4.6   3.7      4.1   2.9
-    limit          2.2 (25 %)    20.7 (63 %)    38.7 (74 %)
-    (c) - (d)     12.3 (16 %)    10.9 (4 %)     17.8 (4 %)   of an epoch of 8 steps
+    (a)            123    83      132    95      233   166
+    (b)            131   121      192   144      222   174
+    (c)            9.1   7.8       32    30       56    51
+    (a) / (c)     13.5  10.6      4.2   3.2      4.1   3.3
+    roofline       1.9 (21 %)    20.3 (64 %)    39.8 (71 %)
+    (c) - (d)     15.6 (18 %)     3.3 (1 %)      7.4 (2 %)   of an epoch of 8 steps, by the median
 
+An hour before, (a) / (c) by the median was 14.2, 4.6 and 4.1, and (c) - (d) 12.3, 10.9 and 17.8 ms.
 Losses are (a)'s to 2e-14 over 20 steps in float64 and to 2e-6 over 50 in float32. Peak memory is
-594 to 646 MB against 724 to 867.
+594 to 685 MB against 715 to 858.
 
 Ideas: what a step was hoped to take and took at depths 1, 2 and 3 (ms, minima, two threads); before
 them it took 24, 48 and 65.
