@@ -61,8 +61,7 @@ def patch_moments(padded: Tensor) -> tuple[Tensor, Tensor]:
     """
     knees, views, size, taps = _crops_shape(padded)
     sums = torch.zeros(knees, taps + 1, taps, dtype=torch.float64)
-    task = _FirstBlock(size=size, views=views, crops=padded.data_ptr(), sums=sums.data_ptr())
-    _call("moments", task, padded)
+    _call("moments", _FirstBlock, padded, size=size, views=views, crops=padded, sums=sums)
     moments = sums.sum(dim=0) / (knees * size * size)
     products, mean = moments[:-1], moments[-1]
     return mean, products - torch.outer(mean, mean)
@@ -87,18 +86,20 @@ def pool_convolved(
     activation = empty_like_channels_last(padded, knees, channels, size // 2)
     choice = torch.empty_like(activation, dtype=torch.uint8)
     by_tap = weights.reshape(channels, taps).T.contiguous()
-    task = _FirstBlock(
+    _call(
+        "first_forward",
+        _FirstBlock,
+        padded,
         size=size,
         views=views,
         channels=channels,
-        crops=padded.data_ptr(),
-        weights=by_tap.data_ptr(),
-        scale=scale.data_ptr(),
-        shift=shift.data_ptr(),
-        activation=activation.data_ptr(),
-        choice=choice.data_ptr(),
+        crops=padded,
+        weights=by_tap,
+        scale=scale,
+        shift=shift,
+        activation=activation,
+        choice=choice,
     )
-    _call("first_forward", task, padded)
     return activation, choice
 
 
@@ -116,16 +117,18 @@ def sum_under_choice(padded: Tensor, gradient: Tensor, choice: Tensor) -> tuple[
     knees, views, size, taps = _crops_shape(padded)
     channels = gradient.shape[1]
     sums = torch.zeros(knees, taps + 1, channels, dtype=torch.float64)
-    task = _FirstBlock(
+    _call(
+        "first_backward",
+        _FirstBlock,
+        padded,
         size=size,
         views=views,
         channels=channels,
-        crops=padded.data_ptr(),
-        choice=choice.data_ptr(),
-        gradient=gradient.data_ptr(),
-        sums=sums.data_ptr(),
+        crops=padded,
+        choice=choice,
+        gradient=gradient,
+        sums=sums,
     )
-    _call("first_backward", task, padded)
     whole = sums.sum(dim=0)
     return whole[:-1].T, whole[-1]
 
@@ -140,15 +143,17 @@ def pool(raw: Tensor) -> Pooled:
     values = empty_like_channels_last(raw, knees, channels, size // 2)
     choice = torch.empty_like(values, dtype=torch.uint8)
     sums = torch.zeros(knees, 2, channels, dtype=torch.float64)
-    task = _AnyBlock(
+    _call(
+        "pool",
+        _AnyBlock,
+        raw,
         size=size,
         channels=channels,
-        raw=raw.data_ptr(),
-        pooled=values.data_ptr(),
-        choice=choice.data_ptr(),
-        sums=sums.data_ptr(),
+        raw=raw,
+        pooled=values,
+        choice=choice,
+        sums=sums,
     )
-    _call("pool", task, raw)
     means, squares = sums.unbind(dim=1)
     means = means / size**2
     mean = means.mean(dim=0)
@@ -166,16 +171,18 @@ def activate(pooled: Pooled, scale: Tensor, shift: Tensor) -> Tensor:
     """
     _, channels, half, _ = pooled.values.shape
     activation = torch.empty_like(pooled.values)
-    task = _AnyBlock(
+    _call(
+        "activate",
+        _AnyBlock,
+        pooled.values,
         size=2 * half,
         channels=channels,
-        pooled=pooled.values.data_ptr(),
-        choice=pooled.choice.data_ptr(),
-        scale=scale.data_ptr(),
-        shift=shift.data_ptr(),
-        activation=activation.data_ptr(),
+        pooled=pooled.values,
+        choice=pooled.choice,
+        scale=scale,
+        shift=shift,
+        activation=activation,
     )
-    _call("activate", task, pooled.values)
     return activation
 
 
@@ -192,15 +199,17 @@ def sum_gradients(gradient: Tensor, values: Tensor, choice: Tensor) -> tuple[Ten
     """
     knees, channels, half, _ = gradient.shape
     sums = torch.zeros(knees, 2, channels, dtype=torch.float64)
-    task = _AnyBlock(
+    _call(
+        "sum_gradients",
+        _AnyBlock,
+        gradient,
         size=2 * half,
         channels=channels,
-        pooled=values.data_ptr(),
-        choice=choice.data_ptr(),
-        gradient=gradient.data_ptr(),
-        sums=sums.data_ptr(),
+        pooled=values,
+        choice=choice,
+        gradient=gradient,
+        sums=sums,
     )
-    _call("sum_gradients", task, gradient)
     plain, products = sums.sum(dim=0)
     return plain, products
 
@@ -220,18 +229,20 @@ def spread_gradients(
     """
     _, channels, size, _ = raw.shape
     raw_gradient = torch.empty_like(raw)
-    task = _AnyBlock(
+    _call(
+        "spread_gradients",
+        _AnyBlock,
+        raw,
         size=size,
         channels=channels,
-        raw=raw.data_ptr(),
-        choice=choice.data_ptr(),
-        scale=scale.data_ptr(),
-        shift=shift.data_ptr(),
-        gradient=gradient.data_ptr(),
-        slope=slope.data_ptr(),
-        raw_gradient=raw_gradient.data_ptr(),
+        raw=raw,
+        choice=choice,
+        scale=scale,
+        shift=shift,
+        gradient=gradient,
+        slope=slope,
+        raw_gradient=raw_gradient,
     )
-    _call("spread_gradients", task, raw)
     return raw_gradient
 
 
@@ -246,12 +257,20 @@ def _crops_shape(padded: Tensor) -> tuple[int, int, int, int]:
     return knees, views, rows - 2, views * KERNEL
 
 
-def _call(name: str, task: ctypes.Structure, like: Tensor) -> None:
+def _call(name: str, kind: type[ctypes.Structure], like: Tensor, **fields: int | Tensor) -> None:
+    """Do a pass over all knees; of tensors it gets where they lie."""
     compiled = library(in_double=like.dtype == torch.float64)
     if compiled is None:
         raise RuntimeError("the passes are not compiled here")
+    told = {
+        name: value.data_ptr() if isinstance(value, Tensor) else value
+        for name, value in fields.items()
+    }
     compiled[name](
-        ctypes.byref(task), c_long(len(like)), _parallel(), c_long(torch.get_num_threads())
+        ctypes.byref(kind(**told)),
+        c_long(len(like)),
+        _parallel(),
+        c_long(torch.get_num_threads()),
     )
 
 
