@@ -27,6 +27,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa
 
 import djd.training.cell as cell
 import train
+from bench.simulated import simulated_cohort
 from djd.grades import GRADE_COUNT
 from djd.scans.cohort import Cohort
 from djd.training.allocator import keep_freed_memory
@@ -124,22 +125,7 @@ def noisy_cohort() -> Cohort:
     grades = random.integers(0, GRADE_COUNT, count)
     crops = random.poisson(20, (count, 2, 128, 128))
     crops[:, :, 48:80, 48:80] += 5 * grades[:, None, None, None]
-    names = tuple(f"{number:07d}" for number in range(count // 2))
-    return Cohort(
-        root=Path("noise"),
-        scans=names,
-        patients=names,
-        crops=crops.astype(np.uint16),
-        grades=grades,
-        scan_index=np.arange(count) // 2,
-        side_index=np.arange(count) % 2,
-        unspecified=0,
-        unreadable={},
-        disagreements=(),
-        named_knees=0,
-        pixel_digests={},
-        phantom=True,
-    )
+    return simulated_cohort(crops.astype(np.uint16), grades)
 
 
 def noisy_parts() -> Parts:

@@ -63,6 +63,8 @@ from djd.training.split import Parts
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
 
+from bench.simulated import simulated_cohort
+
 SECONDS = 8.0
 """Of timed steps a point."""
 
@@ -198,27 +200,12 @@ def time_steps(
         epoch += 1
 
 
-def simulated_cohort(patients: int, crop_size: int) -> Cohort:
-    """Knees of noise, two a patient; every patient counts as their own scan."""
-    scans = tuple(f"{number:07d}" for number in range(1, patients + 1))
+def noise_of(patients: int, crop_size: int) -> Cohort:
+    """Knees of noise, two a patient."""
     knees = np.arange(2 * patients)
     shape = (DIFFERENT_KNEES, 2, crop_size, crop_size)
     counts = np.random.default_rng(0).integers(0, 40, shape, dtype=np.uint16)
-    return Cohort(
-        root=Path("simulated"),
-        scans=scans,
-        patients=scans,
-        crops=counts[knees % DIFFERENT_KNEES],
-        grades=knees % 5,
-        scan_index=knees // 2,
-        side_index=knees % 2,
-        unspecified=0,
-        unreadable={},
-        disagreements=(),
-        named_knees=0,
-        pixel_digests={},
-        phantom=True,
-    )
+    return simulated_cohort(counts[knees % DIFFERENT_KNEES], knees % 5)
 
 
 def first_fold(patients: int) -> Parts:
@@ -231,7 +218,7 @@ def first_fold(patients: int) -> Parts:
 
 def _datamodule(point: Point) -> KneeDataModule:
     return KneeDataModule(
-        simulated_cohort(point.patients, point.crop_size),
+        noise_of(point.patients, point.crop_size),
         first_fold(point.patients),
         views="anterior",
         scaling="standard",

@@ -51,10 +51,10 @@ import contextlib
 import os
 import statistics
 import sys
-from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from unittest.mock import patch
 
 import torch
 
@@ -92,11 +92,8 @@ class Measured(NamedTuple):
 def measure(task: Task) -> tuple[dict[str, Measured], Machine]:
     """Let all loops go in turn, and measure the machine in between."""
     with contextlib.ExitStack() as stack:
-        loops = {
-            name: stack.enter_context(_turns(serve, name, task, environment=_environment(name)))
-            for name in LOOPS
-        }
-        limits = stack.enter_context(_turns(serve_limits, task.threads, task.device))
+        loops = {name: stack.enter_context(closing(_turns(name, task))) for name in LOOPS}
+        limits = stack.enter_context(closing(Turns(serve_limits, task.threads, task.device)))
         epochs: dict[str, list[Epoch]] = {name: [] for name in LOOPS}
         machines: list[Machine] = []
         for _ in range(task.epochs):
@@ -114,26 +111,12 @@ def measure(task: Task) -> tuple[dict[str, Measured], Machine]:
     return measured, Machine(*(max(values) for values in zip(*machines, strict=True)))
 
 
-def _environment(name: str) -> dict[str, str]:
+def _turns(name: str, task: Task) -> Turns:
     """Ours has what `train.py` sets; the others have the environment as it comes."""
-    before = dict(os.environ)
-    if name in (OURS, BARE):
-        let_waiting_threads_sleep()
-    after = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(before)
-    return after
-
-
-@contextlib.contextmanager
-def _turns(
-    *arguments: Any, environment: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[Turns]:
-    turns = Turns(*arguments, environment=environment)
-    try:
-        yield turns
-    finally:
-        turns.end()
+    with patch.dict(os.environ):
+        if name in (OURS, BARE):
+            let_waiting_threads_sleep()
+        return Turns(serve, name, task)
 
 
 def report(task: Task, measured: dict[str, Measured], machine: Machine) -> None:
@@ -193,7 +176,7 @@ def _report_lightning(whole: list[Epoch], bare: list[Epoch]) -> None:
 
 def report_numbers(task: Task) -> None:
     """Whether the losses are the study's."""
-    with _turns(serve_differences, task) as turns:
+    with closing(Turns(serve_differences, task)) as turns:
         for dtype, steps in COMPARED_NUMBERS:
             name = str(dtype).removeprefix("torch.")
             apart = turns.ask((dtype, steps))

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,9 @@ class Turns:
     Args:
         work: Gets the arguments and a connection: it receives a question, and sends an answer.
         arguments: What can be pickled.
-        environment: What it has besides this process's.
     """
 
-    def __init__(
-        self, work: Callable[..., None], *arguments: Any, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
         spawning = multiprocessing.get_context("spawn")
         self._connection, theirs = spawning.Pipe()
         handle, name = tempfile.mkstemp(suffix=".log")
@@ -32,11 +29,7 @@ class Turns:
         self._process = spawning.Process(
             target=_quietly, args=(self._log, work, *arguments, theirs), daemon=True
         )
-        before = dict(os.environ)
-        os.environ.update(environment)
         self._process.start()
-        os.environ.clear()
-        os.environ.update(before)
         theirs.close()
 
     def ask(self, question: Any = True) -> Any:
@@ -54,7 +47,7 @@ class Turns:
         except (EOFError, ConnectionResetError):
             self._fail()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the process, whatever it does."""
         self._process.terminate()
         self._process.join()
@@ -63,7 +56,7 @@ class Turns:
     def _fail(self) -> None:
         self._process.join(timeout=5)
         lines = self._log.read_text(errors="replace").splitlines()[-LAST_LINES:]
-        self.end()
+        self.close()
         raise SystemExit("\n".join(["a process of the measurement failed:", *lines]))
 
 

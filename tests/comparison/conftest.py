@@ -4,6 +4,7 @@ import pytest
 
 from djd.comparison.cells import AxisValue
 from djd.comparison.findings.answer import Answer
+from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.folder import Contents
 from djd.training.config import RunConfig
 from tests.comparison.invented_answers import TEST_PATIENTS, knees_of, read_by, tell
@@ -28,3 +29,16 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Told:
     knees = [*knees_of(range(36)), *knees_of(TEST_PATIENTS)]
     readings = read_by(knees, 0.7, every=2)
     return tell(folder, uptake=0.4, tested=0.7, readings=readings)
+
+
+@pytest.fixture
+def answer(compared: Told) -> Answer:
+    """What was found of it."""
+    return compared[1]
+
+
+@pytest.fixture
+def findings(answer: Answer) -> Findings:
+    """Of its settings."""
+    assert answer.findings
+    return answer.findings

@@ -19,14 +19,8 @@ from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.findings.scoreboard import Difference, Figures
 from djd.comparison.statistics.intervals import NO_INTERVAL, Interval
 from djd.comparison.statistics.scoring import Scored
-from tests.comparison.conftest import Told
 from tests.comparison.invented_answers import tell
 from tests.comparison.invented_cells import leave_comparison
-
-
-@pytest.fixture
-def answer(compared: Told) -> Answer:
-    return compared[1]
 
 
 def findings_of(answer: Answer) -> Findings:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.findings.questions import (
     QUESTIONS,
@@ -15,20 +14,8 @@ from djd.comparison.findings.questions import (
     question_sentences,
 )
 from djd.comparison.findings.sentences import effect_sentence
-from tests.comparison.conftest import Told
 from tests.comparison.invented_answers import tell
 from tests.comparison.invented_cells import leave_comparison
-
-
-@pytest.fixture
-def answer(compared: Told) -> Answer:
-    return compared[1]
-
-
-@pytest.fixture
-def findings(answer: Answer) -> Findings:
-    assert answer.findings
-    return answer.findings
 
 
 @pytest.mark.parametrize(

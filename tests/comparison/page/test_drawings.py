@@ -9,15 +9,9 @@ import pytest
 
 from djd.comparison.findings.answer import Answer
 from djd.comparison.page.drawings import drawings, parts_of, read_metrics
-from tests.comparison.conftest import Told
 from tests.comparison.invented_answers import leave_run, tell
 from tests.comparison.page.conftest import DrawnPage
 from tests.figures.drawn import texts
-
-
-@pytest.fixture
-def answer(compared: Told) -> Answer:
-    return compared[1]
 
 
 def names(answer: Answer) -> set[str]:

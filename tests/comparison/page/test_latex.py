@@ -46,11 +46,6 @@ def as_printed(text: str) -> str:
     return SIGNS.sub(lambda sign: PRINTED[sign[0]], text)
 
 
-@pytest.fixture
-def answer(compared: Told) -> Answer:
-    return compared[1]
-
-
 def rows_of(latex: str) -> list[list[str]]:
     """Cells as they are typed; the head first."""
     lines = [line for line in latex.splitlines() if line.endswith(r" \\")]

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from djd.comparison.findings.answer import Answer
 from djd.comparison.findings.out_of_fold import Findings
 from djd.comparison.page.rows import (
@@ -17,20 +15,8 @@ from djd.comparison.page.rows import (
     scores_table,
 )
 from djd.grades import GRADE_NAMES
-from tests.comparison.conftest import Told
 from tests.comparison.invented_answers import leave_run, tell
 from tests.comparison.page.parsed import columns_of, require_figure
-
-
-@pytest.fixture
-def answer(compared: Told) -> Answer:
-    return compared[1]
-
-
-@pytest.fixture
-def findings(answer: Answer) -> Findings:
-    assert answer.findings
-    return answer.findings
 
 
 def columns(table: Table) -> dict[str, list[str]]:
