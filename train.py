@@ -18,13 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 from platformdirs import user_cache_path
 
 from djd.command_line import flags_first, hydra_sentence, quote_paths
-from djd.cores import let_waiting_threads_sleep
 from djd.errors import FailedCellsError, InputError
+from djd.machine import let_waiting_threads_sleep
 from djd.resume_latest import latest_arguments
 from djd.stopping import Stopped, stop_on_signals
 
 if TYPE_CHECKING:
-    from djd.training.result import RunResult
+    from djd.runs.result import RunResult
 
 OmegaConf.register_new_resolver("djd_cache", lambda: str(user_cache_path("djd")))
 OmegaConf.register_new_resolver("djd_leak", lambda leak: "-LEAK" if leak else "")
@@ -60,12 +60,12 @@ def _run(cfg: DictConfig) -> float | None:
 
 
 def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
-    from djd.training.config import read_config
+    from djd.runs.config import read_config
 
     try:
         config = read_config(values)  # says a wrong value before torch and lightning are imported
-        from djd.comparison.report import tell_run
-        from djd.training.run import run, tell_duration
+        from djd.report.report import tell_run
+        from djd.runs.run import run, tell_duration
 
         if config.dry_run:
             tell_duration(values, folder)
@@ -88,11 +88,11 @@ def _run_job(values: dict[str, Any], folder: Path, kind: str) -> "RunResult | No
         kind: What a comparison calls it, `cell` or `refit`; anything else where another sweeper
             launches.
     """
-    from djd.training.failure import failure_reason, record_loss
+    from djd.runs.failure import failure_reason, record_loss
 
     try:
-        from djd.training.jobs import run_cell, run_refit
-        from djd.training.run import tell_duration
+        from djd.runs.jobs import run_cell, run_refit
+        from djd.runs.run import tell_duration
 
         if values["dry_run"]:  # where another sweeper launches; ours launches nothing then
             tell_duration(values, folder)

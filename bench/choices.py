@@ -24,7 +24,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from platformdirs import user_cache_path
 
-from djd.training.jobs import run_cell
+from djd.runs.jobs import run_cell
 
 COHORT_SEEDS = (101, 102)
 

@@ -4,7 +4,7 @@ Invented readers grade invented patients with two knees each: a knee's severity 
 part between the knees of a patient; a setting's guess is correlated with it, and its errors are in
 part those of all settings. True scores follow from the bivariate normal, or from a million knees.
 Nothing is trained. Each trial simulates a cohort and asks the functions of
-`djd.comparison.statistics` what they would say.
+`djd.statistics` what they would say.
 
     python bench/coverage.py                # 1,000 trials each; 40 minutes on two cores
     python bench/coverage.py --trials 100   # a quick look
@@ -25,31 +25,17 @@ from scipy.special import ndtri
 from scipy.stats import multivariate_normal, norm
 from threadpoolctl import threadpool_limits
 
-from djd.comparison.statistics.bootstrap import (
+from djd.machine import usable_cores
+from djd.statistics.bootstrap import (
     draw_patients,
     draw_some_patients,
     mean_of_repeats,
     score_draws,
 )
-from djd.comparison.statistics.effects import LevelScores, best_in_grid, mean_over_grid
-from djd.comparison.statistics.held_out import HeldOut
-from djd.comparison.statistics.intervals import share_interval
-from djd.comparison.statistics.probabilities import SPECIFICITY
-from djd.comparison.statistics.scoring import (
-    score_settings_draws,
-    scores_with_intervals,
-    three_group_kappa,
-)
-from djd.comparison.statistics.selection import (
-    best_set,
-    interval_of_best,
-    interval_of_lead,
-    optimism_of_best,
-    out_of_bag,
-)
-from djd.comparison.statistics.spread import training_deviation, with_training_luck
-from djd.cores import usable_cores
-from djd.metrics import (
+from djd.statistics.effects import LevelScores, best_in_grid, mean_over_grid
+from djd.statistics.held_out import HeldOut
+from djd.statistics.intervals import share_interval
+from djd.statistics.metrics import (
     THREE_GROUPS,
     accuracy,
     auroc,
@@ -59,6 +45,20 @@ from djd.metrics import (
     ranked_probability_score,
     score_table,
 )
+from djd.statistics.probabilities import SPECIFICITY
+from djd.statistics.scoring import (
+    score_settings_draws,
+    scores_with_intervals,
+    three_group_kappa,
+)
+from djd.statistics.selection import (
+    best_set,
+    interval_of_best,
+    interval_of_lead,
+    optimism_of_best,
+    out_of_bag,
+)
+from djd.statistics.spread import training_deviation, with_training_luck
 
 GRADE_SHARES = np.array([0.42, 0.26, 0.16, 0.10, 0.06])
 """Skewed, as grades are: with 40 patients five knees are severe."""

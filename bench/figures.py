@@ -18,11 +18,11 @@ import time
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
-from djd.comparison.findings.scoreboard import Scoreboard
-from djd.comparison.statistics.bootstrap import DRAWS
-from djd.comparison.statistics.effects import best_in_grid, mean_over_grid
-from djd.comparison.statistics.held_out import HeldOut
-from djd.comparison.statistics.selection import best_set, interval_of_best, out_of_bag
+from djd.report.scoreboard import Scoreboard
+from djd.statistics.bootstrap import DRAWS
+from djd.statistics.effects import best_in_grid, mean_over_grid
+from djd.statistics.held_out import HeldOut
+from djd.statistics.selection import best_set, interval_of_best, out_of_bag
 
 SETTINGS = 500
 PATIENTS = 165

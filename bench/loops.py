@@ -25,16 +25,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa
 
-import djd.training.cell as cell
+import djd.runs.fit as cell
 import train
 from bench.simulated import simulated_cohort
+from djd.data.cohort import Cohort
+from djd.data.datamodule import Batch, Batches, KneeDataModule
+from djd.data.split import Parts
 from djd.grades import GRADE_COUNT
-from djd.scans.cohort import Cohort
-from djd.training.allocator import keep_freed_memory
-from djd.training.config import RunConfig, read_config
-from djd.training.datamodule import Batch, Batches, KneeDataModule
-from djd.training.network import KneeCNN
-from djd.training.split import Parts
+from djd.models.networks import KneeCNN
+from djd.runs.allocator import keep_freed_memory
+from djd.runs.config import RunConfig, read_config
 
 TRAIN_KNEES, VALIDATION_KNEES = 256, 64
 LEARNING_RATE = 0.001
@@ -352,7 +352,7 @@ class EpochGate(Callback):
 
 
 def our_network(config: RunConfig) -> KneeCNN:
-    """The network as `djd.training` begins with it."""
+    """The network as `djd.runs` begins with it."""
     lightning.seed_everything(config.seed, verbose=False)
     return cell.build_classifier(config, np.arange(GRADE_COUNT)).network
 

@@ -13,7 +13,7 @@ its figures. The first cell, which waits for the fork server, doesn't count.
     12 epochs: wall 6.90 s, steps 5.95 s, figures 0.53 s, 0.23 MB beside weights
     beyond steps and figures: 0.30 s a cell and 10 ms an epoch
 
-Without `gc.freeze()` in the fork server (`djd.comparison.loaded`) a collection in the middle of a
+Without `gc.freeze()` in the fork server (`djd.sweeps.loaded`) a collection in the middle of a
 cell took another 0.3 s.
 """
 
@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from djd.comparison.processes import Ending, run_in_processes
+from djd.sweeps.processes import Ending, run_in_processes
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # train.py is no part of the package
@@ -79,8 +79,8 @@ def train_cell(folder: Path, overrides: list[str]) -> tuple[float, float]:
     from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
     from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
-    import djd.training.jobs as jobs
-    import djd.training.pictures as pictures
+    import djd.runs.callbacks.pictures as pictures
+    import djd.runs.jobs as jobs
     import train
 
     steps, figures = Stopwatch(), Stopwatch()

@@ -41,9 +41,9 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import djd.training.jobs as jobs
-import djd.training.pictures as pictures
-import djd.training.prepare as prepare
+import djd.runs.callbacks.pictures as pictures
+import djd.runs.jobs as jobs
+import djd.runs.prepare as prepare
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # train.py is no part of the package
@@ -53,7 +53,7 @@ COMPARED_CELLS = 100
 FIXED = ("trainer.max_epochs=3", "score_epochs=[1,2,3]", "trainer.accelerator=cpu")
 
 BUILDERS = ("training_sheet", "confusion_figure", "reliability_figure", "mistakes_sheet")
-"""What makes the figures of `djd.training.pictures`; `add_picture` turns them into bytes."""
+"""What makes the figures of `djd.runs.callbacks.pictures`; `add_picture` turns them into bytes."""
 
 
 class Stopwatch:

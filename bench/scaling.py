@@ -52,14 +52,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.comparison.processes import Ending, run_in_processes
-from djd.cores import let_waiting_threads_sleep, usable_cores
-from djd.scans.cohort import Cohort
-from djd.training.allocator import keep_freed_memory
-from djd.training.cell import use_threads
-from djd.training.classifier import GradeClassifier
-from djd.training.datamodule import Batches, KneeDataModule
-from djd.training.split import Parts
+from djd.data.cohort import Cohort
+from djd.data.datamodule import Batches, KneeDataModule
+from djd.data.split import Parts
+from djd.machine import let_waiting_threads_sleep, usable_cores
+from djd.models.classifier import GradeClassifier
+from djd.runs.allocator import keep_freed_memory
+from djd.runs.fit import use_threads
+from djd.sweeps.processes import Ending, run_in_processes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
 
@@ -328,7 +328,7 @@ def _taken(kind: type, values: dict[str, Any]) -> Any:
 def draw(path: Path, machine: Machine, costs: dict[Point, Cost]) -> None:
     """Write the figure."""
     from bench.scaling_figure import Column, scaling_figure
-    from djd.figures.palette_png import save_palette_png
+    from djd.plots.palette_png import save_palette_png
 
     def column(axis: str, label: str, work: NDArray[np.float64] | None) -> Column:
         points = AXES[axis]

@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from djd.figures.style import BLUE, GREY, ORANGE, TEXT_POINTS, head_inches, new_figure
+from djd.plots.style import BLUE, GREY, ORANGE, TEXT_POINTS, head_inches, new_figure
 
 WIDTH, HEIGHT = 9.0, 5.4
 TITLE = "How time and memory of training grow (simulated crops: noise)"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.scans.cohort import Cohort
+from djd.data.cohort import Cohort
 
 
 def simulated_cohort(crops: NDArray[np.uint16], grades: NDArray[np.int64]) -> Cohort:

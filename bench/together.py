@@ -12,7 +12,7 @@ from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from typing import TYPE_CHECKING, NamedTuple
 
-from djd.comparison.processes import Ending, run_in_processes
+from djd.sweeps.processes import Ending, run_in_processes
 
 if TYPE_CHECKING:
     from bench.limits import Work
@@ -80,7 +80,7 @@ def _serve(worker: int, barrier: Barrier, rounds: int, seconds: float) -> dict[s
     """In a process of its own: what this worker did in each round, alone and beside the other."""
     import torch
 
-    from djd.training.allocator import keep_freed_memory
+    from djd.runs.allocator import keep_freed_memory
 
     keep_freed_memory()
     torch.set_num_threads(1)
@@ -118,9 +118,9 @@ def _works() -> dict[str, "Work"]:
 def _training_step(depth: int) -> Callable[[], object]:
     import torch
 
+    from djd.data.crop import CROP_SIZE
     from djd.grades import GRADE_COUNT
-    from djd.scans.crop import CROP_SIZE
-    from djd.training.network import KneeCNN
+    from djd.models.networks import KneeCNN
 
     network = KneeCNN(depth=depth)
     optimizer = torch.optim.Adam(network.parameters())

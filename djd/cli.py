@@ -15,8 +15,8 @@ from djd.errors import InputError
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES, LabelsFrom, OnError
 
 if TYPE_CHECKING:
-    from djd.scans.check import CohortCheck
-    from djd.scans.cohort import Cohort
+    from djd.data.check import CohortCheck
+    from djd.data.cohort import Cohort
 
 app = typer.Typer(
     help="Knee grades on whole-body bone scans: cohorts, reports, grades. Research use only.",
@@ -42,7 +42,7 @@ def phantom(
     null: Annotated[bool, typer.Option("--null", help="Grades unrelated to images.")] = False,
 ) -> None:
     """Invent a cohort of bone scans in the real file format."""
-    from djd.scans.phantom import make_cohort
+    from djd.data.phantom.cohort import make_cohort
 
     def make(on_scan: Callable[[int], None]) -> None:
         make_cohort(out, patients=patients, seed=seed, null=null, on_scan=on_scan)
@@ -64,8 +64,8 @@ def check(
 
     Exit status 0, or 1 where training would stop.
     """
-    from djd.scans.check import check_cohort, save_crop_sheet
-    from djd.scans.cohort import Cohort, find_scans, read_cohort
+    from djd.data.check import check_cohort, save_crop_sheet
+    from djd.data.cohort import Cohort, find_scans, read_cohort
 
     paths = find_scans(folder, exclude or ())
     cohorts: list[Cohort] = []
@@ -93,8 +93,8 @@ def report(
     settings.csv, effects.csv and cells.csv. Whatever is missing or damaged is named, and the rest
     is told.
     """
-    from djd.comparison.folder import read_folder
-    from djd.comparison.report import answer_again, answer_lines, report_line, write_answer
+    from djd.report.report import answer_again, answer_lines, report_line, write_answer
+    from djd.sweeps.folder import read_folder
 
     contents = read_folder(folder)
     answer = answer_again(contents)
@@ -110,7 +110,7 @@ def report(
 
 def split_obstacles(cohort: "Cohort", test_count: int) -> list[str]:
     """Why the split of `conf/data/base.yaml` would stop training: one sentence, or none."""
-    from djd.training.split import split_knees, split_patients
+    from djd.data.split import split_knees, split_patients
 
     try:
         split = split_patients(cohort.patients, test_count=test_count)

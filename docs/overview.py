@@ -14,15 +14,15 @@ from matplotlib.figure import SubFigure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from djd.figures.confusion import draw_confusion
-from djd.figures.crops import counts_window, show_counts
-from djd.figures.style import ORANGE, new_figure, save_figure
+from djd.data.crop import CROP_SIZE, crop_knees
+from djd.data.phantom.kept import kept_phantom
+from djd.data.scan import Scan, read_scan
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES
-from djd.scans.crop import CROP_SIZE, crop_knees
-from djd.scans.kept_phantom import kept_phantom
-from djd.scans.scan import Scan, read_scan
-from djd.training.config import read_config
-from djd.training.result import RunResult
+from djd.plots.confusion import draw_confusion
+from djd.plots.crops import counts_window, show_counts
+from djd.plots.style import ORANGE, new_figure, save_figure
+from djd.runs.config import read_config
+from djd.runs.result import RunResult
 
 LEAST_DIFFERENCE = 2
 """Grades between the knees of the scan that is shown: a picture of two equal knees shows less."""

@@ -43,7 +43,7 @@ def compose_values(*overrides: str) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The invented cohort of 40 patients that all tests share; not to be changed."""
-    from djd.scans.kept_phantom import kept_phantom
+    from djd.data.phantom.kept import kept_phantom
 
     return kept_phantom(tmp_path_factory.mktemp("cache"), patients=40, seed=0)
 
@@ -104,4 +104,4 @@ def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     def time_shapes(shapes: Iterable[str], at_once: int) -> dict[str, float]:
         return dict.fromkeys(shapes, 0.1)
 
-    monkeypatch.setattr("djd.comparison.forecast._time_shapes", time_shapes)
+    monkeypatch.setattr("djd.sweeps.forecast._time_shapes", time_shapes)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from djd import cli
-from tests.scans.test_cohort import write_scan
+from tests.data.test_cohort import write_scan
 
 
 def run_djd(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int | str | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from djd.training.result import RunResult
+from djd.runs.result import RunResult
 from tests.conftest import Compose
 from tests.sweeping import failing_config, run_train, sweep_arguments
 

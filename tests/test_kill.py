@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TINY
-from tests.training.test_resume import texts
+from tests.runs.test_resume import texts
 
 ROOT = Path(__file__).parent.parent
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from djd.scans.phantom import make_cohort
+from djd.data.phantom.cohort import make_cohort
 from tests.sweeping import rows_of, run_train
 
 

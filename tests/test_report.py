@@ -299,7 +299,7 @@ def test_a_folder_without_its_scans_keeps_its_baselines(
     def no_scans(config: object) -> None:
         raise AssertionError("the scans were read")
 
-    monkeypatch.setattr("djd.comparison.report.read_data", no_scans)
+    monkeypatch.setattr("djd.report.report.read_data", no_scans)
     assert run_djd(monkeypatch, "report", copy) == 0
     assert "uptake alone" in capsys.readouterr().out
 
@@ -351,7 +351,7 @@ def test_baselines_of_other_knees_are_left_out(
         raise InputError("no such folder")
 
     with monkeypatch.context() as patch:
-        patch.setattr("djd.comparison.report.read_data", no_scans)
+        patch.setattr("djd.report.report.read_data", no_scans)
         assert run_djd(monkeypatch, "report", copy) == 0
     shown = capsys.readouterr().out
     assert "left out: the uptake baseline, which is of other knees, folds or views" in shown

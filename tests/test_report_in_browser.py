@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser import Browser
-from tests.comparison.page.parsed import Element, cells_of, parsed
+from tests.report.page.parsed import Element, cells_of, parsed
 from tests.sweeping import Sweep
 
 PHONE, DESK = 360, 1280

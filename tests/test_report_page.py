@@ -17,8 +17,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from tests.comparison.page.parsed import Element, columns_of, lines_of, parsed, require_figure
-from tests.comparison.page.test_page import require_sound
+from tests.report.page.parsed import Element, columns_of, lines_of, parsed, require_figure
+from tests.report.page.test_page import require_sound
 from tests.sweeping import Sweep, rows_of
 
 Rows = list[dict[str, str]]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from djd.data.cohort_flow import Flow
 from djd.errors import InputError
-from djd.training.config import read_config
-from djd.training.flow import Flow
-from djd.training.run import run, tell_duration
+from djd.runs.config import read_config
+from djd.runs.run import run, tell_duration
 from tests.conftest import Compose
 from tests.sweeping import AXES, Sweep, rows_of, run_train, sweep_arguments
 from tests.test_cli import run_djd
@@ -134,7 +134,7 @@ def test_a_bad_file_is_found_before_anything_is_trained_or_written(
     sentence = r"data\.second_reader: .*readings\.csv, line 2: expected a scan of the cohort"
     values = tiny()
     values["data"]["second_reader"] = str(path)
-    monkeypatch.setattr("djd.training.run.fit", None)
+    monkeypatch.setattr("djd.runs.run.fit", None)
     folder = tmp_path / "run"
     folder.mkdir()
     for start in (run, tell_duration):
@@ -148,7 +148,7 @@ def test_a_bad_file_is_found_before_anything_is_trained_or_written(
 
 
 def test_a_reader_changes_no_setting_and_no_run_that_goes_on(tiny: Compose) -> None:
-    from djd.training.resume import FREE_KEYS
+    from djd.runs.resume import FREE_KEYS
 
     values = tiny()
     before = read_config(values)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from djd.training.result import RunResult
-from djd.training.run import run
+from djd.runs.result import RunResult
+from djd.runs.run import run
 from tests.conftest import Compose, compose_values, tiny_values
 from tests.sweeping import AXES, Sweep, predictions, rows_of, run_train, sweep_arguments
 
@@ -99,7 +99,7 @@ def test_the_same_command_trains_nothing_again(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = {path: path.stat().st_mtime_ns for path in sweep.folder.glob("*/*/result.json")}
-    monkeypatch.setattr("djd.comparison.processes.multiprocessing", None)
+    monkeypatch.setattr("djd.sweeps.processes.multiprocessing", None)
     assert run_train(monkeypatch, *sweep_arguments(sweep.cache, sweep.folder, *AXES)) == 0
     assert {path: path.stat().st_mtime_ns for path in results} == results
     assert len((sweep.cache / "test_openings.jsonl").read_text().splitlines()) == 1

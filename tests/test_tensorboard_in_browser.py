@@ -10,17 +10,17 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from djd.training.chart_layout import CHART_LAYOUT
-from djd.training.config import read_config
-from djd.training.hparams import (
+from djd.runs.callbacks.chart_layout import CHART_LAYOUT
+from djd.runs.callbacks.hparams import (
     HPARAM_METRICS,
     HParamValue,
     Sessions,
     write_hparam_columns,
     write_score_run,
 )
-from djd.training.result import RunResult
-from djd.training.summary import tensorboard_line
+from djd.runs.config import read_config
+from djd.runs.result import RunResult
+from djd.runs.summary import tensorboard_line
 from tests.conftest import compose_values
 from tests.dashboard_browser import Page, started_driver, tensorboard
 from tests.sweeping import Sweep

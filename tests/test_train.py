@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from scipy.io import savemat
 
-from djd.training.classifier import GradeClassifier
-from djd.training.result import RunResult
+from djd.models.classifier import GradeClassifier
+from djd.runs.result import RunResult
 from tests.conftest import TINY, Compose, tiny_values
 from tests.sweeping import rows_of, run_train, sweep_arguments
 from tests.test_cli import run_djd

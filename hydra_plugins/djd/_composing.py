@@ -12,9 +12,9 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from djd.comparison.cells import AxisValue, Cell, value_of
-from djd.training.config import read_config
-from djd.training.resume import flat, nested
+from djd.runs.config import read_config
+from djd.runs.resume import flat, nested
+from djd.sweeps.cells import AxisValue, Cell, value_of
 from hydra_plugins.djd._axes import Axes
 
 NOT_THE_TASKS = ("hydra", "experiment")

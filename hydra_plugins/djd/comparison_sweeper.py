@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from djd.comparison.job import Job
+    from djd.sweeps.job import Job
 
 
 @dataclass
@@ -63,8 +63,8 @@ class ComparisonSweeper(Sweeper):
             FailedCellsError: It reached its end, and some cells had failed.
             Stopped: It was stopped; the exception says how to go on.
         """
-        from djd.comparison.compare import Comparison, compare
         from djd.errors import FailedCellsError, InputError
+        from djd.sweeps.compare import Comparison, compare
         from hydra_plugins.djd._axes import read_axes
         from hydra_plugins.djd._composing import CellComposer
 
@@ -88,7 +88,7 @@ class ComparisonSweeper(Sweeper):
 
         Ours ends by itself what fails fast; to any other its jobs are then handed one by one.
         """
-        from djd.training.failure import failure_reason
+        from djd.runs.failure import failure_reason
 
         fails_fast = bool(self.master.get("fail_fast", False))
         by_itself = self._launches_jobs or not fails_fast
@@ -109,7 +109,7 @@ class ComparisonSweeper(Sweeper):
         return isinstance(self.launcher, ProcessesLauncher)
 
     def _launch_batch(self, jobs: Sequence["Job"]) -> None:
-        from djd.training.failure import record_loss
+        from djd.runs.failure import record_loss
 
         if self._launches_jobs:
             self.launcher.jobs = jobs  # type: ignore[attr-defined]

@@ -16,12 +16,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from djd.cores import usable_cores
 from djd.errors import InputError
+from djd.machine import usable_cores
 
 if TYPE_CHECKING:
-    from djd.comparison.job import Job
-    from djd.comparison.processes import Ending
+    from djd.sweeps.job import Job
+    from djd.sweeps.processes import Ending
 
 
 @dataclass
@@ -69,8 +69,8 @@ class ProcessesLauncher(Launcher):
         from hydra.core.singleton import Singleton
         from rich.console import Console
 
-        from djd.comparison.display import JobDisplay
-        from djd.comparison.processes import run_in_processes
+        from djd.sweeps.display import JobDisplay
+        from djd.sweeps.processes import run_in_processes
 
         # Hydra's state holds resolvers, which are functions inside functions.
         shared = cloudpickle.dumps(
@@ -95,7 +95,7 @@ class ProcessesLauncher(Launcher):
 
     def _job(self, overrides: Sequence[str], index: int) -> "Job":
         """What the display has to know of a job that another sweeper launches."""
-        from djd.comparison.job import Job
+        from djd.sweeps.job import Job
 
         config = _composed(self.context, self.master, overrides, index)
         subdir = str(config.hydra.sweep.subdir)

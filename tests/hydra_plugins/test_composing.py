@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 import train
-from djd.comparison.cells import Cell
 from djd.errors import InputError
-from djd.training.config import RunConfig, read_config
+from djd.runs.config import RunConfig, read_config
+from djd.sweeps.cells import Cell
 from hydra_plugins.djd._axes import Axes
 from hydra_plugins.djd._composing import CellComposer
 

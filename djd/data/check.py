@@ -1,0 +1,71 @@
+"""What is in a cohort, and what is wrong with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from djd.data.cohort import Cohort, obstacles
+from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES, LabelsFrom, OnError
+from djd.plots.crops import crop_sheet
+from djd.plots.style import save_figure
+
+SHEET_COLUMNS = 10
+MOST_SHEET_KNEES = 410
+"""Knees on the crop sheet: all of 205 patients; of more, evenly chosen ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class CohortCheck:
+    """A cohort seen with a doubtful eye.
+
+    Attributes:
+        cohort: What was looked at.
+        grade_counts: int64 (side 2, grade 5), knees; sides (right, left).
+        duplicates: Scans with the same pixels, in groups.
+        obstacles: Why training would stop before it splits the patients, a sentence each.
+    """
+
+    cohort: Cohort
+    grade_counts: NDArray[np.int64]
+    duplicates: Sequence[tuple[str, ...]]
+    obstacles: Sequence[str]
+
+
+def check_cohort(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> CohortCheck:
+    """Look a cohort over.
+
+    Args:
+        cohort: As from `read_cohort`.
+        labels_from: As `data.labels_from`.
+        on_error: As `data.on_error`.
+    """
+    counts = np.zeros((len(SIDES), GRADE_COUNT), dtype=np.int64)
+    np.add.at(counts, (cohort.side_index, cohort.grades), 1)
+    sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
+    return CohortCheck(cohort, counts, cohort.duplicates(), sentences)
+
+
+def save_crop_sheet(cohort: Cohort, path: Path) -> None:
+    """Draw the crops with their grades on one sheet, in one window.
+
+    Raises:
+        InputError: The file can't be written.
+    """
+    shown = np.unique(np.linspace(0, len(cohort) - 1, MOST_SHEET_KNEES).round().astype(int))
+    knees = shown if len(cohort) else shown[:0]
+    figure = crop_sheet(
+        cohort.crops[knees, 0],
+        [_caption(cohort, knee) for knee in knees],
+        columns=SHEET_COLUMNS,
+        title=f"{len(knees)} of {len(cohort)} graded knees, anterior view",
+        stamp=cohort.stamp,
+    )
+    save_figure(figure, path)
+
+
+def _caption(cohort: Cohort, knee: int) -> str:
+    side = SIDES[cohort.side_index[knee]]
+    return f"{cohort.scans[cohort.scan_index[knee]]} {side}\n{GRADE_NAMES[cohort.grades[knee]]}"

@@ -1,0 +1,269 @@
+"""Folder to cohort: every scan read once, its knees cut out, its problems named."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from djd.data.crop import CROP_SIZE, Placement, crop_knees
+from djd.data.phantom.cohort import is_phantom
+from djd.data.scan import KneeGrades, Scan, ScanError, read_scan
+from djd.errors import InputError
+from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom, OnError
+
+MOST_DISAGREEING = 0.1
+"""Share of knees whose id and name may disagree before training stops."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """The graded knees of a folder of scans.
+
+    Attributes:
+        root: The folder.
+        scans: Stem of every file in order of name, those that can't be read included.
+        patients: Patient of each scan; the stem itself unless groups say otherwise.
+        crops: uint16 (knee, view 2, row 128, column 128), counts a pixel, of every knee that has a
+            grade, ordered by scan and then right before left; see `KneeCrops`.
+        grades: int64 (knee,), 0 to 4.
+        scan_index: int64 (knee,), index into `scans` and `patients`.
+        side_index: int64 (knee,), index into `SIDES`: 0 right, 1 left.
+        unspecified: Knees left out because they carry no grade.
+        unreadable: Sentence of each file that can't be read, by stem.
+        disagreements: Knees (stem, side) whose id and name disagree.
+        named_knees: Knees that have both an id and a name.
+        pixel_digests: Digest of each readable scan's pixels, by stem.
+        phantom: Whether any of the scans is an invented one.
+    """
+
+    root: Path
+    scans: tuple[str, ...]
+    patients: tuple[str, ...]
+    crops: NDArray[np.uint16]
+    grades: NDArray[np.int64]
+    scan_index: NDArray[np.int64]
+    side_index: NDArray[np.int64]
+    unspecified: int
+    unreadable: Mapping[str, str]
+    disagreements: tuple[tuple[str, str], ...]
+    named_knees: int
+    pixel_digests: Mapping[str, str]
+    phantom: bool
+
+    def __len__(self) -> int:
+        """Number of graded knees."""
+        return len(self.grades)
+
+    @property
+    def knee_patients(self) -> NDArray[np.str_]:
+        """Patient of each knee, (knee,)."""
+        return np.asarray(self.patients, dtype=np.str_)[self.scan_index]
+
+    @property
+    def stamp(self) -> str | None:
+        """What has to stand on every picture made of these scans."""
+        return PHANTOM_STAMP if self.phantom else None
+
+    def duplicates(self) -> list[tuple[str, ...]]:
+        """Scans that hold the same pixels, as groups of two or more stems."""
+        groups: dict[str, list[str]] = {}
+        for name, digest in self.pixel_digests.items():
+            groups.setdefault(digest, []).append(name)
+        return [tuple(names) for names in groups.values() if len(names) > 1]
+
+    def fingerprint(self) -> str:
+        """Digest of what can change a result: the knees' crops, grades, scans and sides.
+
+        File times, paths and everything that isn't used stay out of it.
+        """
+        digest = hashlib.sha256()
+        for name, patient in zip(self.scans, self.patients, strict=True):
+            digest.update(f"{name}\0{patient}\n".encode())
+        for array in (self.crops, self.grades, self.scan_index, self.side_index):
+            digest.update(array.ravel().data)  # without a copy of all crops
+        return digest.hexdigest()[:16]
+
+
+@dataclass
+class _Gathered:
+    """What reading has gathered so far."""
+
+    crops: list[NDArray[np.uint16]] = field(default_factory=list)
+    grades: list[int] = field(default_factory=list)
+    scan_index: list[int] = field(default_factory=list)
+    side_index: list[int] = field(default_factory=list)
+    unspecified: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+    disagreements: list[tuple[str, str]] = field(default_factory=list)
+    named_knees: int = 0
+    pixel_digests: dict[str, str] = field(default_factory=dict)
+
+    def add(self, index: int, scan: Scan, grades: KneeGrades, placement: Placement) -> None:
+        crops = crop_knees(scan, placement)
+        self.pixel_digests[scan.name] = hashlib.sha256(scan.counts.tobytes()).hexdigest()
+        for side, grade in enumerate(grades):
+            if grade is None:
+                self.unspecified += 1
+                continue
+            self.crops.append(crops.counts[side])
+            self.grades.append(grade)
+            self.scan_index.append(index)
+            self.side_index.append(side)
+        self.compare_labels(scan)
+
+    def compare_labels(self, scan: Scan) -> None:
+        if scan.named_grades is None:
+            return
+        for side, by_id, by_name in zip(SIDES, scan.grades, scan.named_grades, strict=True):
+            self.named_knees += 1
+            if by_id != by_name:
+                self.disagreements.append((scan.name, side))
+
+
+def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
+    """Files of the cohort in order of name, without those excluded by stem.
+
+    Raises:
+        InputError: The folder is missing or holds no `.mat` file, or two files have one stem.
+    """
+    if not root.is_dir():
+        received = "a file" if root.exists() else "nothing there"
+        raise InputError(
+            f"data.root: expected a folder of .mat scans, received {root} ({received})"
+        )
+    excluded = frozenset(exclude)
+    try:
+        paths = sorted(
+            (
+                path
+                for path in root.iterdir()
+                if path.suffix.lower() == ".mat" and not path.name.startswith(".")
+            ),
+            key=lambda path: path.stem,
+        )
+    except OSError as error:
+        raise InputError(f"data.root: {root} can't be listed ({error.strerror})") from error
+    for one, other in pairwise(paths):
+        if one.stem == other.stem:
+            raise InputError(f"{root}: expected one file a scan, received {one.name}, {other.name}")
+    kept = [path for path in paths if path.stem not in excluded]
+    if not kept:
+        received = f"{len(paths)} files, all excluded" if paths else "none"
+        raise InputError(f"data.root: expected .mat scans in {root}, received {received}")
+    return kept
+
+
+def read_cohort(
+    paths: Sequence[Path],
+    *,
+    patients: Mapping[str, str] | None = None,
+    placement: Placement = "study",
+    labels_from: LabelsFrom = "auto",
+    on_scan: Callable[[int], None] | None = None,
+) -> Cohort:
+    """Read every scan and cut out its knees.
+
+    A file that can't be read keeps its place and is listed in `Cohort.unreadable`; whether that
+    stops training is `require_trainable`'s to say.
+
+    Args:
+        paths: Files of one folder in order of name, as from `find_scans`.
+        patients: Patient of a scan by stem; scans not in it are their own patient.
+        placement: How crops are placed.
+        labels_from: Which of the two labels in a file counts; `auto` takes ids.
+        on_scan: Called with the number of files done after each of them.
+    """
+    gathered = _Gathered()
+    for index, path in enumerate(paths):
+        try:
+            scan = read_scan(path)
+            gathered.add(index, scan, _chosen_grades(path, scan, labels_from), placement)
+        except ScanError as error:
+            gathered.unreadable[path.stem] = str(error)
+        if on_scan:
+            on_scan(index + 1)
+    return _assemble(paths, patients or {}, gathered)
+
+
+def _chosen_grades(path: Path, scan: Scan, labels_from: LabelsFrom) -> KneeGrades:
+    if labels_from != "names":
+        return scan.grades
+    if scan.named_grades is None:
+        raise ScanError(
+            f"{path}: diaginfo.kneejointname: expected two severity names "
+            "(data.labels_from=names), received none"
+        )
+    return scan.named_grades
+
+
+def _assemble(paths: Sequence[Path], patients: Mapping[str, str], gathered: _Gathered) -> Cohort:
+    stems = tuple(path.stem for path in paths)
+    crops = np.zeros((len(gathered.crops), 2, CROP_SIZE, CROP_SIZE), dtype=np.uint16)
+    for index, crop in enumerate(gathered.crops):
+        crops[index] = crop
+    return Cohort(
+        root=paths[0].parent,
+        scans=stems,
+        patients=patients_of(paths, patients),
+        crops=crops,
+        grades=np.asarray(gathered.grades, dtype=np.int64),
+        scan_index=np.asarray(gathered.scan_index, dtype=np.int64),
+        side_index=np.asarray(gathered.side_index, dtype=np.int64),
+        unspecified=gathered.unspecified,
+        unreadable=gathered.unreadable,
+        disagreements=tuple(gathered.disagreements),
+        named_knees=gathered.named_knees,
+        pixel_digests=gathered.pixel_digests,
+        phantom=any(is_phantom(path) for path in paths),
+    )
+
+
+def patients_of(paths: Sequence[Path], patients: Mapping[str, str]) -> tuple[str, ...]:
+    """Patient of each file: as the mapping says by stem, else the stem itself."""
+    return tuple(patients.get(path.stem, path.stem) for path in paths)
+
+
+def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> list[str]:
+    """Why training would stop on this cohort: a sentence each, none where it would go on."""
+    sentences = []
+    if not cohort.pixel_digests:
+        first = next(iter(cohort.unreadable.values()))
+        sentences.append(f"{cohort.root}: expected readable scans, received none (first: {first})")
+    elif cohort.unreadable and on_error == "stop":
+        sentences.append(_unreadable_sentence(cohort))
+    elif not len(cohort):
+        sentences.append(f"{cohort.root}: expected graded knees, received unspecified ones only")
+    if labels_from == "auto" and _disagree_too_often(cohort):
+        sentences.append(
+            f"{cohort.root}: severity ids and names disagree for {len(cohort.disagreements)} of "
+            f"{cohort.named_knees} knees (first: {' '.join(cohort.disagreements[0])}); find out "
+            "which are right, then say data.labels_from=ids or data.labels_from=names"
+        )
+    return sentences
+
+
+def require_trainable(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> None:
+    """Stop where training would stand on sand.
+
+    Raises:
+        InputError: The first of `obstacles`.
+    """
+    for sentence in obstacles(cohort, labels_from=labels_from, on_error=on_error):
+        raise InputError(sentence)
+
+
+def _disagree_too_often(cohort: Cohort) -> bool:
+    return len(cohort.disagreements) > MOST_DISAGREEING * cohort.named_knees
+
+
+def _unreadable_sentence(cohort: Cohort) -> str:
+    count = len(cohort.unreadable)
+    reasons = "; ".join(cohort.unreadable.values())
+    return (
+        f"{cohort.root}: {count} of {len(cohort.scans)} scans can't be read, mend them or say "
+        f"data.on_error=skip: {reasons}"
+    )

@@ -1,0 +1,168 @@
+"""The flow of scans, knees and patients, from the folder to the two sides of the wall."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from djd.data.cohort import Cohort
+from djd.data.split import PartSummary, PatientSplit, side_summaries
+from djd.errors import InputError
+from djd.files import write_whole
+from djd.grades import GRADE_COUNT, GRADE_NAMES
+from djd.runs.summary import count_of
+
+FLOW_NAME = "cohort.json"
+"""In the folder of a run or comparison from its start."""
+
+Number = Annotated[int, Field(ge=0)]
+
+
+class SideFlow(BaseModel):
+    """Who stands on one side of the wall between development and test patients.
+
+    Attributes:
+        patients: Patients with a graded knee.
+        knees_per_grade: Their knees of each grade, 0 to 4.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    patients: Number
+    knees_per_grade: Annotated[
+        tuple[Number, ...], Field(min_length=GRADE_COUNT, max_length=GRADE_COUNT)
+    ]
+
+    @property
+    def knees(self) -> int:
+        """Its graded knees."""
+        return sum(self.knees_per_grade)
+
+
+class Flow(BaseModel):
+    """`cohort.json`: how many scans, knees and patients there were, and what became of them.
+
+    Its keys are the attributes; no name of a scan or patient stands there.
+
+    Attributes:
+        phantom: Whether the scans are invented.
+        scans_found: Files in the folder.
+        scans_excluded: Those of them left out by name (`data.exclude`).
+        scans_unreadable: Those that were to be read and couldn't be (`data.on_error=skip`).
+        knees_unspecified: Knees of the scans read that carry no grade; all others are graded.
+        patients: Patients of the scans that were to be read, with or without a graded knee.
+        development: The side that models are fitted and chosen on.
+        test: The side that only a chosen, refitted model is scored on.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    phantom: bool
+    scans_found: Number
+    scans_excluded: Number
+    scans_unreadable: Number
+    knees_unspecified: Number
+    patients: Number
+    development: SideFlow
+    test: SideFlow
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "Flow":
+        """A scan that was read has two knees, and no more patients are graded than there are."""
+        knees = self.knees_graded + self.knees_unspecified
+        if knees != 2 * self.scans_read or self.patients_graded > self.patients:
+            raise ValueError("the numbers don't add up")
+        return self
+
+    @property
+    def scans_read(self) -> int:
+        """Scans that were read."""
+        return self.scans_found - self.scans_excluded - self.scans_unreadable
+
+    @property
+    def knees_graded(self) -> int:
+        """Graded knees of both sides."""
+        return self.development.knees + self.test.knees
+
+    @property
+    def patients_graded(self) -> int:
+        """Patients of both sides who have a graded knee."""
+        return self.development.patients + self.test.patients
+
+    def save(self, folder: Path) -> None:
+        """Write it whole or not at all into the folder of a run or comparison.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        write_whole(folder / FLOW_NAME, self.model_dump_json(indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Flow | None":
+        """Read back what `save` wrote; None where there is no such file.
+
+        Raises:
+            InputError: It is damaged, or can't be read.
+        """
+        path = folder / FLOW_NAME
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "a damaged file"
+            raise InputError(
+                f"{path}: expected the flow of scans and patients, received {reason}; the same "
+                "command with the same folder writes it again"
+            ) from error
+
+
+def flow_of(cohort: Cohort, split: PatientSplit, *, scans_found: int) -> Flow:
+    """What became of the scans of a folder.
+
+    Args:
+        cohort: Those that were not left out by name.
+        split: The wall between development and test patients.
+        scans_found: Files in the folder, those left out by name included; see
+            `djd.runs.reading.scans_found`.
+    """
+    sides = side_summaries(cohort, split)
+    # Files may have come or gone since they were listed for reading.
+    excluded = max(scans_found - len(cohort.scans), 0)
+    return Flow(
+        phantom=cohort.phantom,
+        scans_found=len(cohort.scans) + excluded,
+        scans_excluded=excluded,
+        scans_unreadable=len(cohort.unreadable),
+        knees_unspecified=cohort.unspecified,
+        patients=len(set(cohort.patients)),
+        development=_side(sides["development"]),
+        test=_side(sides["test"]),
+    )
+
+
+def _side(who: PartSummary) -> SideFlow:
+    return SideFlow(patients=len(who.patients), knees_per_grade=who.knees_per_grade)
+
+
+def flow_sentences(flow: Flow) -> list[str]:
+    """The flow in plain lines: scans, knees, patients, then each side of the wall."""
+    without = flow.patients - flow.patients_graded
+    return [
+        f"{count_of(flow.scans_found, 'scan')} found; {flow.scans_excluded} excluded by name; "
+        f"{flow.scans_unreadable} could not be read; {flow.scans_read} read",
+        f"{count_of(2 * flow.scans_read, 'knee')} in them; {flow.knees_unspecified} without a "
+        f"grade, left out; {flow.knees_graded} graded",
+        f"{count_of(flow.patients, 'patient')}; {without} without a graded knee; "
+        f"{flow.patients_graded} with one or more",
+        _side_sentence("Development", flow.development),
+        _side_sentence("Test", flow.test),
+    ]
+
+
+def _side_sentence(name: str, side: SideFlow) -> str:
+    grades = ", ".join(
+        f"{knees} {grade}" for knees, grade in zip(side.knees_per_grade, GRADE_NAMES, strict=True)
+    )
+    patients, knees = count_of(side.patients, "patient"), count_of(side.knees, "knee")
+    return f"{name}: {patients}, {knees} ({grades})"

@@ -1,0 +1,1 @@
+"""File formats that a scan is read from."""

@@ -1,0 +1,1 @@
+"""Invented scans in the real file format."""

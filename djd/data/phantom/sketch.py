@@ -1,0 +1,180 @@
+"""Drawing in counts: where a body lies on the camera's image, and strokes and spots of uptake.
+
+Bodies are drawn in body units, 1/700 of the stature: `down` from the top of the head (the soles are
+near 700) and `across` from the midline, positive to the patient's left. Uptake adds up where bones
+overlap, as it does in a projection.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from djd.data.scan import SCAN_SHAPE
+
+Points = NDArray[np.float64]
+"""float64 (point, 2): down and across in body units, or row and column in pixels."""
+
+Uptake = tuple[float, float]
+"""Expected counts a pixel in the (anterior, posterior) view."""
+
+_SPACING = 0.6  # pixels between the samples of a shape; the camera's blur hides them
+_GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the body lies on the anterior image.
+
+    Attributes:
+        head_row: Row of the top of the head.
+        stature_rows: Rows from there to the soles.
+        midline_column: Column of the middle of the body.
+        tilt: Turn of the body in the image plane, in radians.
+        breadth: Width of the skeleton relative to the usual one.
+    """
+
+    head_row: float
+    stature_rows: float
+    midline_column: float
+    tilt: float
+    breadth: float
+
+    @property
+    def scale(self) -> float:
+        """Pixels a body unit."""
+        return self.stature_rows / 700
+
+    def to_image(self, points: Points) -> Points:
+        """Body units to (row, column) in the anterior view, turned about the body's middle."""
+        down, across = points[..., 0] - 350, points[..., 1] * self.breadth
+        cosine, sine = np.cos(self.tilt), np.sin(self.tilt)
+        row = self.head_row + self.scale * (350 + down * cosine - across * sine)
+        column = self.midline_column + self.scale * (down * sine + across * cosine)
+        return np.stack([row, column], axis=-1)
+
+
+@dataclass
+class Sketch:
+    """Shapes of uptake, gathered as samples and then laid on the image all at once."""
+
+    frame: Frame
+    _samples: list[Points] = field(default_factory=list)
+    _counts: list[NDArray[np.float64]] = field(default_factory=list)
+
+    def stroke(
+        self,
+        points: Sequence[tuple[float, float]] | Points,
+        half_width: float | Sequence[float],
+        uptake: Uptake,
+        along: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Draw a band along the points.
+
+        Args:
+            points: (point, 2) in body units.
+            half_width: Of the band in body units, one value or one a point.
+            uptake: Counts a pixel.
+            along: Factors of the uptake, float64 (point, view 2); 1 where absent.
+        """
+        knots = self.frame.to_image(np.asarray(points, dtype=np.float64))
+        lengths = np.hypot(*np.diff(knots, axis=0).T)
+        reached = np.concatenate([[0.0], lengths.cumsum()])
+        radii = np.broadcast_to(np.asarray(half_width, dtype=np.float64), len(knots))
+        steps = max(2, int(np.ceil(reached[-1] / _SPACING)))
+        at = (np.arange(steps) + 0.5) * reached[-1] / steps
+        centre = np.stack([np.interp(at, reached, knots[:, axis]) for axis in (0, 1)], axis=-1)
+        radius = np.interp(at, reached, radii) * self.frame.scale
+        segment = np.clip(np.searchsorted(reached, at, side="right") - 1, 0, len(lengths) - 1)
+        tangent = np.diff(knots, axis=0)[segment] / np.maximum(lengths[segment, None], 1e-9)
+        normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=-1)
+        lanes = max(2, int(np.ceil(2 * radius.max() / _SPACING)))
+        offsets = (np.arange(lanes) + 0.5) / lanes * 2 - 1
+        samples = centre[:, None] + (radius[:, None] * offsets)[..., None] * normal[:, None]
+        area = radius * 2 / lanes * reached[-1] / steps
+        counts = np.multiply.outer(area, np.asarray(uptake, dtype=np.float64))
+        if along is not None:
+            counts *= np.stack([np.interp(at, reached, along[:, view]) for view in (0, 1)], axis=-1)
+        self._add(samples.reshape(-1, 2), np.repeat(counts, lanes, axis=0))
+
+    def spot(
+        self,
+        centre: tuple[float, float],
+        half_axes: tuple[float, float],
+        uptake: Uptake,
+        turn: float = 0.0,
+        counts: Uptake | None = None,
+    ) -> None:
+        """Fill an ellipse.
+
+        Args:
+            centre: (down, across) in body units.
+            half_axes: (down, across) in body units.
+            uptake: Counts a pixel; not used where `counts` are given.
+            turn: Of the ellipse, in radians, from down towards the patient's left.
+            counts: In all, instead of a pixel.
+        """
+        area = np.pi * half_axes[0] * half_axes[1] * self.frame.scale**2 * self.frame.breadth
+        number = max(24, int(area / _SPACING**2))
+        index = np.arange(number)
+        radius = np.sqrt((index + 0.5) / number)
+        down = half_axes[0] * radius * np.cos(index * _GOLDEN_ANGLE)
+        across = half_axes[1] * radius * np.sin(index * _GOLDEN_ANGLE)
+        turned = np.stack(
+            [
+                centre[0] + down * np.cos(turn) - across * np.sin(turn),
+                centre[1] + down * np.sin(turn) + across * np.cos(turn),
+            ],
+            axis=-1,
+        )
+        total = np.asarray(counts) if counts is not None else np.asarray(uptake) * area
+        each = np.broadcast_to(total / number, (number, 2))
+        self._add(self.frame.to_image(turned), each)
+
+    def lay(self) -> NDArray[np.float32]:
+        """Expected counts, float32 (view 2, row 1024, column 256), both seen from the front."""
+        _, rows, columns = SCAN_SHAPE
+        samples = np.concatenate(self._samples)
+        counts = np.concatenate(self._counts)
+        row, column = np.rint(samples).astype(np.intp).T
+        inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        place = (row * columns + column)[inside]
+        views = [
+            np.bincount(place, weights=counts[inside, view], minlength=rows * columns)
+            for view in (0, 1)
+        ]
+        return np.stack(views).reshape(SCAN_SHAPE).astype(np.float32)
+
+    def _add(self, samples: Points, counts: NDArray[np.float64]) -> None:
+        self._samples.append(samples)
+        self._counts.append(counts)
+
+
+def lay_tissue(
+    image: NDArray[np.float32],
+    frame: Frame,
+    *,
+    down: NDArray[np.float64],
+    edges: NDArray[np.float64],
+    counts: float,
+) -> None:
+    """Add a part of the body whose sections are ellipses, thickest in the middle, to an image.
+
+    Args:
+        image: float32 (row 1024, column 256), changed in place.
+        frame: Where the body lies.
+        down: float64 (knot,), rising, in body units.
+        edges: float64 (knot, 2), the part's two edges across, in body units; not widened by the
+            frame's breadth.
+        counts: A pixel in the middle of the part.
+    """
+    first, last = (frame.head_row + frame.scale * down[[0, -1]]).astype(int)
+    rows = np.arange(max(first, 0), min(last, len(image)))
+    at = (rows - frame.head_row) / frame.scale
+    middle = frame.midline_column + frame.scale * np.sin(frame.tilt) * (at - 350)
+    one, other = (np.interp(at, down, edges[:, edge]) * frame.scale for edge in (0, 1))
+    half = np.maximum((other - one) / 2, 0.5)
+    across = np.arange(image.shape[1]) - (middle + (one + other) / 2)[:, None]
+    depth = np.sqrt(np.maximum(0, 1 - (across / half[:, None]) ** 2))
+    image[rows] += (counts * depth).astype(np.float32)

@@ -1,0 +1,297 @@
+"""Who is on which part: test patients, development patients and the folds inside them."""
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from djd.data.cohort import Cohort
+from djd.errors import InputError
+from djd.files import write_whole
+from djd.grades import GRADE_COUNT, GRADE_NAMES
+
+
+@dataclass(frozen=True)
+class PatientSplit:
+    """The patients of a cohort on the two sides of the one wall that is never moved.
+
+    Attributes:
+        development: Patients that models are fitted and chosen on, in order of their last file.
+        test: Patients that only a chosen, refitted model is scored on.
+    """
+
+    development: tuple[str, ...]
+    test: tuple[str, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> "PatientSplit":
+        """Read back what `save_split` wrote."""
+        lists = json.loads(path.read_text(encoding="utf-8"))
+        return cls(development=tuple(lists["development"]), test=tuple(lists["test"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The knees of one training.
+
+    Attributes:
+        train: int64 (knee,), indices into the cohort's knees, in the cohort's order.
+        validation: The same; empty where a model is fitted on all development patients.
+        test: The same.
+    """
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+    def items(self) -> Iterable[tuple[str, NDArray[np.int64]]]:
+        """Name and knees of each part."""
+        return (("train", self.train), ("validation", self.validation), ("test", self.test))
+
+
+def split_patients(
+    patients: Sequence[str], *, test_count: int, test_patients: Iterable[str] | None = None
+) -> PatientSplit:
+    """Choose the test patients by file name alone, whatever is in the files.
+
+    Args:
+        patients: Patient of each file, in order of file name.
+        test_count: How many patients from the end are test patients; each patient stands where
+            their last file stands.
+        test_patients: The test patients by name, in place of the last ones.
+
+    Raises:
+        InputError: Fewer patients than asked for, or a named one that isn't there.
+    """
+    in_order = list(dict.fromkeys(reversed(patients)))[::-1]
+    if test_patients is not None:
+        return _split_by_name(in_order, test_patients)
+    if test_count >= len(in_order):
+        raise InputError(
+            f"data.test_count: expected fewer test patients than the {len(in_order)} patients of "
+            f"the cohort, received {test_count}"
+        )
+    wall = len(in_order) - test_count
+    return PatientSplit(development=tuple(in_order[:wall]), test=tuple(in_order[wall:]))
+
+
+def _split_by_name(in_order: Sequence[str], test_patients: Iterable[str]) -> PatientSplit:
+    wanted = frozenset(test_patients)
+    missing = sorted(wanted.difference(in_order))
+    if missing:
+        raise InputError(
+            f"data.test_list: expected patients of the cohort, received {', '.join(missing)}"
+        )
+    split = PatientSplit(
+        development=tuple(name for name in in_order if name not in wanted),
+        test=tuple(name for name in in_order if name in wanted),
+    )
+    if not split.development or not split.test:
+        raise InputError("data.test_list: expected some of the patients, received none or all")
+    return split
+
+
+def assign_folds(
+    grades: NDArray[np.int64], patients: NDArray[np.str_], *, folds: int, seed: int
+) -> NDArray[np.int64]:
+    """Fold of each development knee: patients whole, grades spread as evenly as they go.
+
+    Args:
+        grades: int64 (knee,), 0 to 4.
+        patients: str (knee,), patient of each knee.
+        folds: Number of folds, 2 or more.
+        seed: `data.split_seed`; never the training seed.
+
+    Returns:
+        int64 (knee,), 0 to folds - 1.
+
+    Raises:
+        InputError: Fewer patients with graded knees than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # takes a second to import
+
+    available = len(set(patients.tolist()))
+    if available < folds:
+        raise InputError(
+            f"data.folds: expected at most {available}, the development patients with graded "
+            f"knees, received {folds}"
+        )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    fold_of = np.full(len(grades), -1, dtype=np.int64)
+    with warnings.catch_warnings():
+        # A grade rarer than the folds is common in small cohorts; `grade_warnings` says it better.
+        warnings.simplefilter("ignore", UserWarning)
+        # A single stratum for grades too rare to be in every fold keeps scikit-learn from refusing.
+        strata = _strata(grades, folds)
+        for fold, (_, held_out) in enumerate(splitter.split(strata, strata, patients)):
+            fold_of[held_out] = fold
+    return fold_of
+
+
+def _strata(grades: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
+    """The grades; one stratum for all where every grade has fewer knees than folds."""
+    if np.bincount(grades, minlength=GRADE_COUNT).max() >= folds:
+        return grades
+    return np.zeros_like(grades)
+
+
+def split_knees(
+    cohort: Cohort,
+    split: PatientSplit,
+    *,
+    folds: int,
+    fold: int | None,
+    split_seed: int,
+    leak: bool = False,
+) -> Parts:
+    """Knees of each part for one fold, or of all development patients where `fold` is None.
+
+    Args:
+        cohort: The knees.
+        split: The wall between development and test patients.
+        folds: Folds of the development patients.
+        fold: The one that validates.
+        split_seed: Of the folds.
+        leak: Whether to train on every knee, held-out ones included, as the study did.
+
+    Raises:
+        InputError: No graded knee on a part that needs one, a leak between parts, or a grade that
+            development patients have and the training part lacks.
+    """
+    knee_patients = cohort.knee_patients
+    development = np.flatnonzero(np.isin(knee_patients, split.development))
+    test = np.flatnonzero(np.isin(knee_patients, split.test))
+    if fold is None:
+        parts = Parts(train=development, validation=development[:0], test=test)
+    else:
+        grades = cohort.grades[development]
+        fold_of = assign_folds(grades, knee_patients[development], folds=folds, seed=split_seed)
+        parts = Parts(
+            train=development[fold_of != fold], validation=development[fold_of == fold], test=test
+        )
+    _require_knees(parts, fold)
+    _require_no_leak(cohort, parts)
+    _require_grades(cohort, parts)
+    if leak:
+        return replace(parts, train=np.arange(len(cohort)))
+    return parts
+
+
+def _require_knees(parts: Parts, fold: int | None) -> None:
+    for part, knees in parts.items():
+        may_be_empty = part == "validation" and fold is None
+        if not len(knees) and not may_be_empty:
+            raise InputError(f"split: expected graded knees on the {part} part, received none")
+
+
+def _require_no_leak(cohort: Cohort, parts: Parts) -> None:
+    """Raise where a patient, or two files with the same pixels, are on two parts."""
+    digest_of = [cohort.pixel_digests.get(name, name) for name in cohort.scans]
+    part_of_patient: dict[str, str] = {}
+    first_with: dict[str, tuple[str, str]] = {}
+    for part, knees in parts.items():
+        for scan in np.unique(cohort.scan_index[knees]):
+            name, patient, digest = cohort.scans[scan], cohort.patients[scan], digest_of[scan]
+            if part_of_patient.setdefault(patient, part) != part:
+                raise InputError(
+                    f"split: expected each patient on one part, received {patient} on "
+                    f"{part_of_patient[patient]} and {part}"
+                )
+            other_part, other = first_with.setdefault(digest, (part, name))
+            if other_part != part:
+                raise InputError(
+                    f"split: expected no two files with the same pixels on two parts, received "
+                    f"{other} ({other_part}) and {name} ({part}); name one of them in data.exclude"
+                )
+
+
+def _require_grades(cohort: Cohort, parts: Parts) -> None:
+    development = np.concatenate([parts.train, parts.validation])
+    lacking = set(cohort.grades[development].tolist()) - set(cohort.grades[parts.train].tolist())
+    if lacking:
+        names = ", ".join(f"{grade} ({GRADE_NAMES[grade]})" for grade in sorted(lacking))
+        raise InputError(
+            f"split: expected every grade of the development patients on the training part, it "
+            f"lacks {names}; choose another data.split_seed or fewer data.folds"
+        )
+
+
+def grade_counts(cohort: Cohort, knees: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Knees per grade, int64 (grade 5,)."""
+    return np.bincount(cohort.grades[knees], minlength=GRADE_COUNT).astype(np.int64)
+
+
+def grade_warnings(parts: Mapping[str, "PartSummary"]) -> list[str]:
+    """Sentences on grades that a part lacks, for the person to know what scores can't say."""
+    sentences = []
+    for part, who in parts.items():
+        lacking = [grade for grade, knees in enumerate(who.knees_per_grade) if not knees]
+        if lacking:
+            names = ", ".join(f"{grade} ({GRADE_NAMES[grade]})" for grade in lacking)
+            sentences.append(f"no knee of grade {names} on the {part} part")
+    return sentences
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """Who is on one part.
+
+    Attributes:
+        patients: Those with a graded knee, by name.
+        knees_per_grade: Knees of each grade, 0 to 4.
+    """
+
+    patients: tuple[str, ...]
+    knees_per_grade: tuple[int, ...]
+
+
+def part_summaries(cohort: Cohort, parts: Parts) -> dict[str, PartSummary]:
+    """Patients and knees per grade of each part that has any."""
+    return {part: _summary(cohort, knees) for part, knees in parts.items() if len(knees)}
+
+
+def _summary(cohort: Cohort, knees: NDArray[np.int64]) -> PartSummary:
+    return PartSummary(
+        patients=tuple(np.unique(cohort.knee_patients[knees]).tolist()),
+        knees_per_grade=tuple(grade_counts(cohort, knees).tolist()),
+    )
+
+
+def side_summaries(cohort: Cohort, split: PatientSplit) -> dict[str, PartSummary]:
+    """Patients and knees per grade on the two sides of the wall."""
+    knees = {
+        side: np.flatnonzero(np.isin(cohort.knee_patients, patients))
+        for side, patients in (("development", split.development), ("test", split.test))
+    }
+    return {side: _summary(cohort, chosen) for side, chosen in knees.items()}
+
+
+SPLIT_NAME = "split.json"
+
+
+def save_split(
+    path: Path, split: PatientSplit, parts: Mapping[str, PartSummary], *, fingerprint: str
+) -> None:
+    """Write who stands where, as JSON: development and test patients, each part, the cohort."""
+    record = asdict(split) | {
+        "parts": {part: asdict(who) for part, who in parts.items()},
+        "fingerprint": fingerprint,
+    }
+    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False))
+
+
+def saved_fingerprint(path: Path) -> str | None:
+    """Fingerprint of the cohort that a split was saved for; None where there is no file."""
+    if not path.exists():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected the split of what was started there, received a damaged file; "
+            "delete the folder to train it from the start"
+        ) from error

@@ -1,0 +1,1 @@
+"""Batches to grades: networks, losses, the LightningModule."""

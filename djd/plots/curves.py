@@ -1,0 +1,174 @@
+"""Learning curves: what training and validation did from epoch to epoch."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from djd.plots.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PAGE_INCHES,
+    TEXT_POINTS,
+    head_inches,
+    new_figure,
+)
+
+_PANELS = {"loss": "mean loss a knee", "kappa": "quadratic kappa", "accuracy": "accuracy"}
+_COLOURS = {"train": BLUE, "validation": ORANGE}
+_WIDTH, _HEIGHT = 9.0, 3.0
+_THIN = 0.8
+_MOST_MARKED_EPOCHS = 3
+"""Curves shorter than this are drawn with marks: a line of one point is invisible."""
+
+
+def curves_figure(
+    metrics: Mapping[str, Sequence[float]],
+    *,
+    score_epochs: Sequence[int],
+    title: str,
+    stamp: str | None = None,
+) -> Figure:
+    """Loss, kappa and accuracy by epoch.
+
+    Args:
+        metrics: Columns of `metrics.csv`: `epoch`, and `train_loss`, `validation_kappa` and so on.
+        score_epochs: Epochs with a dotted line, at which the setting is scored.
+        title: Of the figure.
+        stamp: Such as PHANTOM.
+    """
+    figure = new_figure(_WIDTH, _HEIGHT, stamp=stamp, title=title, constrained=False)
+    figure.subplots_adjust(
+        left=0.65 / _WIDTH,
+        right=1 - 0.1 / _WIDTH,
+        bottom=0.75 / _HEIGHT,
+        top=1 - (head_inches(_WIDTH, stamp=stamp, title=title) + 0.16) / _HEIGHT,
+        wspace=0.28,
+    )
+    for axes, (score, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
+        _draw_curves(axes, metrics, score)
+        _draw_scored(axes, score_epochs)
+        axes.set_ylabel(label, fontsize=9)
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="lower center",
+        ncols=3,
+        fontsize=8,
+        frameon=False,
+    )
+    return figure
+
+
+def learning_curves_figure(
+    runs: Sequence[Mapping[str, Sequence[float]]],
+    *,
+    score_epochs: Sequence[int],
+    title: str,
+    stamp: str | None = None,
+) -> Figure:
+    """Validation kappa above, and loss of training and validation below, of runs of one setting.
+
+    A thin line is one run (a fold or a seed), a thick one their mean. Where a run has no value or
+    has ended, there is no mean.
+
+    Args:
+        runs: Columns of each run's `metrics.csv`, see `curves_figure`.
+        score_epochs: Epochs with a dotted line, at which the setting is scored.
+        title: Of the figure.
+        stamp: Such as PHANTOM.
+    """
+    figure = new_figure(PAGE_INCHES, 4.6, stamp=stamp, title=title)
+    kappa, loss = figure.subplots(2, 1, sharex=True)
+    _draw_runs(kappa, runs, "validation_kappa", "validation")
+    _draw_runs(loss, runs, "train_loss", "train")
+    _draw_runs(loss, runs, "validation_loss", "validation")
+    _limit(kappa, "kappa", runs)
+    _limit(loss, "loss", runs)
+    for axes in (kappa, loss):
+        _draw_scored(axes, score_epochs)
+        axes.tick_params(labelsize=TEXT_POINTS)
+        axes.spines[["top", "right"]].set_visible(False)
+    kappa.set_ylabel("validation kappa", fontsize=TEXT_POINTS)
+    loss.set_ylabel(_PANELS["loss"], fontsize=TEXT_POINTS)
+    loss.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    loss.set_xlabel("epoch", fontsize=TEXT_POINTS)
+    loss.plot([], [], color=GREY, linewidth=_THIN, label="one fold or seed")
+    figure.legend(
+        *loss.get_legend_handles_labels(),
+        loc="outside lower left",
+        ncols=4,
+        fontsize=TEXT_POINTS,
+        frameon=False,
+        columnspacing=1,
+    )
+    return figure
+
+
+def _draw_runs(
+    axes: Axes, runs: Sequence[Mapping[str, Sequence[float]]], column: str, stage: str
+) -> None:
+    there = [run for run in runs if column in run]
+    colour, mark = _COLOURS[stage], _mark_of(there)
+    for run in there:
+        axes.plot(run["epoch"], run[column], mark, color=colour, linewidth=_THIN, alpha=0.5, ms=3)
+    if there:
+        epochs, means = _mean_of(there, column)
+        axes.plot(epochs, means, mark, color=colour, linewidth=2, ms=5, label=f"{stage}, mean")
+
+
+def _mean_of(
+    runs: Sequence[Mapping[str, Sequence[float]]], column: str
+) -> tuple[list[float], list[float]]:
+    """Epochs that all runs have, and the mean of a column at each."""
+    columns = [dict(zip(run["epoch"], run[column], strict=True)) for run in runs]
+    epochs = sorted(set.intersection(*(set(values) for values in columns)))
+    return epochs, [float(np.mean([values[epoch] for values in columns])) for epoch in epochs]
+
+
+def _mark_of(runs: Sequence[Mapping[str, Sequence[float]]]) -> str:
+    shortest = min((len(run["epoch"]) for run in runs), default=0)
+    return "o-" if shortest <= _MOST_MARKED_EPOCHS else "-"
+
+
+def _draw_scored(axes: Axes, score_epochs: Sequence[int]) -> None:
+    for epoch in score_epochs:
+        axes.axvline(epoch, color=GREY, linewidth=0.8, linestyle=":")
+    if score_epochs:
+        axes.plot([], [], color=GREY, linewidth=0.8, linestyle=":", label="scored")
+
+
+def _draw_curves(axes: Axes, metrics: Mapping[str, Sequence[float]], score: str) -> None:
+    epochs = metrics["epoch"]
+    style = _mark_of([metrics])
+    for stage, colour in _COLOURS.items():
+        if (values := metrics.get(f"{stage}_{score}")) is not None:
+            axes.plot(epochs, values, style, color=colour, linewidth=1.3, label=stage)
+    _limit(axes, score, [metrics])
+    steps = [1, 2, 2.5, 5, 10]
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=steps))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=steps))
+    axes.ticklabel_format(axis="y", scilimits=(-3, 4))  # a loss of many digits has no room
+    axes.yaxis.get_offset_text().set_fontsize(7)
+    axes.set_xlabel("epoch", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _limit(axes: Axes, score: str, runs: Sequence[Mapping[str, Sequence[float]]]) -> None:
+    if score == "loss":
+        axes.set_ylim(0, _highest(runs))
+    elif score == "accuracy":
+        axes.set_ylim(0, 1)
+    else:
+        axes.set_ylim(min(0, axes.get_ylim()[0]), 1)
+
+
+def _highest(runs: Sequence[Mapping[str, Sequence[float]]]) -> float:
+    """Top of the loss panel: a first epoch that is far off doesn't flatten the rest."""
+    names = ("train_loss", "validation_loss")
+    losses = np.concatenate([[], *(run[name] for run in runs for name in names if name in run)])
+    finite = losses[np.isfinite(losses)]
+    return 1.1 * float(np.percentile(finite, 98)) if finite.size else 1.0

@@ -1,0 +1,115 @@
+"""Recall and precision of each grade."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from djd.grades import GRADE_NAMES
+from djd.plots.estimates import UNDEFINED, Estimate, draw_estimate, legend_mark
+from djd.plots.style import (
+    BLUE,
+    GREY,
+    LEGEND_INCHES,
+    ORANGE,
+    PAGE_INCHES,
+    TEXT_POINTS,
+    head_inches,
+    new_figure,
+)
+
+_LOOKS = ((BLUE, "o", True), (ORANGE, "s", False))
+"""Of the first and the second part: colour, mark, whether it is filled."""
+
+_EMPHASISED = GRADE_NAMES.index("minimal")
+_BAND = "#F3F3F3"
+_APART = 0.19
+_ROW_INCHES = 0.42
+_REST_INCHES = 0.5 + LEGEND_INCHES  # ticks, label, legend
+
+
+@dataclass(frozen=True)
+class GradeScores:
+    """How well each grade was graded in one part; each sequence has one entry a grade.
+
+    Attributes:
+        part: Such as `out of fold` or `test`.
+        knees: How many have the grade.
+        recall: Of the knees that have the grade, the share that was found, 0 to 1.
+        precision: Of the knees that were given the grade, the share that has it, 0 to 1.
+    """
+
+    part: str
+    knees: Sequence[int]
+    recall: Sequence[Estimate]
+    precision: Sequence[Estimate]
+
+
+def grades_figure(parts: Sequence[GradeScores], *, title: str, stamp: str | None = None) -> Figure:
+    """Recall and precision of each grade with 95 % intervals, side by side.
+
+    Minimal disease, the weak grade, is emphasised. An undefined share is written as such.
+
+    Args:
+        parts: One or two, such as out of fold and test.
+        title: Of the figure.
+        stamp: Such as PHANTOM.
+    """
+    head = head_inches(PAGE_INCHES, stamp=stamp, title=title)
+    height = head + _ROW_INCHES * len(GRADE_NAMES) + _REST_INCHES
+    figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title)
+    left, right = figure.subplots(1, 2, sharey=True)
+    for index, part in enumerate(parts):
+        shift = _APART * (2 * index - len(parts) + 1)
+        _draw_shares(left, part.recall, shift, index)
+        _draw_shares(right, part.precision, shift, index)
+    _dress(left, "recall (%)")
+    _dress(right, "precision (%)")
+    _label_rows(left, parts)
+    figure.legend(
+        handles=[
+            legend_mark(f"{part.part}, 95 % interval", colour, marker, filled=filled)
+            for part, (colour, marker, filled) in zip(parts, _LOOKS, strict=False)
+        ],
+        loc="outside lower left",
+        ncols=len(parts),
+        fontsize=TEXT_POINTS,
+        frameon=False,
+    )
+    return figure
+
+
+def _draw_shares(axes: Axes, shares: Sequence[Estimate], shift: float, index: int) -> None:
+    colour, marker, filled = _LOOKS[index]
+    for grade, share in enumerate(shares):
+        percent = Estimate(*(100 * figure for figure in share))
+        draw_estimate(axes, grade + shift, percent, colour=colour, marker=marker, filled=filled)
+        if not share.is_defined:
+            axes.text(2, grade + shift, UNDEFINED, va="center", fontsize=TEXT_POINTS, color=GREY)
+
+
+def _label_rows(axes: Axes, parts: Sequence[GradeScores]) -> None:
+    counts = [" + ".join(str(part.knees[grade]) for part in parts) for grade in _grades()]
+    labels = [f"{name}\n({count})" for name, count in zip(GRADE_NAMES, counts, strict=True)]
+    axes.set_yticks(_grades(), labels, fontsize=TEXT_POINTS)
+    axes.get_yticklabels()[_EMPHASISED].set_fontweight("bold")
+    parts_named = " + ".join(part.part for part in parts)
+    axes.set_ylabel(f"grade (knees: {parts_named})", fontsize=TEXT_POINTS)
+    axes.set_ylim(len(GRADE_NAMES) - 0.5, -0.5)
+
+
+def _grades() -> range:
+    return range(len(GRADE_NAMES))
+
+
+def _dress(axes: Axes, label: str) -> None:
+    axes.axhspan(_EMPHASISED - 0.5, _EMPHASISED + 0.5, color=_BAND, linewidth=0, zorder=0)
+    axes.set_xlim(-4, 104)
+    axes.set_xticks([0, 25, 50, 75, 100])
+    axes.set_xlabel(label, fontsize=TEXT_POINTS)
+    axes.tick_params(axis="x", labelsize=TEXT_POINTS)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,0 +1,1 @@
+"""What watches a training: recorder, checkpoints, progress, TensorBoard."""

@@ -1,0 +1,160 @@
+"""What a training leaves behind epoch by epoch: metrics, predictions and weights."""
+
+import math
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from djd.data.cohort import Cohort
+from djd.errors import InputError
+from djd.files import append_row, write_rows
+from djd.models.classifier import GradeClassifier, Outcome
+from djd.runs.result import (
+    METRICS_NAME,
+    PREDICTIONS_NAME,
+    PartScores,
+    epoch_checkpoint,
+    prediction_rows,
+    score_outcome,
+    stamp_column,
+    write_predictions,
+)
+from djd.statistics.metrics import score_table
+
+
+class EpochRecorder(Callback):
+    """Writes `metrics.csv` as epochs end, and predictions and weights at the score epochs.
+
+    It comes first among the callbacks: at its `on_train_epoch_end` the epoch's passes are read out
+    for all of them.
+
+    Args:
+        folder: Where the files go; weights under `checkpoints/`.
+        cohort: The knees that predictions name.
+        score_epochs: Epochs, from 1, at which the held-out knees' predictions and the weights are
+            kept.
+        fold: For the predictions' column.
+        seed: For the predictions' column.
+        stamp: What every row of the tables has to say besides.
+
+    Attributes:
+        rows: One mapping an epoch, as written to `metrics.csv`.
+        scored: Validation scores at the score epochs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cohort: Cohort,
+        *,
+        score_epochs: Collection[int],
+        fold: int | None,
+        seed: int,
+        stamp: str | None,
+    ) -> None:
+        self.folder = folder
+        self.cohort = cohort
+        self.score_epochs = score_epochs
+        self.fold = fold
+        self.seed = seed
+        self.stamp = stamp
+        self._stamp = stamp_column(stamp)
+        self.rows: list[dict[str, float]] = []
+        self.scored: list[PartScores] = []
+        self._predictions: list[dict[str, Any]] = []
+        self._learning_rate = float("nan")
+        self._seconds_before = 0.0
+        self._started = time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What goes into a checkpoint: all that has been recorded until now, as plain values."""
+        return {
+            "rows": list(self.rows),
+            "scored": [scores.model_dump() for scores in self.scored],
+            "predictions": list(self._predictions),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint; files that were written since are set back to it."""
+        self.rows = list(state_dict["rows"])
+        self.scored = [PartScores.model_validate(scores) for scores in state_dict["scored"]]
+        self._predictions = list(state_dict["predictions"])
+        self._seconds_before = self.rows[-1]["seconds"]
+        self._started = time.perf_counter()
+        self._write_metrics()
+        if self._predictions:
+            self._write_predictions()
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Note the rate that the epoch's steps have; at its end a schedule has moved it on."""
+        self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Read the epoch out and write what is due."""
+        classifier = cast(GradeClassifier, pl_module)
+        classifier.finish_train_pass()
+        epoch = trainer.current_epoch + 1
+        self.rows.append(self._row(classifier, epoch))
+        self._require_finite(epoch)
+        self._append_row(self.rows[-1])
+        if epoch in self.score_epochs:
+            self._keep(trainer, classifier, epoch)
+
+    def _row(self, classifier: GradeClassifier, epoch: int) -> dict[str, float]:
+        row: dict[str, float] = {
+            "epoch": epoch,
+            "learning_rate": self._learning_rate,
+            "seconds": round(self._seconds_before + time.perf_counter() - self._started, 3),
+        }
+        for stage in ("train", "validation"):
+            if outcome := classifier.outcomes.get(stage):
+                row |= {f"{stage}_{name}": value for name, value in _scores(outcome).items()}
+        return row
+
+    def _require_finite(self, epoch: int) -> None:
+        """A network of NaN would be scored as one that always says normal."""
+        losses = [value for name, value in self.rows[-1].items() if name.endswith("_loss")]
+        if not all(math.isfinite(loss) for loss in losses):
+            raise InputError(
+                f"training diverged in epoch {epoch}: expected a finite loss, received "
+                f"{', '.join(f'{loss:g}' for loss in losses)}; lower optim.lr or optim.lr_times"
+            )
+
+    def _append_row(self, row: dict[str, float]) -> None:
+        if len(self.rows) == 1:
+            self._write_metrics()
+        else:
+            append_row(self.folder / METRICS_NAME, (_cells(row) | self._stamp).values())
+
+    def _write_metrics(self) -> None:
+        columns = [*self.rows[0], *self._stamp]
+        rows = [_cells(row) | self._stamp for row in self.rows]
+        write_rows(self.folder / METRICS_NAME, columns, rows)
+
+    def _write_predictions(self) -> None:
+        write_predictions(self.folder / PREDICTIONS_NAME, self._predictions, stamp=self.stamp)
+
+    def _keep(self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int) -> None:
+        trainer.save_checkpoint(epoch_checkpoint(self.folder, epoch), weights_only=True)
+        if outcome := classifier.outcomes.get("validation"):
+            self.scored.append(score_outcome(outcome, self.cohort, epoch=epoch))
+            self._predictions += prediction_rows(
+                outcome, self.cohort, fold=self.fold, seed=self.seed, epoch=epoch
+            )
+            self._write_predictions()
+
+
+def _scores(outcome: Outcome) -> dict[str, float]:
+    return {"loss": outcome.loss, **score_table(outcome.counts)}
+
+
+def _cells(row: Mapping[str, float]) -> dict[str, str]:
+    return {name: "" if math.isnan(value) else f"{value:.8g}" for name, value in row.items()}

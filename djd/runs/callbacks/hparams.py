@@ -1,0 +1,206 @@
+"""What TensorBoard's HParams tab shows: a row for each setting after each number of epochs.
+
+Its words: a group is a row, a session a training that is averaged into it. A session is a run
+with a record of its hyperparameters, and its scores are the last values of the run's scalars. So a
+training's own run is the session of its last epoch, and each earlier score epoch has a small run
+below it. TensorBoard takes the first record of a run and never another, so a record is written
+when the scores are there and not before; Lightning's own, which comes first, would leave
+`hp_metric -1`.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
+from tensorboard.plugins.hparams.summary_v2 import (
+    Discrete,
+    HParam,
+    Metric,
+    RealInterval,
+    hparams_config_pb,
+    hparams_pb,
+)
+
+from djd.runs.callbacks.event_file import write_events
+from djd.runs.config import UNNAMED, RunConfig
+from djd.runs.resume import NUMBERLESS_KEYS, REPEAT_KEYS, flat
+
+HParamValue = bool | int | float | str
+
+EPOCHS_KEY = "epochs"
+
+HPARAM_METRICS = {
+    "kappa": "kappa",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "mae": "MAE",
+    "recall_minimal": "minimal recall",
+}
+"""The scores of a row by their names in `score_table`; TensorBoard ticks the first five."""
+
+MOST_BOXES = 9
+"""Values of a hyperparameter that TensorBoard offers as boxes to tick; of more numbers it makes a
+search in text, which then fails on a number."""
+
+_NOT_SHOWN = NUMBERLESS_KEYS | {*REPEAT_KEYS, "optim.name", "optim._target_"}
+
+
+def main_hparams(config: RunConfig) -> dict[str, HParamValue]:
+    """Hyperparameters that every row shows, whatever is compared; epochs apart."""
+    return {
+        "model.depth": config.model.depth,
+        "optim": config.optim.name,
+        "learning_rate": config.optim.learning_rate,
+        "data.batch_size": config.data.batch_size,
+    }
+
+
+def setting_hparams(config: RunConfig, epochs: int) -> dict[str, HParamValue]:
+    """All that makes a setting by the key one types: numbers as numbers, lists as text.
+
+    What is null is left out, as TensorBoard has no such value.
+
+    Args:
+        config: What is trained.
+        epochs: How long.
+    """
+    values = main_hparams(config) | {EPOCHS_KEY: epochs}
+    for key, value in flat(config.plain()).items():
+        if key not in _NOT_SHOWN and value is not None:
+            plain = isinstance(value, bool | int | float | str)
+            values[key] = value if plain else json.dumps(value)
+    return values
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """A training as the HParams tab knows it: a session at each of its score epochs.
+
+    Attributes:
+        config: What is trained.
+        folder: The training's, and so its run.
+        fingerprint: Of the cohort.
+        stamp: What has to stand on everything; see `RunConfig.stamp`.
+    """
+
+    config: RunConfig
+    folder: Path
+    fingerprint: str
+    stamp: str | None
+
+
+def group_name(training: Sessions, epochs: int) -> str:
+    """What the row is called: the same for all folds and seeds of a setting beside each other.
+
+    Other scans make another row. So does another comparison, so that a cell that two of them have
+    doesn't count twice; it goes by its name, which survives a move.
+    """
+    config = training.config
+    hparams = setting_hparams(config, epochs)
+    beside = training.folder.absolute().parent.name
+    told = json.dumps([training.fingerprint, beside, hparams], sort_keys=True)
+    one_split = config.data.model_copy(update={"split_seed": UNNAMED["data.split_seed"]})
+    stamps = [each.partition(":")[0] for each in (training.stamp or "").split(". ") if each]
+    setting = config.model_copy(update={"data": one_split}).setting_at(epochs)
+    return " ".join([*stamps, setting, f"#{hashlib.sha256(told.encode()).hexdigest()[:6]}"])
+
+
+def session_summaries(training: Sessions, epochs: int) -> list[Summary]:
+    """Records that make a run with scores a finished session of its setting's row."""
+    group = group_name(training, epochs)
+    start = hparams_pb(setting_hparams(training.config, epochs), trial_id=group)
+    ended = plugin_data_pb2.HParamsPluginData(
+        session_end_info=plugin_data_pb2.SessionEndInfo(status=STATUS_SUCCESS)
+    )
+    end = Summary()
+    end.value.add(
+        tag=metadata.SESSION_END_INFO_TAG,
+        metadata=metadata.create_summary_metadata(ended),
+        tensor=metadata.NULL_TENSOR,
+    )
+    return [start, end]
+
+
+def score_run(folder: Path, epochs: int) -> Path:
+    """The run of an earlier score epoch, below that of its training."""
+    return folder / f"{EPOCHS_KEY}={epochs}"
+
+
+SCORE_RUNS = f"{EPOCHS_KEY}=*"
+"""Pattern of what `score_run` gives."""
+
+
+def write_score_run(training: Sessions, epochs: int, scalars: Mapping[str, float]) -> None:
+    """Leave a session of its own for a score epoch before the last.
+
+    Args:
+        training: The training.
+        epochs: The score epoch.
+        scalars: Scores by tag.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    shown = Summary()
+    for tag, value in scalars.items():
+        shown.value.add(tag=tag, simple_value=value)
+    session = session_summaries(training, epochs)
+    write_events(score_run(training.folder, epochs), [*session, shown], step=epochs)
+
+
+def write_hparam_columns(
+    folder: Path, values: Mapping[str, Iterable[HParamValue | None]], *, compared: Collection[str]
+) -> None:
+    """Tell TensorBoard which columns there are, and which of their values can be ticked.
+
+    Without it there is a column for every scalar, and numbers can't be ticked. Of the records of
+    several comparisons TensorBoard takes one, in no fixed order; their rows are all shown.
+
+    Args:
+        folder: Of a comparison or single run.
+        values: Values of each hyperparameter that has a column.
+        compared: Those with several values, which come first.
+    """
+    columns = [
+        HParam(
+            key,
+            _domain({value for value in each if value is not None}),
+            display_name=key.rpartition(".")[2],
+        )
+        for key, each in values.items()
+    ]
+    metrics = [
+        Metric(f"{score}/validation", display_name=name) for score, name in HPARAM_METRICS.items()
+    ]
+    config = hparams_config_pb(columns, metrics)
+    write_events(folder, [_with_compared_first(config, compared)], step=0)
+
+
+def _domain(values: Collection[HParamValue | None]) -> Discrete | RealInterval:
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    if len(numbers) < len(values):
+        return Discrete([str(value) for value in values], dtype=str)
+    if all(isinstance(value, bool) for value in values):
+        return Discrete(values, dtype=bool)
+    if len(numbers) > MOST_BOXES:
+        return RealInterval(min(numbers), max(numbers))
+    return Discrete(numbers, dtype=float)
+
+
+def _with_compared_first(config: Summary, compared: Collection[str]) -> Summary:
+    """The record with its compared columns marked: TensorBoard sorts those to the front.
+
+    `hparams_config_pb` has no word for it.
+    """
+    data = plugin_data_pb2.HParamsPluginData.FromString(
+        config.value[0].metadata.plugin_data.content
+    )
+    for info in data.experiment.hparam_infos:
+        info.differs = info.name in compared
+    config.value[0].metadata.plugin_data.content = data.SerializeToString()
+    return config

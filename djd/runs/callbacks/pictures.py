@@ -1,0 +1,219 @@
+"""The pictures that TensorBoard shows of one training."""
+
+from typing import cast
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from djd.data.cohort import Cohort
+from djd.data.crop import VIEW_INDICES, Scaling
+from djd.data.datamodule import KneeDataModule
+from djd.files import write_whole
+from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
+from djd.models.classifier import GradeClassifier, Outcome
+from djd.models.grad_cam import grad_cam
+from djd.plots.confusion import confusion_figure
+from djd.plots.network_inputs import attention_figure, inputs_figure
+from djd.plots.palette_png import palette_png
+from djd.plots.reliability import reliability_bins, reliability_figure
+from djd.runs.callbacks.epoch_recorder import EpochRecorder
+from djd.runs.config import RunConfig
+
+WIDTH_PIXELS = 350
+"""TensorBoard shows a picture 350 pixels wide; of a wider one it drops every so many pixels, and
+small letters with them."""
+
+MATRIX_NAME = "figures/confusion-validation.png"
+"""In a training's folder: the validation's confusion matrix at the last epoch."""
+
+SHEET_KNEES = {1: 3, 2: 2}
+"""Training knees of each grade on their sheet, by the number of views: captions need the room."""
+
+MISTAKES = 6
+"""Knees among the most wrong."""
+
+UNITS: dict[Scaling, str] = {
+    "counts": "counts a pixel",
+    "sqrt": "square roots of counts a pixel",
+    "standard": "standard deviations from a crop's mean",
+}
+"""What the network's inputs are measured in."""
+
+
+class Pictures(Callback):
+    """Draws what a training sees and gets wrong, once, at its start and at its score epochs.
+
+    They are: the training knees as the network sees them; at each score epoch the validation's
+    confusion matrix; at the last one a reliability diagram, and the knees graded most wrong with
+    the network's attention; and the confusion matrix of the test patients, whenever they are
+    scored.
+
+    Args:
+        config: Of the training.
+        recorder: Comes before this one among the callbacks; its score epochs have pictures.
+    """
+
+    def __init__(self, config: RunConfig, recorder: EpochRecorder) -> None:
+        self.config = config
+        self.recorder = recorder
+        self.stamp = config.stamp(phantom=recorder.cohort.phantom)
+
+    def on_fit_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Show what the network sees, unless an earlier start of the training did."""
+        if not self.recorder.rows:
+            add_picture(trainer, "crops/train", training_sheet(_data(trainer), self.stamp), 0)
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Show how the held-out knees are graded, where the epoch is scored."""
+        classifier = cast(GradeClassifier, pl_module)
+        epoch = trainer.current_epoch + 1
+        outcome = classifier.outcomes.get("validation")
+        if outcome is None or epoch not in self.recorder.score_epochs:
+            return
+        matrix = confusion_figure(
+            outcome.counts, title=f"Validation, epoch {epoch}", stamp=self.stamp
+        )
+        png = add_picture(trainer, "confusion/validation", matrix, epoch)
+        if epoch == max(self.recorder.score_epochs):
+            self._keep(MATRIX_NAME, png)
+            diagram = reliability_figure(
+                reliability_bins(1 - outcome.probabilities[:, 0], outcome.grades > 0),
+                title=f"Any disease: validation, epoch {epoch}",
+                stamp=self.stamp,
+            )
+            add_picture(trainer, "reliability/validation", diagram, epoch)
+            sheet = mistakes_sheet(classifier, outcome, _data(trainer), epoch, self.stamp)
+            add_picture(trainer, "mistakes/validation", sheet, epoch)
+
+    def _keep(self, name: str, png: bytes) -> None:
+        """Leave a picture as a file too; drawing it anew would take another tenth of all."""
+        path = self.recorder.folder / name
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, png)
+
+    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Show the confusion matrix of the test patients."""
+        classifier = cast(GradeClassifier, pl_module)
+        epoch = classifier.tested_epoch or self.config.trainer.max_epochs
+        figure = confusion_figure(
+            classifier.outcomes["test"].counts,
+            title=f"Test patients, epoch {epoch}",
+            stamp=self.stamp,
+        )
+        add_picture(trainer, "confusion/test", figure, epoch)
+
+
+def training_sheet(datamodule: KneeDataModule, stamp: str | None) -> Figure:
+    """Training knees as the network sees them, the first few of each grade.
+
+    Args:
+        datamodule: Its batches are what is drawn.
+        stamp: Such as PHANTOM.
+    """
+    cohort, train = datamodule.cohort, datamodule.parts.train
+    each = SHEET_KNEES[len(VIEW_INDICES[datamodule.views])]
+    by_grade = [train[cohort.grades[train] == grade][:each] for grade in range(GRADE_COUNT)]
+    knees = np.concatenate(by_grade)
+    return inputs_figure(
+        datamodule.batch_of(knees)["crop"].cpu().numpy(),
+        [f"{_knee_name(cohort, knee)}\n{GRADE_NAMES[cohort.grades[knee]]}" for knee in knees],
+        columns=each,
+        title=f"Training knees as the network sees them ({datamodule.views})",
+        unit=UNITS[datamodule.scaling],
+        stamp=stamp,
+    )
+
+
+def mistakes_sheet(
+    classifier: GradeClassifier,
+    outcome: Outcome,
+    datamodule: KneeDataModule,
+    epoch: int,
+    stamp: str | None,
+) -> Figure:
+    """The held-out knees graded most wrong, and what in them speaks for the grade they were given.
+
+    Args:
+        classifier: The network that graded them.
+        outcome: What it gave.
+        datamodule: Its batches are what is drawn.
+        epoch: For the title.
+        stamp: Such as PHANTOM.
+    """
+    worst = most_wrong(outcome, MISTAKES)
+    knees, predicted = outcome.knees[worst], outcome.predicted[worst]
+    crops = datamodule.batch_of(knees)["crop"]
+    grades = torch.from_numpy(predicted).to(crops.device)
+    chances = outcome.probabilities[worst, predicted]
+    return attention_figure(
+        crops.cpu().numpy(),
+        grad_cam(classifier.network, crops, grades).cpu().numpy(),
+        [
+            f"{_knee_name(datamodule.cohort, knee)}: {GRADE_NAMES[truth]}\n"
+            f"predicted {GRADE_NAMES[grade]} ({100 * chance:.0f} %)"
+            for knee, truth, grade, chance in zip(
+                knees, outcome.grades[worst], predicted, chances, strict=True
+            )
+        ],
+        columns=2,
+        title=f"Validation knees graded most wrong, epoch {epoch}; orange: what speaks for the "
+        "predicted grade (Grad-CAM)",
+        stamp=stamp,
+    )
+
+
+def most_wrong(outcome: Outcome, most: int) -> NDArray[np.int64]:
+    """Where in an outcome its worst mistakes stand, int64 (mistake,), the worst first.
+
+    Those come first whose predicted grade is farthest from the true one; of these those whose
+    predicted grade was the most probable; of these those that come first in the outcome.
+
+    Args:
+        outcome: Of one pass.
+        most: How many at the most; knees graded right are never among them.
+    """
+    predicted = outcome.predicted
+    distances = np.abs(predicted - outcome.grades)
+    chances = outcome.probabilities.max(axis=1)
+    worst = np.lexsort((-chances, -distances))
+    wrong: NDArray[np.int64] = worst[distances[worst] > 0]
+    return wrong[:most]
+
+
+def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int) -> bytes:
+    """Write a figure into the events of a training, and hand back the PNG that stands there.
+
+    Args:
+        trainer: With a TensorBoard logger.
+        tag: The picture's name; a slider goes through all steps of one.
+        figure: The picture.
+        step: Epochs that had ended.
+    """
+    png = palette_png(figure, width=WIDTH_PIXELS)
+    width, height = figure.canvas.get_width_height()
+    # `add_image` would encode pixels by itself, in three times the bytes.
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
+    writer: SummaryWriter = cast(TensorBoardLogger, trainer.logger).experiment
+    # Made anew where the writer was closed at the end of the fit.
+    events = writer._get_file_writer()  # type: ignore[no-untyped-call]
+    events.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+    return png
+
+
+def _data(trainer: lightning.Trainer) -> KneeDataModule:
+    return cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+
+
+def _knee_name(cohort: Cohort, knee: int) -> str:
+    return f"{cohort.scans[cohort.scan_index[knee]]} {SIDES[cohort.side_index[knee]]}"

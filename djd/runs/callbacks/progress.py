@@ -1,0 +1,101 @@
+"""One calm line while a network trains."""
+
+import sys
+from collections.abc import Mapping
+from typing import cast
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from djd.runs.callbacks.epoch_recorder import EpochRecorder
+from djd.runs.config import ProgressStyle
+
+LINES_WITHOUT_TERMINAL = 10
+"""Lines that a training prints where its output is not a terminal."""
+
+
+class ProgressLine(Callback):
+    """Shows epoch, loss and validation kappa; refreshed once an epoch.
+
+    Args:
+        name: What is trained.
+        recorder: Comes before this one among the callbacks.
+        style: `trainer.progress`.
+    """
+
+    def __init__(self, name: str, recorder: EpochRecorder, style: ProgressStyle) -> None:
+        self.name = name
+        self.recorder = recorder
+        self.style = style
+        self._console = Console(file=sys.stdout)
+        self._progress: Progress | None = None
+
+    def on_fit_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Open the bar, on a terminal."""
+        if self._console.is_terminal and self.style == "calm":
+            self._progress = training_bar(self._console)
+            self._progress.add_task(
+                self.name, total=trainer.max_epochs, completed=len(self.recorder.rows), scores=""
+            )
+            self._progress.start()
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Move the bar, or print a line now and then."""
+        row = self.recorder.rows[-1]
+        epoch, epochs = int(row["epoch"]), cast(int, trainer.max_epochs)
+        if self.style == "study":
+            self._console.print(study_line(row))
+            return
+        scores = f"loss {row['train_loss']:.3f}"
+        if "validation_kappa" in row:
+            scores += f", validation kappa {row['validation_kappa']:.2f}"
+        if self._progress:
+            task = self._progress.task_ids[0]
+            self._progress.update(task, completed=epoch, scores=scores, refresh=True)
+        elif epoch == epochs or epoch % max(1, epochs // LINES_WITHOUT_TERMINAL) == 0:
+            self._console.print(f"{self.name}: epoch {epoch} of {epochs}, {scores}")
+
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        exception: BaseException,
+    ) -> None:
+        """Close the bar."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+
+def study_line(row: Mapping[str, float]) -> str:
+    """An epoch as the study's log has it; the accuracy is the running one of training."""
+    return (
+        f"#{row['epoch']:.0f} Loss: {row['train_loss']:.4f} "
+        f"Acc: {100 * row['train_accuracy']:.4f}% Time: {row['seconds']:.4f}s"
+    )
+
+
+def training_bar(console: Console) -> Progress:
+    """A bar that is drawn only when told to, so that it costs nothing between epochs."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[scores]}"),
+        TimeRemainingColumn(),
+        console=console,
+        auto_refresh=False,
+    )

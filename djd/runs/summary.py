@@ -1,0 +1,111 @@
+"""What a run says on the terminal and in its log."""
+
+import io
+import logging
+import math
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+from djd.data.cohort import Cohort
+from djd.data.split import PartSummary
+from djd.grades import GRADE_NAMES
+from djd.runs.result import PartScores
+
+log = logging.getLogger("djd")
+
+MOST_COLUMNS = 132
+"""Width of tables: five compared axes and three scores with intervals; more axes take more."""
+
+MOST_CHARACTERS = 1000
+
+_HALF = 1e-9
+"""Added before rounding: Python rounds halves to even, and 0.125 is written as 0.12."""
+
+
+def say(sentence: str) -> None:
+    """Print a sentence and log it."""
+    log.info(sentence)
+
+
+def say_cohort(
+    cohort: Cohort,
+    parts: Mapping[str, PartSummary],
+    warnings: Sequence[str],
+) -> None:
+    """Who is in the cohort and on which part."""
+    say(
+        f"{len(cohort.scans)} scans in {cohort.root}: {len(cohort)} graded knees, "
+        f"{cohort.unspecified} unspecified, {len(cohort.unreadable)} scans unreadable"
+    )
+    table = Table("part", "patients", "knees", *GRADE_NAMES)
+    for part, who in parts.items():
+        knees = who.knees_per_grade
+        table.add_row(part, str(len(who.patients)), str(sum(knees)), *map(str, knees))
+    say(as_text(table))
+    for sentence in warnings:
+        log.warning("warning: %s", sentence)
+    for sentence in cohort.unreadable.values():
+        log.warning("warning: left out: %s", sentence)
+    if cohort.disagreements:
+        named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
+        log.warning("warning: severity id and name disagree: %s", named)
+
+
+def in_one_line(scores: PartScores) -> str:
+    """The main scores of one part."""
+    values = scores.scores
+    return (
+        f"kappa {number(values['kappa'])}, accuracy {share(values['accuracy'])}, "
+        f"balanced accuracy {share(values['balanced_accuracy'])}, "
+        f"off by one at most {share(values['off_by_one'])}, MAE {number(values['mae'])} grades "
+        f"({scores.knees} knees of {scores.patients} patients, epoch {scores.epoch})"
+    )
+
+
+def openings_sentence(openings: int) -> str:
+    """How often the test patients have been opened."""
+    times = "once" if openings == 1 else f"{openings} times"
+    return (
+        f"The test patients of this cohort have been opened {times} so far; while still trying "
+        "things out, say test=never"
+    )
+
+
+def count_of(number: int, noun: str) -> str:
+    """A number of things, such as `1 cell` and `2 cells`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def share(value: float | None) -> str:
+    """A share as a percentage; a dash where it is undefined."""
+    # Halves go up, as people round: 3 of 24 is 13 %.
+    return "-" if value is None else f"{100 * value + _HALF:.0f} %"
+
+
+def number(value: float | None) -> str:
+    """A score with two decimals; a dash where it is undefined."""
+    # There is no -0.00.
+    return "-" if value is None else f"{round(value + math.copysign(_HALF, value), 2) + 0.0:.2f}"
+
+
+def tensorboard_line(folder: Path) -> str:
+    """The command that opens this folder's dashboard."""
+    return f"tensorboard --logdir {shlex.quote(str(folder))}"
+
+
+def as_text(table: Table) -> str:
+    """A table as lines of text, for terminal and log alike."""
+    text = io.StringIO()
+    console = Console(file=text, width=MOST_CHARACTERS)
+    if not (sys.stdout.encoding or "").lower().startswith("utf"):
+        table.box = box.ASCII  # a western Windows has no lines to draw with
+    needed = Measurement.get(console, console.options, table)
+    console.print(table, width=max(MOST_COLUMNS, needed.maximum))
+    return text.getvalue().rstrip()

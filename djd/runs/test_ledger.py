@@ -1,0 +1,76 @@
+"""The ledger of test openings: how often the test patients have been looked at.
+
+Every look at the test patients makes the next one worth less. Each is recorded in the run's folder
+and in the cache folder, before it happens.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from djd.data.cohort import Cohort
+from djd.data.split import PatientSplit
+from djd.files import append_line
+
+LEDGER_NAME = "test_openings.jsonl"
+
+
+def require_ledger(cache: Path) -> None:
+    """Make sure that an opening can be recorded, before a training is spent on it.
+
+    Raises:
+        OSError: The ledger can't be written.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / LEDGER_NAME).open("ab"):
+        pass
+
+
+def record_opening(
+    cohort: Cohort, split: PatientSplit, *, setting: str, folder: Path, cache: Path
+) -> int:
+    """Record that the test patients are about to be scored.
+
+    Scans are told by their pixels, so that another crop, another label or a renamed file doesn't
+    start the count anew.
+
+    Returns:
+        How many openings the cache knows of that share a test patient with this one, this one
+        included.
+    """
+    record = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fingerprint": cohort.fingerprint(),
+        "setting": setting,
+        "test_scans": _test_digests(cohort, split),
+    }
+    require_ledger(cache)
+    for ledger in (folder / LEDGER_NAME, cache / LEDGER_NAME):
+        append_line(ledger, record)
+    return count_openings(cache, cohort, split)
+
+
+def count_openings(cache: Path, cohort: Cohort, split: PatientSplit) -> int:
+    """Openings in the cache's ledger that share a test patient with this split."""
+    digests = set(_test_digests(cohort, split))
+    return sum(not digests.isdisjoint(opened) for opened in _openings(cache / LEDGER_NAME))
+
+
+def _test_digests(cohort: Cohort, split: PatientSplit) -> list[str]:
+    test = set(split.test)
+    return sorted(
+        cohort.pixel_digests[name][:12]
+        for name, patient in zip(cohort.scans, cohort.patients, strict=True)
+        if patient in test and name in cohort.pixel_digests
+    )
+
+
+def _openings(ledger: Path) -> Iterable[list[str]]:
+    if not ledger.exists():
+        return
+    for line in ledger.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)["test_scans"]
+        except (ValueError, KeyError, TypeError):
+            continue  # a line cut by a full disk; the others still count

@@ -1,5 +1,0 @@
-"""Files to crops: reading scans, cutting out knees, gathering cohorts."""
-
-from djd.scans.scan import Scan, ScanError, read_scan
-
-__all__ = ["Scan", "ScanError", "read_scan"]

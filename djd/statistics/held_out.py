@@ -1,0 +1,63 @@
+"""Knees that were held out, and how they were graded, as arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from djd.grades import GRADE_COUNT
+from djd.statistics.metrics import confusion_counts
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Every knee that one setting's trainings held out, each as often as it was held out.
+
+    Attributes:
+        patient: int64 (knee,), 0 to one less than there are patients.
+        repeat: int64 (knee,), 0 to `repeats` - 1: the seed and split of the training, all of its
+            folds together.
+        grades: int64 (knee,), 0 to 4.
+        predicted: int64 (knee,), 0 to 4.
+        probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
+        patients: How many there are.
+        repeats: How many seeds and splits the setting was trained with.
+    """
+
+    patient: NDArray[np.int64]
+    repeat: NDArray[np.int64]
+    grades: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    patients: int
+    repeats: int = 1
+
+    def counts(self) -> NDArray[np.int64]:
+        """Confusion counts, int64 (repeat, patient, true grade 5, predicted grade 5)."""
+        place = self.repeat * self.patients + self.patient
+        cells = (place * GRADE_COUNT + self.grades) * GRADE_COUNT + self.predicted
+        shape = (self.repeats, self.patients, GRADE_COUNT, GRADE_COUNT)
+        return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
+
+    def mean_counts(self) -> NDArray[np.float64]:
+        """Means of the counts over the repeats that hold a patient out, float64 (patient, 5, 5)."""
+        counts = self.counts()
+        times = (counts.sum(axis=(2, 3)) > 0).sum(axis=0)
+        mean: NDArray[np.float64] = counts.sum(axis=0) / np.maximum(times, 1)[:, None, None]
+        return mean
+
+    def one(self, repeat: int) -> "HeldOut":
+        """The knees of one repeat."""
+        chosen = self.repeat == repeat
+        return HeldOut(
+            patient=self.patient[chosen],
+            repeat=np.zeros(int(chosen.sum()), dtype=np.int64),
+            grades=self.grades[chosen],
+            predicted=self.predicted[chosen],
+            probabilities=self.probabilities[chosen],
+            patients=self.patients,
+        )
+
+    def confusion(self) -> NDArray[np.int64]:
+        """Confusion counts of all knees, int64 (true grade 5, predicted grade 5)."""
+        return confusion_counts(self.grades, self.predicted)

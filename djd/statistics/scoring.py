@@ -1,0 +1,222 @@
+"""Every score of every setting, with its interval."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from djd.grades import GRADE_COUNT, GRADE_NAMES
+from djd.statistics.bootstrap import Weights, mean_of_repeats, score_draws
+from djd.statistics.held_out import HeldOut
+from djd.statistics.intervals import (
+    NO_INTERVAL,
+    Interval,
+    freedom_over_grades,
+    logit_interval,
+    loss_interval,
+    percentile_interval,
+    share_interval,
+)
+from djd.statistics.metrics import (
+    ANY_DISEASE,
+    THREE_GROUPS,
+    Counts,
+    Scores,
+    accuracy,
+    balanced_accuracy,
+    brier_score,
+    macro_f1,
+    mean_absolute_error,
+    merge_grades,
+    quadratic_kappa,
+    ranked_probability_score,
+)
+from djd.statistics.probabilities import auroc_draws, sensitivity_draws
+
+MINIMAL = 1
+
+
+class Scored(NamedTuple):
+    """A score and its 95 % interval; NaN where it is undefined."""
+
+    value: float
+    interval: Interval
+
+
+def three_group_kappa(counts: Counts) -> Scores:
+    """Quadratic kappa of none, minimal to mild, moderate to severe."""
+    return quadratic_kappa(merge_grades(counts, THREE_GROUPS))
+
+
+DRAWN: Mapping[str, Callable[[Counts], Scores]] = {
+    "kappa": quadratic_kappa,
+    "mae": mean_absolute_error,
+    "three_group_kappa": three_group_kappa,
+    "balanced_accuracy": balanced_accuracy,
+    "macro_f1": macro_f1,
+    "accuracy": accuracy,
+}
+"""Scores of confusion counts of which draws are needed."""
+
+
+Cells = NDArray[np.bool_]
+"""bool (true grade 5, predicted grade 5): cells of the confusion counts."""
+
+
+def _shares() -> dict[str, tuple[Cells, Cells]]:
+    true, given = np.indices((GRADE_COUNT, GRADE_COUNT))
+    diseased, group = _group_of(ANY_DISEASE).astype(np.bool_), _group_of(THREE_GROUPS)
+    everywhere = true >= 0
+    shares = {
+        "accuracy": (true == given, everywhere),
+        "off_by_one": (np.abs(true - given) <= 1, everywhere),
+        "three_group_accuracy": (group[true] == group[given], everywhere),
+        "any_sensitivity": (diseased[true] & diseased[given], diseased[true]),
+        "any_specificity": (~diseased[true] & ~diseased[given], ~diseased[true]),
+    }
+    for grade, name in enumerate(GRADE_NAMES):
+        both = (true == grade) & (given == grade)
+        shares[f"recall_{name}"] = (both, true == grade)
+        shares[f"precision_{name}"] = (both, given == grade)
+    return shares
+
+
+def _group_of(groups: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Group of each grade, int64 (grade 5,)."""
+    group_of = np.empty(GRADE_COUNT, dtype=np.int64)
+    for group, grades in enumerate(groups):
+        group_of[list(grades)] = group
+    return group_of
+
+
+SHARES = _shares()
+"""Scores that are shares of knees: the cells that count, of which cells."""
+
+_RIGHT = np.stack([right.ravel() for right, _ in SHARES.values()], axis=1).astype(np.float64)
+_OF = np.stack([of.ravel() for _, of in SHARES.values()], axis=1).astype(np.float64)
+
+OVER_GRADES = ("balanced_accuracy", "macro_f1")
+"""Means over grades, which the rarest grade makes unsure."""
+
+PERFECT = {"kappa": 1.0, "mae": 0.0, "three_group_kappa": 1.0}
+"""Where all is right no draw can be wrong, so draws can't tell how sure that is."""
+
+
+def score_settings_draws(
+    settings: Sequence[HeldOut],
+    weights: Weights,
+    scores: Mapping[str, Callable[[Counts], Scores]] = DRAWN,
+) -> dict[str, NDArray[np.float64]]:
+    """Draws of scores, averaged over repeats: float64 (setting, draw) each.
+
+    Args:
+        settings: One or more, of the same patients.
+        weights: Draws of these patients.
+        scores: Functions of confusion counts by name.
+    """
+    counts = np.concatenate([setting.counts() for setting in settings])
+    repeats = [setting.repeats for setting in settings]
+    drawn = score_draws(weights, counts, scores)
+    return {name: mean_of_repeats(draws, repeats) for name, draws in drawn.items()}
+
+
+def scores_with_intervals(
+    setting: HeldOut, draws: Mapping[str, NDArray[np.float64]], few_weights: Weights
+) -> dict[str, Scored]:
+    """Every score of one setting by name.
+
+    Args:
+        setting: Its held-out knees.
+        draws: float64 (draw,) of each of the scores in `DRAWN`.
+        few_weights: Draws of the patients for scores of probabilities.
+    """
+    return {
+        **_of_counts(setting, draws),
+        **_of_shares(setting),
+        **_of_probabilities(setting, few_weights),
+    }
+
+
+def _of_counts(setting: HeldOut, draws: Mapping[str, NDArray[np.float64]]) -> dict[str, Scored]:
+    counts = setting.counts()
+    patients = int((counts.sum(axis=(0, 2, 3)) > 0).sum())
+    with_grade = (counts.sum(axis=(0, 3)) > 0).sum(axis=0)
+    freedom = freedom_over_grades(with_grade)
+    scored = {}
+    for name, score in DRAWN.items():
+        value = _mean_over_repeats(score, counts)
+        if value == PERFECT.get(name):
+            interval = NO_INTERVAL
+        elif name in OVER_GRADES:
+            interval = logit_interval(value, draws[name], patients, freedom=freedom)
+        else:
+            interval = percentile_interval(draws[name], patients)
+        scored[name] = Scored(value, interval)
+    return scored
+
+
+def _mean_over_repeats(score: Callable[[Counts], Scores], counts: NDArray[np.int64]) -> float:
+    return float(np.mean(score(counts.sum(axis=1))))
+
+
+def _of_shares(setting: HeldOut) -> dict[str, Scored]:
+    """Shares of knees: accuracy, off by one at most, recall, precision, merged read-outs."""
+    counts = setting.counts().reshape(setting.repeats, setting.patients, -1).astype(np.float64)
+    right, all_of = counts @ _RIGHT, counts @ _OF
+    with np.errstate(invalid="ignore"):
+        values = (right.sum(axis=1) / all_of.sum(axis=1)).mean(axis=0)
+    return {
+        name: Scored(float(values[place]), share_interval(right[..., place], all_of[..., place]))
+        for place, name in enumerate(SHARES)
+    }
+
+
+def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Scored]:
+    scored = {
+        "brier": _loss(setting, brier_score, weights, most=2.0),
+        "rps": _loss(setting, ranked_probability_score, weights, most=1.0),
+    }
+    every = np.ones((1, setting.patients), dtype=np.float32)
+    all_weights = np.concatenate([every, weights])
+    repeats = [setting.one(repeat) for repeat in range(setting.repeats)]
+    area = np.mean([_any_auroc(each, all_weights) for each in repeats], axis=0)
+    early = np.mean([_early_sensitivity(each, all_weights) for each in repeats], axis=0)
+    patients = len(np.unique(setting.patient))
+    scored["auroc_any"] = Scored(float(area[0]), logit_interval(area[0], area[1:], patients))
+    interval = percentile_interval(early[1:], patients)
+    # Where every draw finds all or none, draws can't know better.
+    interval = NO_INTERVAL if interval.low == interval.high else interval
+    scored["early_sensitivity"] = Scored(float(early[0]), interval)
+    return scored
+
+
+def _loss(
+    setting: HeldOut,
+    loss: Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]],
+    weights: Weights,
+    *,
+    most: float,
+) -> Scored:
+    losses = loss(setting.grades, setting.probabilities)
+    sums = np.bincount(setting.patient, weights=losses, minlength=setting.patients)
+    knees = np.bincount(setting.patient, minlength=setting.patients)
+    interval = loss_interval(sums.astype(np.float64), knees.astype(np.float64), weights, most=most)
+    means = [losses[setting.repeat == repeat].mean() for repeat in range(setting.repeats)]
+    return Scored(float(np.mean(means)), interval)
+
+
+def _any_auroc(setting: HeldOut, weights: Weights) -> NDArray[np.float64]:
+    diseased = setting.grades > 0
+    return auroc_draws(diseased, 1 - setting.probabilities[:, 0], setting.patient, weights)
+
+
+def _early_sensitivity(setting: HeldOut, weights: Weights) -> NDArray[np.float64]:
+    """Minimal disease found while nine in ten normal knees are called normal."""
+    early = setting.grades <= MINIMAL
+    return sensitivity_draws(
+        setting.grades[early] == MINIMAL,
+        1 - setting.probabilities[early, 0],
+        setting.patient[early],
+        weights,
+    )

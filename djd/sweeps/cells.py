@@ -1,0 +1,98 @@
+"""The cells of a comparison: what each is, what it is called, and what tells it from others."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from djd.runs.config import RunConfig
+from djd.runs.result import RESULTS_VERSION
+from djd.runs.resume import NUMBERLESS_KEYS, flat
+
+AxisValue = str | int | float | bool | None
+
+MOST_NAME_BYTES = 120
+"""File systems take 255; Windows takes 260 for a whole path."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a comparison: a setting on one fold with one seed.
+
+    Attributes:
+        axes: Value of each compared key, in the order in which they are compared.
+        overrides: What Hydra is told to compose its configuration.
+        config: Its configuration.
+    """
+
+    axes: Mapping[str, AxisValue]
+    overrides: tuple[str, ...]
+    config: RunConfig
+
+    def identity(self, cohort_digest: str) -> str:
+        """See `identity_of`."""
+        return identity_of(self.config, cohort_digest)
+
+
+def identity_of(config: RunConfig, cohort_digest: str) -> str:
+    """What tells a training from every other: all that can change one of its numbers.
+
+    Args:
+        config: What is trained.
+        cohort_digest: Of crops, grades and split.
+    """
+    numbers = {
+        key: value for key, value in flat(config.plain()).items() if key not in NUMBERLESS_KEYS
+    }
+    told = json.dumps([RESULTS_VERSION, cohort_digest, numbers], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def axes_name(axes: Mapping[str, AxisValue]) -> str:
+    """A name for a folder: `depth=2 optim=adam fold=0`, shortened where it is too long.
+
+    Args:
+        axes: Values by key, as `model.depth`; of two keys that end alike both are written out.
+    """
+    short = short_names(axes)
+    words = [f"{short[key]}={_word(value)}" for key, value in axes.items()]
+    return _fit_for_a_folder(" ".join(words) or "base")
+
+
+def short_names(keys: Sequence[str] | Mapping[str, AxisValue]) -> dict[str, str]:
+    """The last word of each key, or the whole key where that would be ambiguous."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return {
+        key: word if last.count(word) == 1 else key for key, word in zip(keys, last, strict=True)
+    }
+
+
+def _word(value: AxisValue) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return re.sub(r"[^\w.+-]+", "_", text)
+
+
+def _fit_for_a_folder(name: str) -> str:
+    encoded = name.encode()
+    if len(encoded) <= MOST_NAME_BYTES:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    kept = encoded[: MOST_NAME_BYTES - len(digest) - 1].decode(errors="ignore")
+    return f"{kept}~{digest}"
+
+
+def as_typed(value: AxisValue) -> str:
+    """A value as one types it: `true`, `null`, `0.1`, `adam`."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def value_of(config: Mapping[str, Any], key: str) -> AxisValue:
+    """The value that a configuration has at a key; lists become text."""
+    value = config.get(key)
+    return value if isinstance(value, str | int | float | bool | None) else json.dumps(value)

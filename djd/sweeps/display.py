@@ -1,0 +1,169 @@
+"""What one sees while a comparison trains: one calm table on a terminal, else a line a cell."""
+
+import csv
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from djd.errors import InputError
+from djd.resume_latest import RESULT_NAME
+from djd.runs.duration import in_words
+from djd.runs.failure import failure_reason, record_loss
+from djd.runs.result import METRICS_NAME, RunResult
+from djd.runs.summary import number, share
+from djd.sweeps.job import Job
+from djd.sweeps.processes import Ending
+
+SECONDS_BETWEEN_PICTURES = 1.0
+
+
+class JobDisplay:
+    """Watches jobs, says at once which failed and why, and how long the others will take.
+
+    Use it as a context. What a killed job could not leave behind itself, it leaves: the reason.
+
+    Args:
+        jobs: In the order of their indices.
+        at_once: How many run at a time.
+        fail_fast: Whether the first failure ends it all.
+        console: Where to.
+    """
+
+    def __init__(
+        self, jobs: Sequence[Job], *, at_once: int, fail_fast: bool, console: Console
+    ) -> None:
+        self.jobs = jobs
+        self.at_once = at_once
+        self.fail_fast = fail_fast
+        self.console = console
+        self.finished = self.failed = self.elsewhere = 0
+        self._running: dict[int, float] = {}
+        self._expected_done = 0.0
+        self._began = self._drawn = time.monotonic()
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> "JobDisplay":
+        """Open the picture, on a terminal."""
+        if self.console.is_terminal:
+            self._live.start()
+            self.look()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self._live.stop()
+
+    def started(self, index: int) -> None:
+        """A job has begun."""
+        self._running[index] = time.monotonic()
+
+    def ended(self, index: int, ending: Ending) -> bool:
+        """A job has ended; whether to go on with the others."""
+        job = self.jobs[index]
+        seconds = time.monotonic() - self._running.pop(index)
+        self._expected_done += job.seconds
+        if ending.reason:
+            record_loss(job.folder, ending.reason)
+        if (job.folder / RESULT_NAME).exists():
+            self.finished += 1
+            if not self.console.is_terminal:
+                self._print(f"{self._count()} {job.name}: {_scores(job)} ({in_words(seconds)})")
+            return True
+        if reason := failure_reason(job.folder) or ending.reason:
+            self.failed += 1
+            self._print(f"{self._count()} {job.name}: FAILED: {reason} ({job.folder / 'run.log'})")
+            return not self.fail_fast
+        self.elsewhere += 1
+        if not self.console.is_terminal:
+            self._print(f"{self._count()} {job.name}: in another process's hands")
+        return True
+
+    def look(self) -> None:
+        """Draw the picture anew, once a second."""
+        now = time.monotonic()
+        if self._live.is_started and now - self._drawn >= SECONDS_BETWEEN_PICTURES:
+            self._drawn = now
+            self._live.update(self._picture(), refresh=True)
+
+    def _count(self) -> str:
+        return f"[{self.finished + self.failed + self.elsewhere} of {len(self.jobs)}]"
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _picture(self) -> RenderableType:
+        columns = ("running", "epoch", "loss", "validation kappa")
+        table = Table(*columns, box=None, padding=(0, 2, 0, 0))
+        for index in self._running:
+            table.add_row(*_running_row(self.jobs[index]))
+        ended = self.finished + self.failed + self.elsewhere
+        counts = [f"{self.finished} of {len(self.jobs)} done", f"{len(self._running)} running"]
+        if self.failed:
+            counts.append(f"{self.failed} failed")
+        if self.elsewhere:
+            counts.append(f"{self.elsewhere} in another process's hands")
+        counts.append(f"about {in_words(self._seconds_left())} left")
+        bar = ProgressBar(total=len(self.jobs), completed=ended, width=40)
+        below = Table.grid(padding=(0, 2, 0, 0))
+        below.add_row(bar, ", ".join(counts))
+        return Group(table, below)
+
+    def _seconds_left(self) -> float:
+        """By the pace so far; before there is one, by what was expected."""
+        now = time.monotonic()
+        done = self._expected_done
+        for index, began in self._running.items():
+            done += min(now - began, self.jobs[index].seconds)
+        left = max(0.0, sum(job.seconds for job in self.jobs) - done)
+        if self._expected_done:
+            return left * (now - self._began) / done
+        return left / min(self.at_once, len(self.jobs))
+
+
+def _running_row(job: Job) -> tuple[str, str, str, str]:
+    row = _last_epoch(job)
+    if row is None:
+        return job.name, f"0 of {job.epochs}", "", ""
+    loss = number(_float(row.get("train_loss")))
+    return (
+        job.name,
+        f"{row['epoch']} of {job.epochs}",
+        loss,
+        number(_float(row.get("validation_kappa"))),
+    )
+
+
+def _last_epoch(job: Job) -> dict[str, str] | None:
+    """The last line of a job's metrics, which it writes as epochs end."""
+    with suppress(OSError), (job.folder / METRICS_NAME).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+        return rows[-1] if rows else None
+    return None
+
+
+def _float(text: str | None) -> float | None:
+    return float(text) if text else None
+
+
+def _scores(job: Job) -> str:
+    try:
+        result = RunResult.load(job.folder / RESULT_NAME)
+    except (InputError, OSError) as error:
+        return str(error)
+    scored = result.test if job.kind == "refit" else result.validation
+    if not scored:
+        return "finished, nothing held out"
+    scores = scored[-1].scores
+    part = "test" if job.kind == "refit" else "validation"
+    return f"{part} kappa {number(scores['kappa'])}, accuracy {share(scores['accuracy'])}"

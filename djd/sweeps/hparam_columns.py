@@ -1,0 +1,59 @@
+"""The columns of TensorBoard's HParams tab: the axes of a comparison and all their values."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from djd.runs.callbacks.hparams import EPOCHS_KEY, SCORE_RUNS, main_hparams, write_hparam_columns
+from djd.runs.resume import NUMBERLESS_KEYS, REPEAT_KEYS
+from djd.sweeps.cells import AxisValue
+from djd.sweeps.plan import PLAN_LOCK_NAME, Plan, PlannedCell
+
+
+def leave_hparam_columns(folder: Path, planned: Sequence[PlannedCell]) -> None:
+    """Write, or write anew, which columns the comparison has; its plan is there already.
+
+    A comparison that was widened gets the new axes and values; several commands take turns.
+
+    Args:
+        folder: The comparison's.
+        planned: Cells of this command.
+
+    Raises:
+        InputError: The plan is damaged.
+        OSError: The file can't be written.
+    """
+    with FileLock(folder / PLAN_LOCK_NAME):
+        plan = Plan.load(folder)
+        values = hparam_values(folder, plan, planned)
+        compared = [key for key in (*_axes(plan), EPOCHS_KEY) if len(values[key]) > 1]
+        write_hparam_columns(folder, values, compared=compared)
+
+
+def hparam_values(
+    folder: Path, plan: Plan, planned: Sequence[PlannedCell]
+) -> dict[str, list[AxisValue]]:
+    """Values of each hyperparameter that has a column: the axes, epochs, and what is always shown.
+
+    Args:
+        folder: The comparison's; what was trained in it before has epochs, too.
+        plan: All axes and cells.
+        planned: Cells of this command.
+    """
+    values: dict[str, dict[AxisValue, None]] = {}
+    for cell in planned:
+        for key, value in main_hparams(cell.cell.config).items():
+            values.setdefault(key, {})[value] = None
+        for epochs in cell.cell.config.epochs_to_score:
+            values.setdefault(EPOCHS_KEY, {})[epochs] = None
+    for run in folder.glob(f"*/{SCORE_RUNS}"):
+        values[EPOCHS_KEY][int(run.name.partition("=")[2])] = None
+    for key in _axes(plan):
+        for named in plan.cells:
+            values.setdefault(key, {})[named.axes[key]] = None
+    return {key: list(each) for key, each in values.items()}
+
+
+def _axes(plan: Plan) -> list[str]:
+    return [key for key in plan.axes if key not in REPEAT_KEYS and key not in NUMBERLESS_KEYS]

@@ -1,0 +1,230 @@
+"""Work in processes of its own, a few at a time, so that one that dies takes no other with it."""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
+
+from djd.stopping import Stopped, stop_on_signals
+from djd.sweeps.orphans import die_with_parent
+
+SECONDS_BETWEEN_LOOKS = 0.5
+"""How often a watcher is called while nothing ends."""
+
+SECONDS_TO_STOP = 30
+"""How long stopped work may take to write its last finished epoch."""
+
+PRELOADED = ["djd.sweeps.guarded", "djd.sweeps.loaded"]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a piece of work ended.
+
+    Attributes:
+        exit_code: Of its process: 0 where it came to its end, minus the signal that killed it.
+        value: What it returned.
+        error: Type and text of what it raised, in one line.
+    """
+
+    exit_code: int
+    value: Any = None
+    error: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed, in one line; None where it didn't."""
+        if self.error:
+            return self.error
+        if self.exit_code < 0:
+            return _signal_sentence(-self.exit_code)
+        if self.exit_code:
+            return f"its process ended with status {self.exit_code}"
+        return None
+
+
+def _signal_sentence(number: int) -> str:
+    name = signal.Signals(number).name
+    hints = {
+        "SIGKILL": "killed (SIGKILL), perhaps by the system for want of memory",
+        "SIGSEGV": "its process crashed: segmentation fault (SIGSEGV)",
+    }
+    return hints.get(name, f"its process was ended by {name}")
+
+
+class Watcher(Protocol):
+    """Is told what happens."""
+
+    def started(self, index: int) -> None:
+        """A piece of work has begun."""
+
+    def ended(self, index: int, ending: Ending) -> bool:
+        """A piece of work has ended; whether to go on with the others."""
+
+    def look(self) -> None:
+        """Some time has passed."""
+
+
+@dataclass
+class _Running:
+    index: int
+    slot: int
+    process: BaseProcess
+    receiver: Connection
+    told: tuple[Any, str | None] | None = None
+
+    def listen(self) -> None:
+        """Take what the work returned or raised, if it has told; nothing where it died."""
+        try:
+            if self.told is None and self.receiver.poll():
+                self.told = self.receiver.recv()
+        except (EOFError, OSError):
+            self.told = (None, None)
+
+    def ending(self) -> Ending:
+        self.process.join()
+        self.listen()
+        self.receiver.close()
+        exit_code = self.process.exitcode
+        self.process.close()
+        return Ending(1 if exit_code is None else exit_code, *(self.told or (None, None)))
+
+
+def run_in_processes(
+    work: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    *,
+    at_once: int,
+    watcher: Watcher,
+) -> list[Ending | None]:
+    """Call `work` with each of the arguments, each call in a process of its own.
+
+    However this function is left, no process is left behind: they are told to stop (SIGTERM), and
+    killed if they don't.
+
+    Args:
+        work: A function that a fresh process can import; its values and arguments can be pickled.
+        arguments: Of each call.
+        at_once: How many run at a time.
+        watcher: Is told what happens; it may end it all.
+
+    Returns:
+        How each ended; None for those that were never started or were stopped.
+    """
+    context = _context()
+    waiting = deque(enumerate(arguments))
+    slots = list(range(at_once))
+    running: list[_Running] = []
+    endings: list[Ending | None] = [None] * len(arguments)
+    try:
+        while waiting or running:
+            while waiting and slots:
+                index, call = waiting.popleft()
+                running.append(_start(context, work, call, index=index, slot=slots.pop(0)))
+                watcher.started(index)
+            go_on = True
+            for done in _wait(running):
+                running.remove(done)
+                slots.append(done.slot)
+                endings[done.index] = ending = done.ending()
+                go_on &= watcher.ended(done.index, ending)
+            if not go_on:
+                break
+            watcher.look()
+    finally:
+        _stop(running)
+    return endings
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """A fork server on Linux; elsewhere forking beside threads of system libraries isn't safe."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def _start(
+    context: multiprocessing.context.BaseContext,
+    work: Callable[..., Any],
+    call: tuple[Any, ...],
+    *,
+    index: int,
+    slot: int,
+) -> _Running:
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(  # type: ignore[attr-defined]
+        target=_serve, args=(work, call, slot, sender), daemon=True
+    )
+    process.start()
+    sender.close()
+    return _Running(index, slot, process, receiver)
+
+
+def _wait(running: Sequence[_Running]) -> list[_Running]:
+    """Those that have ended by now; what others tell meanwhile is taken, so that none waits."""
+    sentinels = {each.process.sentinel: each for each in running}
+    silent = {each.receiver: each for each in running if each.told is None}
+    ready = multiprocessing.connection.wait([*sentinels, *silent], timeout=SECONDS_BETWEEN_LOOKS)
+    for receiver in ready:
+        if isinstance(receiver, Connection):
+            silent[receiver].listen()
+    return [each for sentinel, each in sentinels.items() if sentinel in ready]
+
+
+def _stop(running: list[_Running]) -> None:
+    """End what still runs, its last finished epoch kept."""
+    for each in running:
+        each.process.terminate()
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    for each in running:
+        each.process.join(max(0, deadline - time.monotonic()))
+        if each.process.is_alive():
+            each.process.kill()
+            each.process.join()
+        each.receiver.close()
+    running.clear()
+
+
+def _serve(work: Callable[..., Any], call: tuple[Any, ...], slot: int, sender: Connection) -> None:
+    """In the new process: do the work, tell what came of it, and end without ceremony."""
+    die_with_parent()
+    exit_code = 0
+    try:
+        with stop_on_signals():
+            deal_gpu(slot)
+            sender.send((work(*call), None))
+    except Stopped as stop:
+        exit_code = stop.exit_status
+    except BaseException as error:
+        exit_code = 1
+        sender.send((None, f"{type(error).__name__}: {error}".splitlines()[0]))
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(exit_code)  # taking torch down would take another second
+
+
+def deal_gpu(slot: int) -> None:
+    """Leave this process one of several GPUs, in turn.
+
+    Args:
+        slot: Which of the processes that run at a time this one is, from 0.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    if count > 1:
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        devices = seen.split(",") if seen else [str(device) for device in range(count)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[slot % count]

@@ -1,0 +1,80 @@
+"""Which settings have been scored on the test patients, now and before."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from djd.errors import InputError
+from djd.report.answer import OpenedRefit
+from djd.resume_latest import CONFIG_NAME, RESULT_NAME
+from djd.runs.config import read_config
+from djd.runs.result import RunResult
+from djd.sweeps.cells import Cell, axes_name
+from djd.sweeps.plan import PlannedCell, at_axes
+from djd.sweeps.refits import WINNER, each_refit, winner_refit
+from djd.sweeps.settings import Setting
+
+
+def winners_opened(
+    folder: Path, planned: Sequence[PlannedCell], settings: Sequence[Setting]
+) -> list[OpenedRefit]:
+    """Every setting of a comparison that was scored on the test patients, the winner first.
+
+    Earlier winners, chosen when less had been compared, are among them, by the names that their
+    settings have now; and whatever `test=each` left.
+
+    Args:
+        folder: The comparison's.
+        planned: Its cells.
+        settings: Those that can be compared, the best first.
+    """
+    opened: dict[str, OpenedRefit] = {}
+    if settings:
+        best, winner = settings[0].name, winner_refit(folder, settings[0])
+        result = winner.result()
+        if result and result.test:
+            opened[best] = OpenedRefit(best, winner.folder, result.test[-1])
+    for refit in each_refit(folder, planned):
+        result = refit.result()
+        for scores in result.test if result else ():
+            name = axes_name({**refit.axes, "epochs": scores.epoch})
+            opened.setdefault(name, OpenedRefit(name, refit.folder, scores))
+    for earlier in _winners(folder, planned):
+        opened.setdefault(earlier.name, earlier)
+    return list(opened.values())
+
+
+def _winners(folder: Path, planned: Sequence[PlannedCell]) -> Iterable[OpenedRefit]:
+    axes = list(planned[0].setting_axes) if planned else []
+    for path in sorted(folder.glob(f"{WINNER}/*/{RESULT_NAME}")):
+        try:
+            result = RunResult.load(path)
+            config = read_config(result.config)
+        except (InputError, OSError):
+            continue
+        if result.test:
+            scores = result.test[-1]
+            place = at_axes(Cell({}, (), config), axes)
+            name = axes_name({**place, "epochs": scores.epoch})
+            yield OpenedRefit(name, path.parent, scores)
+
+
+def unusable_winners(folder: Path) -> Iterable[str]:
+    """Winners whose test scores can't be read, a sentence each."""
+    for path in sorted(folder.glob(f"{WINNER}/*/{CONFIG_NAME}")):
+        try:
+            usable = bool(RunResult.load(path.parent / RESULT_NAME).test)
+        except (InputError, OSError):
+            usable = False
+        if not usable:
+            yield (
+                f"left out: {WINNER}/{path.parent.name}: not finished, or its {RESULT_NAME} is "
+                "damaged"
+            )
+
+
+def run_opened(folder: Path, result: RunResult, settings: Sequence[Setting]) -> list[OpenedRefit]:
+    """What a single run left of the test patients."""
+    if not result.test:
+        return []
+    name = settings[0].name if settings else result.setting
+    return [OpenedRefit(name, folder / WINNER / result.setting, result.test[-1])]

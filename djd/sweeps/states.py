@@ -1,0 +1,76 @@
+"""How far each cell of a comparison is."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from djd.resume_latest import RESULT_NAME
+from djd.runs.failure import failure_reason, forget_failure
+from djd.runs.finished import finished_result
+from djd.runs.lock import is_claimed
+from djd.runs.result import RunResult
+from djd.sweeps.plan import PlannedCell
+
+
+@dataclass(frozen=True)
+class FinishedCell:
+    """A cell with its result."""
+
+    planned: PlannedCell
+    result: RunResult
+
+
+@dataclass(frozen=True)
+class States:
+    """The cells of a comparison by how far they are.
+
+    Attributes:
+        finished: Those with a result.
+        failed: Those that failed, each with its reason in one line.
+        elsewhere: Those that another process works on.
+        to_do: All others.
+    """
+
+    finished: tuple[FinishedCell, ...]
+    failed: tuple[tuple[PlannedCell, str], ...]
+    elsewhere: tuple[PlannedCell, ...]
+    to_do: tuple[PlannedCell, ...]
+
+
+UNUSABLE_RESULT = "its result.json is damaged, or of another training"
+
+
+def has_unusable_result(cell: PlannedCell) -> bool:
+    """Whether a cell that is to do has a result all the same, which nobody can use."""
+    return (cell.folder / RESULT_NAME).exists()
+
+
+def states_of(cells: Iterable[PlannedCell]) -> States:
+    """Look at the folder of every cell; one that can't be looked at has failed."""
+    finished, failed, elsewhere, to_do = [], [], [], []
+    for cell in cells:
+        try:
+            next(cell.folder.iterdir(), None)
+        except (FileNotFoundError, NotADirectoryError):
+            to_do.append(cell)
+            continue
+        except OSError as error:
+            failed.append((cell, f"{cell.folder} can't be read ({error.strerror})"))
+            continue
+        # In this order: a cell that ends while it is looked at is seen as claimed, or as finished.
+        if result := finished_result(cell.folder, cell.cell.config):
+            finished.append(FinishedCell(cell, result))
+        elif is_claimed(cell.folder):
+            elsewhere.append(cell)
+        elif result := finished_result(cell.folder, cell.cell.config):
+            finished.append(FinishedCell(cell, result))
+        elif reason := failure_reason(cell.folder):
+            failed.append((cell, reason))
+        else:
+            to_do.append(cell)
+    return States(tuple(finished), tuple(failed), tuple(elsewhere), tuple(to_do))
+
+
+def forget_failures(failed: Sequence[tuple[PlannedCell, str]]) -> None:
+    """Let failed cells be tried again."""
+    for cell, _ in failed:
+        forget_failure(cell.folder)

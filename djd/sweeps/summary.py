@@ -1,0 +1,221 @@
+"""What a comparison says at its head and at its end."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from djd.data.cohort import Cohort
+from djd.data.split import PatientSplit, grade_warnings, side_summaries
+from djd.report.evidence import Evidence
+from djd.resume_latest import RESULT_NAME
+from djd.runs.duration import in_words
+from djd.runs.result import MODEL_NAME
+from djd.runs.summary import (
+    count_of,
+    openings_sentence,
+    say,
+    say_cohort,
+    tensorboard_line,
+)
+from djd.sweeps.cells import as_typed, short_names
+from djd.sweeps.forecast import Forecast, in_bytes
+from djd.sweeps.job import LOST
+from djd.sweeps.plan import PlannedCell
+from djd.sweeps.refits import Refit
+from djd.sweeps.settings import Setting, by_setting
+from djd.sweeps.states import States
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a comparison.
+
+    Attributes:
+        states: Of its cells.
+        settings: Those whose cells are all finished, the best first.
+        evidence: Those of them that can be compared.
+        incomplete: Settings that lack a cell.
+        best: The setting that validation chose; None while cells are missing.
+        winner: Its refit; None where the test patients stay closed.
+        refits: All refits, the winner's among them.
+        stopped_early: Whether a failure ended it before all cells were tried.
+    """
+
+    states: States
+    settings: Sequence[Setting]
+    evidence: Evidence
+    incomplete: int
+    best: Setting | None
+    winner: Refit | None
+    refits: Sequence[Refit]
+    stopped_early: bool
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """Folder and reason of everything that failed."""
+        cells = [(cell.folder.name, reason) for cell, reason in self.states.failed]
+        if not self.stopped_early:
+            cells += [(cell.folder.name, LOST) for cell in self.states.to_do]
+        refits = [(refit.name, reason) for refit in self.refits if (reason := refit.reason())]
+        return cells + refits
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do, here or elsewhere."""
+        cells = not self.states.to_do and not self.states.elsewhere
+        return cells and all(refit.result() for refit in self.refits)
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain values, for the comparison's `result.json`."""
+        winner = self.winner.result() if self.winner else None
+        return {
+            "best": self.best.name if self.best else None,
+            "winner": self.winner.name if self.winner else None,
+            "test": [scores.model_dump() for scores in winner.test] if winner else [],
+            "settings": [_plain(setting) for setting in self.settings],
+        }
+
+
+def _plain(setting: Setting) -> dict[str, Any]:
+    scores = {name: None if math.isnan(value) else value for name, value in setting.scores.items()}
+    return {
+        "name": setting.name,
+        "axes": dict(setting.axes),
+        "epochs": setting.epochs,
+        "repeats": setting.repeats,
+        "patients": setting.patients,
+        "knees": setting.knees,
+        "cells": [cell.planned.folder.name for cell in setting.cells],
+        "scores": scores,
+    }
+
+
+def say_head(
+    cohort: Cohort,
+    split: PatientSplit,
+    planned: Sequence[PlannedCell],
+    states: States,
+    expected: Forecast,
+) -> None:
+    """What is compared, on whom, and what it will take."""
+    config = planned[0].cell.config
+    if stamp := config.stamp(phantom=cohort.phantom):
+        say(stamp)
+    summaries = side_summaries(cohort, split)
+    say_cohort(cohort, summaries, grade_warnings(summaries))
+    settings = sum(len(cells[0].cell.config.epochs_to_score) for cells in by_setting(planned))
+    counts = f"{count_of(settings, 'setting')} in {count_of(len(planned), 'cell')}"
+    say(f"{counts}: {_axes_in_words(planned)}")
+    to_do = len(states.to_do) + len(states.failed)
+    counts = f"{count_of(len(states.finished), 'cell')} done, {to_do} to do"
+    if states.failed:
+        counts += f" ({len(states.failed)} of them failed before and will be tried again)"
+    if states.elsewhere:
+        counts += f", {len(states.elsewhere)} in another process's hands"
+    if expected.seconds:
+        at_once = count_of(expected.at_once, "cell")
+        counts += f": about {in_words(expected.total_seconds)}, {at_once} at a time"
+    say(counts)
+    _say_warnings(planned, states)
+    say(
+        f"Disk: about {in_bytes(expected.bytes_running)} while it trains, "
+        f"{in_bytes(expected.bytes_after)} afterwards (keep={config.keep})"
+    )
+    if config.dry_run:
+        say("dry_run=true: nothing was trained")
+
+
+def _say_warnings(planned: Sequence[PlannedCell], states: States) -> None:
+    """What a person might not expect of what will be trained."""
+    again = sum((cell.folder / RESULT_NAME).exists() for cell in states.to_do)
+    if again:
+        say(
+            f"{count_of(again, 'cell')} of these have a result that lacks some of the epochs asked "
+            "for (score_epochs), and will be trained anew"
+        )
+    if all(cell.cell.config.data.fold is None for cell in planned):
+        say("data.fold=null holds nothing out: there will be no ranking and no winner")
+
+
+def _axes_in_words(planned: Sequence[PlannedCell]) -> str:
+    """Each axis with its values, epochs among them."""
+    short = short_names(planned[0].axes)
+    words = []
+    for key, name in short.items():
+        values = dict.fromkeys(as_typed(cell.axes[key]) for cell in planned)
+        words.append(f"{name} {', '.join(values)}")
+    epochs = sorted({epoch for cell in planned for epoch in cell.cell.config.epochs_to_score})
+    words.append(f"epochs {', '.join(map(str, epochs))}")
+    return "; ".join(words)
+
+
+def say_end(
+    outcome: Outcome,
+    planned: Sequence[PlannedCell],
+    answer: Sequence[str],
+    *,
+    stamp: str | None,
+    openings: int,
+) -> None:
+    """The answer, what failed, who decided, and where everything is.
+
+    Args:
+        outcome: What came of it.
+        planned: Its cells.
+        answer: What the figures say, in lines.
+        stamp: What has to stand on everything.
+        openings: How often the cohort's test patients have been opened so far.
+    """
+    folder = planned[0].folder.parent
+    for line in answer:
+        say(line)
+    _say_missing(outcome)
+    if outcome.evidence.settings:
+        _say_who_decided(outcome.evidence, planned)
+    _say_winner(outcome, openings)
+    say(". ".join(filter(None, (stamp, "Research use only"))))
+    say(f"Everything is in {folder}")
+    say(f"Dashboard: {tensorboard_line(folder)}")
+
+
+def _say_missing(outcome: Outcome) -> None:
+    if outcome.incomplete:
+        say(
+            f"{count_of(outcome.incomplete, 'setting')} left out: not all cells are finished, or "
+            "nothing was held out"
+        )
+    if outcome.states.elsewhere:
+        say(
+            f"{count_of(len(outcome.states.elsewhere), 'cell')} in another process's hands: the "
+            "last one to finish will choose the winner"
+        )
+    for name, reason in outcome.failures:
+        say(f"failed: {name}: {reason}")
+    if outcome.failures:
+        say("Each failed folder holds error.txt and run.log; the same command tries them again")
+
+
+def _say_who_decided(evidence: Evidence, planned: Sequence[PlannedCell]) -> None:
+    data = planned[0].cell.config.data
+    folds = {cell.cell.config.data.fold for cell in planned} - {None}
+    knees = count_of(len(evidence.knees), "knee")
+    patients = count_of(len(evidence.patients), "patient")
+    say(f"Scores are out of fold: {knees} of {patients} decide")
+    if len(folds) < data.folds:
+        every = ",".join(str(fold) for fold in range(data.folds))
+        say(f"With data.fold={every} in the command, all development patients decide")
+
+
+def _say_winner(outcome: Outcome, openings: int) -> None:
+    if outcome.best and not outcome.winner:
+        say(f"Best out of fold: {outcome.best.name}. The test patients stay closed (test=never)")
+    if not outcome.winner:
+        return
+    result = outcome.winner.result()
+    if result is None:
+        if not outcome.winner.reason():
+            say(f"The winner {outcome.winner.name} is in another process's hands")
+        return
+    say(openings_sentence(openings))
+    say(f"Model of all development patients: {outcome.winner.folder / MODEL_NAME}")

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from djd.data.crop import crop_knees, place_study_crop, scale_crops
+from djd.data.scan import Scan
+
+
+def study_loop(numbers: NDArray[np.uint16]) -> list[NDArray[np.uint16]]:
+    """The study's placement as its text has it: plain loops over `numbers[row, column, page]`."""
+    x1, x2 = 510, 638
+    for j in range(100, 150):
+        if numbers[x1, j, 0] == 0:
+            break
+        if j == 149:
+            x1, x2 = x1 + 70, x2 + 70
+    best_row, best_count = x1, -1
+    for row in range(x1, x2):
+        for column in range(256):
+            if int(numbers[row, column, 0]) > best_count:
+                best_row, best_count = row, int(numbers[row, column, 0])
+    top, bottom = best_row - 64, best_row + 64
+    return [numbers[top:bottom, 0:128, 0], numbers[top:bottom, 128:, 0]]
+
+
+def invented_scan(
+    seed: int, *, background: float, gap: bool, peaks: list[tuple[int, int, int]]
+) -> Scan:
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(background, (2, 1024, 256)).astype(np.uint16)
+    counts[0, 510, 100:150] = np.maximum(counts[0, 510, 100:150], 1)
+    if gap:
+        counts[0, 510, 100 + seed % 50] = 0
+    for row, column, height in peaks:
+        counts[0, row, column] = height
+    return Scan("0000002", counts, (0, 0), None)
+
+
+peaks = st.lists(
+    st.tuples(st.integers(440, 780), st.integers(0, 255), st.integers(0, 300)), max_size=8
+)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**16), st.sampled_from([0.3, 15.0]), st.booleans(), peaks)
+def test_the_crop_is_the_studys(
+    seed: int, background: float, gap: bool, peaks: list[tuple[int, int, int]]
+) -> None:
+    scan = invented_scan(seed, background=background, gap=gap, peaks=peaks)
+    right, left = study_loop(np.moveaxis(scan.counts, 0, -1))
+    crops = crop_knees(scan)
+    np.testing.assert_array_equal(crops.counts[0, 0], right)
+    np.testing.assert_array_equal(crops.counts[1, 0], left)
+
+
+@pytest.mark.parametrize("gap_column", [100, 149])
+def test_one_zero_at_either_end_of_the_gap_keeps_the_window(gap_column: int) -> None:
+    anterior = np.ones((1024, 256), dtype=np.uint16)
+    anterior[510, gap_column] = 0
+    anterior[520, 3] = 9
+    assert place_study_crop(anterior) == 520 - 64
+
+
+@pytest.mark.parametrize("outside_column", [99, 150])
+def test_a_zero_beside_the_gap_columns_does_not_count(outside_column: int) -> None:
+    anterior = np.ones((1024, 256), dtype=np.uint16)
+    anterior[510, outside_column] = 0
+    anterior[520, 3] = 9  # outside the moved window
+    anterior[700, 3] = 5
+    assert place_study_crop(anterior) == 700 - 64
+
+
+def test_the_first_of_equal_rows_is_the_centre() -> None:
+    anterior = np.zeros((1024, 256), dtype=np.uint16)
+    anterior[[530, 600], [200, 10]] = 7
+    assert place_study_crop(anterior) == 530 - 64
+
+
+def test_an_empty_scan_is_cropped_at_the_windows_top() -> None:
+    assert place_study_crop(np.zeros((1024, 256), dtype=np.uint16)) == 510 - 64
+
+
+def test_the_posterior_view_is_mirrored_so_that_sides_match() -> None:
+    counts = np.zeros((2, 1024, 256), dtype=np.uint16)
+    counts[0, 560, 40] = 9  # the right knee, on the image's left from the front
+    counts[1, 560, 215] = 8  # the same spot from the back
+    crops = crop_knees(Scan("0000002", counts, (0, 0), None))
+    assert crops.first_row == 560 - 64
+    assert crops.counts[0, 0, 64, 40] == 9
+    assert crops.counts[0, 1, 64, 40] == 8
+    assert crops.counts[1].sum() == 0
+
+
+def test_scaling_is_what_it_says() -> None:
+    crops = np.random.default_rng(0).poisson(15, (3, 2, 128, 128)).astype(np.uint16)
+    np.testing.assert_array_equal(scale_crops(crops, "counts"), crops)
+    np.testing.assert_allclose(scale_crops(crops, "sqrt") ** 2, crops, rtol=1e-5)
+    standard = scale_crops(crops, "standard")
+    np.testing.assert_allclose(standard.mean(axis=(2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(standard.std(axis=(2, 3)), 1, atol=1e-5)
+
+
+def test_a_crop_without_contrast_is_scaled_to_zero() -> None:
+    flat = np.full((1, 1, 128, 128), 7, dtype=np.uint16)
+    assert not scale_crops(flat, "standard").any()

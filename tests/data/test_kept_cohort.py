@@ -1,0 +1,115 @@
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from djd.data import cohort as cohort_module
+from djd.data.cohort import Cohort, find_scans, read_cohort
+from djd.data.kept_cohort import kept_cohort
+from tests.data.test_cohort import write_scan
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    write_scan(folder, "0000001", (2, -1), ("normal", "unspect"))
+    write_scan(folder, "0000002", (2, 6), ("normal", "normal"))
+    return folder
+
+
+def keep(scans: Path, cache: Path, **choices: Any) -> Cohort:
+    return kept_cohort(
+        cache, find_scans(scans), **{"placement": "study", "labels_from": "auto"} | choices
+    )
+
+
+def require_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cohort_module, "read_scan", lambda path: pytest.fail(f"read {path}"))
+
+
+def require_equal(one: Cohort, other: Cohort) -> None:
+    for name in ("crops", "grades", "scan_index", "side_index"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        assert getattr(one, name).dtype == getattr(other, name).dtype
+    for name in ("root", "scans", "patients", "unspecified", "disagreements", "named_knees"):
+        assert getattr(one, name) == getattr(other, name)
+    assert one.pixel_digests == other.pixel_digests
+    assert one.phantom == other.phantom
+    assert one.fingerprint() == other.fingerprint()
+
+
+def test_the_second_start_reads_no_scan_and_gets_the_same(
+    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
+) -> None:
+    first = keep(scans, tmp_path / "cache")
+    require_equal(first, read_cohort(find_scans(scans)))
+    require_no_reading(monkeypatch)
+    require_equal(keep(scans, tmp_path / "cache"), first)
+
+
+def test_groups_may_change_without_reading(
+    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
+) -> None:
+    keep(scans, tmp_path / "cache")
+    require_no_reading(monkeypatch)
+    grouped = keep(scans, tmp_path / "cache", patients={"0000002": "0000001"})
+    assert grouped.patients == ("0000001", "0000001")
+
+
+def test_a_changed_file_is_read_even_where_its_times_are_set_back(
+    scans: Path, tmp_path: Path
+) -> None:
+    before = keep(scans, tmp_path / "cache")
+    path = scans / "0000001.mat"
+    times = path.stat()
+    content = bytearray(path.read_bytes())
+    content[5000:5004] = b"abcd"  # among the counts
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert keep(scans, tmp_path / "cache").pixel_digests != before.pixel_digests
+
+
+def test_added_files_and_other_choices_are_other_cohorts(scans: Path, tmp_path: Path) -> None:
+    keep(scans, tmp_path / "cache")
+    by_name = keep(scans, tmp_path / "cache", labels_from="names")
+    assert by_name.grades.tolist() == [0, 0, 0]
+    write_scan(scans, "0000003")
+    assert len(keep(scans, tmp_path / "cache").scans) == 3
+
+
+def test_a_damaged_or_lost_cache_is_only_slower(scans: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = keep(scans, cache)
+    (kept,) = (cache / "cohorts").iterdir()
+    for damage in (kept.read_bytes()[:900], b"", b"hello"):
+        kept.write_bytes(damage)
+        require_equal(keep(scans, cache), first)
+    (tmp_path / "file").write_text("in the way")
+    require_equal(keep(scans, tmp_path / "file" / "cache"), first)
+
+
+def test_a_cohort_with_an_unreadable_file_is_not_kept(scans: Path, tmp_path: Path) -> None:
+    (scans / "0000003.mat").write_bytes(b"hello")
+    assert list(keep(scans, tmp_path / "cache").unreadable) == ["0000003"]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_nothing_is_written_beside_the_scans(scans: Path, tmp_path: Path) -> None:
+    before = sorted(scans.iterdir())
+    keep(scans, tmp_path / "cache")
+    assert sorted(scans.iterdir()) == before
+
+
+def _keep_apart(scans: Path, cache: Path) -> str:
+    return keep(scans, cache).fingerprint()
+
+
+def test_several_processes_may_keep_at_once(scans: Path, tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        prints = pool.starmap(_keep_apart, [(scans, tmp_path / "cache")] * 4)
+    assert set(prints) == {keep(scans, tmp_path / "cache").fingerprint()}
+    assert len(list((tmp_path / "cache" / "cohorts").iterdir())) == 1

@@ -1,0 +1,175 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from djd.data.split import (
+    PartSummary,
+    PatientSplit,
+    grade_warnings,
+    part_summaries,
+    save_split,
+    saved_fingerprint,
+    split_knees,
+    split_patients,
+)
+from djd.errors import InputError
+from tests.invented import cycling_grades, invented_cohort
+
+
+def test_the_last_patients_by_file_name_are_the_test_patients() -> None:
+    split = split_patients([f"{number:07d}" for number in range(205)], test_count=40)
+    assert len(split.development) == 165
+    assert split.test == tuple(f"{number:07d}" for number in range(165, 205))
+
+
+def test_a_patient_with_two_scans_stands_where_the_last_one_stands() -> None:
+    split = split_patients(["a", "b", "c", "a"], test_count=1)
+    assert split == PatientSplit(development=("b", "c"), test=("a",))
+
+
+@pytest.mark.parametrize("test_count", [3, 4])
+def test_too_few_patients_are_one_sentence(test_count: int) -> None:
+    with pytest.raises(InputError, match=rf"data.test_count: .*3 patients.*{test_count}"):
+        split_patients(["a", "b", "c"], test_count=test_count)
+
+
+def test_named_test_patients_replace_the_last_ones() -> None:
+    split = split_patients(["a", "b", "c"], test_count=1, test_patients=["a"])
+    assert split == PatientSplit(development=("b", "c"), test=("a",))
+    with pytest.raises(InputError, match=r"data.test_list: .* z"):
+        split_patients(["a", "b"], test_count=1, test_patients=["z"])
+
+
+def test_a_split_is_read_back_as_written(tmp_path: Path) -> None:
+    split = PatientSplit(development=("가", "b"), test=("c",))
+    save_split(
+        tmp_path / "split.json",
+        split,
+        {"test": PartSummary(("c",), (0, 1, 0, 0, 1))},
+        fingerprint="f",
+    )
+    assert saved_fingerprint(tmp_path / "split.json") == "f"
+    assert saved_fingerprint(tmp_path / "missing.json") is None
+    assert PatientSplit.load(tmp_path / "split.json") == split
+    written = json.loads((tmp_path / "split.json").read_text(encoding="utf-8"))
+    assert written["parts"]["test"] == {"patients": ["c"], "knees_per_grade": [0, 1, 0, 0, 1]}
+
+
+@settings(max_examples=20)
+@given(
+    grades=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=30, max_size=60),
+    groups=st.integers(20, 60),
+    split_seed=st.integers(0, 99),
+)
+def test_folds_hold_patients_whole_and_cover_every_development_knee_once(
+    grades: list[tuple[int, int]], groups: int, split_seed: int
+) -> None:
+    patients = tuple(f"p{index % groups:02d}" for index in range(len(grades)))
+    cohort = invented_cohort(np.array(grades), patients=patients)
+    split = split_patients(patients, test_count=6)
+    held_out = []
+    for fold in range(5):
+        try:
+            parts = split_knees(cohort, split, folds=5, fold=fold, split_seed=split_seed)
+        except InputError as error:  # a rare grade all of whose knees fell into one fold
+            assume("expected every grade" not in str(error))
+            raise
+        for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+            shared = set(cohort.knee_patients[getattr(parts, one)]) & set(
+                cohort.knee_patients[getattr(parts, other)]
+            )
+            assert not shared
+        held_out += parts.validation.tolist()
+    development = np.flatnonzero(np.isin(cohort.knee_patients, split.development))
+    assert sorted(held_out) == development.tolist()
+
+
+def test_folds_spread_the_grades_and_do_not_move_with_the_training_seed() -> None:
+    cohort = invented_cohort(cycling_grades(100))
+    split = split_patients(cohort.patients, test_count=20)
+    one = split_knees(cohort, split, folds=5, fold=2, split_seed=0)
+    again = split_knees(cohort, split, folds=5, fold=2, split_seed=0)
+    other = split_knees(cohort, split, folds=5, fold=2, split_seed=1)
+    np.testing.assert_array_equal(one.validation, again.validation)
+    assert one.validation.tolist() != other.validation.tolist()
+    per_grade = np.bincount(cohort.grades[one.validation], minlength=5)
+    assert per_grade.min() >= 5
+    assert per_grade.max() <= 8
+
+
+def test_without_a_fold_all_development_patients_train() -> None:
+    cohort = invented_cohort(cycling_grades(30))
+    split = split_patients(cohort.patients, test_count=6)
+    parts = split_knees(cohort, split, folds=5, fold=None, split_seed=0)
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == (48, 0, 12)
+
+
+def test_equal_pixels_on_two_parts_are_an_error_that_names_both() -> None:
+    cohort = invented_cohort(cycling_grades(30))
+    digests = dict(cohort.pixel_digests)
+    digests["0000030"] = digests["0000001"]
+    object.__setattr__(cohort, "pixel_digests", digests)
+    split = split_patients(cohort.patients, test_count=6)
+    with pytest.raises(InputError, match=r"same pixels .*0000001 \(.*0000030 \(test"):
+        split_knees(cohort, split, folds=5, fold=0, split_seed=0)
+
+
+def test_a_patient_on_two_parts_is_an_error() -> None:
+    cohort = invented_cohort(cycling_grades(30))
+    split = split_patients(cohort.patients, test_count=6)
+    broken = PatientSplit(development=split.development, test=(*split.test, split.development[0]))
+    with pytest.raises(InputError, match="each patient on one part, received 0000001"):
+        split_knees(cohort, broken, folds=5, fold=0, split_seed=0)
+
+
+def test_a_grade_that_only_the_validation_side_has_is_an_error() -> None:
+    grades = np.zeros((30, 2), dtype=np.int64)
+    grades[3] = 4
+    cohort = invented_cohort(grades)
+    split = split_patients(cohort.patients, test_count=6)
+    outcomes = []
+    for fold in range(5):
+        try:
+            split_knees(cohort, split, folds=5, fold=fold, split_seed=0)
+        except InputError as error:
+            outcomes.append(str(error))
+    assert len(outcomes) == 1
+    assert "4 (severe)" in outcomes[0]
+
+
+def test_a_grade_absent_from_a_side_is_a_warning() -> None:
+    cohort = invented_cohort(np.zeros((30, 2), dtype=np.int64))
+    split = split_patients(cohort.patients, test_count=6)
+    parts = split_knees(cohort, split, folds=5, fold=0, split_seed=0)
+    sentences = grade_warnings(part_summaries(cohort, parts))
+    assert len(sentences) == 3
+    assert all("1 (minimal), 2 (mild)" in sentence for sentence in sentences)
+
+
+def test_more_folds_than_patients_is_one_sentence() -> None:
+    cohort = invented_cohort(cycling_grades(8))
+    split = split_patients(cohort.patients, test_count=4)
+    with pytest.raises(InputError, match=r"data.folds: expected at most 4.*received 5"):
+        split_knees(cohort, split, folds=5, fold=0, split_seed=0)
+
+
+@pytest.mark.parametrize(("part", "empty"), [("test", slice(24, 30)), ("train", slice(0, 24))])
+def test_a_part_without_graded_knees_is_one_sentence(part: str, empty: slice) -> None:
+    """Such as test patients that are all unspecified: found before hours are spent on training."""
+    whole = invented_cohort(cycling_grades(30))
+    kept = np.flatnonzero(~np.isin(whole.scan_index, np.arange(30)[empty]))
+    cohort = replace(
+        whole,
+        crops=whole.crops[kept],
+        grades=whole.grades[kept],
+        scan_index=whole.scan_index[kept],
+        side_index=whole.side_index[kept],
+    )
+    split = split_patients(cohort.patients, test_count=6)
+    with pytest.raises(InputError, match=f"graded knees on the {part} part, received none"):
+        split_knees(cohort, split, folds=5, fold=None, split_seed=0)

@@ -1,0 +1,187 @@
+"""Where the compiled blocks don't apply, plain layers give the same numbers."""
+
+import logging
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from djd.models.fused import fitting, fused, passes
+from djd.models.fused.fitting import fits, trusted
+from djd.models.networks import KneeBlock, KneeCNN
+
+compiled = pytest.mark.skipif(not trusted(torch.float32), reason="no C compiler here")
+
+
+def block_of(channels: int = 16) -> KneeBlock:
+    torch.manual_seed(0)
+    return KneeBlock(1, channels)
+
+
+@compiled
+def test_the_usual_block_is_compiled() -> None:
+    assert fits(torch.rand(2, 1, 128, 128), block_of())
+
+
+@pytest.mark.parametrize(
+    ("crops", "channels"),
+    [
+        (torch.rand(2, 1, 32, 32), 8),
+        (torch.rand(2, 1, 32, 16), 16),
+        (torch.rand(2, 1, 15, 15), 16),
+        (torch.rand(2, 1, 32, 32).double(), 16),
+        (torch.rand(2, 1, 32, 32).bfloat16(), 16),
+        (torch.rand(2, 1, 32, 32, device="meta"), 16),
+    ],
+    ids=["8 channels", "not square", "odd", "other type", "bfloat16", "other device"],
+)
+def test_what_the_passes_cannot_take_is_left_to_plain_layers(
+    crops: torch.Tensor, channels: int
+) -> None:
+    assert not fits(crops, block_of(channels))
+
+
+def test_under_autocast_plain_layers_compute() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not fits(torch.rand(2, 1, 32, 32), block_of())
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*:torch.jit.TracerWarning")
+def test_a_traced_network_still_depends_on_its_crops() -> None:
+    """What the passes do leaves no trace: a graph with them in it would always say the same."""
+    block = block_of().eval()
+    with torch.no_grad():
+        traced = torch.jit.trace(block, torch.rand(2, 1, 32, 32))  # type: ignore[no-untyped-call]
+        crops = torch.rand(2, 1, 32, 32)
+        torch.testing.assert_close(traced(crops), block(crops))
+
+
+def test_an_exported_network_still_depends_on_its_crops() -> None:
+    block = block_of().eval()
+    with torch.no_grad():
+        exported = torch.export.export(block, (torch.rand(2, 1, 32, 32),)).module()
+        crops = torch.rand(2, 1, 32, 32)
+        torch.testing.assert_close(exported(crops), block(crops))
+
+
+def test_what_has_no_memory_is_left_to_plain_layers() -> None:
+    block = block_of()
+    block(torch.rand(2, 1, 32, 32))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert block(torch.empty(2, 1, 32, 32)).shape == (2, 16, 16, 16)
+
+
+def test_hooks_on_a_blocks_layers_are_called() -> None:
+    block, called = block_of(), []
+    block[0].register_forward_hook(lambda *given: called.append(given))
+    block(torch.rand(2, 1, 32, 32))
+    assert len(called) == 1
+
+
+@compiled
+@pytest.mark.parametrize(("channels", "said"), [(16, "compiled blocks"), (8, "plain layers")])
+def test_a_network_says_what_it_was_trained_with(channels: int, said: str) -> None:
+    network = KneeCNN(depth=2, width=channels, crop_size=32)
+    assert network.trained_with == "plain layers"
+    network(torch.rand(2, 1, 32, 32))
+    assert network.trained_with == said
+
+
+@compiled
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="GNU's OpenMP")
+def test_passes_share_pytorchs_threads() -> None:
+    assert passes._parallel() is not None
+
+
+def test_in_evaluation_gradients_can_be_asked_for() -> None:
+    crops = torch.rand(2, 1, 32, 32, requires_grad=True)
+    (gradient,) = torch.autograd.grad(block_of().eval()(crops).sum(), crops)
+    assert gradient.abs().max() > 0
+
+
+@compiled
+@pytest.mark.parametrize("training", [True, False])
+def test_without_a_compiler_the_numbers_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, training: bool
+) -> None:
+    crops = torch.rand(3, 1, 32, 32)
+    with torch.no_grad():
+        ours = block_of().train(training)(crops)
+        monkeypatch.setattr(fitting, "library", lambda in_double: None)
+        trusted.cache_clear()
+        assert not trusted(torch.float32)
+        theirs = block_of().train(training)(crops)
+    trusted.cache_clear()
+    torch.testing.assert_close(ours, theirs)
+
+
+@compiled
+def test_without_openmp_one_thread_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    crops = torch.rand(3, 1, 32, 32)
+    with torch.no_grad():
+        ours = block_of()(crops)
+        monkeypatch.setattr(passes, "_parallel", lambda: None)
+        assert torch.equal(ours, block_of()(crops))
+
+
+@compiled
+@pytest.mark.parametrize(
+    "wrong", ["patch_moments", "pool_convolved", "sum_under_choice", "pool", "sum_gradients"]
+)
+def test_passes_that_were_compiled_wrongly_are_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: str
+) -> None:
+    right = getattr(passes, wrong)
+
+    def slightly_off(*given: torch.Tensor) -> Any:
+        results = right(*given)
+        return (
+            type(results)(*[1.1 * results[0], *results[1:]])
+            if wrong == "pool"
+            else (
+                1.1 * results[0],
+                *results[1:],
+            )
+        )
+
+    monkeypatch.setattr(passes, wrong, slightly_off)
+    trusted.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="djd"):
+        assert not trusted(torch.float32)
+    trusted.cache_clear()
+    assert "the layers are used" in caplog.text
+
+
+@compiled
+@pytest.mark.parametrize("wrong", ["_move_on", "scored_activation"])
+def test_a_wrong_evaluation_is_not_used(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    """Every reported score would be wrong."""
+    if wrong == "_move_on":
+        monkeypatch.setattr(fused, wrong, lambda *given, **named: None)
+    else:
+        right = fused.scored_activation
+        monkeypatch.setattr(fitting, wrong, lambda *given: 1.1 * right(*given))
+    trusted.cache_clear()
+    assert not trusted(torch.float32)
+    trusted.cache_clear()
+
+
+@compiled
+def test_looking_whether_they_agree_draws_no_random_numbers() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    trusted.cache_clear()
+    assert trusted(torch.float32)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@compiled
+def test_agreement_can_be_looked_at_while_nothing_is_tracked() -> None:
+    trusted.cache_clear()
+    with torch.inference_mode():
+        block_of().eval()(torch.rand(1, 1, 32, 32))
+    assert trusted(torch.float32)
+    assert fused.FusedBlock is not None

@@ -1,0 +1,171 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from djd.models.grad_cam import grad_cam
+from djd.models.networks import KneeCNN
+
+
+def trained_a_little(depth: int = 2, channels: int = 1, **arguments: bool) -> KneeCNN:
+    """A network whose running statistics are no longer those of a new one."""
+    torch.manual_seed(0)
+    network = KneeCNN(depth=depth, width=3, channels=channels, **arguments)
+    network(torch.rand(8, channels, 128, 128))
+    return network
+
+
+def crops_of(knees: int, channels: int = 1) -> Tensor:
+    return torch.rand(knees, channels, 128, 128, generator=torch.Generator().manual_seed(1))
+
+
+def enlarged(small: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Bilinear, pixel centres on pixel centres, edges carried on."""
+    places = (np.arange(size) + 0.5) * len(small) / size - 0.5
+    rows = np.array([np.interp(places, np.arange(len(small)), column) for column in small.T]).T
+    return np.array([np.interp(places, np.arange(len(small)), row) for row in rows])
+
+
+def plain_grad_cam(network: KneeCNN, crop: Tensor, grade: int) -> NDArray[np.float64]:
+    """One knee, written from the paper alone."""
+    network = copy.deepcopy(network).eval()
+    kept: list[Tensor] = []
+    network.blocks[-1].register_forward_hook(lambda module, inputs, output: kept.append(output))
+    score = network(crop[None])[0, grade]
+    (gradients,) = torch.autograd.grad(score, kept[0])
+    features, slopes = (each[0].detach().double().numpy() for each in (kept[0], gradients))
+    total = sum(slope.mean() * feature for slope, feature in zip(slopes, features, strict=True))
+    large = enlarged(np.maximum(np.asarray(total), 0), crop.shape[-1])
+    return large / large.max() if large.max() > 0 else large
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_maps_are_those_of_the_paper(depth: int, channels: int) -> None:
+    network, crops = trained_a_little(depth, channels), crops_of(3, channels)
+    grades = torch.tensor([0, 2, 4])
+    maps = grad_cam(network, crops, grades)
+    assert maps.dtype == torch.float32
+    for knee, grade in enumerate(grades.tolist()):
+        expected = plain_grad_cam(network, crops[knee], grade)
+        np.testing.assert_allclose(maps[knee].numpy(), expected, atol=1e-4)
+
+
+def test_maps_of_at_least_some_grades_have_something_to_show() -> None:
+    """Otherwise the comparison above would be one of zeros."""
+    network, crops = trained_a_little(), crops_of(5)
+    highest = grad_cam(network, crops, torch.arange(5)).amax(dim=(1, 2))
+    assert set(highest.tolist()) <= {0.0, 1.0}
+    assert 1.0 in highest
+
+
+def test_a_network_that_passes_its_input_on_shows_its_input() -> None:
+    network = KneeCNN(depth=1, width=1, crop_size=4)
+    with torch.no_grad():
+        (convolution, *_) = network.blocks[0].children()
+        assert isinstance(convolution, nn.Conv2d)
+        convolution.weight.zero_()
+        convolution.weight[0, 0, 1, 1] = 1
+        convolution.bias.zero_()  # type: ignore[union-attr]
+        network.linear.weight.fill_(1)
+    crop = torch.zeros(1, 1, 4, 4)
+    crop[0, 0, 0, 1], crop[0, 0, 3, 3] = 8, 4
+    # Pooled to [[8, 0], [0, 4]]; enlarged, a pixel is 3/4 of the nearer and 1/4 of the farther.
+    rows = torch.tensor([[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]])
+    expected = rows @ torch.tensor([[1.0, 0.0], [0.0, 0.5]]) @ rows.T
+    torch.testing.assert_close(grad_cam(network, crop, torch.tensor([3]))[0], expected)
+
+
+def test_where_nothing_speaks_for_a_grade_the_map_is_zero() -> None:
+    network = trained_a_little()
+    with torch.no_grad():
+        network.linear.weight.fill_(-1)
+    maps = grad_cam(network, crops_of(2), torch.tensor([0, 1]))
+    assert torch.equal(maps, torch.zeros(2, 128, 128))
+    clipped = trained_a_little(clip_logits=True)
+    with torch.no_grad():
+        clipped.linear.bias.fill_(-1e6)
+    assert not grad_cam(clipped, crops_of(1), torch.tensor([2])).any()
+
+
+def test_no_knees_have_no_maps() -> None:
+    maps = grad_cam(trained_a_little(), crops_of(0), torch.zeros(0, dtype=torch.int64))
+    assert maps.shape == (0, 128, 128)
+
+
+def blobs(rows: list[int], columns: list[int], generator: torch.Generator) -> Tensor:
+    """Noise with a bright spot in each crop."""
+    crops = torch.randn(len(rows), 1, 64, 64, generator=generator) / 4
+    for crop, row, column in zip(crops, rows, columns, strict=True):
+        crop[0, row - 4 : row + 4, column - 4 : column + 4] += 3
+    return crops
+
+
+def test_attention_finds_what_was_planted() -> None:
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    rows, columns = torch.randint(8, 56, (2, 24), generator=generator).tolist()
+    crops = torch.cat([blobs(rows, columns, generator), torch.randn(24, 1, 64, 64) / 4])
+    grades = torch.tensor([4] * 24 + [0] * 24)
+    network = KneeCNN(depth=2, width=4, crop_size=64)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
+    for _ in range(15):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(crops), grades).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    rows, columns = [15, 32, 50, 20], [45, 32, 12, 15]
+    maps = grad_cam(network, blobs(rows, columns, generator), torch.full((4,), 4))
+    for shown, row, column in zip(maps, rows, columns, strict=True):
+        found = divmod(int(shown.argmax()), 64)
+        assert np.abs(np.array(found) - (row, column)).max() <= 5
+        assert shown.mean() < 0.35, "and little else"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_looking_leaves_no_trace(training: bool) -> None:
+    network, crops = trained_a_little(), crops_of(6)
+    network.train(training)
+    network.blocks[1].eval()  # a part in another mode keeps it
+    network.linear.weight.grad = torch.ones_like(network.linear.weight)
+    modes = [part.training for part in network.modules()]
+    state = copy.deepcopy(network.state_dict())
+    random_state, before = torch.get_rng_state(), crops.clone()
+    grad_cam(network, crops, torch.arange(5).repeat(2)[:6])
+    assert [part.training for part in network.modules()] == modes
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert torch.equal(crops, before)
+    for name, weights in network.named_parameters():
+        assert weights.requires_grad
+        if name == "linear.weight":
+            assert torch.equal(weights.grad, torch.ones_like(weights))  # type: ignore[arg-type]
+        else:
+            assert weights.grad is None
+
+
+def test_training_goes_on_to_the_same_bits_after_a_look() -> None:
+    weights = []
+    for looks in (False, True):
+        network, crops = trained_a_little(), crops_of(8)
+        optimizer = torch.optim.Adam(network.parameters())
+        for _ in range(3):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(crops), torch.arange(8) % 5).backward()  # type: ignore[no-untyped-call]
+            if looks:
+                grad_cam(network, crops, torch.arange(8) % 5)
+            optimizer.step()
+        weights.append(torch.cat([each.detach().ravel() for each in network.state_dict().values()]))
+    assert torch.equal(*weights)
+
+
+def test_the_same_maps_come_every_time_and_in_inference_mode() -> None:
+    network, crops, grades = trained_a_little(), crops_of(4), torch.tensor([0, 1, 2, 3])
+    first = grad_cam(network, crops, grades)
+    assert not first.requires_grad
+    with torch.inference_mode():
+        assert torch.equal(grad_cam(network, crops + 0, grades), first)
+    with torch.no_grad():
+        assert torch.equal(grad_cam(network, crops, grades), first)

@@ -1,0 +1,213 @@
+"""Figures of estimates with intervals: effects, ranking, grades."""
+
+from dataclasses import replace
+from math import nan
+
+import pytest
+from matplotlib.patches import Rectangle
+
+from djd.grades import GRADE_NAMES
+from djd.plots.effects import AxisEffect, effects_figure
+from djd.plots.estimates import Estimate
+from djd.plots.grades import GradeScores, grades_figure
+from djd.plots.ranking import RankedSetting, ranking_figure
+from djd.plots.style import BLUE, GREY, ORANGE
+from tests.plots.drawn import dots, overlapping, texts, values, whiskers
+
+UNKNOWN = Estimate(nan)
+DEPTH = AxisEffect(
+    "depth",
+    ["1", "2", "3"],
+    mean=[Estimate(0.5, 0.45, 0.55), Estimate(0.6, 0.52, 0.66), UNKNOWN],
+    best=[Estimate(0.62, 0.4, 0.7), Estimate(-0.1), Estimate(0.64, 0.5, 0.75)],
+    mean_among_best=[False, True, False],
+    best_among_best=[True, False, True],
+)
+EPOCHS = AxisEffect("epochs", ["25"], [Estimate(0.3)], [Estimate(0.4, 0.2, 0.5)], [True], [True])
+LONG = "12  depth=3 optim=momentum lr_times=10 batch_size=16 epochs=100"
+RANKED = [
+    RankedSetting("1  depth=2", Estimate(0.61, 0.4, 0.7), in_best_set=True),
+    RankedSetting("2  depth=1", Estimate(0.5), in_best_set=True),
+    RankedSetting("3  depth=3", Estimate(-0.2, -0.3, 0.1)),
+    RankedSetting("4  depth=5", UNKNOWN),
+]
+BASELINES = [RankedSetting("majority", Estimate(0.0))]
+GRADES = GradeScores(
+    "test",
+    [20, 24, 17, 0, 11],
+    recall=[Estimate(0.85, 0.64, 0.95), Estimate(0.25), Estimate(0.0, 0, 0.2), UNKNOWN, UNKNOWN],
+    precision=[Estimate(0.1 * grade) for grade in range(5)],
+)
+
+
+def test_effects_show_mean_and_best_of_each_level_in_its_row() -> None:
+    (axes,) = effects_figure([DEPTH], title="Depth").axes
+    rows = dict(zip([tick.get_text() for tick in axes.get_yticklabels()], range(3), strict=True))
+    assert list(rows) == ["1", "2", "3"]
+    means = [dot for dot in dots(axes) if dot.filled]
+    bests = [dot for dot in dots(axes) if not dot.filled]
+    assert [(dot.x, round(dot.y)) for dot in means] == [(0.5, 0), (0.6, 1)]
+    assert [(dot.x, round(dot.y)) for dot in bests] == [(0.62, 0), (-0.1, 1), (0.64, 2)]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]
+
+
+def test_effects_mark_levels_that_cannot_be_told_from_the_best() -> None:
+    (axes,) = effects_figure([DEPTH], title="Depth").axes
+    written = [text for text, _ in sorted(values(axes), key=lambda value: value[1])]
+    assert written == ["0.50", "0.62 *", "0.60 *", "-0.10", "undefined", "0.64 *"]
+    heights = {text.removesuffix(" *"): y for text, y in values(axes)}
+    assert all(dot.y == heights[f"{dot.x:.2f}"] for dot in dots(axes))
+    assert {dot.x: dot.colour for dot in dots(axes)} == {
+        0.5: GREY,
+        0.62: ORANGE,
+        0.6: BLUE,
+        -0.1: GREY,
+        0.64: ORANGE,
+    }
+
+
+def test_a_whisker_is_an_interval_and_there_is_none_without_one() -> None:
+    (axes,) = effects_figure([DEPTH], title="Depth").axes
+    drawn = {(whisker.low, whisker.high): whisker.y for whisker in whiskers(axes)}
+    assert set(drawn) == {(0.45, 0.55), (0.4, 0.7), (0.52, 0.66), (0.5, 0.75)}
+    heights = {dot.x: dot.y for dot in dots(axes)}
+    assert drawn[0.45, 0.55] == heights[0.5]
+    assert drawn[0.5, 0.75] == heights[0.64]
+
+
+def test_several_axes_stand_on_one_scale_that_holds_all() -> None:
+    figure = effects_figure([EPOCHS, DEPTH], title="All")
+    upper, lower = figure.axes
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["epochs", "depth"]
+    assert upper.get_xlim() == lower.get_xlim()
+    assert upper.get_xlim()[0] < -0.1
+    assert upper.get_xlim()[1] > 0.75
+
+
+def test_a_ranking_has_a_row_for_each_setting_from_the_top() -> None:
+    (axes,) = ranking_figure(RANKED, BASELINES, distance=0.2, title="Settings").axes
+    labels = [text for text in axes.texts if text.get_position()[0] < 1]
+    assert [text.get_text() for text in labels] == [
+        *(row.label for row in RANKED),
+        "majority",
+    ]
+    heights = [text.get_position()[1] for text in labels]
+    places = [y for _, y in values(axes)]
+    assert heights == sorted(heights)
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]
+    assert all(label < place for label, place in zip(heights, places, strict=True))
+    assert all(place < label for place, label in zip(places, heights[1:], strict=False))
+
+
+def test_a_ranking_draws_kappas_at_their_rows_and_nothing_for_an_undefined_one() -> None:
+    (axes,) = ranking_figure(RANKED, BASELINES, distance=0.2, title="Settings").axes
+    heights = [y for _, y in values(axes)]
+    assert [text for text, _ in values(axes)] == ["0.61 *", "0.50 *", "-0.20", "undefined", "0.00"]
+    best, tied, behind, _, majority = heights
+    assert dots(axes) == [
+        (0.61, best, BLUE, True),
+        (0.5, tied, BLUE, True),
+        (-0.2, behind, GREY, False),
+        (0.0, majority, ORANGE, False),
+    ]
+    assert whiskers(axes) == [(0.4, 0.7, best), (-0.3, 0.1, behind)]
+
+
+def test_baselines_stand_below_a_line() -> None:
+    (axes,) = ranking_figure(RANKED, BASELINES, distance=0.2, title="Settings").axes
+    (line,) = [line for line in axes.lines if line.get_transform() != axes.transData]
+    heights = [y for _, y in values(axes)]
+    assert heights[-2] < float(line.get_ydata()[0]) < heights[-1]  # type: ignore[index, arg-type]
+    (axes,) = ranking_figure(RANKED, distance=0.2, title="Settings").axes
+    assert all(line.get_transform() == axes.transData for line in axes.lines)
+
+
+def test_a_band_reaches_from_the_best_to_the_least_that_cannot_be_told_from_it() -> None:
+    figure = ranking_figure(RANKED, BASELINES, distance=0.2, title="Settings")
+    (band,) = figure.axes[0].patches
+    assert isinstance(band, Rectangle)
+    assert band.get_x() == pytest.approx(0.41)
+    assert band.get_x() + band.get_width() == pytest.approx(0.61)
+    assert "less than 0.20 behind the best" in texts(figure)
+
+
+def test_without_a_distance_there_is_no_band() -> None:
+    figure = ranking_figure(RANKED, distance=nan, title="Settings")
+    assert not figure.axes[0].patches
+    assert not any("less than" in text for text in texts(figure))
+
+
+def test_a_legend_explains_only_what_is_drawn() -> None:
+    best = [replace(RANKED[0], in_best_set=True), replace(RANKED[1], in_best_set=True)]
+    both = texts(ranking_figure(best, distance=nan, title="Both"))
+    assert "* can't be told apart from the best" in both
+    assert not {"behind the best", "baseline"} & set(both)
+
+
+def test_settings_that_were_not_compared_are_the_best_of_nothing() -> None:
+    alone = texts(ranking_figure(RANKED[:1], BASELINES, distance=nan, title="One", compared=False))
+    assert not any("the best" in text or "*" in text for text in alone)
+    assert "baseline" in alone
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_long_labels_of_many_settings_can_all_be_read(count: int) -> None:
+    rows = [RankedSetting(LONG, Estimate(0.9 - 0.04 * i, -0.9, 0.95)) for i in range(count)]
+    title = "Settings by kappa, all of them trained on the same folds and seeds"
+    figure = ranking_figure(rows, BASELINES, distance=0.2, title=title, stamp="PHANTOM")
+    assert texts(figure).count(LONG) == count
+    assert not overlapping(figure)
+
+
+def test_labels_too_long_for_a_line_are_broken_and_hide_nothing() -> None:
+    rows = [RankedSetting(f"{LONG} data.views=both loss.class_weights=balanced", UNKNOWN)] * 3
+    figure = ranking_figure(rows, distance=0.2, title="Settings")
+    assert any("\n" in text and text.startswith(LONG) for text in texts(figure))
+    assert not overlapping(figure)
+    (axes,) = figure.axes
+    labels = [text.get_window_extent() for text in axes.texts if text.get_text() != "undefined"]
+    places = [axes.transData.transform((0, y))[1] for _, y in values(axes)]
+    assert all(place < label.y0 for place, label in zip(places, labels, strict=True))
+    assert all(place > label.y1 for place, label in zip(places, labels[1:], strict=False))
+
+
+def test_effects_of_long_names_can_all_be_read() -> None:
+    figure = effects_figure([DEPTH, EPOCHS] * 3, title="Effects of everything " * 5)
+    assert not overlapping(figure)
+
+
+def test_recall_and_precision_of_each_grade_are_percentages_in_its_row() -> None:
+    recall, precision = grades_figure([GRADES], title="Grades").axes
+    assert [(dot.x, dot.y) for dot in dots(recall)] == [(85, 0), (25, 1), (0, 2)]
+    assert whiskers(recall) == [(64, 95, 0), (0, 20, 2)]
+    assert [dot.x for dot in dots(precision)] == pytest.approx([0, 10, 20, 30, 40])
+    assert [dot.y for dot in dots(precision)] == [0, 1, 2, 3, 4]
+    undefined = [text.get_position()[1] for text in recall.texts if text.get_text() == "undefined"]
+    assert undefined == [3, 4]
+    assert not precision.texts
+
+
+def test_grades_tell_their_knees_and_only_minimal_is_bold() -> None:
+    first = GradeScores("out of fold", [70, 43, 26, 16, 10], GRADES.recall, GRADES.precision)
+    figure = grades_figure([first, GRADES], title="Grades")
+    ticks = figure.axes[0].get_yticklabels()
+    assert [tick.get_text() for tick in ticks] == [
+        f"{name}\n({count})"
+        for name, count in zip(
+            GRADE_NAMES, ["70 + 20", "43 + 24", "26 + 17", "16 + 0", "10 + 11"], strict=True
+        )
+    ]
+    bold = [tick.get_text() for tick in ticks if tick.get_fontweight() == "bold"]
+    assert bold == ["minimal\n(43 + 24)"]
+
+
+def test_two_parts_of_a_grade_lie_apart_in_its_row_and_look_different() -> None:
+    figure = grades_figure([GRADES, GRADES], title="Grades")
+    upper, lower = (
+        [dot for dot in dots(figure.axes[0]) if dot.colour == colour] for colour in (BLUE, ORANGE)
+    )
+    assert [round(dot.y) for dot in upper] == [round(dot.y) for dot in lower] == [0, 1, 2]
+    assert all(one.y < other.y for one, other in zip(upper, lower, strict=True))
+    assert {dot.filled for dot in upper} == {True}
+    assert {dot.filled for dot in lower} == {False}
+    assert not overlapping(figure)

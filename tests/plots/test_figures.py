@@ -1,0 +1,160 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from matplotlib import image
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from djd.errors import InputError
+from djd.plots.confusion import confusion_figure
+from djd.plots.confusion_multiples import confusion_multiples_figure
+from djd.plots.crops import counts_window, crop_sheet
+from djd.plots.curves import curves_figure, learning_curves_figure
+from djd.plots.effects import AxisEffect, effects_figure
+from djd.plots.estimates import Estimate
+from djd.plots.grades import GradeScores, grades_figure
+from djd.plots.ranking import RankedSetting, ranking_figure
+from djd.plots.reliability import reliability_figure
+from djd.plots.style import figure_pixels, new_figure, save_figure
+from tests.ordinary_user import as_ordinary_user
+from tests.plots.drawn import texts
+
+STAMP = "PHANTOM"
+COUNTS = np.diag([7, 6, 0, 4, 3]) + np.eye(5, k=1, dtype=np.int64)
+CROPS = np.random.default_rng(0).poisson(9, (7, 128, 128)).astype(np.uint16)
+
+
+def figures(stamp: str | None) -> list[Figure]:
+    metrics = {"epoch": [1.0, 2.0], "train_loss": [2.0, 1.0], "validation_kappa": [0.1, np.nan]}
+    title = "Learning curves of depth=3 optim=momentum lr_times=10 batch_size=16 epochs=100"
+    share, effect = [Estimate(0.5, 0.4, 0.6)] * 5, [Estimate(0.5)]
+    return [
+        confusion_figure(COUNTS, title="Validation", stamp=stamp),
+        crop_sheet(CROPS, ["0000001 right\nmild"] * 7, columns=3, title="Knees", stamp=stamp),
+        curves_figure(metrics, score_epochs=[2], title=title, stamp=stamp),
+        learning_curves_figure([metrics], score_epochs=[2], title=title, stamp=stamp),
+        confusion_multiples_figure(COUNTS[None], ["1 *\n0.6"], title=title, stamp=stamp),
+        reliability_figure([], title=title, stamp=stamp),
+        ranking_figure(
+            [RankedSetting("depth=1", Estimate(0.5))], distance=0.1, title=title, stamp=stamp
+        ),
+        grades_figure([GradeScores("test", [3] * 5, share, share)], title=title, stamp=stamp),
+        effects_figure(
+            [AxisEffect("depth", ["1"], effect, effect, [True], [True])], title=title, stamp=stamp
+        ),
+    ]
+
+
+def test_every_figure_carries_its_stamp_and_none_without_one() -> None:
+    assert all(STAMP in texts(figure) for figure in figures(STAMP))
+    assert not any(STAMP in texts(figure) for figure in figures(None))
+
+
+def test_the_stamp_lies_on_the_picture_and_on_nothing_else() -> None:
+    """A stamp that is cut off or covers the title is no stamp."""
+    for figure in figures("PHANTOM: invented scans, not patients"):
+        figure_pixels(figure)
+        boxes = {
+            text.get_text(): text.get_window_extent()
+            for text in figure.findobj(Text)
+            if text.get_text() and text.get_visible()
+        }
+        stamp = boxes.pop("PHANTOM: invented scans, not patients")
+        width, height = figure.canvas.get_width_height()
+        assert stamp.x0 >= 0
+        assert stamp.x1 <= width
+        assert stamp.y1 <= height
+        assert not any(stamp.overlaps(box) for box in boxes.values())
+
+
+def test_a_confusion_matrix_shows_counts_row_percentages_and_knees() -> None:
+    shown = texts(confusion_figure(COUNTS, title="Validation"))
+    assert "Validation: 24 knees" in shown
+    assert "7\n88 %" in shown
+    assert "1\n12 %" in shown
+    assert "normal\n(8)" in shown
+    assert "mild\n(1)" in shown
+
+
+def test_a_grade_without_knees_has_no_percentage() -> None:
+    counts = COUNTS.copy()
+    counts[2] = 0
+    shown = texts(confusion_figure(counts, title="Test"))
+    assert shown.count("–") == 5
+    assert "mild\n(0)" in shown
+
+
+def test_the_colours_of_confusion_matrices_have_one_scale() -> None:
+    for counts in (COUNTS, np.ones((5, 5), dtype=np.int64)):
+        (axes,) = confusion_figure(counts, title="x").axes
+        assert axes.images[0].get_clim() == (0, 100)
+
+
+def test_a_crop_sheet_shows_every_crop_where_its_caption_is() -> None:
+    captions = [f"knee {index}" for index in range(7)]
+    figure = crop_sheet(CROPS, captions, columns=3, title="Knees")
+    axes = figure.axes[0]
+    mosaic = np.asarray(axes.images[0].get_array())
+    places = {text.get_text(): text.get_position() for text in axes.texts}
+    for index, caption in enumerate(captions):
+        x, y = places[caption]
+        top, left = round(y) - 3 - 128, round(x) - 64
+        np.testing.assert_array_equal(mosaic[top : top + 128, left : left + 128], CROPS[index])
+
+
+def test_all_crops_of_a_sheet_share_one_window_with_a_scale() -> None:
+    figure = crop_sheet(CROPS, [""] * 7, columns=3, title="Knees")
+    assert len(figure.axes[0].images) == 1
+    assert figure.axes[0].images[0].get_clim() == (0, counts_window(CROPS))
+    assert figure.axes[0].images[0].get_cmap().name == "gray_r"
+    assert "counts a pixel" in texts(figure)
+
+
+def test_a_sheet_of_no_crops_is_still_a_picture() -> None:
+    figure = crop_sheet(CROPS[:0], [], columns=3, title="0 knees")
+    assert figure_pixels(figure).std() > 0
+
+
+def test_learning_curves_show_what_was_held_out_and_when_it_was_scored() -> None:
+    metrics = {
+        "epoch": [1.0, 2.0, 3.0],
+        "train_loss": [2.0, 1.0, 0.5],
+        "train_kappa": [0.1, 0.2, 0.3],
+        "train_accuracy": [0.1, 0.2, 0.3],
+    }
+    figure = curves_figure(metrics, score_epochs=[3], title="Curves")
+    assert {"train", "scored"} <= set(texts(figure))
+    assert "validation" not in texts(figure)
+    loss = figure.axes[0].lines[0].get_xydata()
+    np.testing.assert_array_equal(loss, [[1, 2], [2, 1], [3, 0.5]])
+
+
+def test_pixels_are_the_saved_picture(tmp_path: Path) -> None:
+    path = tmp_path / "한글 (1).png"
+    save_figure(confusion_figure(COUNTS, title="Validation 한글"), path)
+    saved = (255 * image.imread(path)[..., :3]).round().astype(np.uint8)
+    pixels = figure_pixels(confusion_figure(COUNTS, title="Validation 한글"))
+    np.testing.assert_array_equal(saved, pixels)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_figure_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing.x\.png: can't be written \(No such file"):
+        save_figure(new_figure(1, 1, stamp=None), tmp_path / "missing" / "x.png")
+
+
+def test_a_read_only_folder_is_one_sentence() -> None:
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        figure = new_figure(1, 1, stamp=None)
+
+        def save() -> str:
+            try:
+                save_figure(figure, Path(folder) / "x.png")
+            except InputError as error:
+                return str(error)
+            return "saved"
+
+        assert "x.png: can't be written (Permission denied)" in as_ordinary_user(save)

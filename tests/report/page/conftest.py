@@ -1,0 +1,36 @@
+from dataclasses import dataclass, replace
+
+import pytest
+
+from djd.plots.style import figure_svg
+from djd.report.answer import Answer
+from djd.report.page.drawings import Drawing, drawings
+from djd.report.page.page import page
+from djd.sweeps.folder import Contents
+from tests.report.page.parsed import Element, parsed
+from tests.sweeps.conftest import Told
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnPage:
+    """A page with all its figures."""
+
+    contents: Contents
+    answer: Answer
+    drawn: dict[str, Drawing]
+    html: str
+    read: Element
+
+
+@pytest.fixture(scope="session")
+def large(compared: Told) -> DrawnPage:
+    """The page of more than a hundred settings with every figure; not to be changed."""
+    contents, answer = compared
+    assert answer.findings
+    settings = answer.findings.settings * 9
+    assert len(settings) > 100
+    answer = replace(answer, findings=replace(answer.findings, settings=settings))
+    drawn = drawings(answer, stamp=contents.stamp)
+    svgs = {name: figure_svg(each.figure, name=name, alt=each.alt) for name, each in drawn.items()}
+    html = page(contents, answer, svgs)
+    return DrawnPage(contents, answer, drawn, html, parsed(html))

@@ -1,0 +1,253 @@
+"""The sentences at the top: each case says what it may say, and no more."""
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from djd.report.answer import Answer
+from djd.report.headline import (
+    NOTHING_HELD_OUT,
+    headline,
+    in_words,
+    who_decided,
+)
+from djd.report.out_of_fold import Findings
+from djd.report.scoreboard import Difference, Figures
+from djd.statistics.intervals import NO_INTERVAL, Interval
+from djd.statistics.scoring import Scored
+from djd.sweeps.cells import AxisValue
+from tests.sweeps.invented_answers import tell
+from tests.sweeps.invented_cells import leave_comparison
+
+
+def findings_of(answer: Answer) -> Findings:
+    assert answer.findings
+    return answer.findings
+
+
+def with_kappa(figures: Figures, value: float, low: float, high: float) -> Figures:
+    kappa = Scored(value, Interval(low, high))
+    return replace(figures, scores={**figures.scores, "kappa": kappa})
+
+
+def told_of(
+    answer: Answer,
+    *,
+    ties: int,
+    others: int,
+    kappa: tuple[float, float, float] = (0.62, 0.45, 0.74),
+) -> list[str]:
+    """The headline where so many of the others can't be told apart from the best."""
+    findings = findings_of(answer)
+    settings = [
+        replace(each, in_best_set=rank <= ties)
+        for rank, each in enumerate(findings.settings[: others + 1])
+    ]
+    settings[0] = replace(settings[0], figures=with_kappa(settings[0].figures, *kappa))
+    return headline(replace(answer, findings=replace(findings, settings=tuple(settings))))
+
+
+@pytest.mark.parametrize(
+    ("ties", "others", "verb", "end"),
+    [
+        (0, 3, "grades best: kappa", "; all 3 other settings are worse."),
+        (
+            2,
+            3,
+            "has the highest kappa:",
+            "; 2 of the 3 other settings can't be told apart from it.",
+        ),
+        (1, 3, "grades best: kappa", "; 1 of the 3 other settings can't be told apart from it."),
+        (3, 3, "has the highest kappa:", "; none of the 3 others can be told apart from it."),
+        (0, 1, "grades best: kappa", "; the other setting is worse."),
+        (1, 1, "has the highest kappa:", "; the other setting can't be told apart from it."),
+        (0, 0, "reaches kappa", "."),
+    ],
+)
+def test_the_first_sentence_says_how_surely_the_best_is_the_best(
+    answer: Answer, ties: int, others: int, verb: str, end: str
+) -> None:
+    first = told_of(answer, ties=ties, others=others)[0]
+    words, kappa, rest = first.partition(" 0.62 (0.45 to 0.74) out of fold")
+    assert kappa
+    assert re.fullmatch(rf"Depth 2 with \w+ at \S+ for \d+ epochs {verb}", words)
+    assert re.fullmatch(rf", 0\.\d\d \(\S+ to \S+\) on the 20 test patients{re.escape(end)}", rest)
+
+
+def test_where_some_can_not_be_told_apart_the_best_is_not_called_better(answer: Answer) -> None:
+    for ties in (1, 3):
+        said = " ".join(told_of(answer, ties=ties, others=3))
+        assert "worse" not in said
+        assert "can" in said
+    assert "grades best" not in " ".join(told_of(answer, ties=3, others=3))
+
+
+def test_test_scores_that_are_absent_or_of_another_setting_are_not_said(answer: Answer) -> None:
+    for opened in (None, answer.opened and replace(answer.opened, figures={})):
+        closed = replace(answer, opened=opened)
+        assert "test patients" not in " ".join(headline(closed))
+    assert answer.opened
+    others = {"depth=1 epochs=25": next(iter(answer.opened.figures.values()))}
+    earlier = replace(answer, opened=replace(answer.opened, figures=others))
+    assert "test patients" not in " ".join(headline(earlier))
+    assert "on the 20 test patients" in headline(answer)[0]
+
+
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [
+        (Difference(0.2, Interval(0.05, 0.31)), "It beats uptake alone by 0.20 (0.05 to 0.31), "),
+        (
+            Difference(-0.2, Interval(-0.31, -0.05)),
+            "It is behind uptake alone by 0.20 (0.05 to 0.31), ",
+        ),
+        (
+            Difference(0.2, Interval(-0.01, 0.31)),
+            "It can't be told apart from uptake alone (difference 0.20, 95 % interval -0.01 to "
+            "0.31), ",
+        ),
+        (
+            Difference(0.2, NO_INTERVAL),
+            "It can't be told apart from uptake alone (difference 0.20), ",
+        ),
+    ],
+)
+def test_uptake_is_told_beside_its_own_kappa(
+    answer: Answer, difference: Difference, words: str
+) -> None:
+    findings = findings_of(answer)
+    baselines = {"uptake": with_kappa(findings.baselines["uptake"], 0.4, 0.2, 0.6)}
+    changed = replace(findings, baselines=baselines, beyond={"uptake": difference})
+    assert headline(replace(answer, findings=changed))[1] == (
+        f"{words}whose kappa is 0.40 (0.20 to 0.60)."
+    )
+
+
+def test_without_uptake_nothing_is_said_of_it(answer: Answer) -> None:
+    findings = findings_of(answer)
+    majority = {"majority": findings.baselines["uptake"]}
+    for baselines in ({}, majority):
+        changed = replace(answer, findings=replace(findings, baselines=baselines, beyond={}))
+        assert "uptake" not in " ".join(headline(changed))
+
+
+@pytest.mark.parametrize(
+    ("kappa", "guesses"),
+    [
+        ((0.2, -0.1, 0.4), True),
+        ((0.2, 0.0, 0.4), True),
+        ((0.2, 0.01, 0.4), False),
+        ((1.0, math.nan, math.nan), False),
+    ],
+)
+def test_a_kappa_whose_interval_holds_nought_is_called_guessing(
+    answer: Answer, kappa: tuple[float, float, float], guesses: bool
+) -> None:
+    sentence = "It can't be told apart from guessing: the interval of its kappa holds 0."
+    assert (sentence in told_of(answer, ties=0, others=3, kappa=kappa)) == guesses
+
+
+def test_an_undefined_kappa_is_never_written_as_nan(answer: Answer) -> None:
+    undefined = (math.nan, math.nan, math.nan)
+    said = " ".join(told_of(answer, ties=0, others=0, kappa=undefined))
+    assert "nan" not in said
+
+
+def test_few_patients_decide_where_not_all_folds_were_held_out(answer: Answer) -> None:
+    findings = findings_of(answer)
+    assert who_decided(findings) == []
+    best = findings.settings[0]
+    cells = [cell for cell in best.setting.cells if cell.planned.cell.config.data.fold in (0, 2)]
+    few = replace(best, setting=replace(best.setting, cells=tuple(cells)))
+    evidence = replace(findings.evidence, patients=findings.evidence.patients[:33])
+    changed = replace(findings, settings=(few,), evidence=evidence)
+    assert headline(replace(answer, findings=changed))[-1] == (
+        "Only 33 patients decided, 2 of 3 folds: data.fold=0,1,2 in the command lets all "
+        "development patients decide."
+    )
+
+
+def test_repeats_of_the_same_fold_are_one_fold(answer: Answer) -> None:
+    findings = findings_of(answer)
+    best = findings.settings[0]
+    cells = (*[best.setting.cells[0]] * 3,)
+    changed = replace(
+        findings, settings=(replace(best, setting=replace(best.setting, cells=cells)),)
+    )
+    assert "1 of 3 folds" in who_decided(changed)[0]
+
+
+def test_nothing_finished_is_the_whole_headline(answer: Answer) -> None:
+    assert headline(replace(answer, findings=None, opened=None)) == [
+        "Nothing finished: no setting has graded the held-out knees of all its folds."
+    ]
+
+
+def test_where_nothing_was_held_out_the_test_patients_speak_alone(answer: Answer) -> None:
+    unheld = replace(answer, findings=None, notes=(NOTHING_HELD_OUT,))
+    said = " ".join(headline(unheld))
+    assert answer.opened
+    name, figures = next(iter(answer.opened.figures.items()))
+    kappa, (low, high) = figures.scores["kappa"]
+    assert said.startswith("Nothing was held out")
+    assert name in said
+    assert f"kappa {kappa:.2f} ({low:.2f} to {high:.2f}) on the 20 test patients" in said
+    assert "out of fold" not in said
+    assert "best" not in said
+    assert "finished" not in said
+    assert headline(replace(unheld, opened=None)) == [f"{NOTHING_HELD_OUT}."]
+
+
+def test_an_earlier_winner_of_an_unfinished_sweep_is_not_told_as_nothing_held_out(
+    answer: Answer,
+) -> None:
+    first, second = headline(replace(answer, findings=None))
+    assert first.startswith("Nothing finished: ")
+    assert "data.fold=null" not in first
+    assert second.endswith(" on the 20 test patients.")
+
+
+def test_a_headline_has_four_sentences_at_most(answer: Answer) -> None:
+    findings = findings_of(answer)
+    best = findings.settings[0]
+    few = replace(best, setting=replace(best.setting, cells=best.setting.cells[:1]))
+    guessing = replace(few, figures=with_kappa(few.figures, 0.1, -0.1, 0.3))
+    changed = replace(findings, settings=(guessing, *findings.settings[1:]))
+    assert len(headline(replace(answer, findings=changed))) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("adam", "Adam"),
+        ("sgd", "SGD"),
+        ("momentum", "SGD with momentum"),
+        ("adagrad", "Adagrad"),
+        ("lion", "lion"),
+    ],
+)
+def test_a_setting_is_said_as_one_says_it(answer: Answer, name: str, called: str) -> None:
+    setting = findings_of(answer).settings[0].setting
+    first = setting.cells[0]
+    config = first.planned.cell.config
+    optim = config.optim.model_copy(update={"name": name, "lr": 0.001, "lr_times": 10})
+    data = config.data.model_copy(update={"batch_size": 16})
+    config = config.model_copy(update={"optim": optim, "data": data})
+    cell = replace(first.planned.cell, config=config)
+    cells = (replace(first, planned=replace(first.planned, cell=cell)),)
+    axes: dict[str, AxisValue] = {"model.depth": 2, "optim": name, "optim.lr_times": 10}
+    told = replace(setting, cells=cells, axes=axes, epochs=1)
+    assert in_words(told) == f"Depth 2 with {called} at 0.01 for 1 epoch"
+    more = {**axes, "data.batch_size": 16, "model.width": 8, "data.mirror_left": True}
+    assert in_words(replace(told, axes=more)) == (
+        f"Depth 2 with {called} at 0.01 for 1 epoch, batch size 16, width 8, mirror_left true"
+    )
+
+
+def test_one_fold_of_invented_patients_says_how_few_they_are(tmp_path: Path) -> None:
+    leave_comparison(tmp_path, {"model.depth": (1, 2), "data.fold": (1,)})
+    _, answer = tell(tmp_path)
+    assert headline(answer)[-1].startswith("Only 12 patients decided, 1 of 3 folds: ")

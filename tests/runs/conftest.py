@@ -1,0 +1,33 @@
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from djd.runs.result import RunResult
+from djd.runs.run import run
+from tests.conftest import tiny_values
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A whole small run with pictures that tests look at; nobody changes it."""
+
+    values: dict[str, Any]
+    folder: Path
+    result: RunResult
+
+    @property
+    def winner(self) -> Path:
+        """Folder of the refitted setting."""
+        (folder,) = (self.folder / "winner").iterdir()
+        return folder
+
+
+@pytest.fixture(scope="session")
+def finished(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    root = tmp_path_factory.mktemp("finished")
+    folder = root / "run"
+    folder.mkdir()
+    values = tiny_values(phantom_folder, root, "logger.figures=true")
+    return FinishedRun(values, folder, run(values, folder))

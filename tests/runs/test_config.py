@@ -1,0 +1,134 @@
+import inspect
+from pathlib import Path
+
+import pytest
+
+from djd import cli
+from djd.errors import InputError
+from djd.runs.config import UNNAMED, RunConfig, read_config
+from djd.runs.resume import FREE_KEYS
+from tests.conftest import compose_values
+
+
+def test_the_defaults_are_the_base_setting() -> None:
+    config = read_config(compose_values())
+    assert isinstance(config, RunConfig)
+    rate = config.optim.learning_rate
+    assert config.setting_name == f"depth=2 optim=adam lr={rate:g} batch_size=32 epochs=100"
+    assert config.epochs_to_score == (25, 50, 100)
+    assert config.data.test_count == 40
+    assert (config.data.folds, config.data.fold) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "expected"),
+    [(100, (25, 50, 100)), (60, (25, 50, 60)), (25, (25,)), (3, (3,)), (200, (25, 50, 100, 200))],
+)
+def test_score_epochs_beyond_the_last_fall_away_and_the_last_is_one(
+    max_epochs: int, expected: tuple[int, ...]
+) -> None:
+    config = read_config(compose_values(f"trainer.max_epochs={max_epochs}"))
+    assert config.epochs_to_score == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("model.depth=9", "model.depth: expected less than or equal to 5, received 9"),
+        ("model.depth=0", "model.depth: expected greater than or equal to 1, received 0"),
+        ("model.depth=two", "model.depth: expected a valid integer.*, received 'two'"),
+        ("model.depth=2.5", "model.depth: expected a valid integer.*, received 2.5"),
+        ("data.fold=5", r"data.fold: expected null or 0 to 4 \(data.folds - 1\), received 5"),
+        ("data.scaling=log", "data.scaling: expected 'counts', 'sqrt' or 'standard', received"),
+        ("trainer.threads=0", "expected 'auto' or greater than or equal to 1, received 0"),
+        (
+            "trainer.precision=16",
+            "trainer.precision: expected 'float32', 'tf32' or 'bf16', received",
+        ),
+        ("data.root=/x", 'python train.py data=mat data.root="/x"'),
+        ("data=mat", 'data.root: expected .* data.root="/path/to/scans"'),
+        ("optim.lr_times=inf", "optim.lr_times: expected a finite number, received inf"),
+        ("optim.lr=0", "optim.lr: expected greater than 0, received 0"),
+        ("score_epochs=[0]", "score_epochs.0: expected greater than or equal to 1, received 0"),
+        ("data.exclude=3", "data.exclude: expected a list or a path, received 3"),
+        ("data.root=''", "data.root: expected a path, received an empty one"),
+        ("optim.schedule=step", "optim.schedule: expected 'constant' or 'cosine', received 'step'"),
+        ("+model.dropout=0.5", "model.dropout: expected no such key, received 0.5"),
+        ("test=always", "test: expected 'winner', 'each' or 'never', received 'always'"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_with_its_key(override: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence) as caught:
+        read_config(compose_values(override))
+    assert "\n" not in str(caught.value)
+
+
+def test_plain_values_read_back_the_same() -> None:
+    config = read_config(compose_values("optim=momentum", "data.fold=null"))
+    assert read_config(config.plain()) == config
+    assert config.optim.arguments == {"momentum": 0.9}
+
+
+def test_the_rate_that_is_used_is_base_times_factor() -> None:
+    config = read_config(compose_values("optim=sgd", "optim.lr=0.02", "optim.lr_times=0.1"))
+    assert config.optim.learning_rate == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.depth=3",
+        "model.width=8",
+        "model.clip_logits=true",
+        "loss.class_weights=balanced",
+        "optim=adamw",
+        "optim.lr=0.01",
+        "optim.lr_times=10",
+        "data.batch_size=16",
+        "data.views=both",
+        "data.mirror_left=true",
+        "data.scaling=counts",
+        "data.split_seed=1",
+        "trainer.max_epochs=50",
+        "trainer.gradient_clip_val=1",
+        "trainer.precision=tf32",
+        "trainer.precision=bf16",
+    ],
+)
+def test_settings_that_differ_have_names_that_differ(override: str) -> None:
+    names = {read_config(compose_values(*more)).setting_name for more in ((), (override,))}
+    assert len(names) == 2
+    assert all("/" not in name for name in names)
+
+
+def test_a_name_leaves_out_what_is_as_the_defaults_have_it() -> None:
+    values = compose_values()
+    for key, usual in UNNAMED.items():
+        group, _, name = key.partition(".")
+        assert values[group][name] == usual
+
+
+def test_pictures_change_no_setting_and_folders_older_than_their_key_are_read_back() -> None:
+    with_pictures, without = (
+        read_config(compose_values(f"logger.figures={value}")) for value in ("true", "false")
+    )
+    assert without.setting_name == with_pictures.setting_name
+    assert "logger.figures" in FREE_KEYS
+    values = with_pictures.plain()
+    assert values.pop("logger") == {"figures": True}
+    assert read_config(values) == with_pictures
+
+
+def test_a_tilde_is_the_home_folder() -> None:
+    config = read_config(compose_values("data=mat", "data.root='~/scans'", "paths.cache='~/c'"))
+    assert config.data.root == Path.home() / "scans"
+    assert config.paths.cache == Path.home() / "c"
+
+
+def test_the_check_command_looks_at_cohorts_as_training_would() -> None:
+    data = read_config(compose_values()).data
+    options = inspect.signature(cli.check).parameters
+    assert options["test_count"].default == data.test_count
+    assert options["labels_from"].default == data.labels_from
+    assert options["on_error"].default == data.on_error
+    assert (data.folds, data.fold, data.split_seed) == (cli.DEFAULT_FOLDS, 0, 0)

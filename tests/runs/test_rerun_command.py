@@ -1,0 +1,47 @@
+import shlex
+import subprocess
+
+import pytest
+
+from djd.runs.config import read_config
+from djd.runs.rerun_command import MOST_CHARACTERS, command_again
+from djd.runs.resume import flat
+from tests.conftest import compose_values
+
+
+def again(*overrides: str) -> tuple[dict[str, object], dict[str, object]]:
+    """A configuration, and that of the command which is said to repeat it, flat."""
+    config = read_config(compose_values(*overrides))
+    command = command_again(config, threads=1).replace("\\\n", "")
+    _, _, *arguments = shlex.split(command)
+    repeated = read_config(compose_values(*arguments))
+    return flat(config.plain()), flat(repeated.plain())
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("optim=momentum", "optim.momentum=0.5", "+optim.weight_decay=0.01", "data.fold=null"),
+        ("experiment=study", "data.leak=true", "seed=3", "trainer.gradient_clip_val=1.5"),
+        ("data=mat", "data.root='/뼈 scans, (1)=[x]'", "data.exclude=[0000001,a b]"),
+        ("trainer.precision=bf16",),
+        ("model.depth=3", "optim.lr=1e-5", "score_epochs=[2,7]", "loss.class_weights=balanced"),
+    ],
+)
+def test_the_command_says_everything_that_changes_a_number(overrides: tuple[str, ...]) -> None:
+    config, repeated = again(*overrides)
+    differing = {key for key in config if config[key] != repeated[key]}
+    assert differing <= {"trainer.threads", "trainer.progress", "test"}
+    assert repeated["trainer.threads"] == 1
+    assert repeated["test"] == "never"
+
+
+def test_the_command_is_short_lines_that_a_shell_takes_as_one() -> None:
+    config = read_config(compose_values("data=mat", "data.root='/my scans'"))
+    command = command_again(config, threads=2)
+    assert max(map(len, command.splitlines())) <= MOST_CHARACTERS
+    script = command.replace("python train.py", "printf '%s\\n'", 1)
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert "data.root=/my scans" in said.stdout.splitlines()
+    assert said.stdout.splitlines()[-2:] == ["trainer.threads=2", "test=never"]

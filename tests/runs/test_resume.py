@@ -1,0 +1,226 @@
+import csv
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from djd.errors import InputError
+from djd.files import write_whole
+from djd.models.classifier import GradeClassifier
+from djd.runs.result import RunResult
+from djd.runs.run import run
+from djd.stopping import Stopped, stop_on_signals
+from tests.conftest import Compose
+
+EPOCHS = 7
+LONG = (f"trainer.max_epochs={EPOCHS}", "score_epochs=[2, 4]")
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    (model,) = folder.glob("winner/*/model.ckpt")
+    state: dict[str, Any] = torch.load(model, weights_only=True)["state_dict"]
+    return state
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """All CSV files, without the seconds that something took."""
+    contents = {}
+    for path in sorted(folder.rglob("*.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+        hidden = [i for i, name in enumerate(lines[0]) if name in ("seconds", "fit_seconds")]
+        shown = [",".join(cell for i, cell in enumerate(line) if i not in hidden) for line in lines]
+        contents[str(path.relative_to(folder))] = "\n".join(shown)
+    return contents
+
+
+@pytest.fixture
+def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sends this process a signal in the middle of the nth training step from now."""
+
+    def arrange(step: int, number: int = signal.SIGINT) -> None:
+        training_step = GradeClassifier.training_step
+        steps: list[int] = []
+
+        def counted(self: GradeClassifier, batch: Any, batch_index: int) -> torch.Tensor:
+            if isinstance(self._trainer, lightning.Trainer):  # no step that is only timed
+                steps.append(batch_index)
+                if len(steps) == step:
+                    os.kill(os.getpid(), number)
+            return training_step(self, batch, batch_index)
+
+        monkeypatch.setattr(GradeClassifier, "training_step", counted)
+
+    return arrange
+
+
+def stopped_run(values: dict[str, Any], folder: Path) -> int:
+    folder.mkdir(exist_ok=True)
+    with pytest.raises(Stopped) as caught, stop_on_signals():
+        run(values, folder)
+    assert not (folder / "result.json").exists()
+    return caught.value.exit_status
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.conftest import tiny_values
+
+    root = tmp_path_factory.mktemp("uninterrupted")
+    (root / "run").mkdir()
+    run(tiny_values(phantom_folder, root, *LONG), root / "run")
+    return root / "run"
+
+
+# Two batches an epoch, on the fold and when refitted: steps 1 to 14, then 15 to 28.
+@pytest.mark.parametrize(
+    ("step", "number", "status"),
+    [(1, signal.SIGINT, 130), (8, signal.SIGTERM, 143), (11, signal.SIGINT, 130),
+     (20, signal.SIGTERM, 143)],
+    ids=["first step", "mid epoch", "after a write", "in the refit"],
+)  # fmt: skip
+def test_a_stopped_run_goes_on_to_the_very_weights_of_an_uninterrupted_one(
+    tiny: Compose,
+    tmp_path: Path,
+    kill_at: Callable[..., None],
+    uninterrupted: Path,
+    step: int,
+    number: int,
+    status: int,
+) -> None:
+    folder = tmp_path / "run"
+    kill_at(step, number)
+    assert stopped_run(tiny(*LONG), folder) == status
+    result = run(tiny(*LONG), folder)
+    expected, received = weights(uninterrupted), weights(folder)
+    assert expected.keys() == received.keys()
+    assert all(torch.equal(expected[name], received[name]) for name in expected)
+    assert texts(folder) == texts(uninterrupted)
+    whole = RunResult.load(uninterrupted / "result.json")
+    assert result.validation == whole.validation
+    assert result.test == whole.test
+
+
+def test_the_last_finished_epoch_is_written_when_a_run_is_stopped(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
+) -> None:
+    folder = tmp_path / "run"
+    kill_at(8)  # in the fourth epoch
+    stopped_run(tiny(*LONG), folder)
+    kept = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert kept["epoch"] + 1 == 3
+
+
+def test_what_a_stopped_run_logged_beyond_its_checkpoint_is_not_shown_twice(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
+) -> None:
+    folder = tmp_path / "run"
+    kill_at(8)
+    stopped_run(tiny(*LONG, "test=never"), folder)
+    run(tiny(*LONG, "test=never"), folder)
+    events = EventAccumulator(str(folder), {"scalars": 0})
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss/train")] == list(range(1, EPOCHS + 1))
+
+
+def test_a_second_signal_does_not_disturb_the_writing(
+    monkeypatch: pytest.MonkeyPatch, tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
+) -> None:
+    def signalled(path: Path, content: Any) -> None:
+        if path.name == "last.ckpt":
+            os.kill(os.getpid(), signal.SIGINT)
+        write_whole(path, content)
+
+    kill_at(8)
+    monkeypatch.setattr("djd.runs.callbacks.checkpoint.write_whole", signalled)
+    assert stopped_run(tiny(*LONG), tmp_path / "run") == 130
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
+) -> None:
+    folder = tmp_path / "run"
+    kill_at(8)
+    stopped_run(tiny(*LONG), folder)
+    before = (folder / "checkpoints" / "last.ckpt").read_bytes()
+    half = folder / "checkpoints" / ".last.ckpt.4711"
+    half.write_bytes(before[: len(before) // 2])
+    assert run(tiny(*LONG), folder).validation[-1].epoch == EPOCHS
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("model.width=3", r"model\.width=2 \(now 3\)"),
+        ("seed=1", r"seed=0 \(now 1\)"),
+        ("trainer.precision=bf16", r"trainer\.precision=float32 \(now bf16\)"),
+        ("optim=sgd", r"optim\.name=adam \(now sgd\)"),
+    ],
+)
+def test_another_configuration_is_refused_by_name(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], override: str, sentence: str
+) -> None:
+    folder = tmp_path / "run"
+    kill_at(8)
+    stopped_run(tiny(*LONG), folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=sentence):
+        run(tiny(*LONG, override), folder)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_another_cohort_is_refused(
+    tiny: Compose, phantom_folder: Path, tmp_path: Path, kill_at: Callable[..., None]
+) -> None:
+    scans, folder = tmp_path / "scans", tmp_path / "run"
+    scans.mkdir()
+    for path in phantom_folder.glob("*.mat"):
+        (scans / path.name).symlink_to(path)
+    place = ("data=mat", f"data.root='{scans}'", *LONG)
+    kill_at(8)
+    stopped_run(tiny(*place), folder)
+    min(scans.iterdir()).unlink()
+    with pytest.raises(InputError, match="expected the cohort of the run"):
+        run(tiny(*place), folder)
+
+
+def test_a_damaged_checkpoint_is_one_sentence(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
+) -> None:
+    folder = tmp_path / "run"
+    kill_at(8)
+    stopped_run(tiny(*LONG), folder)
+    last = folder / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"last\.ckpt: expected .* received a damaged file"):
+        run(tiny(*LONG), folder)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tiny: Compose, tmp_path: Path) -> None:
+    from djd.runs.lock import claim
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with claim(folder), pytest.raises(InputError, match="in which another process trains"):
+        run(tiny(), folder)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "split.json"])
+def test_a_damaged_file_of_a_stopped_run_is_one_sentence(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], name: str
+) -> None:
+    folder = tmp_path / "run"
+    kill_at(8)
+    stopped_run(tiny(*LONG), folder)
+    path = folder / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] + b"{:")
+    with pytest.raises(InputError, match=rf"{name}: expected .* received a damaged file") as caught:
+        run(tiny(*LONG), folder)
+    assert "\n" not in str(caught.value)

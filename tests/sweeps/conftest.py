@@ -1,0 +1,44 @@
+from collections.abc import Sequence
+
+import pytest
+
+from djd.report.answer import Answer
+from djd.report.out_of_fold import Findings
+from djd.runs.config import RunConfig
+from djd.sweeps.cells import AxisValue
+from djd.sweeps.folder import Contents
+from tests.sweeps.invented_answers import TEST_PATIENTS, knees_of, read_by, tell
+from tests.sweeps.invented_cells import leave_comparison
+
+Told = tuple[Contents, Answer]
+
+
+def better_when_deep(config: RunConfig, epoch: int) -> float:
+    return 0.8 if config.model.depth == 2 else 0.2
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """Two depths and two optimizers on all of three folds; not to be changed.
+
+    Uptake is there, the best setting was opened, and a second reader read every other knee.
+    """
+    folder = tmp_path_factory.mktemp("answers") / "sweep"
+    axes: dict[str, Sequence[AxisValue]] = {"model.depth": (1, 2), "optim": ("adam", "sgd")}
+    leave_comparison(folder, axes, skill=better_when_deep)
+    knees = [*knees_of(range(36)), *knees_of(TEST_PATIENTS)]
+    readings = read_by(knees, 0.7, every=2)
+    return tell(folder, uptake=0.4, tested=0.7, readings=readings)
+
+
+@pytest.fixture
+def answer(compared: Told) -> Answer:
+    """What was found of it."""
+    return compared[1]
+
+
+@pytest.fixture
+def findings(answer: Answer) -> Findings:
+    """Of its settings."""
+    assert answer.findings
+    return answer.findings

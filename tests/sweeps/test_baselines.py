@@ -1,0 +1,306 @@
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import cohen_kappa_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info
+
+from djd.data.cohort import Cohort
+from djd.data.crop import Views
+from djd.data.split import Parts, split_knees, split_patients
+from djd.data.uptake import relative_uptake
+from djd.sweeps import baselines
+from djd.sweeps.baselines import Baseline, BaselineFold, fit_baselines
+from tests.invented import invented_cohort
+
+Folds = Mapping[tuple[int, int], Parts]
+
+
+def cohort_with(grades: Sequence[int] | NDArray[np.int64]) -> Cohort:
+    """Legs whose joint is the hotter the higher its grade, more or less; two knees a patient."""
+    true = np.asarray(grades, dtype=np.int64)
+    rng = np.random.default_rng(0)
+    crops = rng.poisson(3, (len(true), 2, 128, 128))
+    crops[..., 54:66] += 10
+    mean, peak = np.exp(0.3 * (true[:, None] + rng.standard_normal((2, len(true), 2))))
+    crops[..., 44:85, 40:80] += (15 * mean).astype(int)[..., None, None]
+    crops[..., 60:66, 50:56] += (30 * peak).astype(int)[..., None, None]
+    return replace(invented_cohort(true.reshape(-1, 2)), crops=crops.astype(np.uint16))
+
+
+COHORT = cohort_with(np.random.default_rng(1).choice(5, 90, p=(0.3, 0.25, 0.2, 0.15, 0.1)))
+SPLIT = split_patients(COHORT.patients, test_count=9)
+FOLDS: Folds = {
+    (seed, fold): split_knees(COHORT, SPLIT, folds=2, fold=fold, split_seed=seed)
+    for seed in (3, 4)
+    for fold in (0, 1)
+}
+ONE_FOLD: Folds = {(3, 0): FOLDS[3, 0]}
+DEVELOPMENT = split_knees(COHORT, SPLIT, folds=2, fold=None, split_seed=0)
+
+
+def parts(train: Sequence[int], validation: Sequence[int]) -> Folds:
+    empty = np.zeros(0, dtype=np.int64)
+    return {(0, 0): Parts(np.array(train), np.array(validation, dtype=np.int64), empty)}
+
+
+def both(cohort: Cohort, folds: Folds, test: Parts | None = None) -> tuple[Baseline, Baseline]:
+    majority, uptake = fit_baselines(cohort, folds, views="anterior", test=test)
+    assert (majority.name, uptake.name) == ("majority", "uptake")
+    return majority, uptake
+
+
+def held_out(baseline: Baseline) -> BaselineFold:
+    (fold,) = baseline.validation
+    return fold
+
+
+def assert_same(one: BaselineFold | None, other: BaselineFold | None) -> None:
+    assert one is not None
+    assert other is not None
+    np.testing.assert_array_equal(one.knees, other.knees)
+    np.testing.assert_array_equal(one.predicted, other.predicted)
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+def with_other_knees(
+    knees: NDArray[np.int64], *, crops: bool = True, grades: bool = True
+) -> Cohort:
+    """The cohort with crops emptied or grades turned around for some knees."""
+    changed_crops, changed_grades = COHORT.crops.copy(), COHORT.grades.copy()
+    if crops:
+        changed_crops[knees] = 0
+    if grades:
+        changed_grades[knees] = 4 - changed_grades[knees]
+    return replace(COHORT, crops=changed_crops, grades=changed_grades)
+
+
+@pytest.fixture
+def one_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing to choose, where what is held out has its say."""
+    monkeypatch.setattr(baselines, "_CANDIDATES", baselines._CANDIDATES[:1])
+
+
+def test_majority_gives_the_training_sides_commonest_grade_and_its_shares() -> None:
+    cohort = cohort_with([1, 3, 3, 0, 3, 1, 4, 4, 4, 4])
+    majority, _ = both(cohort, parts(train=[0, 1, 2, 3, 4, 5], validation=[6, 7]))
+    fold = held_out(majority)
+    assert (majority.setting, list(majority.candidates), majority.test) == ("", [""], None)
+    assert fold.predicted.tolist() == [3, 3]
+    np.testing.assert_allclose(fold.probabilities, [[1 / 6, 2 / 6, 0, 3 / 6, 0]] * 2)
+
+
+def test_majority_gives_the_lowest_of_equally_common_grades() -> None:
+    majority, _ = both(cohort_with([4, 2, 2, 4, 0, 0]), parts([0, 1, 2, 3], [4, 5]))
+    assert held_out(majority).predicted.tolist() == [2, 2]
+
+
+Choice = tuple[float, str | None, tuple[int, ...]]
+GRID: dict[str, Choice] = {
+    f"C={c:g} class_weight={weight or 'none'} features={features}": (c, weight, measures)
+    for c, weight, (features, measures) in product(
+        (0.01, 0.1, 1, 10, 100),
+        (None, "balanced"),
+        (("both", (0, 1)), ("mean", (0,)), ("peak", (1,))),
+    )
+}
+
+
+def plain_fit(choice: Choice, train: NDArray[np.int64], knees: NDArray[np.int64]) -> Any:
+    """Probabilities of the knees' grades in plain scikit-learn; every grade is trained on."""
+    c, weight, measures = choice
+    table = relative_uptake(COHORT.crops[:, :1])[:, 0, measures]
+    logistic = LogisticRegression(C=c, class_weight=weight, max_iter=1000)
+    model = make_pipeline(StandardScaler(), logistic).fit(table[train], COHORT.grades[train])
+    return model.predict_proba(table[knees])
+
+
+def plain_kappa(choice: Choice) -> float:
+    kappas = []
+    for seed in (3, 4):
+        folds = [FOLDS[seed, fold] for fold in (0, 1)]
+        knees = np.concatenate([each.validation for each in folds])
+        predicted = [plain_fit(choice, each.train, each.validation).argmax(1) for each in folds]
+        kappas.append(
+            cohen_kappa_score(COHORT.grades[knees], np.concatenate(predicted), weights="quadratic")
+        )
+    return float(np.mean(kappas))
+
+
+def test_what_every_candidate_graded_is_handed_on() -> None:
+    _, uptake = both(COHORT, ONE_FOLD)
+    part = FOLDS[3, 0]
+    for name, choice in GRID.items():
+        (fold,) = uptake.candidates[name]
+        np.testing.assert_array_equal(fold.knees, part.validation)
+        expected = plain_fit(choice, part.train, part.validation).argmax(axis=1)
+        np.testing.assert_array_equal(fold.predicted, expected)
+
+
+def test_uptake_is_the_best_of_a_plain_scikit_learn_grid() -> None:
+    _, uptake = both(COHORT, FOLDS, DEVELOPMENT)
+    kappas = {name: plain_kappa(choice) for name, choice in GRID.items()}
+    assert set(uptake.candidates) == set(GRID)
+    assert kappas[uptake.setting] == pytest.approx(max(kappas.values()))
+    assert [(fold.split_seed, fold.fold) for fold in uptake.validation] == list(FOLDS)
+    held_out = [(each.train, each.validation) for each in FOLDS.values()]
+    for fold, (train, knees) in zip(uptake.validation, held_out, strict=True):
+        np.testing.assert_array_equal(fold.knees, knees)
+        expected = plain_fit(GRID[uptake.setting], train, knees)
+        np.testing.assert_allclose(fold.probabilities, expected, atol=1e-9)
+
+
+def test_the_test_patients_are_graded_by_the_choice_fitted_on_all_others() -> None:
+    for baseline in both(COHORT, ONE_FOLD, DEVELOPMENT):
+        fold = baseline.test
+        assert fold is not None
+        assert fold.fold is None
+        np.testing.assert_array_equal(fold.knees, DEVELOPMENT.test)
+        if baseline.name == "uptake":
+            expected = plain_fit(GRID[baseline.setting], DEVELOPMENT.train, DEVELOPMENT.test)
+        else:
+            counts = np.bincount(COHORT.grades[DEVELOPMENT.train], minlength=5)
+            expected = np.tile(counts / len(DEVELOPMENT.train), (len(DEVELOPMENT.test), 1))
+        np.testing.assert_allclose(fold.probabilities, expected, atol=1e-9)
+
+
+def test_the_test_patients_are_left_alone_unless_asked_for() -> None:
+    without, with_test = both(COHORT, ONE_FOLD), both(COHORT, ONE_FOLD, DEVELOPMENT)
+    for one, other in zip(without, with_test, strict=True):
+        assert one.test is None
+        assert one.setting == other.setting
+        for fold, same in zip(one.validation, other.validation, strict=True):
+            assert_same(fold, same)
+
+
+def test_the_test_patients_grades_change_nothing_and_their_crops_only_their_own_fold() -> None:
+    before = both(COHORT, ONE_FOLD, DEVELOPMENT)
+    other_grades = both(with_other_knees(DEVELOPMENT.test, crops=False), ONE_FOLD, DEVELOPMENT)
+    other_crops = both(with_other_knees(DEVELOPMENT.test), ONE_FOLD, DEVELOPMENT)
+    for one, grades, crops in zip(before, other_grades, other_crops, strict=True):
+        assert_same(one.test, grades.test)
+        for changed in (grades, crops):
+            assert changed.setting == one.setting
+            for fold, same in zip(one.validation, changed.validation, strict=True):
+                assert_same(fold, same)
+
+
+@pytest.mark.usefixtures("one_candidate")
+def test_held_out_knees_have_no_part_in_what_is_said_of_other_knees() -> None:
+    some, others = np.split(FOLDS[3, 0].validation, 2)
+    for one, other in zip(
+        both(COHORT, ONE_FOLD), both(with_other_knees(some), ONE_FOLD), strict=True
+    ):
+        kept = np.isin(held_out(one).knees, others)
+        np.testing.assert_array_equal(
+            held_out(one).probabilities[kept], held_out(other).probabilities[kept]
+        )
+
+
+@pytest.mark.usefixtures("one_candidate")
+def test_training_knees_do_have_a_part() -> None:
+    changed = with_other_knees(FOLDS[3, 0].train[:20])
+    for one, other in zip(both(COHORT, ONE_FOLD), both(changed, ONE_FOLD), strict=True):
+        assert not np.array_equal(held_out(one).probabilities, held_out(other).probabilities)
+
+
+@pytest.mark.usefixtures("one_candidate")
+@pytest.mark.parametrize(
+    ("views", "same"), [("anterior", False), ("posterior", True), ("both", False)]
+)
+def test_uptake_is_that_of_the_views_that_networks_see(views: Views, same: bool) -> None:
+    changed = COHORT.crops.copy()
+    changed[:, 0] = 0
+    one, other = (
+        fit_baselines(replace(COHORT, crops=crops), ONE_FOLD, views=views, test=None)[1]
+        for crops in (COHORT.crops, changed)
+    )
+    for fold, its in zip(one.validation, other.validation, strict=True):
+        assert np.array_equal(fold.probabilities, its.probabilities) == same
+
+
+def test_probabilities_are_shares_and_the_likeliest_grade_is_given() -> None:
+    for baseline in both(COHORT, ONE_FOLD, DEVELOPMENT):
+        for fold in (*baseline.validation, baseline.test):
+            assert fold is not None
+            assert (fold.probabilities >= 0).all()
+            np.testing.assert_allclose(fold.probabilities.sum(axis=1), 1)
+            np.testing.assert_array_equal(fold.predicted, fold.probabilities.argmax(axis=1))
+            assert str(fold.predicted.dtype) == "int64"
+            assert str(fold.probabilities.dtype) == "float64"
+
+
+def test_a_grade_that_the_training_side_lacks_is_never_given() -> None:
+    cohort = cohort_with([0, 2, 3, 0, 2, 3, 0, 2, 1, 4])
+    for baseline in both(cohort, parts(range(8), [8, 9])):
+        assert (held_out(baseline).probabilities[:, [1, 4]] == 0).all()
+        np.testing.assert_allclose(held_out(baseline).probabilities.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("train", [[0, 1, 2], [1]])
+def test_a_training_side_of_one_grade_or_knee_teaches_no_more_than_majority(
+    train: list[int],
+) -> None:
+    majority, uptake = both(cohort_with([3, 3, 3, 1, 0, 4]), parts(train, [3, 4, 5]))
+    assert_same(held_out(uptake), held_out(majority))
+    assert held_out(uptake).predicted.tolist() == [3, 3, 3]
+
+
+def test_two_knees_that_are_told_apart_without_fault_are_enough() -> None:
+    _, uptake = both(cohort_with([0, 4, 0, 4]), parts([0, 1], [2, 3]))
+    assert set(held_out(uptake).predicted) <= {0, 4}
+
+
+@pytest.mark.parametrize("count", [0, 17])
+def test_crops_without_contrast_tell_nothing(count: int) -> None:
+    flat = replace(COHORT, crops=np.full_like(COHORT.crops, count))
+    _, uptake = both(flat, ONE_FOLD)
+    for fold in uptake.validation:
+        np.testing.assert_allclose(fold.probabilities, fold.probabilities[[0]].repeat(36, axis=0))
+
+
+def test_a_fit_that_is_stopped_early_says_nothing_and_still_predicts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(baselines, "_STEPS", 1)
+    _, uptake = both(COHORT, ONE_FOLD)
+    assert all(np.isfinite(fold.probabilities).all() for fold in uptake.validation)
+
+
+def test_where_nothing_is_held_out_the_plainest_candidate_stands() -> None:
+    majority, uptake = both(COHORT, {}, DEVELOPMENT)
+    assert uptake.setting == "C=1 class_weight=none features=both"
+    assert majority.validation == uptake.validation == ()
+    assert uptake.test is not None
+
+
+def test_the_same_knees_give_the_same_baselines() -> None:
+    for one, other in zip(both(COHORT, ONE_FOLD), both(COHORT, ONE_FOLD), strict=True):
+        assert one.setting == other.setting
+        assert_same(held_out(one), held_out(other))
+
+
+def test_other_work_keeps_its_threads() -> None:
+    before = threadpool_info()
+    both(COHORT, ONE_FOLD)
+    assert threadpool_info() == before
+
+
+def test_no_network_library_is_needed() -> None:
+    code = (
+        "import sys, djd.sweeps.baselines\n"
+        "print({'torch', 'lightning', 'sklearn'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"

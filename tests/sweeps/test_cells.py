@@ -1,0 +1,90 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from djd.sweeps.cells import MOST_NAME_BYTES, AxisValue, axes_name
+from tests.sweeps.invented_cells import cell
+
+DIGEST = "0123456789abcdef"
+
+
+def test_a_cell_is_named_by_its_axes_alone() -> None:
+    axes: dict[str, AxisValue] = {"model.depth": 2, "optim": "adam", "optim.lr_times": 1.0}
+    assert axes_name({**axes, "data.fold": 0}) == "depth=2 optim=adam lr_times=1 fold=0"
+    assert axes_name({"data.fold": None, "model.clip_logits": True}) == "fold=null clip_logits=true"
+    assert axes_name({}) == "base"
+
+
+def test_keys_that_end_alike_are_written_out() -> None:
+    assert axes_name({"optim.lr": 0.1, "other.lr": 2}) == "optim.lr=0.1 other.lr=2"
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), min_size=1, max_size=80).map("data.{}".format),
+        st.text(max_size=300) | st.integers() | st.floats(allow_nan=False) | st.none(),
+        max_size=6,
+    )
+)  # fmt: skip
+def test_values_of_any_kind_make_a_folder_name(axes: dict[str, Any]) -> None:
+    name = axes_name({key: value for key, value in axes.items() if "/" not in key})
+    assert 0 < len(name.encode()) <= MOST_NAME_BYTES
+    values = [word.partition("=")[2] for word in name.split(" ")]
+    assert not any("/" in value or "\\" in value or "'" in value for value in values)
+
+
+def test_long_names_that_differ_stay_different() -> None:
+    one, other = (axes_name({"data.exclude": "x" * 200 + end}) for end in ("1", "2"))
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"paths__cache": "/elsewhere"},
+        {"trainer__accelerator": "cpu"},
+        {"trainer__threads": 3},
+        {"trainer__progress": "study"},
+        {"logger__figures": False},
+        {"score_epochs": [7]},
+        {"test": "never"},
+        {"keep": "all"},
+        {"fail_fast": True},
+        {"data__phantom_seed": 4},
+        {"data__second_reader": "/readings.csv"},
+    ],
+)
+def test_what_changes_no_number_is_no_part_of_the_identity(changes: dict[str, Any]) -> None:
+    axes = {"model.depth": 1}
+    assert cell(axes, **changes).identity(DIGEST) == cell(axes).identity(DIGEST)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"data__fold": 1},
+        {"data__split_seed": 1},
+        {"data__batch_size": 16},
+        {"data__scaling": "counts"},
+        {"data__leak": True},
+        {"trainer__max_epochs": 50},
+        {"trainer__gradient_clip_val": 1.0},
+        {"trainer__precision": "bf16"},
+        {"optim__lr": 0.5},
+        {"optim": "sgd"},
+        {"loss__class_weights": "balanced"},
+        {"model__width": 8},
+    ],
+)
+def test_what_changes_a_number_is_another_cell(changes: dict[str, Any]) -> None:
+    axes = {"model.depth": 1}
+    assert cell(axes, **changes).identity(DIGEST) != cell(axes).identity(DIGEST)
+    assert cell(axes).identity("another cohort") != cell(axes).identity(DIGEST)
+
+
+def test_a_value_that_is_typed_in_another_way_is_the_same_cell() -> None:
+    one, other = cell({"optim.lr_times": 1}), cell({"optim.lr_times": 1.0})
+    assert one.identity(DIGEST) == other.identity(DIGEST)

@@ -1,0 +1,126 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from djd.errors import InputError
+from djd.sweeps.cells import AxisValue
+from djd.sweeps.plan import Plan, PlannedCell, plan_and_save
+from tests.sweeps.invented_cells import cell
+
+
+def planned(
+    folder: Path, cells: list[dict[str, AxisValue]], *, digest: str = "cohort", **fixed: Any
+) -> list[PlannedCell]:
+    """Plan and save, as a sweep does."""
+    made = [cell(axes, **fixed) for axes in cells]
+    return plan_and_save(folder, made, digest=digest, arguments=["-m"])[1]
+
+
+def names(cells: list[PlannedCell]) -> list[str]:
+    return [each.folder.name for each in cells]
+
+
+def test_cells_lie_side_by_side_below_the_comparison(tmp_path: Path) -> None:
+    there = planned(
+        tmp_path, [{"model.depth": 1, "data.fold": 0}, {"model.depth": 1, "data.fold": 1}]
+    )
+    assert names(there) == ["depth=1 fold=0", "depth=1 fold=1"]
+    assert {each.folder.parent for each in there} == {tmp_path}
+    assert there[0].setting_axes == {"model.depth": 1}
+
+
+def test_a_grown_axis_leaves_finished_cells_where_they_are(tmp_path: Path) -> None:
+    planned(tmp_path, [{"model.depth": 1}, {"model.depth": 2}])
+    grown = planned(
+        tmp_path,
+        [{"model.depth": depth, "seed": seed} for depth in (1, 2) for seed in (0, 1)],
+    )
+    assert names(grown) == ["depth=1", "depth=1 seed=1", "depth=2", "depth=2 seed=1"]
+    assert [each.axes["seed"] for each in grown] == [0, 1, 0, 1]
+
+
+def test_a_cut_axis_finds_its_cells_again(tmp_path: Path) -> None:
+    planned(tmp_path, [{"model.depth": 1, "optim": name} for name in ("adam", "sgd")])
+    cut = planned(tmp_path, [{"model.depth": 1}], optim="sgd")
+    assert names(cut) == ["depth=1 optim=sgd"]
+    assert cut[0].setting_axes == {"model.depth": 1, "optim": "sgd"}
+    assert len(Plan.load(tmp_path).cells) == 2
+
+
+def test_one_cell_said_twice_is_trained_once(tmp_path: Path) -> None:
+    assert names(planned(tmp_path, [{"optim.lr_times": 1}, {"optim.lr_times": 1.0}])) == [
+        "lr_times=1"
+    ]
+
+
+def test_values_that_look_alike_get_folders_of_their_own(tmp_path: Path) -> None:
+    there = planned(tmp_path, [{"optim.lr_times": 1.0000001}, {"optim.lr_times": 1.0000002}])
+    assert len(set(names(there))) == 2
+
+
+@pytest.mark.parametrize(
+    ("fixed", "sentence"),
+    [
+        ({"loss__class_weights": "balanced"}, r"loss\.class_weights=none \(now balanced\)"),
+        ({"trainer__max_epochs": 7, "seed": 3}, r"trainer\.max_epochs=100 \(now 7\), seed=0"),
+        ({"digest": "another"}, "expected the cohort and the test patients of the comparison"),
+    ],
+)
+def test_another_comparison_is_refused_by_name(
+    tmp_path: Path, fixed: dict[str, Any], sentence: str
+) -> None:
+    axes: list[dict[str, AxisValue]] = [{"model.depth": 1}]
+    planned(tmp_path, axes)
+    before = (tmp_path / "comparison.json").read_bytes()
+    with pytest.raises(InputError, match=sentence):
+        planned(tmp_path, axes, **fixed)
+    assert (tmp_path / "comparison.json").read_bytes() == before
+
+
+def test_a_comparison_of_other_numbers_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(tmp_path, [{"model.depth": 1}])
+    monkeypatch.setattr("djd.sweeps.plan.RESULTS_VERSION", 99)
+    with pytest.raises(InputError, match=r"results_version 99.*another way"):
+        planned(tmp_path, [{"model.depth": 1}])
+
+
+def test_a_damaged_plan_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "comparison.json").write_text('{"axes": [')
+    with pytest.raises(InputError, match=r"comparison\.json: expected the plan.*damaged"):
+        planned(tmp_path, [{"model.depth": 1}])
+
+
+def test_commands_that_widen_one_comparison_lose_none_of_its_cells(tmp_path: Path) -> None:
+    planned(tmp_path, [{"model.depth": 1}])
+    planned(tmp_path, [{"model.depth": 2}])
+    assert {each.name for each in Plan.load(tmp_path).cells} == {"depth=1", "depth=2"}
+
+
+def test_what_is_fixed_below_a_compared_group_may_not_change_either(tmp_path: Path) -> None:
+    both: list[dict[str, AxisValue]] = [{"optim": "adam"}, {"optim": "sgd"}]
+    planned(tmp_path, both)
+    for cells in (both, both[:1]):
+        with pytest.raises(InputError, match=r"optim\.lr_times=1\.0 \(now 1\.5\)"):
+            planned(tmp_path, cells, optim__lr_times=1.5)
+    with pytest.raises(InputError, match=r"optim\.lr_times=1\.0 \(now 1\.5\)"):
+        planned(tmp_path, [{"model.depth": 1}], optim__lr_times=1.5)
+    grown = planned(tmp_path, [{"optim": "sgd", "optim.lr_times": 1.5}])
+    assert names(grown) == ["optim=sgd lr_times=1.5"]
+
+
+def test_a_new_choice_of_a_group_widens(tmp_path: Path) -> None:
+    planned(tmp_path, [{"optim": "adam"}])
+    assert names(planned(tmp_path, [{"optim": "adam"}, {"optim": "sgd"}])) == [
+        "optim=adam",
+        "optim=sgd",
+    ]
+
+
+def test_cells_that_no_plan_tells_of_are_not_taken_for_ours(tmp_path: Path) -> None:
+    (tmp_path / "depth=1").mkdir()
+    (tmp_path / "depth=1" / "result.json").write_text("{}")
+    with pytest.raises(InputError, match=r"holds .*depth=1.* and no comparison\.json"):
+        planned(tmp_path, [{"model.depth": 1}])
