@@ -19,9 +19,8 @@ from platformdirs import user_cache_path
 
 from djd.command_line import flags_first, hydra_sentence, quote_paths
 from djd.errors import FailedCellsError, InputError
-from djd.machine import let_waiting_threads_sleep
+from djd.machine import Stopped, let_waiting_threads_sleep, stop_on_signals
 from djd.resume_latest import latest_arguments
-from djd.stopping import Stopped, stop_on_signals
 
 if TYPE_CHECKING:
     from djd.runs.result import RunResult

@@ -32,8 +32,8 @@ from djd.data.cohort import Cohort
 from djd.data.datamodule import Batch, Batches, KneeDataModule
 from djd.data.split import Parts
 from djd.grades import GRADE_COUNT
+from djd.machine import keep_freed_memory
 from djd.models.networks import KneeCNN
-from djd.runs.allocator import keep_freed_memory
 from djd.runs.config import RunConfig, read_config
 
 TRAIN_KNEES, VALIDATION_KNEES = 256, 64

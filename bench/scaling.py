@@ -55,9 +55,8 @@ from numpy.typing import NDArray
 from djd.data.cohort import Cohort
 from djd.data.datamodule import Batches, KneeDataModule
 from djd.data.split import Parts
-from djd.machine import let_waiting_threads_sleep, usable_cores
+from djd.machine import keep_freed_memory, let_waiting_threads_sleep, usable_cores
 from djd.models.classifier import GradeClassifier
-from djd.runs.allocator import keep_freed_memory
 from djd.runs.fit import use_threads
 from djd.sweeps.processes import Ending, run_in_processes
 

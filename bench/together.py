@@ -80,7 +80,7 @@ def _serve(worker: int, barrier: Barrier, rounds: int, seconds: float) -> dict[s
     """In a process of its own: what this worker did in each round, alone and beside the other."""
     import torch
 
-    from djd.runs.allocator import keep_freed_memory
+    from djd.machine import keep_freed_memory
 
     keep_freed_memory()
     torch.set_num_threads(1)

@@ -105,3 +105,6 @@ def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
         return dict.fromkeys(shapes, 0.1)
 
     monkeypatch.setattr("djd.sweeps.forecast._time_shapes", time_shapes)
+
+
+pytest_plugins = ("tests.answers", "tests.finished_run")

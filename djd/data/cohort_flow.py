@@ -10,7 +10,7 @@ from djd.data.split import PartSummary, PatientSplit, side_summaries
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES
-from djd.runs.summary import count_of
+from djd.wording import count_of
 
 FLOW_NAME = "cohort.json"
 """In the folder of a run or comparison from its start."""

@@ -3,37 +3,21 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from djd.data.second_reader import Readings
 from djd.data.split import SPLIT_NAME, PatientSplit
 from djd.errors import InputError
 from djd.report.axis_effects import Edge, edges
-from djd.report.evidence import Evidence, Knee, knees_of, predictions_at
 from djd.report.opened import Opened, score_opened
 from djd.report.out_of_fold import Findings, find
 from djd.report.readers import SecondReader, second_reader_of
 from djd.runs.predictions import Predictions, held_out_of, patients_of
-from djd.runs.result import PartScores
-from djd.runs.summary import count_of
 from djd.statistics.held_out import HeldOut
 from djd.sweeps.baseline_files import KeptBaseline, basis_of
+from djd.sweeps.evidence import Evidence, Knee, knees_of, predictions_at
+from djd.sweeps.scored_refits import OpenedRefit
 from djd.sweeps.settings import Setting
-
-
-@dataclass(frozen=True)
-class OpenedRefit:
-    """A setting that was scored on the test patients.
-
-    Attributes:
-        name: Of the setting.
-        folder: Of its refit.
-        scores: What its result says of the test patients.
-    """
-
-    name: str
-    folder: Path
-    scores: PartScores
+from djd.wording import count_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from djd.errors import InputError
-from djd.report.evidence import predictions_at
 from djd.report.scoreboard import figures_of
 from djd.report.tables import Row, axis_columns, score_columns, written
 from djd.runs.predictions import Predictions, held_out_of, patients_of
 from djd.runs.result import PartScores
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.statistics.scoring import Scored, score_settings_draws
+from djd.sweeps.evidence import predictions_at
 from djd.sweeps.plan import PlannedCell
 from djd.sweeps.states import UNUSABLE_RESULT, FinishedCell, States, has_unusable_result
 

@@ -9,9 +9,9 @@ from djd.report.out_of_fold import Findings, SettingFigures
 from djd.report.sentences import UPTAKE, against_uptake
 from djd.report.wording import scored
 from djd.runs.config import RunConfig
-from djd.runs.summary import count_of
 from djd.sweeps.cells import as_typed, short_names
 from djd.sweeps.settings import Setting
+from djd.wording import count_of
 
 OPTIMIZERS: Mapping[str, str] = {
     "sgd": "SGD",

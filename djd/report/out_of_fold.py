@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.report.axis_effects import AxisEffect, axis_effects
-from djd.report.evidence import Evidence
 from djd.report.scoreboard import Difference, Figures, Scoreboard, kappas_of
 from djd.statistics.bootstrap import FEW_DRAWS, draw_some_patients, score_draws
 from djd.statistics.held_out import HeldOut
@@ -28,6 +27,7 @@ from djd.statistics.spread import (
     training_deviation,
     with_training_luck,
 )
+from djd.sweeps.evidence import Evidence
 from djd.sweeps.settings import Setting
 
 COMPARED: Mapping[str, float] = {"kappa": -1.0, "accuracy": 0.0}

@@ -4,7 +4,7 @@ import math
 
 from djd.report.readers import Agreement, SecondReader
 from djd.report.wording import scored
-from djd.runs.summary import count_of
+from djd.wording import count_of
 
 
 def reader_sentences(reader: SecondReader | None) -> list[str]:

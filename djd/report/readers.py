@@ -8,10 +8,10 @@ import numpy as np
 
 from djd.data.second_reader import Readings
 from djd.grades import GRADE_COUNT, Side
-from djd.report.evidence import Knee
 from djd.report.scoreboard import Scoreboard
 from djd.statistics.held_out import HeldOut
 from djd.statistics.scoring import Scored
+from djd.sweeps.evidence import Knee
 
 
 @dataclass(frozen=True)

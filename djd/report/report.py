@@ -6,9 +6,8 @@ from pathlib import Path
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
-from djd.report.answer import Answer, OpenedRefit, serves, work_out
+from djd.report.answer import Answer, serves, work_out
 from djd.report.cell_rows import cell_rows
-from djd.report.evidence import Evidence, gather
 from djd.report.headline import NOTHING_HELD_OUT
 from djd.report.ranking import MOST_ROWS, effects_table, grade_table, ranked_table
 from djd.report.reader_sentences import reader_sentences
@@ -17,12 +16,14 @@ from djd.report.tables import REPORT_NAME, SETTINGS_NAME, write_tables
 from djd.runs.for_report import kept_readings
 from djd.runs.reading import read_data
 from djd.runs.result import RunResult
-from djd.runs.summary import as_text, count_of
+from djd.runs.summary import as_text
 from djd.sweeps.baseline_files import KeptBaseline, fit_to, keep_baselines, kept_baselines
+from djd.sweeps.evidence import Evidence, gather
 from djd.sweeps.folder import Contents, run_contents
 from djd.sweeps.plan import Plan, cohort_digest
-from djd.sweeps.scored_refits import run_opened, unusable_winners, winners_opened
+from djd.sweeps.scored_refits import OpenedRefit, run_opened, unusable_winners, winners_opened
 from djd.sweeps.settings import Setting, score_settings
+from djd.wording import count_of
 
 
 def answer_now(

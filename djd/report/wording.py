@@ -3,9 +3,9 @@
 import math
 
 from djd.report.scoreboard import Figures
-from djd.runs.summary import count_of, number, share
 from djd.statistics.intervals import Interval
 from djd.statistics.scoring import Scored
+from djd.wording import count_of, number, share
 
 DASH = "-"
 """Where there is no figure."""

@@ -25,14 +25,3 @@ def training_seconds(
 def middle(seconds: Sequence[float]) -> float:
     """The upper median: one of the measured values."""
     return sorted(seconds)[len(seconds) // 2]
-
-
-def in_words(seconds: float) -> str:
-    """About how long, as one says it."""
-    if seconds < 1.5:
-        return "a second"
-    if seconds < 90:
-        return f"{round(seconds)} seconds"
-    if seconds < 90 * 60:
-        return f"{round(seconds / 60)} minutes"
-    return f"{seconds / 3600:.1f} hours"

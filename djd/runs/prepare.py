@@ -16,10 +16,10 @@ from djd.data.split import (
     saved_fingerprint,
 )
 from djd.files import write_whole
+from djd.machine import keep_freed_memory
 from djd.plots.curves import curves_figure
 from djd.plots.palette_png import save_palette_png
 from djd.resume_latest import CONFIG_NAME
-from djd.runs.allocator import keep_freed_memory
 from djd.runs.config import RunConfig
 from djd.runs.device import training_device
 from djd.runs.fit import Fit, fit_cell, require_accelerator, use_threads

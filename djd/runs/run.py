@@ -12,7 +12,7 @@ from djd.resume_latest import RESULT_NAME
 from djd.runs.callbacks.hparams import EPOCHS_KEY, HParamValue, main_hparams, write_hparam_columns
 from djd.runs.config import RunConfig, read_config
 from djd.runs.device import training_device
-from djd.runs.duration import in_words, training_seconds
+from djd.runs.duration import training_seconds
 from djd.runs.estimate import time_step
 from djd.runs.for_report import leave_for_report
 from djd.runs.lock import claim, drop_claim
@@ -23,6 +23,7 @@ from djd.runs.resume import require_same_config, require_unfinished
 from djd.runs.summary import in_one_line, openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import require_ledger
 from djd.runs.winner import drop_refit_checkpoints, refit, score_test
+from djd.wording import in_words
 
 Tell = Callable[[Path, RunResult, Cohort, PatientSplit], Iterable[str]]
 """What a run's scores mean, in lines for the terminal; where it stands they were just left."""

@@ -2,7 +2,6 @@
 
 import io
 import logging
-import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from djd.data.cohort import Cohort
 from djd.data.split import PartSummary
 from djd.grades import GRADE_NAMES
 from djd.runs.result import PartScores
+from djd.wording import number, share
 
 log = logging.getLogger("djd")
 
@@ -24,9 +24,6 @@ MOST_COLUMNS = 132
 """Width of tables: five compared axes and three scores with intervals; more axes take more."""
 
 MOST_CHARACTERS = 1000
-
-_HALF = 1e-9
-"""Added before rounding: Python rounds halves to even, and 0.125 is written as 0.12."""
 
 
 def say(sentence: str) -> None:
@@ -76,23 +73,6 @@ def openings_sentence(openings: int) -> str:
         f"The test patients of this cohort have been opened {times} so far; while still trying "
         "things out, say test=never"
     )
-
-
-def count_of(number: int, noun: str) -> str:
-    """A number of things, such as `1 cell` and `2 cells`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def share(value: float | None) -> str:
-    """A share as a percentage; a dash where it is undefined."""
-    # Halves go up, as people round: 3 of 24 is 13 %.
-    return "-" if value is None else f"{100 * value + _HALF:.0f} %"
-
-
-def number(value: float | None) -> str:
-    """A score with two decimals; a dash where it is undefined."""
-    # There is no -0.00.
-    return "-" if value is None else f"{round(value + math.copysign(_HALF, value), 2) + 0.0:.2f}"
 
 
 def tensorboard_line(folder: Path) -> str:

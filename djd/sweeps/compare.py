@@ -9,28 +9,22 @@ from djd.data.cohort import Cohort
 from djd.data.second_reader import Readings
 from djd.data.split import Parts, PatientSplit
 from djd.files import write_whole
-from djd.report.answer import Answer
-from djd.report.evidence import gather
-from djd.report.report import answer_lines, answer_now, report_line, write_answer
+from djd.machine import Stopped
 from djd.resume_latest import RESULT_NAME
 from djd.runs.failure import forget_failure, record_loss
 from djd.runs.for_report import leave_for_report
 from djd.runs.reading import read_data, read_readings, split_cell
-from djd.runs.summary import say
-from djd.runs.test_ledger import count_openings
-from djd.stopping import Stopped
 from djd.sweeps.cells import Cell
-from djd.sweeps.folder import Contents
+from djd.sweeps.evidence import gather
 from djd.sweeps.forecast import Forecast, forecast, refit_seconds
 from djd.sweeps.hparam_columns import leave_hparam_columns
 from djd.sweeps.job import LOST, Job, Launch
 from djd.sweeps.keep import drop_weights
 from djd.sweeps.plan import Plan, PlannedCell, cohort_digest, plan_and_save, plan_cells
 from djd.sweeps.refits import Refit, each_refit, winner_refit
-from djd.sweeps.scored_refits import winners_opened
 from djd.sweeps.settings import by_setting, score_settings
 from djd.sweeps.states import States, forget_failures, states_of
-from djd.sweeps.summary import Outcome, say_end, say_head
+from djd.sweeps.summary import Outcome, say_head
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +91,7 @@ class Comparison:
         return split_cell(cell.config, self.cohort, self.split, fold=fold)
 
 
-def compare(comparison: Comparison, launch: Launch) -> bool:
+def compare(comparison: Comparison, launch: Launch) -> Outcome | None:
     """Train what isn't trained yet, choose the winner, and score it on the test patients.
 
     Args:
@@ -105,7 +99,7 @@ def compare(comparison: Comparison, launch: Launch) -> bool:
         launch: Trains jobs.
 
     Returns:
-        Whether nothing failed.
+        The outcome; None where nothing was to be trained (`dry_run`).
 
     Raises:
         InputError: The split of some cell is not as expected.
@@ -115,7 +109,7 @@ def compare(comparison: Comparison, launch: Launch) -> bool:
     expected = _expected(comparison, states)
     say_head(comparison.cohort, comparison.split, comparison.planned, states, expected)
     if comparison.planned[0].cell.config.dry_run:
-        return True
+        return None
     comparison = comparison.saved()
     try:
         return _carry_out(comparison, expected, launch)
@@ -124,7 +118,7 @@ def compare(comparison: Comparison, launch: Launch) -> bool:
         raise
 
 
-def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> bool:
+def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> Outcome:
     config = comparison.planned[0].cell.config
     stamp = config.stamp(phantom=comparison.cohort.phantom)
     leave_for_report(
@@ -141,25 +135,7 @@ def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> bo
     outcome = _end(comparison, states, launch)
     if outcome.complete and not outcome.failures:
         write_whole(comparison.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
-    answer = _answer(comparison, outcome)
-    say_end(
-        outcome,
-        comparison.planned,
-        answer_lines(answer),
-        stamp=stamp,
-        openings=count_openings(config.paths.cache, comparison.cohort, comparison.split),
-    )
-    contents = Contents(comparison.folder, tuple(comparison.planned), outcome.states, None, ())
-    write_answer(contents, answer, with_page=config.report)
-    if config.report:
-        say(report_line(comparison.folder))
-    return not outcome.failures
-
-
-def _answer(comparison: Comparison, outcome: Outcome) -> Answer:
-    folder, evidence = comparison.folder, outcome.evidence
-    refits = winners_opened(folder, comparison.planned, evidence.settings)
-    return answer_now(folder, evidence, refits, cohort=comparison.cohort, split=comparison.split)
+    return outcome
 
 
 def unfinished_of(states: States) -> list[PlannedCell]:

@@ -13,12 +13,11 @@ from rich.table import Table
 
 from djd.errors import InputError
 from djd.resume_latest import RESULT_NAME
-from djd.runs.duration import in_words
 from djd.runs.failure import failure_reason, record_loss
 from djd.runs.result import METRICS_NAME, RunResult
-from djd.runs.summary import number, share
 from djd.sweeps.job import Job
 from djd.sweeps.processes import Ending
+from djd.wording import in_words, number, share
 
 SECONDS_BETWEEN_PICTURES = 1.0
 

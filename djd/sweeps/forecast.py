@@ -143,7 +143,7 @@ def _time_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, float]
 
 def _time_steps(configs: Sequence[RunConfig]) -> list[float]:
     """In a process like those that train: seconds a step of each configuration."""
-    from djd.runs.allocator import keep_freed_memory
+    from djd.machine import keep_freed_memory
     from djd.runs.estimate import time_step
     from djd.runs.fit import use_threads
     from djd.runs.jobs import THREADS
@@ -208,8 +208,3 @@ def parameters(config: RunConfig) -> int:
     normalization = sum(4 * after for after in channels[1:])
     side = CROP_SIZE >> config.model.depth
     return convolutions + normalization + (side * side * channels[-1] + 1) * 5
-
-
-def in_bytes(size: float) -> str:
-    """A size on disk as one says it."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"

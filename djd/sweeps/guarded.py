@@ -6,7 +6,7 @@ with the server end its cells.
 
 import signal
 
-from djd.sweeps.orphans import die_with_parent
+from djd.machine import die_with_parent
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 die_with_parent()

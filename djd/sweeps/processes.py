@@ -14,8 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
-from djd.stopping import Stopped, stop_on_signals
-from djd.sweeps.orphans import die_with_parent
+from djd.machine import Stopped, die_with_parent, stop_on_signals
 
 SECONDS_BETWEEN_LOOKS = 0.5
 """How often a watcher is called while nothing ends."""

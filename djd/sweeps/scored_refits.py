@@ -1,17 +1,32 @@
 """Which settings have been scored on the test patients, now and before."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from djd.errors import InputError
-from djd.report.answer import OpenedRefit
 from djd.resume_latest import CONFIG_NAME, RESULT_NAME
 from djd.runs.config import read_config
-from djd.runs.result import RunResult
+from djd.runs.result import PartScores, RunResult
 from djd.sweeps.cells import Cell, axes_name
 from djd.sweeps.plan import PlannedCell, at_axes
 from djd.sweeps.refits import WINNER, each_refit, winner_refit
 from djd.sweeps.settings import Setting
+
+
+@dataclass(frozen=True)
+class OpenedRefit:
+    """A setting that was scored on the test patients.
+
+    Attributes:
+        name: Of the setting.
+        folder: Of its refit.
+        scores: What its result says of the test patients.
+    """
+
+    name: str
+    folder: Path
+    scores: PartScores
 
 
 def winners_opened(

@@ -7,24 +7,17 @@ from typing import Any
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit, grade_warnings, side_summaries
-from djd.report.evidence import Evidence
 from djd.resume_latest import RESULT_NAME
-from djd.runs.duration import in_words
-from djd.runs.result import MODEL_NAME
-from djd.runs.summary import (
-    count_of,
-    openings_sentence,
-    say,
-    say_cohort,
-    tensorboard_line,
-)
+from djd.runs.summary import say, say_cohort
 from djd.sweeps.cells import as_typed, short_names
-from djd.sweeps.forecast import Forecast, in_bytes
+from djd.sweeps.evidence import Evidence
+from djd.sweeps.forecast import Forecast
 from djd.sweeps.job import LOST
 from djd.sweeps.plan import PlannedCell
 from djd.sweeps.refits import Refit
 from djd.sweeps.settings import Setting, by_setting
 from djd.sweeps.states import States
+from djd.wording import count_of, in_bytes, in_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,74 +141,3 @@ def _axes_in_words(planned: Sequence[PlannedCell]) -> str:
     epochs = sorted({epoch for cell in planned for epoch in cell.cell.config.epochs_to_score})
     words.append(f"epochs {', '.join(map(str, epochs))}")
     return "; ".join(words)
-
-
-def say_end(
-    outcome: Outcome,
-    planned: Sequence[PlannedCell],
-    answer: Sequence[str],
-    *,
-    stamp: str | None,
-    openings: int,
-) -> None:
-    """The answer, what failed, who decided, and where everything is.
-
-    Args:
-        outcome: What came of it.
-        planned: Its cells.
-        answer: What the figures say, in lines.
-        stamp: What has to stand on everything.
-        openings: How often the cohort's test patients have been opened so far.
-    """
-    folder = planned[0].folder.parent
-    for line in answer:
-        say(line)
-    _say_missing(outcome)
-    if outcome.evidence.settings:
-        _say_who_decided(outcome.evidence, planned)
-    _say_winner(outcome, openings)
-    say(". ".join(filter(None, (stamp, "Research use only"))))
-    say(f"Everything is in {folder}")
-    say(f"Dashboard: {tensorboard_line(folder)}")
-
-
-def _say_missing(outcome: Outcome) -> None:
-    if outcome.incomplete:
-        say(
-            f"{count_of(outcome.incomplete, 'setting')} left out: not all cells are finished, or "
-            "nothing was held out"
-        )
-    if outcome.states.elsewhere:
-        say(
-            f"{count_of(len(outcome.states.elsewhere), 'cell')} in another process's hands: the "
-            "last one to finish will choose the winner"
-        )
-    for name, reason in outcome.failures:
-        say(f"failed: {name}: {reason}")
-    if outcome.failures:
-        say("Each failed folder holds error.txt and run.log; the same command tries them again")
-
-
-def _say_who_decided(evidence: Evidence, planned: Sequence[PlannedCell]) -> None:
-    data = planned[0].cell.config.data
-    folds = {cell.cell.config.data.fold for cell in planned} - {None}
-    knees = count_of(len(evidence.knees), "knee")
-    patients = count_of(len(evidence.patients), "patient")
-    say(f"Scores are out of fold: {knees} of {patients} decide")
-    if len(folds) < data.folds:
-        every = ",".join(str(fold) for fold in range(data.folds))
-        say(f"With data.fold={every} in the command, all development patients decide")
-
-
-def _say_winner(outcome: Outcome, openings: int) -> None:
-    if outcome.best and not outcome.winner:
-        say(f"Best out of fold: {outcome.best.name}. The test patients stay closed (test=never)")
-    if not outcome.winner:
-        return
-    result = outcome.winner.result()
-    if result is None:
-        if not outcome.winner.reason():
-            say(f"The winner {outcome.winner.name} is in another process's hands")
-        return
-    say(openings_sentence(openings))
-    say(f"Model of all development patients: {outcome.winner.folder / MODEL_NAME}")

@@ -64,6 +64,7 @@ class ComparisonSweeper(Sweeper):
             Stopped: It was stopped; the exception says how to go on.
         """
         from djd.errors import FailedCellsError, InputError
+        from djd.report.sweep_end import report_sweep
         from djd.sweeps.compare import Comparison, compare
         from hydra_plugins.djd._axes import read_axes
         from hydra_plugins.djd._composing import CellComposer
@@ -80,7 +81,11 @@ class ComparisonSweeper(Sweeper):
             at_once=getattr(self.launcher, "n_jobs", 1),
             arguments=sys.argv[1:],
         )
-        if not compare(comparison, self._launch):
+        outcome = compare(comparison, self._launch)
+        if outcome is None:  # dry_run
+            return
+        report_sweep(comparison, outcome)
+        if outcome.failures:
             raise FailedCellsError
 
     def _launch(self, jobs: Sequence["Job"]) -> None:

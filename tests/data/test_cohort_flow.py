@@ -14,8 +14,8 @@ from djd.runs.config import read_config
 from djd.runs.for_report import leave_for_report
 from djd.runs.reading import read_data, scans_found
 from tests.conftest import Compose
+from tests.finished_run import FinishedRun
 from tests.invented import cycling_grades, invented_cohort
-from tests.runs.conftest import FinishedRun
 
 
 def some_flow() -> Flow:

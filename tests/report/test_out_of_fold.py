@@ -7,8 +7,8 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from djd.report.answer import Answer, work_out
 from djd.report.axis_effects import EPOCHS
-from djd.report.evidence import gather
 from djd.runs.config import RunConfig
+from djd.sweeps.evidence import gather
 from djd.sweeps.folder import read_folder
 from djd.sweeps.settings import score_settings
 from tests.sweeping import rows_of

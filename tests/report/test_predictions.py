@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from djd.errors import InputError
-from djd.report.evidence import predictions_at
 from djd.runs.predictions import Predictions, held_out_of, read_predictions
 from djd.runs.result import RunResult
+from djd.sweeps.evidence import predictions_at
 from tests.sweeps.invented_cells import cell, grades_of, leave_cell
 
 

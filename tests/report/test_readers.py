@@ -9,12 +9,12 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from djd.data.second_reader import Readings
 from djd.grades import SIDES
-from djd.report.evidence import Knee
 from djd.report.reader_sentences import reader_sentences
 from djd.report.readers import SecondReader, agreement, second_reader_of
 from djd.statistics.bootstrap import draw_patients, score_draws
 from djd.statistics.intervals import percentile_interval
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
+from djd.sweeps.evidence import Knee
 
 
 def knees_with(grades: Sequence[int]) -> list[Knee]:

@@ -1,7 +1,7 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.runs.conftest import FinishedRun
+from tests.finished_run import FinishedRun
 
 
 @pytest.fixture(scope="module")

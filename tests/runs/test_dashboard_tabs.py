@@ -18,7 +18,7 @@ from djd.runs.callbacks.hparams import HPARAM_METRICS
 from djd.runs.jobs import run_cell
 from djd.runs.run import run
 from tests.conftest import Compose
-from tests.runs.conftest import FinishedRun
+from tests.finished_run import FinishedRun
 from tests.runs.test_hparams import columns_of, session_of
 from tests.sweeping import rows_of
 

@@ -21,8 +21,8 @@ from djd.runs.fit import build_classifier, build_datamodule
 from djd.runs.reading import read_data
 from djd.runs.run import run
 from tests.conftest import Compose
+from tests.finished_run import FinishedRun
 from tests.plots.drawn import overlapping, texts
-from tests.runs.conftest import FinishedRun
 from tests.sweeping import rows_of
 
 

@@ -12,10 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from djd.errors import InputError
 from djd.files import write_whole
+from djd.machine import Stopped, stop_on_signals
 from djd.models.classifier import GradeClassifier
 from djd.runs.result import RunResult
 from djd.runs.run import run
-from djd.stopping import Stopped, stop_on_signals
 from tests.conftest import Compose
 
 EPOCHS = 7

@@ -16,7 +16,7 @@ from djd.runs.reading import read_data
 from djd.runs.result import RunResult
 from djd.runs.run import run
 from tests.conftest import Compose
-from tests.runs.conftest import FinishedRun
+from tests.finished_run import FinishedRun
 from tests.sweeping import rows_of
 
 

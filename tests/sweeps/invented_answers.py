@@ -7,13 +7,14 @@ import numpy as np
 
 from djd.data.second_reader import Readings
 from djd.grades import SIDES, Side
-from djd.report.answer import Answer, OpenedRefit, work_out
-from djd.report.evidence import Evidence, Knee, gather
+from djd.report.answer import Answer, work_out
 from djd.runs.config import RunConfig
 from djd.runs.predictions import Predictions
 from djd.runs.result import PartScores, RunResult
 from djd.sweeps.baseline_files import KeptBaseline, basis_of
+from djd.sweeps.evidence import Evidence, Knee, gather
 from djd.sweeps.folder import Contents, read_folder, run_contents
+from djd.sweeps.scored_refits import OpenedRefit
 from djd.sweeps.settings import Setting, score_settings
 from tests.sweeps.invented_cells import config_with, grades_of, leave_cell
 

@@ -5,15 +5,9 @@ from typing import Any
 import pytest
 
 from djd.models.networks import KneeCNN
-from djd.runs.duration import in_words, middle, training_seconds
-from djd.sweeps.forecast import (
-    STEP_TIMES_NAME,
-    Forecast,
-    forecast,
-    in_bytes,
-    parameters,
-    step_seconds,
-)
+from djd.runs.duration import middle, training_seconds
+from djd.sweeps.forecast import STEP_TIMES_NAME, Forecast, forecast, parameters, step_seconds
+from djd.wording import in_bytes, in_words
 from tests.sweeps.invented_cells import cell, config_with
 
 

@@ -29,11 +29,11 @@ from djd.report.scoreboard import Figures
 from djd.report.sentences import UPTAKE
 from djd.report.wording import capital, scored
 from djd.runs.result import METRICS_NAME
-from djd.runs.summary import number, share
 from djd.statistics.effects import LevelScores
 from djd.statistics.scoring import Scored
 from djd.sweeps.cells import as_typed
 from djd.sweeps.settings import Setting
+from djd.wording import number, share
 
 MOST_RANKED = 30
 """Settings in the figure of the ranking; the table has all."""

@@ -9,14 +9,13 @@ from typing import NamedTuple
 from djd.errors import InputError
 from djd.resume_latest import RESULT_NAME
 from djd.runs.config import RunConfig
-from djd.runs.duration import in_words
 from djd.runs.result import RunResult
-from djd.runs.summary import count_of
 from djd.runs.test_ledger import LEDGER_NAME
 from djd.sweeps.folder import Contents
 from djd.sweeps.plan import Plan
 from djd.sweeps.refits import WINNER
 from djd.sweeps.states import UNUSABLE_RESULT, has_unusable_result
+from djd.wording import count_of, in_words
 
 
 class Missing(NamedTuple):

@@ -12,9 +12,9 @@ from djd.report.readers import SecondReader
 from djd.report.scoreboard import Figures
 from djd.report.sentences import UPTAKE
 from djd.report.wording import DASH, capital, scored
-from djd.runs.summary import count_of
 from djd.statistics.scoring import MINIMAL
 from djd.sweeps.cells import as_typed
+from djd.wording import count_of
 
 MOST_SHOWN = 40
 """Settings that the page shows at once; the rest can be unfolded."""

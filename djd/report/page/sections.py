@@ -25,10 +25,10 @@ from djd.report.sentences import (
     luck_sentences,
 )
 from djd.report.wording import capital
-from djd.runs.summary import count_of
 from djd.runs.test_ledger import LEDGER_NAME
 from djd.sweeps.cells import AxisValue
 from djd.sweeps.folder import Contents
+from djd.wording import count_of
 
 TITLES: dict[Question, str] = {
     "hyperparameters": "Which hyperparameters?",

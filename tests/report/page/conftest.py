@@ -7,8 +7,8 @@ from djd.report.answer import Answer
 from djd.report.page.drawings import Drawing, drawings
 from djd.report.page.page import page
 from djd.sweeps.folder import Contents
+from tests.answers import Told
 from tests.report.page.parsed import Element, parsed
-from tests.sweeps.conftest import Told
 
 
 @dataclass(frozen=True, eq=False)

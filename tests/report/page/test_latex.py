@@ -15,8 +15,8 @@ from djd.report.scoreboard import Figures
 from djd.statistics.intervals import NO_INTERVAL, Interval
 from djd.statistics.scoring import Scored
 from djd.sweeps.cells import AxisValue
+from tests.answers import Told
 from tests.report.page.parsed import require_figure
-from tests.sweeps.conftest import Told
 from tests.sweeps.invented_answers import leave_run, tell
 
 PRINTED = {

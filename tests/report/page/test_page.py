@@ -14,6 +14,7 @@ from djd.report.page.page import page, write_page
 from djd.report.report import answer_again
 from djd.runs.result import RunResult
 from djd.sweeps.folder import Contents, read_folder
+from tests.answers import Told
 from tests.data.test_cohort_flow import some_flow
 from tests.report.page.conftest import DrawnPage
 from tests.report.page.parsed import (
@@ -25,7 +26,6 @@ from tests.report.page.parsed import (
     require_figure,
     section,
 )
-from tests.sweeps.conftest import Told
 from tests.sweeps.invented_answers import (
     TEST_PATIENTS,
     contents_of,

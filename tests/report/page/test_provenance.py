@@ -12,7 +12,7 @@ from djd.runs.lock import claim
 from djd.runs.result import RunResult
 from djd.sweeps.folder import read_folder
 from djd.sweeps.plan import plan_and_save
-from tests.sweeps.conftest import Told
+from tests.answers import Told
 from tests.sweeps.invented_answers import contents_of, leave_run
 from tests.sweeps.invented_cells import DIGEST, cell, leave_comparison
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from djd.report.page.page import page
+from tests.answers import Told
 from tests.browser import Browser
-from tests.sweeps.conftest import Told
 
 
 @pytest.fixture

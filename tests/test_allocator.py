@@ -2,7 +2,7 @@ import ctypes
 
 import pytest
 
-from djd.runs.allocator import keep_freed_memory
+from djd.machine import keep_freed_memory
 
 
 def test_memory_is_kept_where_glibc_is() -> None:
