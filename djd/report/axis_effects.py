@@ -16,7 +16,7 @@ from djd.statistics.effects import (
 )
 from djd.statistics.selection import Draws
 from djd.sweeps.cells import AxisValue, short_names
-from djd.sweeps.settings import Setting
+from djd.sweeps.setting_scores import Setting
 
 EPOCHS = "epochs"
 """The axis that every comparison has: epochs trained."""

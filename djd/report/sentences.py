@@ -11,8 +11,7 @@ from djd.report.scoreboard import Difference
 from djd.report.wording import between, in_one_line, scored
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Interval
-from djd.sweeps.baseline_files import KeptBaseline
-from djd.sweeps.baselines import BaselineName
+from djd.sweeps.baselines import BaselineName, KeptBaseline
 from djd.sweeps.cells import AxisValue, as_typed
 from djd.wording import count_of, number
 

@@ -42,6 +42,13 @@ def time_step(config: RunConfig) -> float:
     return middle(seconds[1:])
 
 
+def count_values(config: RunConfig) -> int:
+    """How many values the network's state has, such as weights and running means."""
+    with torch.device("meta"):
+        network = build_classifier(config, np.arange(GRADE_COUNT)).network
+    return sum(value.numel() for value in network.state_dict().values() if value.dim())
+
+
 def _noise(config: RunConfig, device: torch.device) -> Batch:
     knees, views = config.data.batch_size, len(VIEW_INDICES[config.data.views])
     crop = torch.rand(knees, views, CROP_SIZE, CROP_SIZE)

@@ -20,7 +20,7 @@ from djd.runs.result import (
 )
 from djd.statistics.metrics import confusion_counts, score_table
 from djd.sweeps.cells import AxisValue, Cell
-from djd.sweeps.plan import plan_and_save
+from djd.sweeps.folder import plan_and_save
 from tests.conftest import compose_values
 
 OPTIM = {

@@ -32,7 +32,7 @@ from djd.runs.result import METRICS_NAME
 from djd.statistics.effects import LevelScores
 from djd.statistics.scoring import Scored
 from djd.sweeps.cells import as_typed
-from djd.sweeps.settings import Setting
+from djd.sweeps.setting_scores import Setting
 from djd.wording import number, share
 
 MOST_RANKED = 30

@@ -15,14 +15,14 @@ from djd.report.page.drawings import NAMES, Drawing, drawings
 from djd.report.page.latex import LATEX_NAME, settings_in_latex
 from djd.report.page.sections import sections
 from djd.report.tables import REPORT_NAME
-from djd.sweeps.folder import Contents
+from djd.sweeps.sweep import Sweep
 
 FIGURES = "figures"
 
 _XML = '<?xml version="1.0" encoding="utf-8"?>'
 
 
-def write_page(contents: Contents, answer: Answer) -> Path:
+def write_page(contents: Sweep, answer: Answer) -> Path:
     """Write `report.html`, `figures/` and `settings.tex` into the folder of a sweep or run.
 
     Args:
@@ -55,7 +55,7 @@ def _write_figures(folder: Path, drawn: Mapping[str, Drawing]) -> dict[str, str]
     return svgs
 
 
-def page(contents: Contents, answer: Answer, svgs: Mapping[str, str]) -> str:
+def page(contents: Sweep, answer: Answer, svgs: Mapping[str, str]) -> str:
     """The page as HTML that needs nothing besides itself.
 
     Args:
