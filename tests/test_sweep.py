@@ -8,9 +8,9 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from djd.runs.result import RunResult
-from djd.runs.run import run
 from tests.conftest import Compose, compose_values, tiny_values
 from tests.sweeping import AXES, Sweep, predictions, rows_of, run_train, sweep_arguments
+from tests.training import run
 
 BASIC = "hydra/launcher=basic"
 

@@ -13,13 +13,12 @@ from djd.report.ranking import MOST_ROWS, effects_table, grade_table, ranked_tab
 from djd.report.reader_sentences import reader_sentences
 from djd.report.sentences import sentences
 from djd.report.tables import REPORT_NAME, SETTINGS_NAME, write_tables
-from djd.runs.for_report import kept_readings
-from djd.runs.reading import read_data
-from djd.runs.result import RunResult
+from djd.runs.folder import kept_readings
+from djd.runs.prepare import read_data
 from djd.runs.summary import as_text
 from djd.sweeps.baseline_files import KeptBaseline, fit_to, keep_baselines, kept_baselines
 from djd.sweeps.evidence import Evidence, gather
-from djd.sweeps.folder import Contents, run_contents
+from djd.sweeps.folder import Contents
 from djd.sweeps.plan import Plan, cohort_digest
 from djd.sweeps.scored_refits import OpenedRefit, run_opened, unusable_winners, winners_opened
 from djd.sweeps.settings import Setting, score_settings
@@ -67,7 +66,7 @@ def answer_again(contents: Contents) -> Answer:
     """
     settings, incomplete = score_settings(contents.planned, contents.states.finished)
     evidence = gather(settings)
-    notes = [*contents.notes, *_missing(contents, settings, incomplete)]
+    notes = [*contents.notes, *missing_sentences(contents, settings, incomplete)]
     if contents.run:
         refits = run_opened(contents.folder, contents.run, evidence.settings)
     else:
@@ -104,7 +103,9 @@ def _work_out(
     )
 
 
-def _missing(contents: Contents, settings: Sequence[Setting], incomplete: int) -> Iterable[str]:
+def missing_sentences(
+    contents: Contents, settings: Sequence[Setting], incomplete: int
+) -> Iterable[str]:
     """What is left out before anything is compared."""
     if contents.run:
         if not contents.run.validation:
@@ -157,30 +158,6 @@ def _data(contents: Contents, best: Setting) -> tuple[Cohort, PatientSplit]:
     if not same:
         raise InputError(f"{cohort.root} holds other scans than those that were compared")
     return cohort, split
-
-
-def tell_run(folder: Path, result: RunResult, cohort: Cohort, split: PatientSplit) -> Iterable[str]:
-    """What a single run's scores mean, in lines for the terminal; its tables are written.
-
-    A disk that takes no more costs tables and baselines, not the run.
-    """
-    contents = run_contents(folder, result)
-    settings, incomplete = score_settings(contents.planned, contents.states.finished)
-    evidence = gather(settings)
-    refits = run_opened(folder, result, evidence.settings)
-    notes = _missing(contents, settings, incomplete)
-    answer = answer_now(folder, evidence, refits, cohort=cohort, split=split, notes=notes)
-    yield from answer_lines(answer)
-    with_page = contents.planned[0].cell.config.report
-    try:
-        write_answer(contents, answer, with_page=with_page)
-    except OSError as error:
-        yield f"warning: {error.filename or folder}: can't be written ({error.strerror or error})"
-    except InputError as error:
-        yield f"warning: {error}"
-    else:
-        if with_page:
-            yield report_line(folder)
 
 
 def write_answer(contents: Contents, answer: Answer, *, with_page: bool) -> None:

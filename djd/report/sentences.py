@@ -9,11 +9,11 @@ from djd.report.opened import Opened
 from djd.report.out_of_fold import Findings
 from djd.report.scoreboard import Difference
 from djd.report.wording import between, in_one_line, scored
+from djd.runs.keys import AxisValue, as_typed
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Interval
 from djd.sweeps.baseline_files import KeptBaseline
 from djd.sweeps.baselines import BaselineName
-from djd.sweeps.cells import AxisValue, as_typed
 from djd.wording import count_of, number
 
 UPTAKE: BaselineName = "uptake"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from djd.report.report import answer_lines, answer_now, report_line, write_answer
-from djd.runs.result import MODEL_NAME
+from djd.runs.folder import MODEL_NAME
 from djd.runs.summary import openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import count_openings
 from djd.sweeps.compare import Comparison

@@ -13,10 +13,10 @@ from djd.report.answer import Answer
 from djd.report.axis_effects import EPOCHS, AxisEffect
 from djd.report.out_of_fold import Findings, SettingFigures
 from djd.report.scoreboard import Figures
+from djd.runs.keys import AxisValue, short_names
 from djd.runs.result import stamp_column
 from djd.statistics.effects import LevelScores
 from djd.statistics.scoring import Scored
-from djd.sweeps.cells import AxisValue, short_names
 
 SETTINGS_NAME = "settings.csv"
 EFFECTS_NAME = "effects.csv"

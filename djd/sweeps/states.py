@@ -3,10 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from djd.resume_latest import RESULT_NAME
-from djd.runs.failure import failure_reason, forget_failure
-from djd.runs.finished import finished_result
-from djd.runs.lock import is_claimed
+from djd.runs.folder import RESULT_NAME, failure_reason, finished_result, forget_failure, is_locked
 from djd.runs.result import RunResult
 from djd.sweeps.plan import PlannedCell
 
@@ -59,7 +56,7 @@ def states_of(cells: Iterable[PlannedCell]) -> States:
         # In this order: a cell that ends while it is looked at is seen as claimed, or as finished.
         if result := finished_result(cell.folder, cell.cell.config):
             finished.append(FinishedCell(cell, result))
-        elif is_claimed(cell.folder):
+        elif is_locked(cell.folder):
             elsewhere.append(cell)
         elif result := finished_result(cell.folder, cell.cell.config):
             finished.append(FinishedCell(cell, result))

@@ -16,9 +16,9 @@ from djd.report.headline import (
 )
 from djd.report.out_of_fold import Findings
 from djd.report.scoreboard import Difference, Figures
+from djd.runs.keys import AxisValue
 from djd.statistics.intervals import NO_INTERVAL, Interval
 from djd.statistics.scoring import Scored
-from djd.sweeps.cells import AxisValue
 from tests.sweeps.invented_answers import tell
 from tests.sweeps.invented_cells import leave_comparison
 

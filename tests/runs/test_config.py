@@ -6,7 +6,7 @@ import pytest
 from djd import cli
 from djd.errors import InputError
 from djd.runs.config import UNNAMED, RunConfig, read_config
-from djd.runs.resume import FREE_KEYS
+from djd.runs.keys import FREE_KEYS
 from tests.conftest import compose_values
 
 
@@ -110,10 +110,10 @@ def test_a_name_leaves_out_what_is_as_the_defaults_have_it() -> None:
 
 def test_pictures_change_no_setting_and_folders_older_than_their_key_are_read_back() -> None:
     with_pictures, without = (
-        read_config(compose_values(f"logger.figures={value}")) for value in ("true", "false")
+        read_config(compose_values(f"plots={value}")) for value in ("true", "false")
     )
     assert without.setting_name == with_pictures.setting_name
-    assert "logger.figures" in FREE_KEYS
+    assert "plots" in FREE_KEYS
     values = with_pictures.plain()
     assert values.pop("logger") == {"figures": True}
     assert read_config(values) == with_pictures

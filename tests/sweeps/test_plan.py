@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from djd.errors import InputError
-from djd.sweeps.cells import AxisValue
+from djd.runs.keys import AxisValue
 from djd.sweeps.plan import Plan, PlannedCell, plan_and_save
 from tests.sweeps.invented_cells import cell
 

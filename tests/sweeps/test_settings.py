@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
+from djd.runs.keys import AxisValue
 from djd.statistics.metrics import confusion_counts
-from djd.sweeps.cells import AxisValue
 from djd.sweeps.plan import PlannedCell
 from djd.sweeps.settings import score_settings
 from djd.sweeps.states import FinishedCell

@@ -28,10 +28,10 @@ from djd.report.readers import SecondReader
 from djd.report.scoreboard import Figures
 from djd.report.sentences import UPTAKE
 from djd.report.wording import capital, scored
-from djd.runs.result import METRICS_NAME
+from djd.runs.folder import METRICS_NAME
+from djd.runs.keys import as_typed
 from djd.statistics.effects import LevelScores
 from djd.statistics.scoring import Scored
-from djd.sweeps.cells import as_typed
 from djd.sweeps.settings import Setting
 from djd.wording import number, share
 

@@ -7,10 +7,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from djd.errors import InputError
-from djd.resume_latest import RESULT_NAME
 from djd.runs.config import RunConfig
+from djd.runs.folder import LEDGER_NAME, RESULT_NAME
 from djd.runs.result import RunResult
-from djd.runs.test_ledger import LEDGER_NAME
 from djd.sweeps.folder import Contents
 from djd.sweeps.plan import Plan
 from djd.sweeps.refits import WINNER

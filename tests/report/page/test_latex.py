@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from djd.report.answer import Answer
 from djd.report.page.latex import settings_in_latex
 from djd.report.scoreboard import Figures
+from djd.runs.keys import AxisValue
 from djd.statistics.intervals import NO_INTERVAL, Interval
 from djd.statistics.scoring import Scored
-from djd.sweeps.cells import AxisValue
 from tests.answers import Told
 from tests.report.page.parsed import require_figure
 from tests.sweeps.invented_answers import leave_run, tell

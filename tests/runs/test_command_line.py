@@ -3,7 +3,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.command_line import flags_first, quote_paths
+from djd.runs.command_line import flags_first, quote_paths
 
 
 def value_that_hydra_reads(argument: str) -> object:
