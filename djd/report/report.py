@@ -64,13 +64,13 @@ def answer_again(contents: Contents) -> Answer:
     Baselines are taken as they lie there; where they don't, or are of other knees, they are fitted,
     if the scans are still at hand.
     """
-    settings, incomplete = score_settings(contents.planned, contents.states.finished)
+    settings, incomplete = score_settings(contents.cells, contents.states.finished)
     evidence = gather(settings)
     notes = [*contents.notes, *missing_sentences(contents, settings, incomplete)]
     if contents.run:
         refits = run_opened(contents.folder, contents.run, evidence.settings)
     else:
-        refits = winners_opened(contents.folder, contents.planned, evidence.settings)
+        refits = winners_opened(contents.folder, contents.cells, evidence.settings)
     kept, damage = _kept(contents.folder)
     if evidence.settings and not _serve(kept, evidence, refits):
         try:
@@ -117,9 +117,9 @@ def missing_sentences(
     used = {id(cell) for setting in settings for cell in setting.cells}
     compared = {tuple(setting.axes.values()) for setting in settings}
     for cell in contents.states.finished:
-        place = tuple(cell.planned.setting_axes.values())
+        place = tuple(cell.setting_axes.values())
         if place in compared and id(cell) not in used and cell.result.validation:
-            name = cell.planned.folder.name
+            name = cell.folder.name
             yield f"left out: {name}: another seed of its setting has more folds"
     yield from unusable_winners(contents.folder)
 
@@ -150,7 +150,7 @@ def _data(contents: Contents, best: Setting) -> tuple[Cohort, PatientSplit]:
     Raises:
         InputError: It is another one now, or can't be read.
     """
-    cohort, split = read_data(best.cells[0].planned.cell.config)
+    cohort, split = read_data(best.cells[0].config)
     if contents.run:
         same = cohort.fingerprint() == contents.run.fingerprint
     else:

@@ -26,7 +26,7 @@ def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
         result: What came of it.
     """
     contents = run_contents(folder, result)
-    settings, incomplete = score_settings(contents.planned, contents.states.finished)
+    settings, incomplete = score_settings(contents.cells, contents.states.finished)
     evidence = gather(settings)
     refits = run_opened(folder, result, evidence.settings)
     notes = missing_sentences(contents, settings, incomplete)

@@ -5,7 +5,6 @@ import pytest
 
 from djd.runs.command_line import MOST_CHARACTERS, rerun_command
 from djd.runs.config import read_config
-from djd.runs.keys import flat
 from tests.conftest import compose_values
 
 
@@ -15,7 +14,7 @@ def again(*overrides: str) -> tuple[dict[str, object], dict[str, object]]:
     command = rerun_command(config, threads=1).replace("\\\n", "")
     _, _, *arguments = shlex.split(command)
     repeated = read_config(compose_values(*arguments))
-    return config.by_key(), flat(repeated.plain())
+    return config.by_key(), repeated.by_key()
 
 
 @pytest.mark.parametrize(
