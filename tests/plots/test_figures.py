@@ -8,16 +8,18 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from djd.errors import InputError
+from djd.grades import GRADE_NAMES
 from djd.plots.confusion import confusion_figure
 from djd.plots.confusion_multiples import confusion_multiples_figure
 from djd.plots.crops import counts_window, crop_sheet
 from djd.plots.curves import curves_figure, learning_curves_figure
-from djd.plots.effects import AxisEffect, effects_figure
-from djd.plots.estimates import Estimate
-from djd.plots.grades import GradeScores, grades_figure
-from djd.plots.ranking import RankedSetting, ranking_figure
+from djd.plots.effects import effects_figure
+from djd.plots.grades import grades_figure
+from djd.plots.ranking import ranking_figure
 from djd.plots.reliability import reliability_figure
 from djd.plots.style import figure_pixels, new_figure, save_figure
+from djd.statistics.effects import LevelScores
+from djd.statistics.intervals import Estimate
 from tests.ordinary_user import as_ordinary_user
 from tests.plots.drawn import texts
 
@@ -29,7 +31,10 @@ CROPS = np.random.default_rng(0).poisson(9, (7, 128, 128)).astype(np.uint16)
 def figures(stamp: str | None) -> list[Figure]:
     metrics = {"epoch": [1.0, 2.0], "train_loss": [2.0, 1.0], "validation_kappa": [0.1, np.nan]}
     title = "Learning curves of depth=3 optim=momentum lr_times=10 batch_size=16 epochs=100"
-    share, effect = [Estimate(0.5, 0.4, 0.6)] * 5, [Estimate(0.5)]
+    scores, level = ("recall", "precision"), LevelScores((Estimate(0.5),), 0)
+    shares = {
+        f"{score}_{name}": Estimate(0.5, 0.4, 0.6) for score in scores for name in GRADE_NAMES
+    }
     return [
         confusion_figure(COUNTS, title="Validation", stamp=stamp),
         crop_sheet(CROPS, ["0000001 right\nmild"] * 7, columns=3, title="Knees", stamp=stamp),
@@ -38,12 +43,10 @@ def figures(stamp: str | None) -> list[Figure]:
         confusion_multiples_figure(COUNTS[None], ["1 *\n0.6"], title=title, stamp=stamp),
         reliability_figure([], title=title, stamp=stamp),
         ranking_figure(
-            [RankedSetting("depth=1", Estimate(0.5))], distance=0.1, title=title, stamp=stamp
+            {"depth=1": Estimate(0.5)}, {}, best_set=[], distance=0.1, title=title, stamp=stamp
         ),
-        grades_figure([GradeScores("test", [3] * 5, share, share)], title=title, stamp=stamp),
-        effects_figure(
-            [AxisEffect("depth", ["1"], effect, effect, [True], [True])], title=title, stamp=stamp
-        ),
+        grades_figure({"test": shares}, {"test": [3] * 5}, title=title, stamp=stamp),
+        effects_figure([("depth", ["1"], level, level)], title=title, stamp=stamp),
     ]
 
 

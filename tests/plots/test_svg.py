@@ -11,9 +11,9 @@ from matplotlib.patches import FancyBboxPatch
 from djd.plots.confusion import confusion_figure
 from djd.plots.confusion_multiples import confusion_multiples_figure
 from djd.plots.curves import learning_curves_figure
-from djd.plots.estimates import Estimate
-from djd.plots.ranking import RankedSetting, ranking_figure
+from djd.plots.ranking import ranking_figure
 from djd.plots.style import figure_pixels, figure_svg, save_figure
+from djd.statistics.intervals import Estimate
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -22,10 +22,11 @@ LABEL = "depth=3 optim=momentum lr_times=0.123456 batch_size=16 epochs=100"
 
 
 def ranking(label: str = LABEL, count: int = 36) -> Figure:
-    rows = [
-        RankedSetting(label, Estimate(0.9 - i / 50, -0.123456, 0.95), i < 9) for i in range(count)
-    ]
-    return ranking_figure(rows, distance=0.2, title="Settings", stamp="PHANTOM")
+    rows = {f"{label} {i}": Estimate(0.9 - i / 50, -0.123456, 0.95) for i in range(count)}
+    best_set = list(rows)[:9]
+    return ranking_figure(
+        rows, {}, best_set=best_set, distance=0.2, title="Settings", stamp="PHANTOM"
+    )
 
 
 def multiples() -> Figure:
