@@ -111,7 +111,7 @@ def _uptake(findings: Findings) -> list[str]:
 
 
 def _guessing(findings: Findings) -> list[str]:
-    low, high = findings.settings[0].figures.scores["kappa"].interval
+    _, low, high = findings.settings[0].figures.scores["kappa"]
     if math.isnan(low) or low > 0:
         return []
     if low == high:

@@ -10,7 +10,7 @@ from pathlib import Path
 from djd.errors import InputError
 from djd.plots.confusion import confusion_figure
 from djd.plots.curves import curves_figure
-from djd.plots.palette_png import save_palette_png
+from djd.plots.style import save_figure
 from djd.runs.callbacks.hparams import write_run_columns
 from djd.runs.config import RunConfig
 from djd.runs.duration import time_step, training_seconds
@@ -250,7 +250,7 @@ def score_test(
         counts = fit.classifier.outcomes["test"].counts
         figure = confusion_figure(counts, title="Test patients", stamp=prepared.stamp)
         (folder / TEST_MATRIX).parent.mkdir(exist_ok=True)
-        save_palette_png(figure, folder / TEST_MATRIX)
+        save_figure(figure, folder / TEST_MATRIX)
     return scored, openings
 
 
@@ -265,7 +265,7 @@ def _plot_curves(prepared: Prepared, fit: Fit) -> None:
     curves = curves_figure(
         metrics, score_epochs=epochs, title="Learning curves", stamp=prepared.stamp
     )
-    save_palette_png(curves, prepared.folder / CURVES, width=CURVES_PIXELS)
+    save_figure(curves, prepared.folder / CURVES, width=CURVES_PIXELS)
 
 
 def _result(

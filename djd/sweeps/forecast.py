@@ -209,4 +209,4 @@ def parameters(config: RunConfig) -> int:
     convolutions = sum(9 * before * after + after for before, after in pairwise(channels))
     normalization = sum(4 * after for after in channels[1:])
     side = CROP_SIZE >> depth
-    return convolutions + normalization + (side * side * channels[-1] + 1) * 5
+    return int(convolutions + normalization + (side * side * channels[-1] + 1) * 5)

@@ -68,8 +68,8 @@ def _file_values(group: str, option: str, loader: ConfigLoader) -> dict[str, Any
         elif isinstance(default, GroupDefault) and isinstance(default.value, str):
             inner = str(default.group)
             values[inner] = _file_values(f"{group}/{inner}", default.value, loader)
-    own = OmegaConf.to_container(loaded.config, resolve=False)
-    return values | (own if isinstance(own, dict) else {})  # type: ignore[dict-item]
+    own: Any = OmegaConf.to_container(loaded.config, resolve=False)
+    return values | (own or {})
 
 
 def compose_values(conf: str, overrides: Sequence[str]) -> dict[str, Any]:
