@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from djd.scans.cohort import Cohort, find_scans, require_trainable
-from djd.scans.cohort_files import read_groups, read_names
+from djd.scans.cohort_files import read_grade_names, read_groups, read_names
 from djd.scans.kept_cohort import kept_cohort
 from djd.scans.kept_phantom import kept_phantom
 from djd.scans.second_reader import Readings, read_second_reader
@@ -34,6 +34,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
             patients=patients,
             placement=data.crop,
             labels_from=data.labels_from,
+            grade_names=read_grade_names(data.grade_names) if data.grade_names else {},
             on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
         )
     require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)

@@ -14,7 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from djd.grades import GRADE_NAMES
-from djd.scans.cohort import Cohort
+from djd.scans.cohort import Cohort, names_warning
 from djd.training.result import PartScores
 from djd.training.split import PartSummary
 
@@ -56,6 +56,8 @@ def say_cohort(
     if cohort.disagreements:
         named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
         log.warning("warning: severity id and name disagree: %s", named)
+    if names := names_warning(cohort):
+        log.warning("warning: %s", names)
 
 
 def in_one_line(scores: PartScores) -> str:
