@@ -28,6 +28,7 @@ PATH_KEYS = (
     "data.groups",
     "data.test_list",
     "data.second_reader",
+    "data.grade_names",
     "paths.cache",
     "hydra.run.dir",
     "hydra.sweep.dir",

@@ -93,6 +93,7 @@ class DataConfig(_Group):
     second_reader: UserPath | None = None  # folders older than the key are read back without it
     leak: bool
     labels_from: LabelsFrom
+    grade_names: UserPath | None = None  # folders older than the key are read back without it
     on_error: OnError
     views: Views
     mirror_left: bool

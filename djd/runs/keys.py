@@ -38,6 +38,7 @@ COHORT_KEYS = frozenset(
         "data.test_list",
         "data.test_count",
         "data.labels_from",
+        "data.grade_names",
         "data.on_error",
     }
 )

@@ -20,7 +20,7 @@ from djd.data.split import (
     split_knees,
     split_patients,
 )
-from djd.data.tables import read_groups, read_names
+from djd.data.tables import read_grade_names, read_groups, read_names
 from djd.files import write_whole
 from djd.machine import keep_freed_memory
 from djd.runs.config import DataConfig, RunConfig
@@ -181,6 +181,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
             patients=patients,
             placement=data.crop,
             labels_from=data.labels_from,
+            grade_names=read_grade_names(data.grade_names) if data.grade_names else {},
             on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
         )
     require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)
