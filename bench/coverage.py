@@ -188,7 +188,7 @@ def interval_trial(cohort: Cohort, skill: float, seed: int) -> dict[str, float]:
     truth = true_scores(skill)
     return {
         name: low <= truth[name] <= high
-        for name, (_, (low, high)) in scored.items()
+        for name, (_, low, high) in scored.items()
         if np.isfinite(low)
     }
 
@@ -320,7 +320,9 @@ def effect_trial(
 
 
 def _level_hits(name: str, levels: LevelScores, truth: Array) -> dict[str, float]:
-    held = [low <= true <= high for (low, high), true in zip(levels.intervals, truth, strict=True)]
+    held = [
+        low <= true <= high for (_, low, high), true in zip(levels.estimates, truth, strict=True)
+    ]
     errors = np.subtract.outer(levels.scores, levels.scores) - np.subtract.outer(truth, truth)
     return {
         f"{name}: interval": float(np.mean(held)),

@@ -57,7 +57,7 @@ from djd.data.datamodule import Batches, KneeDataModule
 from djd.data.split import Parts
 from djd.machine import keep_freed_memory, let_waiting_threads_sleep, usable_cores
 from djd.models.classifier import GradeClassifier
-from djd.runs.fit import use_threads
+from djd.runs.hardware import use_threads
 from djd.sweeps.processes import Ending, Watcher, run_in_processes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
@@ -88,7 +88,7 @@ class Point:
 BASE = Point()
 AXES = {
     "patients": [replace(BASE, patients=patients) for patients in (205, 2_000, 20_000)],
-    "crop_size": [replace(BASE, crop_size=size) for size in (64, 128, 256)],
+    "crop_size": [replace(BASE, pixels=size) for size in (64, 128, 256)],
     "depth": [replace(BASE, depth=depth) for depth in (1, 2, 3, 4, 5)],
     "batch_size": [replace(BASE, batch_size=knees) for knees in (8, 16, 32, 64, 128)],
 }
@@ -236,7 +236,7 @@ def _classifier(point: Point) -> GradeClassifier:
 
 def _train_tiny_network() -> None:
     """So that what libraries load with their first step isn't taken for what knees need."""
-    tiny = Point(patients=TEST_PATIENTS + 10, crop_size=32, batch_size=2)
+    tiny = Point(patients=TEST_PATIENTS + 10, pixels=32, batch_size=2)
     time_steps(_classifier(tiny), _datamodule(tiny).train_dataloader(), 0)
 
 
@@ -321,7 +321,7 @@ def _taken(kind: type, values: dict[str, Any]) -> Any:
 def draw(path: Path, machine: Machine, costs: dict[Point, Cost]) -> None:
     """Write the figure."""
     from bench.scaling_figure import Column, scaling_figure
-    from djd.plots.palette_png import save_palette_png
+    from djd.plots.style import save_figure
 
     def column(axis: str, label: str, work: NDArray[np.float64] | None) -> Column:
         points = AXES[axis]
@@ -349,7 +349,7 @@ def draw(path: Path, machine: Machine, costs: dict[Point, Cost]) -> None:
         f"batches of {BASE.batch_size}",
         caption=f"{machine}. {_share_sentence(costs)}",
     )
-    save_palette_png(figure, path)
+    save_figure(figure, path)
 
 
 def _along(axis: str) -> NDArray[np.float64]:

@@ -1,42 +1,19 @@
 """An estimate with its interval: how every figure writes it and draws it."""
 
-from math import isnan, nan
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from djd.plots.style import GREY, TEXT_POINTS
+from djd.statistics.intervals import Estimate
 
 UNDEFINED = "undefined"
 
 _LEAST_SPAN = 0.2
 """Of kappa on an axis: a lone setting isn't blown up until chance looks like a difference."""
-
-
-class Estimate(NamedTuple):
-    """A figure and its 95 % interval.
-
-    Attributes:
-        value: NaN where it is undefined.
-        low: Lower end; NaN where there is no interval.
-        high: Upper end; NaN where there is no interval.
-    """
-
-    value: float
-    low: float = nan
-    high: float = nan
-
-    @property
-    def is_defined(self) -> bool:
-        """Whether there is a value to draw."""
-        return not isnan(self.value)
-
-    @property
-    def has_interval(self) -> bool:
-        """Whether there is an interval to draw."""
-        return self.is_defined and not isnan(self.low) and not isnan(self.high)
 
 
 def draw_estimate(
@@ -79,9 +56,9 @@ def write_value(axes: Axes, y: float, estimate: Estimate, *, starred: bool) -> N
     )
 
 
-def kappa_limits(estimates: list[Estimate]) -> tuple[float, float]:
+def kappa_limits(estimates: Iterable[Estimate]) -> tuple[float, float]:
     """Ends of an axis of kappa that holds all dots and whiskers, from -1 to 1 at the most."""
-    ends = np.array(estimates, dtype=np.float64).ravel()
+    ends = np.array([*estimates], dtype=np.float64).ravel()
     ends = ends[np.isfinite(ends)]
     if not ends.size:
         return 0.0, 1.0

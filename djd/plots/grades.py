@@ -1,13 +1,12 @@
 """Recall and precision of each grade."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from djd.grades import GRADE_NAMES
-from djd.plots.estimates import UNDEFINED, Estimate, draw_estimate, legend_mark
+from djd.plots.estimates import UNDEFINED, draw_estimate, legend_mark
 from djd.plots.style import (
     BLUE,
     GREY,
@@ -18,6 +17,7 @@ from djd.plots.style import (
     head_inches,
     new_figure,
 )
+from djd.statistics.intervals import Estimate
 
 _LOOKS = ((BLUE, "o", True), (ORANGE, "s", False))
 """Of the first and the second part: colour, mark, whether it is filled."""
@@ -29,30 +29,21 @@ _ROW_INCHES = 0.42
 _REST_INCHES = 0.5 + LEGEND_INCHES  # ticks, label, legend
 
 
-@dataclass(frozen=True)
-class GradeScores:
-    """How well each grade was graded in one part; each sequence has one entry a grade.
-
-    Attributes:
-        part: Such as `out of fold` or `test`.
-        knees: How many have the grade.
-        recall: Of the knees that have the grade, the share that was found, 0 to 1.
-        precision: Of the knees that were given the grade, the share that has it, 0 to 1.
-    """
-
-    part: str
-    knees: Sequence[int]
-    recall: Sequence[Estimate]
-    precision: Sequence[Estimate]
-
-
-def grades_figure(parts: Sequence[GradeScores], *, title: str, stamp: str | None = None) -> Figure:
+def grades_figure(
+    parts: Mapping[str, Mapping[str, Estimate]],
+    knees: Mapping[str, Sequence[int]],
+    *,
+    title: str,
+    stamp: str | None = None,
+) -> Figure:
     """Recall and precision of each grade with 95 % intervals, side by side.
 
     Minimal disease, the weak grade, is emphasised. An undefined share is written as such.
 
     Args:
-        parts: One or two, such as out of fold and test.
+        parts: Scores by name of one or two parts, such as `out of fold` and `test`; see
+            `djd.statistics.scoring`.
+        knees: Knees of each grade in each part.
         title: Of the figure.
         stamp: Such as PHANTOM.
     """
@@ -60,16 +51,15 @@ def grades_figure(parts: Sequence[GradeScores], *, title: str, stamp: str | None
     height = head + _ROW_INCHES * len(GRADE_NAMES) + _REST_INCHES
     figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title)
     left, right = figure.subplots(1, 2, sharey=True)
-    for index, part in enumerate(parts):
-        shift = _APART * (2 * index - len(parts) + 1)
-        _draw_shares(left, part.recall, shift, index)
-        _draw_shares(right, part.precision, shift, index)
-    _dress(left, "recall (%)")
-    _dress(right, "precision (%)")
-    _label_rows(left, parts)
+    for axes, score in ((left, "recall"), (right, "precision")):
+        for index, scores in enumerate(parts.values()):
+            shares = [scores[f"{score}_{name}"] for name in GRADE_NAMES]
+            _draw_shares(axes, shares, _APART * (2 * index - len(parts) + 1), index)
+        _dress(axes, f"{score} (%)")
+    _label_rows(left, {part: knees[part] for part in parts})
     figure.legend(
         handles=[
-            legend_mark(f"{part.part}, 95 % interval", colour, marker, filled=filled)
+            legend_mark(f"{part}, 95 % interval", colour, marker, filled=filled)
             for part, (colour, marker, filled) in zip(parts, _LOOKS, strict=False)
         ],
         loc="outside lower left",
@@ -89,18 +79,13 @@ def _draw_shares(axes: Axes, shares: Sequence[Estimate], shift: float, index: in
             axes.text(2, grade + shift, UNDEFINED, va="center", fontsize=TEXT_POINTS, color=GREY)
 
 
-def _label_rows(axes: Axes, parts: Sequence[GradeScores]) -> None:
-    counts = [" + ".join(str(part.knees[grade]) for part in parts) for grade in _grades()]
+def _label_rows(axes: Axes, knees: Mapping[str, Sequence[int]]) -> None:
+    counts = [" + ".join(map(str, of_grade)) for of_grade in zip(*knees.values(), strict=True)]
     labels = [f"{name}\n({count})" for name, count in zip(GRADE_NAMES, counts, strict=True)]
-    axes.set_yticks(_grades(), labels, fontsize=TEXT_POINTS)
+    axes.set_yticks(range(len(labels)), labels, fontsize=TEXT_POINTS)
     axes.get_yticklabels()[_EMPHASISED].set_fontweight("bold")
-    parts_named = " + ".join(part.part for part in parts)
-    axes.set_ylabel(f"grade (knees: {parts_named})", fontsize=TEXT_POINTS)
+    axes.set_ylabel(f"grade (knees: {' + '.join(knees)})", fontsize=TEXT_POINTS)
     axes.set_ylim(len(GRADE_NAMES) - 0.5, -0.5)
-
-
-def _grades() -> range:
-    return range(len(GRADE_NAMES))
 
 
 def _dress(axes: Axes, label: str) -> None:

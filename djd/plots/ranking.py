@@ -1,7 +1,6 @@
 """Settings in the order of their kappa, with the baselines below."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from itertools import accumulate
 from math import isnan
 from textwrap import fill
@@ -12,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from djd.plots.estimates import (
-    Estimate,
     draw_estimate,
     kappa_limits,
     legend_mark,
@@ -28,6 +26,7 @@ from djd.plots.style import (
     head_inches,
     new_figure,
 )
+from djd.statistics.intervals import Estimate
 
 _BAND = "#DCEBF5"
 _LABEL_CHARACTERS = 70
@@ -40,28 +39,13 @@ _ABOVE_INCHES, _BELOW_INCHES, _END_INCHES = 0.07, 0.07, 0.1
 _SCALES_INCHES = 0.75  # ticks above and below, and their label
 
 
-@dataclass(frozen=True)
-class RankedSetting:
-    """One row of the ranking.
-
-    Attributes:
-        label: Such as `depth=2 optim=adam`; a long one is broken into lines.
-        kappa: Quadratic kappa.
-        in_best_set: Whether it can't be told apart from the best.
-    """
-
-    label: str
-    kappa: Estimate
-    in_best_set: bool = False
-
-
 def ranking_figure(
-    settings: Sequence[RankedSetting],
-    baselines: Sequence[RankedSetting] = (),
+    settings: Mapping[str, Estimate],
+    baselines: Mapping[str, Estimate],
     *,
+    best_set: Collection[str] | None,
     distance: float,
     title: str,
-    compared: bool = True,
     stamp: str | None = None,
 ) -> Figure:
     """Kappa of settings and, below a line, of baselines: a forest plot of one row each.
@@ -71,30 +55,35 @@ def ranking_figure(
     written as such.
 
     Args:
-        settings: From the top, the best among them; up to 40 can be read.
+        settings: Kappas by label from the top, the best among them; up to 40 can be read. A long
+            label is broken into lines.
         baselines: Such as uptake and majority.
+        best_set: Labels of settings that can't be told apart from the best; None where the settings
+            weren't compared with each other, and then none is marked.
         distance: How far behind the best a kappa has to be to be told apart from it; NaN where
             there are too few patients to say, and then there is no band.
         title: Of the figure.
-        compared: Whether the settings were compared with each other: without that none is marked.
         stamp: Such as PHANTOM.
     """
-    rows = [*settings, *baselines]
-    labels = [fill(row.label, _LABEL_CHARACTERS, break_on_hyphens=False) for row in rows]
+    rows = [*settings.items(), *baselines.items()]
+    labels = [fill(label, _LABEL_CHARACTERS, break_on_hyphens=False) for label, _ in rows]
     edges = [0.0, *accumulate(_height(label) for label in labels)]
-    marks = _explanations(settings if compared else (), baselines)
+    marks = _explanations(settings, baselines, best_set)
     rest = _SCALES_INCHES + LEGEND_INCHES * (len(marks) + 1)
     height = head_inches(PAGE_INCHES, stamp=stamp, title=title) + edges[-1] + rest
     figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title)
     axes = figure.subplots()
-    band = _draw_band(axes, settings, distance)
-    for index, (row, label) in enumerate(zip(rows, labels, strict=True)):
-        _draw_row(axes, edges[index], edges[index + 1], row, label, index >= len(settings))
-        starred = row.in_best_set and compared
-        write_value(axes, edges[index + 1] - _END_INCHES, row.kappa, starred=starred)
+    band = _draw_band(axes, settings.values(), distance)
+    for index, (name, kappa) in enumerate(rows):
+        _write_label(axes, edges[index] + _ABOVE_INCHES, labels[index])
+        ties = index < len(settings) and (best_set is None or name in best_set)
+        looks = (ORANGE, "s") if index >= len(settings) else (BLUE if ties else GREY, "o")
+        y = edges[index + 1] - _END_INCHES
+        draw_estimate(axes, y, kappa, colour=looks[0], marker=looks[1], filled=ties)
+        write_value(axes, y, kappa, starred=ties and best_set is not None)
     if baselines and settings:
         axes.axhline(edges[len(settings)], color="black", linewidth=0.8)
-    _dress(axes, edges[-1], rows)
+    _dress(axes, edges[-1], [kappa for _, kappa in rows])
     figure.legend(
         handles=[*marks, *band],
         loc="outside lower left",
@@ -109,56 +98,39 @@ def _height(label: str) -> float:
     return _ABOVE_INCHES + _LINE_INCHES * lines + _BELOW_INCHES + _END_INCHES
 
 
-def _draw_row(
-    axes: Axes, top: float, bottom: float, row: RankedSetting, label: str, is_baseline: bool
-) -> None:
-    text = axes.text(
-        0.005,
-        top + _ABOVE_INCHES,
-        label,
-        transform=axes.get_yaxis_transform(),
-        va="top",
-        fontsize=TEXT_POINTS,
-    )
+def _write_label(axes: Axes, y: float, label: str) -> None:
+    row = axes.get_yaxis_transform()
+    text = axes.text(0.005, y, label, transform=row, va="top", fontsize=TEXT_POINTS)
     text.set_in_layout(False)  # it may run into the column of values, where its line is free
-    y = bottom - _END_INCHES
-    colour, marker = _look(row, is_baseline)
-    draw_estimate(axes, y, row.kappa, colour=colour, marker=marker, filled=row.in_best_set)
 
 
-def _look(row: RankedSetting, is_baseline: bool) -> tuple[str, str]:
-    if is_baseline:
-        return ORANGE, "s"
-    return (BLUE if row.in_best_set else GREY), "o"
-
-
-def _draw_band(axes: Axes, settings: Sequence[RankedSetting], distance: float) -> list[Artist]:
-    kappas = [row.kappa.value for row in settings if row.kappa.is_defined]
-    if not kappas or isnan(distance):
+def _draw_band(axes: Axes, kappas: Iterable[Estimate], distance: float) -> list[Artist]:
+    defined = [kappa.value for kappa in kappas if kappa.is_defined]
+    if not defined or isnan(distance):
         return []
-    best = max(kappas)
+    best = max(defined)
     label = f"less than {distance:.2f} behind the best"
     band: Patch = axes.axvspan(best - distance, best, color=_BAND, linewidth=0, label=label)
     return [band]
 
 
 def _explanations(
-    settings: Sequence[RankedSetting], baselines: Sequence[RankedSetting]
+    settings: Collection[str], baselines: Collection[str], best_set: Collection[str] | None
 ) -> list[Artist]:
     marks: list[Artist] = []
-    if any(row.in_best_set for row in settings):
+    if best_set:
         marks.append(legend_mark("* can't be told apart from the best", BLUE))
-    if not all(row.in_best_set for row in settings):
+    if best_set is not None and not set(settings) <= set(best_set):
         marks.append(legend_mark("behind the best", GREY, filled=False))
     if baselines:
         marks.append(legend_mark("baseline", ORANGE, "s", filled=False))
     return marks
 
 
-def _dress(axes: Axes, bottom: float, rows: Sequence[RankedSetting]) -> None:
+def _dress(axes: Axes, bottom: float, kappas: Iterable[Estimate]) -> None:
     axes.set_ylim(bottom, 0)
     axes.set_yticks([])
-    axes.set_xlim(kappa_limits([row.kappa for row in rows]))
+    axes.set_xlim(kappa_limits(kappas))
     axes.set_xlabel("quadratic kappa, 95 % interval", fontsize=TEXT_POINTS)
     axes.locator_params(axis="x", nbins=6)
     axes.tick_params(axis="x", labelsize=TEXT_POINTS, top=True, labeltop=True)

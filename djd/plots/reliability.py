@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from djd.plots.estimates import Estimate, mark
+from djd.plots.estimates import mark
 from djd.plots.style import BLUE, GREY, TEXT_POINTS, head_inches, new_figure
+from djd.statistics.intervals import Estimate
 
 _BINS = 10
 _LIMITS, _TICKS = (-4, 104), (0, 25, 50, 75, 100)

@@ -5,12 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from djd.data.second_reader import Readings
-from djd.data.split import SPLIT_NAME, PatientSplit
+from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.report.axis_effects import Edge, edges
 from djd.report.opened import Opened, score_opened
 from djd.report.out_of_fold import Findings, find
 from djd.report.readers import SecondReader, second_reader_of
+from djd.runs.folder import SPLIT_NAME
 from djd.runs.predictions import Predictions, held_out_of, patients_of
 from djd.statistics.held_out import HeldOut
 from djd.sweeps.baselines import KeptBaseline, basis_of

@@ -7,7 +7,7 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.runs.config import MAX_DEPTH
+from djd.runs.keys import AxisValue, short_names
 from djd.statistics.effects import (
     LevelScores,
     best_in_grid,
@@ -15,7 +15,6 @@ from djd.statistics.effects import (
     mean_over_grid,
 )
 from djd.statistics.selection import Draws
-from djd.sweeps.cells import AxisValue, short_names
 from djd.sweeps.setting_scores import Setting
 
 EPOCHS = "epochs"
@@ -29,7 +28,7 @@ LOWEST: Mapping[str, float] = {
 }
 """Axes that are counted from 1; all others are above 0."""
 
-HIGHEST: Mapping[str, float] = {"model.depth": MAX_DEPTH}
+HIGHEST: Mapping[str, float] = {"model.depth": 5}
 """Axes that can't go on for ever."""
 
 

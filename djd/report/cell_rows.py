@@ -8,7 +8,8 @@ from djd.report.tables import Row, axis_columns, score_columns, written
 from djd.runs.predictions import Predictions, held_out_of, patients_of
 from djd.runs.result import PartScores
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
-from djd.statistics.scoring import Scored, score_settings_draws
+from djd.statistics.intervals import Estimate
+from djd.statistics.scoring import score_settings_draws
 from djd.sweeps.cells import Cell, FinishedCell
 from djd.sweeps.setting_scores import predictions_at
 from djd.sweeps.sweep import UNUSABLE_RESULT, Sweep, has_unusable_result
@@ -78,7 +79,7 @@ def _of_epoch(scores: PartScores) -> Row:
     return {"epoch": scores.epoch, "patients": scores.patients, "knees": scores.knees}
 
 
-def _scored(predictions: Sequence[Predictions]) -> Sequence[Mapping[str, Scored]]:
+def _scored(predictions: Sequence[Predictions]) -> Sequence[Mapping[str, Estimate]]:
     patients = patients_of(predictions)
     graders = [held_out_of([[each]], patients) for each in predictions]
     weights = draw_patients(len(patients), draws=FEW_DRAWS)

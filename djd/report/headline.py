@@ -7,9 +7,9 @@ from djd.report.answer import Answer
 from djd.report.opened import Opened
 from djd.report.out_of_fold import Findings, SettingFigures
 from djd.report.sentences import UPTAKE, against_uptake
-from djd.report.wording import scored
+from djd.report.wording import capital, scored
 from djd.runs.config import RunConfig
-from djd.sweeps.cells import as_typed, short_names
+from djd.runs.keys import as_typed, short_names
 from djd.sweeps.setting_scores import Setting
 from djd.wording import count_of
 
@@ -42,8 +42,10 @@ def in_words(setting: Setting) -> str:
 
 
 def _model_in_words(config: RunConfig) -> str:
-    optimizer = OPTIMIZERS.get(config.optim.name, config.optim.name)
-    return f"Depth {config.model.depth} with {optimizer} at {config.optim.learning_rate:g}"
+    optimizer = OPTIMIZERS.get(config.choices["optim"], config.choices["optim"])
+    depth = config.by_key().get("model.depth")
+    network = config.choices["model"] if depth is None else f"depth {depth}"
+    return f"{capital(network)} with {optimizer} at {config.optim.learning_rate:g}"
 
 
 def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
@@ -109,7 +111,7 @@ def _uptake(findings: Findings) -> list[str]:
 
 
 def _guessing(findings: Findings) -> list[str]:
-    low, high = findings.settings[0].figures.scores["kappa"].interval
+    _, low, high = findings.settings[0].figures.scores["kappa"]
     if math.isnan(low) or low > 0:
         return []
     if low == high:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from djd.report.scoreboard import Difference, Figures, Scoreboard
+from djd.report.scoreboard import Figures, Scoreboard
 from djd.statistics.held_out import HeldOut
+from djd.statistics.intervals import Estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class Opened:
 
     figures: Mapping[str, Figures]
     baselines: Mapping[str, Figures]
-    beyond: Mapping[str, Difference]
+    beyond: Mapping[str, Estimate]
     best: str
     flattered: float
 

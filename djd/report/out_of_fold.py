@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.report.axis_effects import AxisEffect, axis_effects
-from djd.report.scoreboard import Difference, Figures, Scoreboard, kappas_of
+from djd.report.scoreboard import Figures, Scoreboard, kappas_of
 from djd.statistics.bootstrap import FEW_DRAWS, draw_some_patients, score_draws
 from djd.statistics.held_out import HeldOut
+from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import quadratic_kappa
 from djd.statistics.scoring import DRAWN, score_settings_draws
 from djd.statistics.selection import (
@@ -93,7 +94,7 @@ class Findings:
     evidence: Evidence
     settings: tuple[SettingFigures, ...]
     baselines: Mapping[str, Figures]
-    beyond: Mapping[str, Difference]
+    beyond: Mapping[str, Estimate]
     choice: Choice
     effects: tuple[AxisEffect, ...]
     training_deviation: float
@@ -190,9 +191,9 @@ def _with_interval_of_best(
 ) -> Figures:
     """The figures of the best of several, its kappa with the interval of a best of many."""
     kappa = best.scores["kappa"]
-    if len(kappas) == 1 or math.isnan(kappa.interval.low):
+    if len(kappas) == 1 or math.isnan(kappa.low):
         return best
-    kappa = kappa._replace(interval=interval_of_best(kappas, draws, patients))
+    kappa = Estimate(kappa.value, *interval_of_best(kappas, draws, patients))
     return replace(best, scores={**best.scores, "kappa": kappa})
 
 

@@ -7,7 +7,7 @@ from djd.report.axis_effects import EPOCHS, AxisEffect, place_of
 from djd.report.out_of_fold import Findings
 from djd.report.sentences import effect_sentence
 from djd.report.wording import capital
-from djd.sweeps.cells import AxisValue, as_typed, short_names
+from djd.runs.keys import AxisValue, as_typed, short_names
 
 Question = Literal["hyperparameters", "depth", "optimizer"]
 QUESTIONS: tuple[Question, ...] = get_args(Question)
@@ -97,8 +97,8 @@ def _not_compared(question: Question, findings: Findings) -> str:
     setting = findings.settings[0].setting
     config = setting.cells[0].config
     fixed: dict[str, AxisValue] = {
-        "model.depth": config.model.depth,
-        "optim": config.optim.name,
+        "model.depth": config.by_key().get("model.depth"),
+        "optim": config.choices["optim"],
         "optim.lr_times": config.optim.lr_times,
         "data.batch_size": config.data.batch_size,
         EPOCHS: setting.epochs,

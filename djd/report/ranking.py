@@ -9,9 +9,9 @@ from djd.report.answer import Answer
 from djd.report.out_of_fold import Findings
 from djd.report.scoreboard import Figures
 from djd.report.wording import DASH, scored
+from djd.runs.keys import as_typed, short_names
 from djd.statistics.effects import LevelScores
-from djd.statistics.scoring import MINIMAL, Scored
-from djd.sweeps.cells import as_typed, short_names
+from djd.statistics.scoring import MINIMAL
 from djd.wording import count_of
 
 MOST_ROWS = 20
@@ -85,5 +85,4 @@ def effects_table(findings: Findings) -> Table | None:
 
 
 def _at(levels: LevelScores, place: int) -> tuple[str, str]:
-    figure = scored(Scored(float(levels.scores[place]), levels.intervals[place]))
-    return figure, "*" if levels.among_best[place] else ""
+    return scored(levels.estimates[place]), "*" if levels.among_best[place] else ""

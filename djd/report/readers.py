@@ -10,7 +10,7 @@ from djd.data.second_reader import Readings
 from djd.grades import GRADE_COUNT, Side
 from djd.report.scoreboard import Scoreboard
 from djd.statistics.held_out import HeldOut
-from djd.statistics.scoring import Scored
+from djd.statistics.intervals import Estimate
 from djd.sweeps.setting_scores import Knee
 
 
@@ -27,8 +27,8 @@ class Agreement:
         asked: Knees that the settings were scored on, read by the second reader or not.
     """
 
-    kappa: Scored
-    accuracy: Scored
+    kappa: Estimate
+    accuracy: Estimate
     knees: int
     patients: int
     asked: int

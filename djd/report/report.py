@@ -13,15 +13,14 @@ from djd.report.ranking import MOST_ROWS, effects_table, grade_table, ranked_tab
 from djd.report.reader_sentences import reader_sentences
 from djd.report.sentences import sentences
 from djd.report.tables import REPORT_NAME, SETTINGS_NAME, write_tables
-from djd.runs.for_report import kept_readings
-from djd.runs.reading import read_data
-from djd.runs.result import RunResult
+from djd.runs.folder import kept_readings
+from djd.runs.prepare import read_data
 from djd.runs.summary import as_text
 from djd.sweeps.baselines import KeptBaseline, basis_of, fit_to
 from djd.sweeps.folder import keep_baselines, kept_baselines
 from djd.sweeps.plan import cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
-from djd.sweeps.sweep import Sweep, sweep_of_run
+from djd.sweeps.sweep import Sweep
 from djd.sweeps.winner import OpenedRefit, sweep_opened, unusable_winners
 from djd.wording import count_of
 
@@ -69,7 +68,7 @@ def answer_again(contents: Sweep) -> Answer:
     """
     settings, incomplete = score_settings(contents.cells, contents.finished)
     evidence = gather(settings)
-    notes = [*contents.notes, *_missing(contents, settings, incomplete)]
+    notes = [*contents.notes, *missing_sentences(contents, settings, incomplete)]
     refits = sweep_opened(contents, evidence.settings)
     kept, damage = _kept(contents.folder)
     if evidence.settings and not _serve(kept, evidence, refits):
@@ -103,7 +102,9 @@ def _work_out(
     )
 
 
-def _missing(contents: Sweep, settings: Sequence[Setting], incomplete: int) -> Iterable[str]:
+def missing_sentences(
+    contents: Sweep, settings: Sequence[Setting], incomplete: int
+) -> Iterable[str]:
     """What is left out before anything is compared."""
     if contents.run:
         if not contents.run.validation:
@@ -157,30 +158,6 @@ def _data(contents: Sweep, best: Setting) -> tuple[Cohort, PatientSplit]:
     if not same:
         raise InputError(f"{cohort.root} holds other scans than those that were compared")
     return cohort, split
-
-
-def tell_run(folder: Path, result: RunResult, cohort: Cohort, split: PatientSplit) -> Iterable[str]:
-    """What a single run's scores mean, in lines for the terminal; its tables are written.
-
-    A disk that takes no more costs tables and baselines, not the run.
-    """
-    contents = sweep_of_run(folder, result)
-    settings, incomplete = score_settings(contents.cells, contents.finished)
-    evidence = gather(settings)
-    refits = sweep_opened(contents, evidence.settings)
-    notes = _missing(contents, settings, incomplete)
-    answer = answer_now(folder, evidence, refits, cohort=cohort, split=split, notes=notes)
-    yield from answer_lines(answer)
-    with_page = contents.config.report
-    try:
-        write_answer(contents, answer, with_page=with_page)
-    except OSError as error:
-        yield f"warning: {error.filename or folder}: can't be written ({error.strerror or error})"
-    except InputError as error:
-        yield f"warning: {error}"
-    else:
-        if with_page:
-            yield report_line(folder)
 
 
 def write_answer(contents: Sweep, answer: Answer, *, with_page: bool) -> None:

@@ -10,13 +10,9 @@ from numpy.typing import NDArray
 from djd.machine import on_all_cores
 from djd.statistics.bootstrap import FEW_DRAWS, Weights, draw_patients
 from djd.statistics.held_out import HeldOut
-from djd.statistics.intervals import Interval
+from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import accuracy, quadratic_kappa
-from djd.statistics.scoring import (
-    Scored,
-    score_settings_draws,
-    scores_with_intervals,
-)
+from djd.statistics.scoring import score_settings_draws, scores_with_intervals
 from djd.statistics.selection import Draws, interval_of_lead, out_of_bag
 
 
@@ -31,7 +27,7 @@ class Figures:
             repeats.
     """
 
-    scores: Mapping[str, Scored]
+    scores: Mapping[str, Estimate]
     patients: int
     confusion: NDArray[np.float64]
 
@@ -44,19 +40,6 @@ class Figures:
     def knees(self) -> int:
         """Knees in all."""
         return sum(self.knees_of_grades)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far one kappa is above another on the same knees.
-
-    Attributes:
-        value: The one less the other.
-        interval: Of it; where the one is a best of many its lower end allows for that.
-    """
-
-    value: float
-    interval: Interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +97,15 @@ class Scoreboard:
             return math.nan, math.nan
         return float(quadratic_kappa(outside).mean()), float(accuracy(outside).mean())
 
-    def lead_over(self, others: Sequence[HeldOut]) -> Difference:
-        """Kappa of the best grader less that of the best of others, on the same draws."""
+    def lead_over(self, others: Sequence[HeldOut]) -> Estimate:
+        """Kappa of the best grader less that of the best of others, on the same draws.
+
+        Where either is a best of many, the interval allows for that.
+        """
         kappas, draws = kappas_of(others, self.weights)
         own = self.values("kappa")
         interval = interval_of_lead(own, self.draws["kappa"], kappas, draws, self.patients)
-        return Difference(float(own.max() - kappas.max()), interval)
+        return Estimate(float(own.max() - kappas.max()), *interval)
 
 
 def kappas_of(graders: Sequence[HeldOut], weights: Weights) -> tuple[NDArray[np.float64], Draws]:

@@ -7,12 +7,11 @@ from djd.report.answer import Answer
 from djd.report.axis_effects import AxisEffect, Edge
 from djd.report.opened import Opened
 from djd.report.out_of_fold import Findings
-from djd.report.scoreboard import Difference
 from djd.report.wording import between, in_one_line, scored
+from djd.runs.keys import AxisValue, as_typed
 from djd.statistics.effects import LevelScores
-from djd.statistics.intervals import Interval
+from djd.statistics.intervals import Estimate
 from djd.sweeps.baselines import BaselineName, KeptBaseline
-from djd.sweeps.cells import AxisValue, as_typed
 from djd.wording import count_of, number
 
 UPTAKE: BaselineName = "uptake"
@@ -187,8 +186,7 @@ def _told_apart(levels: Sequence[AxisValue], figures: LevelScores) -> str | None
 
 def _with_ends(difference: float, distance: float) -> str:
     """A difference of levels with its interval, which holds for all pairs at once."""
-    interval = Interval(difference - distance, difference + distance)
-    return f"{number(difference)}{between(interval)}"
+    return f"{number(difference)}{between(difference - distance, difference + distance)}"
 
 
 def _listed(values: Sequence[AxisValue]) -> str:
@@ -225,13 +223,13 @@ def _who(findings: Findings) -> str:
     return "The best setting" if len(findings.settings) > 1 else "The network"
 
 
-def against_uptake(difference: Difference, who: str) -> str:
+def against_uptake(difference: Estimate, who: str) -> str:
     """Whether one grader beats uptake alone, on the same knees."""
-    value, (low, high) = difference.value, difference.interval
+    value, low, high = difference
     if low > 0:
-        return f"{who} beats uptake alone by {number(value)}{between(difference.interval)}"
+        return f"{who} beats uptake alone by {number(value)}{between(low, high)}"
     if high < 0:
-        return f"{who} is behind uptake alone by {number(-value)}{between(Interval(-high, -low))}"
+        return f"{who} is behind uptake alone by {number(-value)}{between(-high, -low)}"
     told = "" if math.isnan(low) else f", 95 % interval {number(low)} to {number(high)}"
     return f"{who} can't be told apart from uptake alone (difference {number(value)}{told})"
 

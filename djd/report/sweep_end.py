@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from djd.report.report import answer_lines, answer_now, report_line, write_answer
-from djd.runs.finished import finished_result
-from djd.runs.result import MODEL_NAME
+from djd.runs.folder import MODEL_NAME
 from djd.runs.summary import openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import count_openings
 from djd.sweeps.cells import Cell
@@ -99,7 +98,7 @@ def _say_winner(outcome: Outcome, openings: int) -> None:
         say(f"Best out of fold: {outcome.best.name}. The test patients stay closed (test=never)")
     if not outcome.winner:
         return
-    if not finished_result(outcome.winner.folder, outcome.winner.config):
+    if not outcome.sweep.result_of(outcome.winner):
         if refit_name(outcome.winner) not in dict(outcome.failures):
             say(f"The winner {refit_name(outcome.winner)} is in another process's hands")
         return

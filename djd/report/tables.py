@@ -13,10 +13,10 @@ from djd.report.answer import Answer
 from djd.report.axis_effects import EPOCHS, AxisEffect
 from djd.report.out_of_fold import Findings, SettingFigures
 from djd.report.scoreboard import Figures
+from djd.runs.keys import AxisValue, short_names
 from djd.runs.result import stamp_column
 from djd.statistics.effects import LevelScores
-from djd.statistics.scoring import Scored
-from djd.sweeps.cells import AxisValue, short_names
+from djd.statistics.intervals import Estimate
 
 SETTINGS_NAME = "settings.csv"
 EFFECTS_NAME = "effects.csv"
@@ -124,7 +124,7 @@ def effect_rows(findings: Findings | None) -> list[Row]:
 def _level_rows(effect: AxisEffect, judged_by: str, levels: LevelScores) -> Iterable[Row]:
     best = float(levels.scores.max())
     for place, level in enumerate(effect.levels):
-        value = float(levels.scores[place])
+        estimate = levels.estimates[place]
         yield {
             "axis": effect.axis,
             "level": level,
@@ -132,8 +132,8 @@ def _level_rows(effect: AxisEffect, judged_by: str, levels: LevelScores) -> Iter
             "judged_by": judged_by,
             "matched_settings": effect.matched,
             "settings": effect.settings,
-            **score_columns({"value": Scored(value, levels.intervals[place])}),
-            "behind_best": written(best - value),
+            **score_columns({"value": estimate}),
+            "behind_best": written(best - estimate.value),
             "told_apart_from": written(levels.distance),
             "in_best_set": _yes(bool(levels.among_best[place])),
         }
@@ -144,10 +144,10 @@ def axis_columns(axes: Mapping[str, AxisValue]) -> Row:
     return {name: axes[key] for key, name in short_names(axes).items()}
 
 
-def score_columns(scores: Mapping[str, Scored], *, before: str = "") -> Row:
+def score_columns(scores: Mapping[str, Estimate], *, before: str = "") -> Row:
     """Each score with both ends of its interval: `kappa`, `kappa_low`, `kappa_high` ..."""
     columns = {}
-    for name, (value, (low, high)) in scores.items():
+    for name, (value, low, high) in scores.items():
         columns[f"{before}{name}"] = written(value)
         columns[f"{before}{name}_low"] = written(low)
         columns[f"{before}{name}_high"] = written(high)

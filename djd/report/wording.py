@@ -3,28 +3,26 @@
 import math
 
 from djd.report.scoreboard import Figures
-from djd.statistics.intervals import Interval
-from djd.statistics.scoring import Scored
+from djd.statistics.intervals import Estimate
 from djd.wording import count_of, number, share
 
 DASH = "-"
 """Where there is no figure."""
 
 
-def scored(score: Scored, *, percent: bool = False) -> str:
+def scored(score: Estimate, *, percent: bool = False) -> str:
     """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
-    value, (low, high) = score
+    value, low, high = score
     if math.isnan(value):
         return DASH
     if percent:
         ends = "" if math.isnan(low) else f" ({share(low)[:-2]} to {share(high)[:-2]})"
         return f"{share(value)}{ends}"
-    return f"{number(value)}{between(Interval(low, high))}"
+    return f"{number(value)}{between(low, high)}"
 
 
-def between(interval: Interval) -> str:
+def between(low: float, high: float) -> str:
     """An interval in brackets after a space; nothing where there is none, or it has no width."""
-    low, high = interval
     # Without any width it is no interval: the kappa of a constant guess is 0 for anybody.
     return "" if math.isnan(low) or low == high else f" ({number(low)} to {number(high)})"
 

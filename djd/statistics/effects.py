@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.statistics.intervals import Interval, percentile_interval
+from djd.statistics.intervals import Estimate, percentile_interval
 from djd.statistics.selection import (
     Draws,
     distance_to_tell,
@@ -21,19 +21,22 @@ from djd.statistics.selection import (
 
 @dataclass(frozen=True, eq=False)
 class LevelScores:
-    """One figure for every level of an axis.
+    """One score for every level of an axis.
 
     Attributes:
-        scores: float64 (level,).
-        intervals: One a level, each by itself.
+        estimates: One a level; each interval holds by itself.
         distance: How far two levels have to be apart to be told apart; it holds for all pairs at
             once, so that difference plus and minus it is an interval of the difference. NaN where
             there are too few patients to say.
     """
 
-    scores: NDArray[np.float64]
-    intervals: tuple[Interval, ...]
+    estimates: tuple[Estimate, ...]
     distance: float
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Score of each level, float64 (level,)."""
+        return np.array([each.value for each in self.estimates])
 
     @property
     def among_best(self) -> NDArray[np.bool_]:
@@ -55,11 +58,11 @@ def mean_over_grid(
     """
     means = np.stack([scores[each].mean() for each in _settings_of(levels)])
     drawn = np.stack([draws[each].mean(axis=0) for each in _settings_of(levels)])
-    return LevelScores(
-        scores=means,
-        intervals=tuple(percentile_interval(row, patients) for row in drawn),
-        distance=distance_to_tell(means, drawn, patients),
+    estimates = tuple(
+        Estimate(float(mean), *percentile_interval(row, patients))
+        for mean, row in zip(means, drawn, strict=True)
     )
+    return LevelScores(estimates, distance_to_tell(means, drawn, patients))
 
 
 def best_in_grid(
@@ -81,11 +84,14 @@ def best_in_grid(
     """
     best = np.stack([scores[each].max() for each in _settings_of(levels)])
     drawn = np.stack([draws[each].max(axis=0) for each in _settings_of(levels)])
-    intervals = tuple(
-        interval_of_best(scores[each], draws[each], patients, lowest=lowest)
+    estimates = tuple(
+        Estimate(
+            float(scores[each].max()),
+            *interval_of_best(scores[each], draws[each], patients, lowest=lowest),
+        )
         for each in _settings_of(levels)
     )
-    return LevelScores(best, intervals, distance_to_tell(best, drawn, patients))
+    return LevelScores(estimates, distance_to_tell(best, drawn, patients))
 
 
 def matched_settings(

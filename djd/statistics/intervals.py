@@ -4,6 +4,7 @@ Which kind goes with which score was chosen by simulation, 40 and 165 patients w
 `docs/statistics.md` has the coverage of every one. What is undefined is NaN on both ends.
 """
 
+from math import isnan, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,31 @@ class Interval(NamedTuple):
     high: float
 
 
-NO_INTERVAL = Interval(float("nan"), float("nan"))
+NO_INTERVAL = Interval(nan, nan)
+
+
+class Estimate(NamedTuple):
+    """A score or a difference of scores, with its 95 % interval.
+
+    Attributes:
+        value: NaN where it is undefined.
+        low: Lower end; NaN where there is no interval.
+        high: Upper end; NaN where there is no interval.
+    """
+
+    value: float
+    low: float = nan
+    high: float = nan
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether there is a value."""
+        return not isnan(self.value)
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there is a value with an interval."""
+        return self.is_defined and not isnan(self.low)
 
 
 def expanded_tail(patients: int) -> float:

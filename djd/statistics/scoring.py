@@ -1,7 +1,6 @@
 """Every score of every setting, with its interval."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from djd.statistics.bootstrap import Weights, mean_of_repeats, score_draws
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import (
     NO_INTERVAL,
-    Interval,
+    Estimate,
     freedom_over_grades,
     logit_interval,
     loss_interval,
@@ -35,13 +34,6 @@ from djd.statistics.metrics import (
 from djd.statistics.probabilities import auroc_draws, sensitivity_draws
 
 MINIMAL = 1
-
-
-class Scored(NamedTuple):
-    """A score and its 95 % interval; NaN where it is undefined."""
-
-    value: float
-    interval: Interval
 
 
 def three_group_kappa(counts: Counts) -> Scores:
@@ -123,7 +115,7 @@ def score_settings_draws(
 
 def scores_with_intervals(
     setting: HeldOut, draws: Mapping[str, NDArray[np.float64]], few_weights: Weights
-) -> dict[str, Scored]:
+) -> dict[str, Estimate]:
     """Every score of one setting by name.
 
     Args:
@@ -138,7 +130,7 @@ def scores_with_intervals(
     }
 
 
-def _of_counts(setting: HeldOut, draws: Mapping[str, NDArray[np.float64]]) -> dict[str, Scored]:
+def _of_counts(setting: HeldOut, draws: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
     counts = setting.counts()
     patients = int((counts.sum(axis=(0, 2, 3)) > 0).sum())
     with_grade = (counts.sum(axis=(0, 3)) > 0).sum(axis=0)
@@ -152,7 +144,7 @@ def _of_counts(setting: HeldOut, draws: Mapping[str, NDArray[np.float64]]) -> di
             interval = logit_interval(value, draws[name], patients, freedom=freedom)
         else:
             interval = percentile_interval(draws[name], patients)
-        scored[name] = Scored(value, interval)
+        scored[name] = Estimate(value, *interval)
     return scored
 
 
@@ -160,19 +152,19 @@ def _mean_over_repeats(score: Callable[[Counts], Scores], counts: NDArray[np.int
     return float(np.mean(score(counts.sum(axis=1))))
 
 
-def _of_shares(setting: HeldOut) -> dict[str, Scored]:
+def _of_shares(setting: HeldOut) -> dict[str, Estimate]:
     """Shares of knees: accuracy, off by one at most, recall, precision, merged read-outs."""
     counts = setting.counts().reshape(setting.repeats, setting.patients, -1).astype(np.float64)
     right, all_of = counts @ _RIGHT, counts @ _OF
     with np.errstate(invalid="ignore"):
         values = (right.sum(axis=1) / all_of.sum(axis=1)).mean(axis=0)
     return {
-        name: Scored(float(values[place]), share_interval(right[..., place], all_of[..., place]))
+        name: Estimate(float(values[place]), *share_interval(right[..., place], all_of[..., place]))
         for place, name in enumerate(SHARES)
     }
 
 
-def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Scored]:
+def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Estimate]:
     scored = {
         "brier": _loss(setting, brier_score, weights, most=2.0),
         "rps": _loss(setting, ranked_probability_score, weights, most=1.0),
@@ -183,11 +175,11 @@ def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Scored]:
     area = np.mean([_any_auroc(each, all_weights) for each in repeats], axis=0)
     early = np.mean([_early_sensitivity(each, all_weights) for each in repeats], axis=0)
     patients = len(np.unique(setting.patient))
-    scored["auroc_any"] = Scored(float(area[0]), logit_interval(area[0], area[1:], patients))
+    scored["auroc_any"] = Estimate(float(area[0]), *logit_interval(area[0], area[1:], patients))
     interval = percentile_interval(early[1:], patients)
     # Where every draw finds all or none, draws can't know better.
     interval = NO_INTERVAL if interval.low == interval.high else interval
-    scored["early_sensitivity"] = Scored(float(early[0]), interval)
+    scored["early_sensitivity"] = Estimate(float(early[0]), *interval)
     return scored
 
 
@@ -197,13 +189,13 @@ def _loss(
     weights: Weights,
     *,
     most: float,
-) -> Scored:
+) -> Estimate:
     losses = loss(setting.grades, setting.probabilities)
     sums = np.bincount(setting.patient, weights=losses, minlength=setting.patients)
     knees = np.bincount(setting.patient, minlength=setting.patients)
     interval = loss_interval(sums.astype(np.float64), knees.astype(np.float64), weights, most=most)
     means = [losses[setting.repeat == repeat].mean() for repeat in range(setting.repeats)]
-    return Scored(float(np.mean(means)), interval)
+    return Estimate(float(np.mean(means)), *interval)
 
 
 def _any_auroc(setting: HeldOut, weights: Weights) -> NDArray[np.float64]:

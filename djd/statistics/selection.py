@@ -61,13 +61,15 @@ def best_set(scores: NDArray[np.float64], draws: Draws, patients: int) -> NDArra
 def near_best(scores: NDArray[np.float64], distance: float) -> NDArray[np.bool_]:
     """Scores at most this far behind the largest, bool (setting,); all where it is NaN.
 
+    An undefined score is never among them where there is a distance.
+
     Args:
         scores: float64 (setting,).
         distance: See `distance_to_tell`.
     """
     if np.isnan(distance):
         return np.ones(len(scores), dtype=np.bool_)
-    near: NDArray[np.bool_] = scores.max() - scores <= distance
+    near: NDArray[np.bool_] = np.fmax.reduce(scores) - scores <= distance
     return near
 
 

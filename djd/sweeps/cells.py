@@ -6,13 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from djd.runs.config import RunConfig
+from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue, short_names, value_of
 from djd.runs.result import RESULTS_VERSION, RunResult
-from djd.runs.resume import NUMBERLESS_KEYS, REPEAT_KEYS, flat
-
-AxisValue = str | int | float | bool | None
 
 MOST_NAME_BYTES = 120
 """File systems take 255; Windows takes 260 for a whole path."""
@@ -89,9 +87,7 @@ def identity_of(config: RunConfig, cohort_digest: str) -> str:
         config: What is trained.
         cohort_digest: Of crops, grades and split.
     """
-    numbers = {
-        key: value for key, value in flat(config.plain()).items() if key not in NUMBERLESS_KEYS
-    }
+    numbers = {key: value for key, value in config.by_key().items() if key not in NUMBERLESS_KEYS}
     written = json.dumps([RESULTS_VERSION, cohort_digest, numbers], sort_keys=True)
     return hashlib.sha256(written.encode()).hexdigest()[:16]
 
@@ -126,14 +122,6 @@ def axes_name(axes: Mapping[str, AxisValue]) -> str:
     return _fit_for_a_folder(" ".join(words) or "base")
 
 
-def short_names(keys: Sequence[str] | Mapping[str, AxisValue]) -> dict[str, str]:
-    """The last word of each key, or the whole key where that would be ambiguous."""
-    last = [key.rpartition(".")[2] for key in keys]
-    return {
-        key: word if last.count(word) == 1 else key for key, word in zip(keys, last, strict=True)
-    }
-
-
 def _word(value: AxisValue) -> str:
     if isinstance(value, float):
         return f"{value:g}"
@@ -150,24 +138,6 @@ def _fit_for_a_folder(name: str) -> str:
     return f"{kept}~{digest}"
 
 
-def as_typed(value: AxisValue) -> str:
-    """A value as one types it: `true`, `null`, `0.1`, `adam`."""
-    if isinstance(value, float):
-        return f"{value:g}"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def value_of(config: Mapping[str, Any], key: str) -> AxisValue:
-    """The value that a configuration has at a key; lists become text."""
-    value = config.get(key)
-    return value if isinstance(value, str | int | float | bool | None) else json.dumps(value)
-
-
-def chosen_options(config: RunConfig) -> dict[str, str]:
-    """The option that is chosen of each config group, such as `optim`: `adam`."""
-    return {"optim": config.optim.name}
-
-
 def at_axes(
     config: RunConfig, axes: Sequence[str], known: Mapping[str, AxisValue] | None = None
 ) -> dict[str, AxisValue]:
@@ -178,7 +148,7 @@ def at_axes(
         axes: All keys that were ever compared in a folder.
         known: What the command said of some of them.
     """
-    values = {**flat(config.plain()), **chosen_options(config), **(known or {})}
+    values = {**config.by_key(), **config.choices, **(known or {})}
     return {axis: value_of(values, axis) for axis in axes}
 
 

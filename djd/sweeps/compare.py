@@ -10,11 +10,13 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.machine import Stopped
 from djd.runs.config import RunConfig
-from djd.runs.failure import failure_reason, forget_failure, record_loss
-from djd.runs.finished import finished_result
-from djd.runs.for_report import leave_for_report
-from djd.runs.lock import is_claimed
-from djd.runs.reading import read_data, read_readings, split_cell
+from djd.runs.folder import (
+    failure_reason,
+    forget_failure,
+    is_locked,
+    record_loss,
+)
+from djd.runs.prepare import leave_for_report, read_data, read_readings, split_cell
 from djd.sweeps.cells import Cell, Job, Launch
 from djd.sweeps.folder import (
     forget_outcome,
@@ -70,18 +72,18 @@ class Outcome:
         return cells + [
             (refit_name(refit), failure_reason(refit.folder) or LOST)
             for refit in self.refits
-            if not finished_result(refit.folder, refit.config) and not is_claimed(refit.folder)
+            if not self.sweep.result_of(refit) and not is_locked(refit.folder)
         ]
 
     @property
     def complete(self) -> bool:
         """Whether nothing is left to do, here or elsewhere."""
         cells = not self.sweep.to_do and not self.sweep.elsewhere
-        return cells and all(finished_result(each.folder, each.config) for each in self.refits)
+        return cells and all(self.sweep.result_of(each) for each in self.refits)
 
     def plain(self) -> dict[str, Any]:
         """The same as plain values, for the sweep's `result.json`."""
-        result = finished_result(self.winner.folder, self.winner.config) if self.winner else None
+        result = self.sweep.result_of(self.winner) if self.winner else None
         return {
             "best": self.best.name if self.best else None,
             "winner": refit_name(self.winner) if self.winner else None,
@@ -223,7 +225,7 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
         refits = [winner]
         if config.test == "each":
             refits += each_refit(sweep.folder, sweep.cells)
-        _launch_refits(refits, trainer)
+        _launch_refits(sweep, refits, trainer)
     drop_weights(sweep.finished, keep=config.keep, best=best)
     return Outcome(
         sweep=sweep,
@@ -239,8 +241,8 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
     )
 
 
-def _launch_refits(refits: Sequence[Cell], trainer: _Trainer) -> None:
-    to_do = [refit for refit in refits if not finished_result(refit.folder, refit.config)]
+def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> None:
+    to_do = [refit for refit in refits if not sweep.result_of(refit)]
     for refit in to_do:
         forget_failure(refit.folder)
     if to_do:

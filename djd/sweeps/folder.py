@@ -19,23 +19,21 @@ from djd.data.cohort import Cohort
 from djd.errors import InputError
 from djd.files import write_rows, write_whole
 from djd.grades import GRADE_COUNT
-from djd.resume_latest import COMPARISON_NAME, CONFIG_NAME, RESULT_NAME
-from djd.runs.callbacks.hparams import EPOCHS_KEY, SCORE_RUNS, main_hparams, write_hparam_columns
+from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
+from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
 from djd.runs.predictions import Predictions, read_predictions, received
 from djd.runs.result import (
     PREDICTION_COLUMNS,
-    PREDICTIONS_NAME,
     RunResult,
     prediction_rows,
     stamp_column,
 )
-from djd.runs.resume import NUMBERLESS_KEYS, REPEAT_KEYS
 from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, Basis, KeptBaseline
-from djd.sweeps.cells import AxisValue, Cell
+from djd.sweeps.cells import Cell
 from djd.sweeps.plan import OTHER_FOLDER, Plan, plan_cells
 
-WINNER = "winner"
-"""Folder of the refits that validation chose."""
+COMPARISON_NAME = "comparison.json"
+"""What a sweep's folder knows of itself, from its start."""
 
 EACH = "each"
 """Folder of the refits of every setting (`test=each`)."""
@@ -95,9 +93,10 @@ def plan_and_save(
 
 
 def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
-    """Write, or write anew, the columns of TensorBoard's HParams tab; the plan is there already.
+    """Write, or write anew, the columns of TensorBoard's HParams tab, if its logger is chosen.
 
-    A sweep that was widened gets the new axes and values; several commands take turns.
+    The plan is there already. A sweep that was widened gets the new axes and values; several
+    commands take turns.
 
     Args:
         folder: The sweep's.
@@ -107,6 +106,11 @@ def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
         InputError: The plan is damaged.
         OSError: The file can't be written.
     """
+    # It imports tensorboard.
+    from djd.runs.callbacks.hparams import EPOCHS_KEY, TENSORBOARD, write_hparam_columns
+
+    if TENSORBOARD not in cells[0].config.logger:
+        return
     with FileLock(folder / _PLAN_LOCK):
         plan = read_plan(folder)
         values = hparam_values(folder, plan, cells)
@@ -122,6 +126,8 @@ def hparam_values(folder: Path, plan: Plan, cells: Sequence[Cell]) -> dict[str, 
         plan: All axes and cells.
         cells: Those of this command.
     """
+    from djd.runs.callbacks.hparams import EPOCHS_KEY, SCORE_RUNS, main_hparams
+
     values: dict[str, dict[AxisValue, None]] = {}
     for cell in cells:
         for key, value in main_hparams(cell.config).items():

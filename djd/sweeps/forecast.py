@@ -14,8 +14,9 @@ from djd.errors import InputError
 from djd.files import write_whole
 from djd.runs.config import RunConfig
 from djd.runs.duration import middle, training_seconds
+from djd.runs.keys import as_typed, short_names
 from djd.runs.summary import say, say_cohort
-from djd.sweeps.cells import Cell, as_typed, by_setting, refitted, short_names
+from djd.sweeps.cells import Cell, by_setting, refitted
 from djd.sweeps.processes import run_in_processes
 from djd.sweeps.sweep import Sweep, has_unusable_result
 from djd.wording import count_of, in_bytes, in_words
@@ -144,35 +145,44 @@ def _measure_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, Ste
     columns = [ending.value for ending in endings if ending and ending.value]
     if wrong := next((column for column in columns if isinstance(column, str)), None):
         raise InputError(wrong)
-    if not columns:  # the machine can't train any of them; cells will say why
-        return {}
-    return {
-        shape: (middle([column[index][0] for column in columns]), columns[0][index][1])
-        for index, shape in enumerate(shapes)
-    }
+    measured = {}
+    for shape, *steps in zip(shapes, *columns, strict=bool(columns)):
+        # What the machine can't train isn't known; the cells will say why.
+        if seconds := [step[0] for step in steps if step]:
+            measured[shape] = middle(seconds), next(step[1] for step in steps if step)
+    return measured
 
 
-def _measure(configs: Sequence[RunConfig]) -> list[Step] | str:
-    """In a process like those that train: a step of each configuration, or what is wrong."""
+def _measure(configs: Sequence[RunConfig]) -> list[Step | None] | str:
+    """In a process like those that train: a step of each configuration, or what is wrong.
+
+    A step that can't be made for another reason than the values given is None.
+    """
     from djd.machine import keep_freed_memory
-    from djd.runs.estimate import count_values, time_step
-    from djd.runs.fit import use_threads
-    from djd.runs.jobs import THREADS
+    from djd.runs.duration import count_values, time_step
+    from djd.runs.hardware import use_threads
+    from djd.runs.prepare import THREADS_IN_SWEEP
 
     keep_freed_memory()
-    use_threads(THREADS)
-    try:
-        return [(time_step(config), count_values(config)) for config in configs]
-    except InputError as error:
-        return str(error)
+    use_threads(THREADS_IN_SWEEP)
+    steps: list[Step | None] = []
+    for config in configs:
+        try:
+            values = count_values(config)
+            steps.append((time_step(config), values))
+        except InputError as error:
+            return str(error)
+        except Exception:
+            steps.append(None)
+    return steps
 
 
 def _shape(config: RunConfig, at_once: int) -> str:
     """What the time of a step depends on."""
-    model, data = config.model, config.data
+    data, plain = config.data, config.plain()
+    groups = json.dumps([plain["model"], plain["loss"], plain["augment"]], sort_keys=True)
     parts = (
-        f"depth={model.depth} width={model.width} views={data.views}",
-        f"batch_size={data.batch_size}",
+        f"{groups} views={data.views} batch_size={data.batch_size}",
         f"accelerator={config.trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)}",
         f"precision={config.trainer.precision}",
         f"torch={version('torch')} {platform.node()}",

@@ -7,23 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
+from djd.runs.keys import NUMBERLESS_KEYS, AxisValue, differences, nested, value_of
 from djd.runs.result import RESULTS_VERSION
-from djd.runs.resume import NUMBERLESS_KEYS, differences, flat, nested
-from djd.sweeps.cells import (
-    AxisValue,
-    Cell,
-    at_axes,
-    axes_name,
-    chosen_options,
-    identity_of,
-    value_of,
-)
+from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of
 
 OTHER_FOLDER = "choose another hydra.sweep.dir"
 
@@ -46,6 +38,7 @@ class Plan(BaseModel):
         cohort_digest: Of crops, grades and split.
         axes: Keys that were ever compared.
         fixed: Value of every other key that can change a number.
+        options: Chosen option of every group that is not compared.
         choices: Of each option of a group, such as `optim=adam`, the values of its keys that are
             not compared themselves.
         arguments: Of the last command.
@@ -58,6 +51,7 @@ class Plan(BaseModel):
     cohort_digest: str
     axes: tuple[str, ...]
     fixed: dict[str, Any]
+    options: dict[str, str]
     choices: dict[str, dict[str, Any]]
     arguments: tuple[str, ...]
     cells: tuple[NamedCell, ...]
@@ -70,23 +64,52 @@ class Plan(BaseModel):
             sample: The configuration of any other cell.
 
         Returns:
-            The configuration; None where its identity is not the cell's.
+            The configuration; None where it is not the cell's.
         """
         if sample is None:
             return None
-        values = flat(sample.plain()) | self.fixed
+        values, choices = sample.by_key() | self.fixed, {**sample.choices, **self.options}
         for axis, value in named.axes.items():
-            if (choice := f"{axis}={value}") in self.choices:
+            if axis in choices:
+                choices[axis] = str(value)
                 # Another option of the group may have keys that this one lacks, such as a momentum.
                 values = {k: each for k, each in values.items() if not k.startswith(f"{axis}.")}
-                values |= self.choices[choice]
-        keys = flat(sample.plain()).keys() | self.fixed.keys()
-        values |= {axis: each for axis, each in named.axes.items() if "." in axis or axis in keys}
+                values |= self.choices.get(f"{axis}={value}", {})
+        values |= {
+            axis: value
+            for axis, value in named.axes.items()
+            if axis not in choices and (axis in values or value is not None)
+        }
         try:
-            config = read_config(nested(values))
+            config = read_config(nested(values) | {"choices": choices, "logger": {}})
         except (InputError, TypeError, AttributeError):  # the plan's keys make no configuration
             return None
-        return config if identity_of(config, self.cohort_digest) == named.identity else None
+        return config if self.is_of(named, config) else None
+
+    def is_of(self, named: NamedCell, config: RunConfig) -> bool:
+        """Whether a configuration is that of a cell.
+
+        Identities of another results_version can't be made again; there the axes decide.
+        """
+        if self.results_version == RESULTS_VERSION:
+            return identity_of(config, self.cohort_digest) == named.identity
+        return at_axes(config, self.axes) == named.axes
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_now(cls, values: Any) -> Any:
+        """A plan of results_version 2, which knew the groups of optimizers alone, as of today."""
+        if not isinstance(values, dict) or "options" in values or "fixed" not in values:
+            return values
+        fixed = dict(values["fixed"])
+        options = {"model": "cnn", "loss": "cross_entropy"}
+        if "optim.name" in fixed:
+            options["optim"] = fixed.pop("optim.name")
+        choices = {
+            choice: {key: each for key, each in keys.items() if key != "optim.name"}
+            for choice, keys in values.get("choices", {}).items()
+        }
+        return {**values, "fixed": fixed, "options": options, "choices": choices}
 
 
 def cohort_digest(cohort: Cohort, split: PatientSplit) -> str:
@@ -122,6 +145,7 @@ def plan_cells(
         cohort_digest=digest,
         axes=axes,
         fixed=_fixed(cells[0], axes),
+        options=_uncompared(cells[0].config.choices, axes),
         choices={**(before.choices if before else {}), **_choices(cells, axes)},
         arguments=tuple(arguments),
         cells=_widened(before, axes) if before else (),
@@ -151,7 +175,7 @@ def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
 
 def _fixed_at(plan: Plan, axis: str) -> AxisValue:
     """What a key that wasn't compared was; of a group, the option that was chosen."""
-    return value_of(plan.fixed, f"{axis}.name" if f"{axis}.name" in plan.fixed else axis)
+    return value_of({**plan.fixed, **plan.options}, axis)
 
 
 def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
@@ -173,16 +197,8 @@ def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
 
 
 def _fixed(cell: Cell, axes: Sequence[str]) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in flat(cell.config.plain()).items()
-        if key not in NUMBERLESS_KEYS and not _is_compared(key, axes)
-    }
-
-
-def _is_compared(key: str, axes: Sequence[str]) -> bool:
-    """Whether a key is an axis, or belongs to a group that is one."""
-    return any(key == axis or key.startswith(f"{axis}.") for axis in axes)
+    numbers = {key: v for key, v in cell.config.by_key().items() if key not in NUMBERLESS_KEYS}
+    return _uncompared(numbers, axes)
 
 
 def _choices(cells: Sequence[Cell], axes: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -192,8 +208,8 @@ def _choices(cells: Sequence[Cell], axes: Sequence[str]) -> dict[str, dict[str, 
     """
     choices: dict[str, dict[str, Any]] = {}
     for cell in cells:
-        values = flat(cell.config.plain())
-        for group, choice in {**cell.axes, **chosen_options(cell.config)}.items():
+        values = cell.config.by_key()
+        for group, choice in {**cell.axes, **cell.config.choices}.items():
             keys = [key for key in values if key.startswith(f"{group}.") and key not in axes]
             if keys:
                 choices[f"{group}={choice}"] = {key: values[key] for key in keys}
@@ -213,7 +229,8 @@ def _require_same(folder: Path, before: Plan, now: Plan) -> None:
             f"started there ({before.cohort_digest}), received others ({now.cohort_digest}); "
             f"{OTHER_FOLDER}"
         )
-    changes = [differences(_uncompared(before.fixed, now), _uncompared(now.fixed, now), free=())]
+    others = differences(_uncompared(before.options, now.axes), now.options, free=())
+    changes = [others or differences(_uncompared(before.fixed, now.axes), now.fixed, free=())]
     for choice, there in before.choices.items():
         compared = {*before.axes, *now.axes}
         changes.append(differences(there, now.choices[choice], free=compared))
@@ -224,5 +241,10 @@ def _require_same(folder: Path, before: Plan, now: Plan) -> None:
         )
 
 
-def _uncompared(fixed: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    return {key: value for key, value in fixed.items() if not _is_compared(key, plan.axes)}
+def _uncompared(values: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
+    """Values of keys that are no axis, and belong to no group that is one."""
+    return {
+        key: value
+        for key, value in values.items()
+        if not any(key == axis or key.startswith(f"{axis}.") for axis in axes)
+    }

@@ -21,10 +21,10 @@ import sklearn.model_selection  # noqa: E402, F401
 import torch  # noqa: E402
 from hydra.core.plugins import Plugins  # noqa: E402
 
-import djd.runs.jobs  # noqa: E402, F401
+import djd.runs.train  # noqa: E402, F401
 from djd.models.fused.fitting import trusted  # noqa: E402
 from djd.plots.confusion import confusion_figure  # noqa: E402
-from djd.runs.versions import installed_versions  # noqa: E402
+from djd.runs.result import installed_versions  # noqa: E402
 
 # Cells train on one thread each; a pool of OpenMP's threads would not outlive forking.
 torch.set_num_threads(1)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from djd.errors import InputError
 from djd.runs.config import RunConfig
+from djd.runs.folder import PREDICTIONS_NAME
+from djd.runs.keys import AxisValue
 from djd.runs.predictions import (
     Predictions,
     held_out_of,
@@ -18,10 +20,10 @@ from djd.runs.predictions import (
     read_predictions,
     require_agreement,
 )
-from djd.runs.result import PREDICTIONS_NAME, PartScores
+from djd.runs.result import PartScores
 from djd.statistics.held_out import HeldOut
 from djd.statistics.metrics import score_table
-from djd.sweeps.cells import AxisValue, Cell, FinishedCell, axes_name, by_setting
+from djd.sweeps.cells import Cell, FinishedCell, axes_name, by_setting
 
 
 @dataclass(frozen=True, eq=False)

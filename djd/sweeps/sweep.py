@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from djd.errors import InputError
-from djd.resume_latest import COMPARISON_NAME, CONFIG_NAME, RESULT_NAME
 from djd.runs.config import RunConfig, read_config
-from djd.runs.failure import failure_reason
-from djd.runs.finished import finished_result
-from djd.runs.lock import is_claimed
-from djd.runs.result import RunResult
-from djd.runs.resume import saved_config
-from djd.sweeps.cells import AxisValue, Cell, FinishedCell, at_axes, by_setting, identity_of
-from djd.sweeps.folder import read_plan, sweep_above
+from djd.runs.folder import (
+    CONFIG_NAME,
+    RESULT_NAME,
+    failure_reason,
+    finished_result,
+    is_locked,
+    saved_config,
+)
+from djd.runs.keys import AxisValue
+from djd.runs.result import RESULTS_VERSION, RunResult
+from djd.sweeps.cells import Cell, FinishedCell, at_axes, by_setting
+from djd.sweeps.folder import COMPARISON_NAME, read_plan, sweep_above
 from djd.sweeps.plan import NamedCell, Plan
 
 _AnyCell = TypeVar("_AnyCell", bound=Cell)
@@ -65,11 +69,11 @@ class Sweep:
                 failed.append((cell, f"{cell.folder} can't be read ({error.strerror})"))
                 continue
             # In this order: a cell that ends while it is looked at is seen as claimed or finished.
-            if result := finished_result(cell.folder, cell.config):
+            if result := self.result_of(cell):
                 finished.append(FinishedCell.of(cell, result))
-            elif is_claimed(cell.folder):
+            elif is_locked(cell.folder):
                 elsewhere.append(cell)
-            elif result := finished_result(cell.folder, cell.config):
+            elif result := self.result_of(cell):
                 finished.append(FinishedCell.of(cell, result))
             elif reason := failure_reason(cell.folder):
                 failed.append((cell, reason))
@@ -82,6 +86,11 @@ class Sweep:
             elsewhere=tuple(elsewhere),
             to_do=tuple(to_do),
         )
+
+    def result_of(self, cell: Cell) -> RunResult | None:
+        """The result of a cell or refit, once it is finished."""
+        version = self.plan.results_version if self.plan else RESULTS_VERSION
+        return finished_result(cell.folder, cell.config, version=version)
 
     @property
     def config(self) -> RunConfig:
@@ -165,8 +174,7 @@ def sweep_of_run(folder: Path, result: RunResult) -> Sweep:
     """
     config = read_config(result.config)
     axes: dict[str, AxisValue] = {
-        "model.depth": config.model.depth,
-        "optim": config.optim.name,
+        **config.choices,
         "optim.lr": config.optim.learning_rate,
         "data.batch_size": config.data.batch_size,
     }
@@ -209,9 +217,7 @@ def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:
         config = saved_config(folder) if (folder / CONFIG_NAME).exists() else None
     except (InputError, OSError):
         return None
-    if config is None or identity_of(config, plan.cohort_digest) != named.identity:
-        return None
-    return config
+    return config if config and plan.is_of(named, config) else None
 
 
 def _common_epochs(sweep: Sweep) -> dict[Path, tuple[int, ...]]:

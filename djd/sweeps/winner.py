@@ -8,9 +8,8 @@ from pathlib import Path
 
 from djd.errors import InputError
 from djd.runs.config import Keep, read_config
-from djd.runs.finished import finished_result
-from djd.runs.result import PartScores, RunResult, epoch_checkpoint
-from djd.runs.resume import saved_config
+from djd.runs.folder import WINNER, epoch_checkpoint, saved_config
+from djd.runs.result import PartScores, RunResult
 from djd.sweeps.cells import (
     Cell,
     FinishedCell,
@@ -20,7 +19,7 @@ from djd.sweeps.cells import (
     identity_of,
     refitted,
 )
-from djd.sweeps.folder import EACH, WINNER, refit_folders, winner_results
+from djd.sweeps.folder import EACH, refit_folders, winner_results
 from djd.sweeps.setting_scores import Setting
 from djd.sweeps.sweep import Sweep
 
@@ -110,11 +109,11 @@ def sweep_opened(sweep: Sweep, settings: Sequence[Setting]) -> list[OpenedRefit]
     opened: dict[str, OpenedRefit] = {}
     if settings:
         best, winner = settings[0].name, winner_refit(sweep.folder, settings[0])
-        result = finished_result(winner.folder, winner.config)
+        result = sweep.result_of(winner)
         if result and result.test:
             opened[best] = OpenedRefit(best, winner.folder, result.test[-1])
     for refit in each_refit(sweep.folder, sweep.cells):
-        result = finished_result(refit.folder, refit.config)
+        result = sweep.result_of(refit)
         for scores in result.test if result else ():
             name = axes_name({**refit.axes, "epochs": scores.epoch})
             opened.setdefault(name, OpenedRefit(name, refit.folder, scores))

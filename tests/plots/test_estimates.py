@@ -1,43 +1,52 @@
 """Figures of estimates with intervals: effects, ranking, grades."""
 
-from dataclasses import replace
 from math import nan
 
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from djd.grades import GRADE_NAMES
-from djd.plots.effects import AxisEffect, effects_figure
-from djd.plots.estimates import Estimate
-from djd.plots.grades import GradeScores, grades_figure
-from djd.plots.ranking import RankedSetting, ranking_figure
+from djd.plots.effects import AxisLevels, effects_figure
+from djd.plots.grades import grades_figure
+from djd.plots.ranking import ranking_figure
 from djd.plots.style import BLUE, GREY, ORANGE
+from djd.statistics.effects import LevelScores
+from djd.statistics.intervals import Estimate
 from tests.plots.drawn import dots, overlapping, texts, values, whiskers
 
 UNKNOWN = Estimate(nan)
-DEPTH = AxisEffect(
+DEPTH: AxisLevels = (
     "depth",
     ["1", "2", "3"],
-    mean=[Estimate(0.5, 0.45, 0.55), Estimate(0.6, 0.52, 0.66), UNKNOWN],
-    best=[Estimate(0.62, 0.4, 0.7), Estimate(-0.1), Estimate(0.64, 0.5, 0.75)],
-    mean_among_best=[False, True, False],
-    best_among_best=[True, False, True],
+    LevelScores((Estimate(0.5, 0.45, 0.55), Estimate(0.6, 0.52, 0.66), UNKNOWN), 0.05),
+    LevelScores((Estimate(0.62, 0.4, 0.7), Estimate(-0.1), Estimate(0.64, 0.5, 0.75)), 0.1),
 )
-EPOCHS = AxisEffect("epochs", ["25"], [Estimate(0.3)], [Estimate(0.4, 0.2, 0.5)], [True], [True])
+EPOCHS: AxisLevels = (
+    "epochs",
+    ["25"],
+    LevelScores((Estimate(0.3),), 0),
+    LevelScores((Estimate(0.4, 0.2, 0.5),), 0),
+)
 LONG = "12  depth=3 optim=momentum lr_times=10 batch_size=16 epochs=100"
-RANKED = [
-    RankedSetting("1  depth=2", Estimate(0.61, 0.4, 0.7), in_best_set=True),
-    RankedSetting("2  depth=1", Estimate(0.5), in_best_set=True),
-    RankedSetting("3  depth=3", Estimate(-0.2, -0.3, 0.1)),
-    RankedSetting("4  depth=5", UNKNOWN),
-]
-BASELINES = [RankedSetting("majority", Estimate(0.0))]
-GRADES = GradeScores(
-    "test",
-    [20, 24, 17, 0, 11],
-    recall=[Estimate(0.85, 0.64, 0.95), Estimate(0.25), Estimate(0.0, 0, 0.2), UNKNOWN, UNKNOWN],
-    precision=[Estimate(0.1 * grade) for grade in range(5)],
-)
+RANKED = {
+    "1  depth=2": Estimate(0.61, 0.4, 0.7),
+    "2  depth=1": Estimate(0.5),
+    "3  depth=3": Estimate(-0.2, -0.3, 0.1),
+    "4  depth=5": UNKNOWN,
+}
+BEST_SET = ["1  depth=2", "2  depth=1"]
+BASELINES = {"majority": Estimate(0.0)}
+RECALL = [Estimate(0.85, 0.64, 0.95), Estimate(0.25), Estimate(0.0, 0, 0.2), UNKNOWN, UNKNOWN]
+SCORES = {
+    **{f"recall_{name}": share for name, share in zip(GRADE_NAMES, RECALL, strict=True)},
+    **{f"precision_{name}": Estimate(0.1 * grade) for grade, name in enumerate(GRADE_NAMES)},
+}
+KNEES = {"test": [20, 24, 17, 0, 11], "out of fold": [70, 43, 26, 16, 10]}
+
+
+def ranking() -> Figure:
+    return ranking_figure(RANKED, BASELINES, best_set=BEST_SET, distance=0.2, title="Settings")
 
 
 def test_effects_show_mean_and_best_of_each_level_in_its_row() -> None:
@@ -85,10 +94,12 @@ def test_several_axes_stand_on_one_scale_that_holds_all() -> None:
 
 
 def test_a_ranking_has_a_row_for_each_setting_from_the_top() -> None:
-    (axes,) = ranking_figure(RANKED, BASELINES, distance=0.2, title="Settings").axes
+    (axes,) = ranking_figure(
+        RANKED, BASELINES, best_set=BEST_SET, distance=0.2, title="Settings"
+    ).axes
     labels = [text for text in axes.texts if text.get_position()[0] < 1]
     assert [text.get_text() for text in labels] == [
-        *(row.label for row in RANKED),
+        *RANKED,
         "majority",
     ]
     heights = [text.get_position()[1] for text in labels]
@@ -100,7 +111,9 @@ def test_a_ranking_has_a_row_for_each_setting_from_the_top() -> None:
 
 
 def test_a_ranking_draws_kappas_at_their_rows_and_nothing_for_an_undefined_one() -> None:
-    (axes,) = ranking_figure(RANKED, BASELINES, distance=0.2, title="Settings").axes
+    (axes,) = ranking_figure(
+        RANKED, BASELINES, best_set=BEST_SET, distance=0.2, title="Settings"
+    ).axes
     heights = [y for _, y in values(axes)]
     assert [text for text, _ in values(axes)] == ["0.61 *", "0.50 *", "-0.20", "undefined", "0.00"]
     best, tied, behind, _, majority = heights
@@ -114,16 +127,18 @@ def test_a_ranking_draws_kappas_at_their_rows_and_nothing_for_an_undefined_one()
 
 
 def test_baselines_stand_below_a_line() -> None:
-    (axes,) = ranking_figure(RANKED, BASELINES, distance=0.2, title="Settings").axes
+    (axes,) = ranking_figure(
+        RANKED, BASELINES, best_set=BEST_SET, distance=0.2, title="Settings"
+    ).axes
     (line,) = [line for line in axes.lines if line.get_transform() != axes.transData]
     heights = [y for _, y in values(axes)]
     assert heights[-2] < float(line.get_ydata()[0]) < heights[-1]  # type: ignore[index, arg-type]
-    (axes,) = ranking_figure(RANKED, distance=0.2, title="Settings").axes
+    (axes,) = ranking_figure(RANKED, {}, best_set=BEST_SET, distance=0.2, title="Settings").axes
     assert all(line.get_transform() == axes.transData for line in axes.lines)
 
 
 def test_a_band_reaches_from_the_best_to_the_least_that_cannot_be_told_from_it() -> None:
-    figure = ranking_figure(RANKED, BASELINES, distance=0.2, title="Settings")
+    figure = ranking()
     (band,) = figure.axes[0].patches
     assert isinstance(band, Rectangle)
     assert band.get_x() == pytest.approx(0.41)
@@ -132,36 +147,41 @@ def test_a_band_reaches_from_the_best_to_the_least_that_cannot_be_told_from_it()
 
 
 def test_without_a_distance_there_is_no_band() -> None:
-    figure = ranking_figure(RANKED, distance=nan, title="Settings")
+    figure = ranking_figure(RANKED, {}, best_set=BEST_SET, distance=nan, title="Settings")
     assert not figure.axes[0].patches
     assert not any("less than" in text for text in texts(figure))
 
 
 def test_a_legend_explains_only_what_is_drawn() -> None:
-    best = [replace(RANKED[0], in_best_set=True), replace(RANKED[1], in_best_set=True)]
-    both = texts(ranking_figure(best, distance=nan, title="Both"))
+    best = {name: RANKED[name] for name in BEST_SET}
+    both = texts(ranking_figure(best, {}, best_set=BEST_SET, distance=nan, title="Both"))
     assert "* can't be told apart from the best" in both
     assert not {"behind the best", "baseline"} & set(both)
 
 
 def test_settings_that_were_not_compared_are_the_best_of_nothing() -> None:
-    alone = texts(ranking_figure(RANKED[:1], BASELINES, distance=nan, title="One", compared=False))
+    one = {"depth=2": Estimate(0.61, 0.4, 0.7)}
+    figure = ranking_figure(one, BASELINES, best_set=None, distance=nan, title="One")
+    assert [dot.colour for dot in dots(figure.axes[0])] == [BLUE, ORANGE]
+    alone = texts(figure)
     assert not any("the best" in text or "*" in text for text in alone)
     assert "baseline" in alone
 
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_long_labels_of_many_settings_can_all_be_read(count: int) -> None:
-    rows = [RankedSetting(LONG, Estimate(0.9 - 0.04 * i, -0.9, 0.95)) for i in range(count)]
+    rows = {f"{LONG}{i:02}": Estimate(0.9 - 0.04 * i, -0.9, 0.95) for i in range(count)}
     title = "Settings by kappa, all of them trained on the same folds and seeds"
-    figure = ranking_figure(rows, BASELINES, distance=0.2, title=title, stamp="PHANTOM")
-    assert texts(figure).count(LONG) == count
+    figure = ranking_figure(
+        rows, BASELINES, best_set=[], distance=0.2, title=title, stamp="PHANTOM"
+    )
+    assert set(rows) <= set(texts(figure))
     assert not overlapping(figure)
 
 
 def test_labels_too_long_for_a_line_are_broken_and_hide_nothing() -> None:
-    rows = [RankedSetting(f"{LONG} data.views=both loss.class_weights=balanced", UNKNOWN)] * 3
-    figure = ranking_figure(rows, distance=0.2, title="Settings")
+    rows = {f"{LONG} data.views=both loss.class_weights=balanced{i}": UNKNOWN for i in range(3)}
+    figure = ranking_figure(rows, {}, best_set=[], distance=0.2, title="Settings")
     assert any("\n" in text and text.startswith(LONG) for text in texts(figure))
     assert not overlapping(figure)
     (axes,) = figure.axes
@@ -177,7 +197,7 @@ def test_effects_of_long_names_can_all_be_read() -> None:
 
 
 def test_recall_and_precision_of_each_grade_are_percentages_in_its_row() -> None:
-    recall, precision = grades_figure([GRADES], title="Grades").axes
+    recall, precision = grades_figure({"test": SCORES}, KNEES, title="Grades").axes
     assert [(dot.x, dot.y) for dot in dots(recall)] == [(85, 0), (25, 1), (0, 2)]
     assert whiskers(recall) == [(64, 95, 0), (0, 20, 2)]
     assert [dot.x for dot in dots(precision)] == pytest.approx([0, 10, 20, 30, 40])
@@ -188,8 +208,7 @@ def test_recall_and_precision_of_each_grade_are_percentages_in_its_row() -> None
 
 
 def test_grades_tell_their_knees_and_only_minimal_is_bold() -> None:
-    first = GradeScores("out of fold", [70, 43, 26, 16, 10], GRADES.recall, GRADES.precision)
-    figure = grades_figure([first, GRADES], title="Grades")
+    figure = grades_figure({"out of fold": SCORES, "test": SCORES}, KNEES, title="Grades")
     ticks = figure.axes[0].get_yticklabels()
     assert [tick.get_text() for tick in ticks] == [
         f"{name}\n({count})"
@@ -202,7 +221,7 @@ def test_grades_tell_their_knees_and_only_minimal_is_bold() -> None:
 
 
 def test_two_parts_of_a_grade_lie_apart_in_its_row_and_look_different() -> None:
-    figure = grades_figure([GRADES, GRADES], title="Grades")
+    figure = grades_figure({"out of fold": SCORES, "test": SCORES}, KNEES, title="Grades")
     upper, lower = (
         [dot for dot in dots(figure.axes[0]) if dot.colour == colour] for colour in (BLUE, ORANGE)
     )

@@ -1,23 +1,26 @@
+import io
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 from djd.errors import InputError
+from djd.grades import GRADE_NAMES
 from djd.plots.confusion import confusion_figure
 from djd.plots.confusion_multiples import confusion_multiples_figure
 from djd.plots.crops import counts_window, crop_sheet
 from djd.plots.curves import curves_figure, learning_curves_figure
-from djd.plots.effects import AxisEffect, effects_figure
-from djd.plots.estimates import Estimate
-from djd.plots.grades import GradeScores, grades_figure
-from djd.plots.ranking import RankedSetting, ranking_figure
+from djd.plots.effects import effects_figure
+from djd.plots.grades import grades_figure
+from djd.plots.ranking import ranking_figure
 from djd.plots.reliability import reliability_figure
-from djd.plots.style import figure_pixels, new_figure, save_figure
+from djd.plots.style import figure_pixels, figure_png, new_figure, save_figure
+from djd.statistics.effects import LevelScores
+from djd.statistics.intervals import Estimate
 from tests.ordinary_user import as_ordinary_user
 from tests.plots.drawn import texts
 
@@ -29,7 +32,10 @@ CROPS = np.random.default_rng(0).poisson(9, (7, 128, 128)).astype(np.uint16)
 def figures(stamp: str | None) -> list[Figure]:
     metrics = {"epoch": [1.0, 2.0], "train_loss": [2.0, 1.0], "validation_kappa": [0.1, np.nan]}
     title = "Learning curves of depth=3 optim=momentum lr_times=10 batch_size=16 epochs=100"
-    share, effect = [Estimate(0.5, 0.4, 0.6)] * 5, [Estimate(0.5)]
+    scores, level = ("recall", "precision"), LevelScores((Estimate(0.5),), 0)
+    shares = {
+        f"{score}_{name}": Estimate(0.5, 0.4, 0.6) for score in scores for name in GRADE_NAMES
+    }
     return [
         confusion_figure(COUNTS, title="Validation", stamp=stamp),
         crop_sheet(CROPS, ["0000001 right\nmild"] * 7, columns=3, title="Knees", stamp=stamp),
@@ -38,12 +44,10 @@ def figures(stamp: str | None) -> list[Figure]:
         confusion_multiples_figure(COUNTS[None], ["1 *\n0.6"], title=title, stamp=stamp),
         reliability_figure([], title=title, stamp=stamp),
         ranking_figure(
-            [RankedSetting("depth=1", Estimate(0.5))], distance=0.1, title=title, stamp=stamp
+            {"depth=1": Estimate(0.5)}, {}, best_set=[], distance=0.1, title=title, stamp=stamp
         ),
-        grades_figure([GradeScores("test", [3] * 5, share, share)], title=title, stamp=stamp),
-        effects_figure(
-            [AxisEffect("depth", ["1"], effect, effect, [True], [True])], title=title, stamp=stamp
-        ),
+        grades_figure({"test": shares}, {"test": [3] * 5}, title=title, stamp=stamp),
+        effects_figure([("depth", ["1"], level, level)], title=title, stamp=stamp),
     ]
 
 
@@ -131,13 +135,29 @@ def test_learning_curves_show_what_was_held_out_and_when_it_was_scored() -> None
     np.testing.assert_array_equal(loss, [[1, 2], [2, 1], [3, 0.5]])
 
 
-def test_pixels_are_the_saved_picture(tmp_path: Path) -> None:
+def test_a_saved_picture_has_the_colours_of_its_figure(tmp_path: Path) -> None:
     path = tmp_path / "한글 (1).png"
-    save_figure(confusion_figure(COUNTS, title="Validation 한글"), path)
-    saved = (255 * image.imread(path)[..., :3]).round().astype(np.uint8)
-    pixels = figure_pixels(confusion_figure(COUNTS, title="Validation 한글"))
-    np.testing.assert_array_equal(saved, pixels)
+    for figure, again in zip(figures(STAMP), figures(STAMP), strict=True):
+        save_figure(figure, path)
+        saved = np.asarray(Image.open(path).convert("RGB"), dtype=np.int64)
+        pixels = figure_pixels(again)
+        assert np.abs(saved - pixels).max() <= 13
+        assert (saved[(pixels == 255).all(axis=-1)] == 255).all()
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_the_same_figure_is_the_same_picture() -> None:
+    for figure, again in zip(figures(STAMP), figures(STAMP), strict=True):
+        assert figure_png(figure, width=700) == figure_png(again, width=700)
+
+
+def test_pictures_are_small() -> None:
+    counts = np.random.default_rng(0).integers(0, 30, (36, 5, 5))
+    thumbnail = figure_png(confusion_figure(counts[0], title="Validation", stamp=STAMP), width=350)
+    assert Image.open(io.BytesIO(thumbnail)).width == 350
+    assert len(thumbnail) < 12_000
+    multiples = confusion_multiples_figure(counts, ["1 *\n0.62"] * 36, title="All", stamp=STAMP)
+    assert len(figure_png(multiples, width=1152)) < 100_000
 
 
 def test_a_figure_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from djd.plots.estimates import Estimate
 from djd.plots.reliability import ReliabilityBin, reliability_bins, reliability_figure
+from djd.statistics.intervals import Estimate
 from tests.plots.drawn import overlapping, texts
 
 BINS = [

@@ -15,10 +15,9 @@ from djd.report.headline import (
     who_decided,
 )
 from djd.report.out_of_fold import Findings
-from djd.report.scoreboard import Difference, Figures
-from djd.statistics.intervals import NO_INTERVAL, Interval
-from djd.statistics.scoring import Scored
-from djd.sweeps.cells import AxisValue
+from djd.report.scoreboard import Figures
+from djd.runs.keys import AxisValue
+from djd.statistics.intervals import Estimate
 from tests.sweeps.invented_answers import tell
 from tests.sweeps.invented_cells import leave_comparison
 
@@ -29,7 +28,7 @@ def findings_of(answer: Answer) -> Findings:
 
 
 def with_kappa(figures: Figures, value: float, low: float, high: float) -> Figures:
-    kappa = Scored(value, Interval(low, high))
+    kappa = Estimate(value, low, high)
     return replace(figures, scores={**figures.scores, "kappa": kappa})
 
 
@@ -99,24 +98,24 @@ def test_test_scores_that_are_absent_or_of_another_setting_are_not_said(answer: 
 @pytest.mark.parametrize(
     ("difference", "words"),
     [
-        (Difference(0.2, Interval(0.05, 0.31)), "It beats uptake alone by 0.20 (0.05 to 0.31), "),
+        (Estimate(0.2, 0.05, 0.31), "It beats uptake alone by 0.20 (0.05 to 0.31), "),
         (
-            Difference(-0.2, Interval(-0.31, -0.05)),
+            Estimate(-0.2, -0.31, -0.05),
             "It is behind uptake alone by 0.20 (0.05 to 0.31), ",
         ),
         (
-            Difference(0.2, Interval(-0.01, 0.31)),
+            Estimate(0.2, -0.01, 0.31),
             "It can't be told apart from uptake alone (difference 0.20, 95 % interval -0.01 to "
             "0.31), ",
         ),
         (
-            Difference(0.2, NO_INTERVAL),
+            Estimate(0.2),
             "It can't be told apart from uptake alone (difference 0.20), ",
         ),
     ],
 )
 def test_uptake_is_told_beside_its_own_kappa(
-    answer: Answer, difference: Difference, words: str
+    answer: Answer, difference: Estimate, words: str
 ) -> None:
     findings = findings_of(answer)
     baselines = {"uptake": with_kappa(findings.baselines["uptake"], 0.4, 0.2, 0.6)}
@@ -191,7 +190,7 @@ def test_where_nothing_was_held_out_the_test_patients_speak_alone(answer: Answer
     said = " ".join(headline(unheld))
     assert answer.opened
     name, figures = next(iter(answer.opened.figures.items()))
-    kappa, (low, high) = figures.scores["kappa"]
+    kappa, low, high = figures.scores["kappa"]
     assert said.startswith("Nothing was held out")
     assert name in said
     assert f"kappa {kappa:.2f} ({low:.2f} to {high:.2f}) on the 20 test patients" in said

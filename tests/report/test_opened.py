@@ -25,7 +25,7 @@ def test_the_test_patients_score_settings_and_baselines() -> None:
     assert opened.baselines["uptake"].scores["kappa"].value == pytest.approx(kappa(uptake))
     lead = opened.beyond["uptake"]
     assert lead.value == pytest.approx(kappa(winner) - kappa(uptake))
-    assert 0 < lead.interval.low < lead.value < lead.interval.high
+    assert 0 < lead.low < lead.value < lead.high
     assert opened.beyond["majority"].value == pytest.approx(kappa(winner))
 
 
@@ -46,4 +46,4 @@ def test_the_winners_lead_is_the_winners_even_where_another_is_better() -> None:
     opened = score_opened({"winner": winner, "better": better}, {"uptake": uptake})
     assert opened.best == "better"
     assert opened.beyond["uptake"].value == pytest.approx(kappa(winner) - kappa(uptake))
-    assert opened.beyond["uptake"].interval.high < 0
+    assert opened.beyond["uptake"].high < 0

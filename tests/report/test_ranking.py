@@ -19,7 +19,7 @@ def test_the_ranked_table_has_every_setting_with_its_mark(tmp_path: Path) -> Non
     assert [row[0] for row in rows] == ["1 *", "2 *", "3 *", "4", "5", "6"]
     assert [row[1] for row in rows] == ["2", "2", "2", "1", "1", "1"]
     for row, each in zip(rows, findings.settings, strict=True):
-        kappa, (low, high) = each.figures.scores["kappa"]
+        kappa, low, high = each.figures.scores["kappa"]
         assert row[3] == f"{kappa:.2f} ({low:.2f} to {high:.2f})"
     minimal = sum(grade == 1 for _, _, _, grade in findings.evidence.knees)
     assert f"({minimal} knees)" in "".join(lines)

@@ -3,11 +3,9 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from djd.report.axis_effects import AxisEffect, Edge
-from djd.report.scoreboard import Difference
 from djd.report.sentences import (
     against_uptake,
     edge_sentence,
@@ -17,14 +15,13 @@ from djd.report.sentences import (
 from djd.report.wording import scored
 from djd.runs.config import RunConfig
 from djd.statistics.effects import LevelScores
-from djd.statistics.intervals import NO_INTERVAL, Interval
-from djd.statistics.scoring import Scored
+from djd.statistics.intervals import Estimate
 from tests.report.test_out_of_fold import answer_of
 from tests.sweeps.invented_cells import leave_comparison
 
 
 def levels(*scores: float, distance: float) -> LevelScores:
-    return LevelScores(np.array(scores), (NO_INTERVAL,) * len(scores), distance)
+    return LevelScores(tuple(map(Estimate, scores)), distance)
 
 
 def effect(mean: LevelScores | None, best: LevelScores | None) -> AxisEffect:
@@ -34,14 +31,14 @@ def effect(mean: LevelScores | None, best: LevelScores | None) -> AxisEffect:
 @pytest.mark.parametrize(
     ("score", "percent", "words"),
     [
-        (Scored(0.618, Interval(0.449, 0.741)), False, "0.62 (0.45 to 0.74)"),
-        (Scored(-0.001, Interval(-0.1, 0.2)), False, "0.00 (-0.10 to 0.20)"),
-        (Scored(0.46, Interval(0.34, 0.58)), True, "46 % (34 to 58)"),
-        (Scored(1.0, NO_INTERVAL), False, "1.00"),
-        (Scored(math.nan, NO_INTERVAL), True, "-"),
+        (Estimate(0.618, 0.449, 0.741), False, "0.62 (0.45 to 0.74)"),
+        (Estimate(-0.001, -0.1, 0.2), False, "0.00 (-0.10 to 0.20)"),
+        (Estimate(0.46, 0.34, 0.58), True, "46 % (34 to 58)"),
+        (Estimate(1.0), False, "1.00"),
+        (Estimate(math.nan), True, "-"),
     ],
 )
-def test_a_score_is_said_with_its_interval(score: Scored, percent: bool, words: str) -> None:
+def test_a_score_is_said_with_its_interval(score: Estimate, percent: bool, words: str) -> None:
     assert scored(score, percent=percent) == words
 
 
@@ -89,26 +86,26 @@ def test_only_levels_that_are_told_apart_are_called_better(
     ("difference", "words"),
     [
         (
-            Difference(0.2, Interval(0.05, 0.31)),
+            Estimate(0.2, 0.05, 0.31),
             "The winner beats uptake alone by 0.20 (0.05 to 0.31)",
         ),
         (
-            Difference(-0.2, Interval(-0.31, -0.05)),
+            Estimate(-0.2, -0.31, -0.05),
             "The winner is behind uptake alone by 0.20 (0.05 to 0.31)",
         ),
         (
-            Difference(0.2, Interval(-0.01, 0.31)),
+            Estimate(0.2, -0.01, 0.31),
             "The winner can't be told apart from uptake alone (difference 0.20, 95 % interval "
             "-0.01 to 0.31)",
         ),
         (
-            Difference(0.2, NO_INTERVAL),
+            Estimate(0.2),
             "The winner can't be told apart from uptake alone (difference 0.20)",
         ),
     ],
 )
 def test_uptake_is_beaten_only_where_the_whole_interval_says_so(
-    difference: Difference, words: str
+    difference: Estimate, words: str
 ) -> None:
     assert against_uptake(difference, "The winner") == words
 
@@ -152,7 +149,7 @@ def test_an_edge_is_softened_where_one_inside_is_as_good(tmp_path: Path) -> None
 @pytest.mark.parametrize("depth", [1, 5])
 def test_a_depth_that_can_go_no_further_is_no_edge(tmp_path: Path, depth: int) -> None:
     def best(config: RunConfig, epoch: int) -> float:
-        return 0.95 if config.model.depth == depth else 0.1
+        return 0.95 if config.model.arguments["depth"] == depth else 0.1
 
     leave_comparison(tmp_path, {"model.depth": (1, 5)}, skill=best)
     assert not any("value of depth" in each for each in sentences(answer_of(tmp_path)))

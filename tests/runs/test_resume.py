@@ -14,9 +14,10 @@ from djd.errors import InputError
 from djd.files import write_whole
 from djd.machine import Stopped, stop_on_signals
 from djd.models.classifier import GradeClassifier
+from djd.runs.folder import lock
 from djd.runs.result import RunResult
-from djd.runs.run import run
 from tests.conftest import Compose
+from tests.training import run
 
 EPOCHS = 7
 LONG = (f"trainer.max_epochs={EPOCHS}", "score_epochs=[2, 4]")
@@ -204,11 +205,10 @@ def test_a_damaged_checkpoint_is_one_sentence(
 
 
 def test_a_run_that_another_process_trains_is_left_alone(tiny: Compose, tmp_path: Path) -> None:
-    from djd.runs.lock import claim
 
     folder = tmp_path / "run"
     folder.mkdir()
-    with claim(folder), pytest.raises(InputError, match="in which another process trains"):
+    with lock(folder), pytest.raises(InputError, match="in which another process trains"):
         run(tiny(), folder)
 
 

@@ -16,7 +16,7 @@ def test_levels_are_judged_by_their_mean_and_by_their_best() -> None:
     bests = best_in_grid(SCORES, DRAWS, LEVELS, 40)
     np.testing.assert_allclose(bests.scores, [0.5, 0.6, 0.1])
     expected = interval_of_best(SCORES[:2], DRAWS[:2], 40)
-    assert bests.intervals[0] == expected
+    assert bests.estimates[0] == (0.5, *expected)
 
 
 def test_an_equal_shift_of_all_scores_changes_no_distance() -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.sweeps.cells import MOST_NAME_BYTES, AxisValue, axes_name
+from djd.runs.keys import AxisValue
+from djd.sweeps.cells import MOST_NAME_BYTES, axes_name
 from tests.sweeps.invented_cells import cell
 
 DIGEST = "0123456789abcdef"
@@ -47,7 +48,7 @@ def test_long_names_that_differ_stay_different() -> None:
         {"trainer__accelerator": "cpu"},
         {"trainer__threads": 3},
         {"trainer__progress": "study"},
-        {"logger__figures": False},
+        {"plots": False},
         {"score_epochs": [7]},
         {"test": "never"},
         {"keep": "all"},

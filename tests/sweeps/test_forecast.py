@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from djd.errors import InputError
 from djd.models.networks import KneeCNN
 from djd.runs.config import RunConfig
-from djd.runs.duration import middle, training_seconds
-from djd.runs.estimate import count_values
+from djd.runs.duration import count_values, middle, training_seconds
 from djd.sweeps.forecast import STEP_TIMES_NAME, Forecast, forecast, measured_steps
 from djd.sweeps.sweep import Sweep
 from djd.wording import in_bytes, in_words
@@ -18,7 +18,7 @@ from tests.sweeps.invented_cells import cell, config_with
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(("views", "channels"), [("anterior", 1), ("both", 2)])
 def test_values_are_those_of_the_network(depth: int, views: str, channels: int) -> None:
-    network = KneeCNN(depth=depth, width=4, channels=channels)
+    network = KneeCNN(depth=depth, width=4, views=channels)
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     values = sum(each.numel() for name, each in tensors.items() if "num_batches" not in name)
     config = config_with({"model.depth": depth, "model.width": 4, "data.views": views})
@@ -75,6 +75,21 @@ def test_times_that_cannot_be_read_are_measured_again(tmp_path: Path, damage: st
     ((seconds, _),) = measured_steps([with_cache(tmp_path, model__width=2)], at_once=1)
     assert seconds > 0
     assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"model__depth": 9}, r"model\.depth: expected a whole number from 1 to 5, received 9"),
+        ({"model": "mine"}, r"model\._target_: expected a class .* received networks\.Mine .*PATH"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_one_sentence_before_anything_is_trained(
+    tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    configs = [with_cache(tmp_path), with_cache(tmp_path, **changes)]
+    with pytest.raises(InputError, match=sentence):
+        measured_steps(configs, at_once=1)
 
 
 @pytest.mark.usefixtures("no_timing")

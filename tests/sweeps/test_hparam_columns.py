@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from djd.sweeps.cells import AxisValue
+from djd.runs.keys import AxisValue
 from djd.sweeps.folder import hparam_values, leave_hparam_columns, plan_and_save, read_plan
 from tests.runs.test_hparams import columns_of
 from tests.sweeps.invented_cells import cell

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,15 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from djd.grades import GRADE_NAMES
-from djd.plots import effects as effect_figures
 from djd.plots.confusion import confusion_figure
 from djd.plots.confusion_multiples import confusion_multiples_figure
 from djd.plots.curves import learning_curves_figure
-from djd.plots.effects import effects_figure
-from djd.plots.estimates import Estimate
-from djd.plots.grades import GradeScores, grades_figure
-from djd.plots.ranking import RankedSetting, ranking_figure
+from djd.plots.effects import AxisLevels, effects_figure
+from djd.plots.grades import grades_figure
+from djd.plots.ranking import ranking_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
 from djd.report.answer import Answer
 from djd.report.axis_effects import AxisEffect
@@ -28,10 +25,9 @@ from djd.report.readers import SecondReader
 from djd.report.scoreboard import Figures
 from djd.report.sentences import UPTAKE
 from djd.report.wording import capital, scored
-from djd.runs.result import METRICS_NAME
-from djd.statistics.effects import LevelScores
-from djd.statistics.scoring import Scored
-from djd.sweeps.cells import as_typed
+from djd.runs.folder import METRICS_NAME
+from djd.runs.keys import as_typed
+from djd.statistics.intervals import Estimate
 from djd.sweeps.setting_scores import Setting
 from djd.wording import number, share
 
@@ -75,8 +71,12 @@ def drawings(answer: Answer, *, stamp: str | None) -> dict[str, Drawing]:
         drawn |= _of_findings(answer.findings, answer.second_reader, stamp)
     if parts := parts_of(answer):
         drawn["glance"] = _glance(answer, parts, stamp)
-        grades = [_grade_scores(part, figures) for part, figures in parts.items()]
-        figure = grades_figure(grades, title="Recall and precision of each grade", stamp=stamp)
+        figure = grades_figure(
+            {part: figures.scores for part, figures in parts.items()},
+            {part: figures.knees_of_grades for part, figures in parts.items()},
+            title="Recall and precision of each grade",
+            stamp=stamp,
+        )
         drawn["grades"] = Drawing(figure, "Recall and precision of each grade; the table has them.")
     for part, figures in parts.items():
         counts, title = figures.confusion, capital(part)
@@ -101,26 +101,24 @@ def _glance(answer: Answer, parts: Mapping[str, Figures], stamp: str | None) -> 
     """The answer in one picture: the setting and all that it is held against."""
     other = other_tested(answer)
     settings = {
-        f"{other if other and part == 'test' else 'the setting'}, {part}": _estimate(
-            figures.scores["kappa"]
-        )
+        f"{other if other and part == 'test' else 'the setting'}, {part}": figures.scores["kappa"]
         for part, figures in parts.items()
     }
     others: dict[str, Estimate] = {}
     if (reader := answer.second_reader) and reader.held_out:
-        others["second reader"] = _estimate(reader.held_out.kappa)
+        others["second reader"] = reader.held_out.kappa
     for part, baselines in (
         ("out of fold", answer.findings.baselines if answer.findings else {}),
         ("test", answer.opened.baselines if answer.opened else {}),
     ):
         if UPTAKE in baselines:
-            others[f"uptake alone, {part}"] = _estimate(baselines[UPTAKE].scores["kappa"])
+            others[f"uptake alone, {part}"] = baselines[UPTAKE].scores["kappa"]
     figure = ranking_figure(
-        [RankedSetting(name, kappa, in_best_set=True) for name, kappa in settings.items()],
-        [RankedSetting(name, kappa) for name, kappa in others.items()],
+        settings,
+        others,
+        best_set=None,
         distance=math.nan,
         title="Kappa at a glance",
-        compared=False,
         stamp=stamp,
     )
     told = "; ".join(f"{name} {number(kappa.value)}" for name, kappa in (settings | others).items())
@@ -160,62 +158,45 @@ def _of_findings(
 
 
 def _effects(effects: Sequence[AxisEffect], stamp: str | None) -> Drawing:
-    there = [_effect(each) for each in effects if each.mean and each.best]
+    there = [_axis_levels(each) for each in effects if each.mean and each.best]
     told = "; ".join(
-        f"{each.name} {level}: mean {number(mean.value)}, best {number(best.value)}"
-        for each in there
-        for level, mean, best in zip(each.levels, each.mean, each.best, strict=True)
+        f"{name} {level}: mean {number(mean.value)}, best {number(best.value)}"
+        for name, levels, means, bests in there
+        for level, mean, best in zip(levels, means.estimates, bests.estimates, strict=True)
     )
-    title = "Kappa by " + ", ".join(each.name for each in there)
+    title = "Kappa by " + ", ".join(name for name, *_ in there)
     return Drawing(effects_figure(there, title=title, stamp=stamp), f"{title}. {told}.")
 
 
-def _effect(effect: AxisEffect) -> effect_figures.AxisEffect:
+def _axis_levels(effect: AxisEffect) -> AxisLevels:
     assert effect.mean
     assert effect.best
-    return effect_figures.AxisEffect(
-        name=axis_words([effect.axis])[effect.axis],
-        levels=[as_typed(level) for level in effect.levels],
-        mean=list(_estimates(effect.mean)),
-        best=list(_estimates(effect.best)),
-        mean_among_best=[bool(each) for each in effect.mean.among_best],
-        best_among_best=[bool(each) for each in effect.best.among_best],
-    )
-
-
-def _estimates(levels: LevelScores) -> Iterator[Estimate]:
-    for value, interval in zip(levels.scores, levels.intervals, strict=True):
-        yield Estimate(float(value), *interval)
-
-
-def _estimate(score: Scored) -> Estimate:
-    return Estimate(score.value, *score.interval)
+    levels = [as_typed(level) for level in effect.levels]
+    return axis_words([effect.axis])[effect.axis], levels, effect.mean, effect.best
 
 
 def _ranking(findings: Findings, reader: SecondReader | None, stamp: str | None) -> Drawing:
     several = len(findings.settings) > 1
     shown = findings.settings[:MOST_RANKED]
-    settings = [
-        RankedSetting(
-            f"{rank}. {each.setting.name}" if several else each.setting.name,
-            _estimate(each.figures.scores["kappa"]),
-            in_best_set=each.in_best_set,
-        )
+    names = [
+        f"{rank}. {each.setting.name}" if several else each.setting.name
         for rank, each in enumerate(shown, start=1)
     ]
-    baselines = [
-        RankedSetting(name, _estimate(figures.scores["kappa"]))
-        for name, figures in sorted(findings.baselines.items(), reverse=True)
-    ]
-    if reader and reader.held_out:
-        ceiling = RankedSetting("second reader", _estimate(reader.held_out.kappa))
-        baselines.insert(0, ceiling)
+    baselines = {"second reader": reader.held_out.kappa} if reader and reader.held_out else {}
+    for name, figures in sorted(findings.baselines.items(), reverse=True):
+        baselines[name] = figures.scores["kappa"]
     count = len(findings.settings)
     all_of = f"the best {len(shown)} of {count}" if len(shown) < count else f"all {count}"
     title = f"Kappa of {all_of} settings and the baselines" if several else "Kappa and baselines"
     distance = findings.choice.distance if several else math.nan
+    best_set = [name for name, each in zip(names, shown, strict=True) if each.in_best_set]
     figure = ranking_figure(
-        settings, baselines, distance=distance, title=title, compared=several, stamp=stamp
+        {name: each.figures.scores["kappa"] for name, each in zip(names, shown, strict=True)},
+        baselines,
+        best_set=best_set if several else None,
+        distance=distance,
+        title=title,
+        stamp=stamp,
     )
     return Drawing(figure, f"{title}, with intervals; the table of settings has the figures.")
 
@@ -231,16 +212,6 @@ def _multiples(findings: Findings, stamp: str | None) -> Drawing:
 
 def _caption(rank: int, each: SettingFigures) -> str:
     return f"{rank}\n{scored(each.figures.scores['kappa']).partition(' ')[0]}"
-
-
-def _grade_scores(part: str, figures: Figures) -> GradeScores:
-    scores = figures.scores
-    return GradeScores(
-        part=part,
-        knees=figures.knees_of_grades,
-        recall=[_estimate(scores[f"recall_{name}"]) for name in GRADE_NAMES],
-        precision=[_estimate(scores[f"precision_{name}"]) for name in GRADE_NAMES],
-    )
 
 
 def _reliability(findings: Findings, stamp: str | None) -> Drawing:

@@ -7,7 +7,7 @@ from djd.report.answer import Answer
 from djd.report.out_of_fold import Findings
 from djd.report.scoreboard import Figures
 from djd.report.wording import scored
-from djd.sweeps.cells import as_typed, short_names
+from djd.runs.keys import as_typed, short_names
 
 LATEX_NAME = "settings.tex"
 

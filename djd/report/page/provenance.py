@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from djd.runs.config import RunConfig
+from djd.runs.folder import LEDGER_NAME
 from djd.runs.result import RunResult
-from djd.runs.test_ledger import LEDGER_NAME
 from djd.sweeps.folder import winner_results
 from djd.sweeps.sweep import UNUSABLE_RESULT, Sweep, has_unusable_result
 from djd.wording import count_of, in_words

@@ -12,8 +12,8 @@ from djd.report.readers import SecondReader
 from djd.report.scoreboard import Figures
 from djd.report.sentences import UPTAKE
 from djd.report.wording import DASH, capital, scored
+from djd.runs.keys import as_typed
 from djd.statistics.scoring import MINIMAL
-from djd.sweeps.cells import as_typed
 from djd.wording import count_of
 
 MOST_SHOWN = 40

@@ -25,8 +25,8 @@ from djd.report.sentences import (
     luck_sentences,
 )
 from djd.report.wording import capital
-from djd.runs.test_ledger import LEDGER_NAME
-from djd.sweeps.cells import AxisValue
+from djd.runs.folder import LEDGER_NAME
+from djd.runs.keys import AxisValue
 from djd.sweeps.sweep import Sweep
 from djd.wording import count_of
 

@@ -84,7 +84,7 @@ def test_hooks_on_a_blocks_layers_are_called() -> None:
 @compiled
 @pytest.mark.parametrize(("channels", "said"), [(16, "compiled blocks"), (8, "plain layers")])
 def test_a_network_says_what_it_was_trained_with(channels: int, said: str) -> None:
-    network = KneeCNN(depth=2, width=channels, crop_size=32)
+    network = KneeCNN(depth=2, width=channels, pixels=32)
     assert network.trained_with == "plain layers"
     network(torch.rand(2, 1, 32, 32))
     assert network.trained_with == said

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from djd.report.answer import Answer
 from djd.report.page.latex import settings_in_latex
 from djd.report.scoreboard import Figures
-from djd.statistics.intervals import NO_INTERVAL, Interval
-from djd.statistics.scoring import Scored
-from djd.sweeps.cells import AxisValue
+from djd.runs.keys import AxisValue
+from djd.statistics.intervals import Estimate
 from tests.answers import Told
 from tests.report.page.parsed import require_figure
 from tests.sweeps.invented_answers import leave_run, tell
@@ -61,7 +60,7 @@ def with_axis(answer: Answer, value: AxisValue, key: str = "data.groups") -> Ans
     return replace(answer, findings=replace(answer.findings, settings=tuple(settings)))
 
 
-def with_scores(answer: Answer, **scores: Scored) -> Answer:
+def with_scores(answer: Answer, **scores: Estimate) -> Answer:
     assert answer.findings
     first, *others = answer.findings.settings
     figures: Figures = replace(first.figures, scores={**first.figures.scores, **scores})
@@ -121,15 +120,15 @@ def test_axes_with_underscores_are_escaped_in_the_head(answer: Answer) -> None:
 
 
 def test_a_minus_is_a_minus_and_a_hyphen_stays_one(answer: Answer) -> None:
-    changed = with_scores(answer, kappa=Scored(-0.25, Interval(-0.5, 0.1)))
+    changed = with_scores(answer, kappa=Estimate(-0.25, -0.5, 0.1))
     row = rows_of(settings_in_latex(with_axis(changed, "a-1 x-ray"), stamp=None))[1]
     assert row[3] == "$-$0.25 ($-$0.50 to 0.10)"
     assert row[1] == "a-1 x-ray"
 
 
 def test_what_is_undefined_is_a_dash(answer: Answer) -> None:
-    undefined = Scored(math.nan, NO_INTERVAL)
-    exact = Scored(1.0, NO_INTERVAL)
+    undefined = Estimate(math.nan)
+    exact = Estimate(1.0)
     latex = settings_in_latex(
         with_scores(answer, recall_minimal=undefined, accuracy=exact), stamp=None
     )

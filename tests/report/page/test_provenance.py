@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from djd.report.page.provenance import made_how, missing_cells, openings, openings_known
-from djd.runs.lock import claim
+from djd.runs.folder import lock
 from djd.runs.result import RunResult
 from djd.sweeps.folder import plan_and_save
 from djd.sweeps.sweep import read_folder
@@ -35,7 +35,7 @@ def test_cells_without_a_result_are_told_with_their_state_and_reason(tmp_path: P
     (folders["depth=1 fold=2"] / "result.json").write_bytes(b"{")
     busy = folders["depth=2 fold=0"]
     busy.mkdir()
-    with claim(busy):
+    with lock(busy):
         told = missing_cells(read_folder(tmp_path))
     assert set(told) == {
         ("depth=1 fold=0", "failed", "ValueError: <no> & why"),
