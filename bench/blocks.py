@@ -1,0 +1,169 @@
+"""Where compiled blocks are faster than plain layers, and where they aren't.
+
+python bench/blocks.py
+python bench/blocks.py --rounds 15 --threads 1
+"""
+
+import argparse
+import contextlib
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # bench is no part of the package
+
+from bench.turns import Turns  # noqa: E402
+from djd.cores import let_waiting_threads_sleep, usable_cores  # noqa: E402
+from djd.training.allocator import keep_freed_memory  # noqa: E402
+from djd.training.blocks import fitting, passes  # noqa: E402
+from djd.training.network import KneeBlock, KneeCNN  # noqa: E402
+
+KNEES, WIDTH, SIZE = 32, 16, 128
+ROUND_SECONDS = 0.12
+
+PROCESSORS = {
+    "this processor": {},
+    "AVX2 (8 lanes)": {
+        "CC": "cc -mno-avx512f",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+    },
+    "SSE (4 lanes)": {
+        "CC": "cc -mno-avx",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "ATEN_CPU_CAPABILITY": "default",
+    },
+}
+"""Environments in which compiler, oneDNN and PyTorch take a processor for a smaller one."""
+
+
+class Shape(NamedTuple):
+    """A block of depth `index + 1`: what goes in, and whether its gradient is asked for."""
+
+    channels_in: int
+    channels_out: int
+    size: int
+
+
+SHAPES = (
+    Shape(1, WIDTH, SIZE),
+    Shape(2, WIDTH, SIZE),
+    *(Shape(WIDTH << at, WIDTH << at + 1, SIZE >> at + 1) for at in range(3)),
+)
+NETWORKS = tuple((depth, views) for views in (1, 2) for depth in (1, 2, 3, 4))
+
+Ways = dict[str, Callable[[], None]]
+
+
+def block_ways(shape: Shape) -> Ways:
+    """One training step of a block, by plain layers and compiled."""
+    block = KneeBlock(shape.channels_in, shape.channels_out)
+    block.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    size = (KNEES, shape.channels_in, shape.size, shape.size)
+    crops = torch.rand(size).contiguous(memory_format=torch.channels_last)
+    crops.requires_grad_(shape.channels_in > 2)
+    return _ways(lambda: block(crops))
+
+
+def network_ways(depth: int, views: int) -> Ways:
+    """One training step of a network without its optimizer."""
+    network = KneeCNN(depth=depth, channels=views)
+    crops = torch.rand(KNEES, views, SIZE, SIZE)
+    return _ways(lambda: network(crops))
+
+
+def _ways(forward: Callable[[], Tensor]) -> Ways:
+    def step() -> None:
+        forward().square().mean().backward()  # type: ignore[no-untyped-call]
+
+    def plain() -> None:
+        with patch("djd.training.network.fits", _never):
+            step()
+
+    def compiled() -> None:
+        with patch.object(fitting, "pays", _always):
+            step()
+
+    return {"plain": plain, "compiled": compiled, "by the rule": step}
+
+
+def _never(*_: object) -> bool:
+    return False
+
+
+def _always(*_: object, **__: object) -> bool:
+    return True
+
+
+def serve(threads: int, rounds: int, connection: Connection) -> None:
+    """Answer with the lanes, and milliseconds of every block and network each way."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    connection.recv()
+    blocks = [_medians(block_ways(shape), rounds) for shape in SHAPES]
+    networks = [_medians(network_ways(*network), rounds) for network in NETWORKS]
+    connection.send((passes.lanes(torch.float32), blocks, networks))
+    connection.recv()
+
+
+def _medians(ways: Ways, rounds: int) -> dict[str, float]:
+    """Short rounds in turn; of each way the median of its rounds' means, in ms."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for at in range(rounds + 1):
+        for name, way in ways.items():
+            steps, started = 0, time.perf_counter()
+            while time.perf_counter() - started < ROUND_SECONDS or not steps:
+                way()
+                steps += 1
+            if at:  # the first warms up
+                seconds[name].append((time.perf_counter() - started) / steps)
+    return {name: 1e3 * statistics.median(each) for name, each in seconds.items()}
+
+
+def report(name: str, threads: int, rounds: int) -> None:
+    """Measure one processor with one number of threads, and print it."""
+    with patch.dict(os.environ, PROCESSORS[name]):
+        let_waiting_threads_sleep()
+        turns = Turns(serve, threads, rounds)
+    with closing(turns):
+        lanes, blocks, networks = turns.ask()
+    print(f"\n{name}: {lanes} lanes, {threads} threads, batch {KNEES}; ms, and times plain layers")
+    labels = [
+        *(f"block {each.channels_in}>{each.channels_out} at {each.size}" for each in SHAPES),
+        *(f"depth {depth}, {views} views" for depth, views in NETWORKS),
+    ]
+    for label, times in zip(labels, [*blocks, *networks], strict=True):
+        print(f"  {label:22}" + "".join(_cell(way, times) for way in times), flush=True)
+
+
+def _cell(way: str, times: dict[str, float]) -> str:
+    ratio = "" if way == "plain" else f" ({times['plain'] / times[way]:.2f})"
+    return f"  {way} {times[way]:6.1f}{ratio}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure every processor."""
+    parser = argparse.ArgumentParser(description="Compiled blocks against plain layers.")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, usable_cores()}))
+    parser.add_argument("--processors", choices=PROCESSORS, nargs="+", default=list(PROCESSORS))
+    asked = parser.parse_args(arguments)
+    for name in asked.processors:
+        for threads in asked.threads:
+            report(name, threads, asked.rounds)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
