@@ -49,7 +49,7 @@ PROCESSORS = {
 
 
 class Shape(NamedTuple):
-    """A block of depth `index + 1`: what goes in, and whether its gradient is asked for."""
+    """Channels in and out of a block, and rows and columns of what goes in."""
 
     channels_in: int
     channels_out: int
@@ -59,7 +59,7 @@ class Shape(NamedTuple):
 SHAPES = (
     Shape(1, WIDTH, SIZE),
     Shape(2, WIDTH, SIZE),
-    *(Shape(WIDTH << at, WIDTH << at + 1, SIZE >> at + 1) for at in range(3)),
+    *(Shape(WIDTH << at, WIDTH << at + 1, SIZE >> at + 1) for at in range(4)),
 )
 NETWORKS = tuple((depth, views) for views in (1, 2) for depth in (1, 2, 3, 4))
 
