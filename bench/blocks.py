@@ -59,10 +59,11 @@ from torch import Tensor
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # bench is no part of the package
 
+from djd.runs.allocator import keep_freed_memory  # noqa: E402
+
 from bench.turns import Turns  # noqa: E402
 from djd.machine import let_waiting_threads_sleep, usable_cores  # noqa: E402
-from djd.runs.allocator import keep_freed_memory  # noqa: E402
-from djd.training.blocks import fitting, passes  # noqa: E402
+from djd.models.fused import fitting, passes  # noqa: E402
 from djd.models.networks import KneeBlock, KneeCNN  # noqa: E402
 
 KNEES, WIDTH, SIZE = 32, 16, 128

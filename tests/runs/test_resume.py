@@ -8,13 +8,13 @@ from typing import Any
 import lightning
 import pytest
 import torch
-from djd.training.blocks import fitting
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.machine import Stopped, stop_on_signals
 from djd.models.classifier import GradeClassifier
+from djd.models.fused import fitting
 from djd.models.fused.fitting import Blocks
 from djd.runs.folder import lock
 from djd.runs.result import RunResult

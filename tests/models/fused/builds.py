@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from djd.training.blocks import compiled, fitting, passes
+
+from djd.models.fused import compiled, fitting, passes
 
 FLAGS = ("", "-mno-avx512f", "-mno-avx")
 """This processor as it is; at most 8 lanes; 4 lanes."""

@@ -1,7 +1,8 @@
 from collections.abc import Iterator
 
 import pytest
-from djd.training.blocks import fitting
+
+from djd.models.fused import fitting
 
 
 @pytest.fixture(autouse=True)

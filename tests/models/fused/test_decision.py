@@ -8,8 +8,8 @@ from subprocess import run
 
 import pytest
 import torch
-from djd.training.blocks import fitting
 
+from djd.models.fused import fitting
 from djd.models.fused.fitting import Blocks, trusted, use_blocks
 from tests.conftest import Compose
 from tests.training import run_cell, run_refit

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from djd.training.blocks import fitting, fused, passes
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from djd.errors import InputError

@@ -5,7 +5,6 @@ from typing import cast
 
 import pytest
 import torch
-from djd.training.blocks import fitting
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
