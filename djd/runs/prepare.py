@@ -23,6 +23,7 @@ from djd.data.split import (
 from djd.data.tables import read_grade_names, read_groups, read_names
 from djd.files import write_whole
 from djd.machine import keep_freed_memory
+from djd.models.fused.fitting import use_blocks
 from djd.runs.config import DataConfig, RunConfig
 from djd.runs.folder import (
     CONFIG_NAME,
@@ -127,7 +128,8 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
 
 
 def write_inputs(prepared: Prepared) -> None:
-    """Leave the configuration and who is where, before the first step."""
+    """Leave the configuration and who is where, and decide on the blocks, before the first step."""
+    use_blocks(prepared.top)
     write_whole(prepared.folder / CONFIG_NAME, prepared.config.as_yaml())
     save_split(
         prepared.folder,

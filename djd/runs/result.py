@@ -22,7 +22,7 @@ from djd.statistics.metrics import auroc, score_table
 if TYPE_CHECKING:
     from djd.models.classifier import Outcome
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised whenever the same command on the same cohort gives other numbers than before."""
 
 METRICS_NAME = "metrics.csv"
