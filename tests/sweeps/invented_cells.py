@@ -29,7 +29,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "optim=sgd": {"_target_": "torch.optim.SGD"},
     "optim=momentum": {"_target_": "torch.optim.SGD", "momentum": 0.9},
     "optim=adagrad": {"_target_": "torch.optim.Adagrad"},
-    "model=cnn": {"_target_": "djd.models.networks.KneeCNN", "depth": 2, "width": 16},
+    "model=cnn": {
+        "_target_": "djd.models.networks.KneeCNN",
+        "depth": 2,
+        "width": 16,
+        "clip_logits": False,
+    },
     "model=mine": {"_target_": "networks.Mine", "rings": 3},
 }
 
