@@ -17,9 +17,15 @@ from djd.errors import InputError
 from djd.files import write_rows, write_whole
 from djd.grades import GRADE_COUNT
 from djd.runs.folder import PREDICTIONS_NAME
-from djd.runs.predictions import Predictions, read_predictions, received
-from djd.runs.prepare import split_cell
-from djd.runs.result import PREDICTION_COLUMNS, prediction_rows, stamp_column
+from djd.runs.predictions import (
+    PREDICTION_COLUMNS,
+    Predictions,
+    prediction_rows,
+    read_predictions,
+    received,
+)
+from djd.runs.reading import split_cell
+from djd.runs.result import stamp_column
 from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, fit_baselines
 from djd.sweeps.settings import Setting
 
@@ -144,7 +150,8 @@ def _keep(below: Path, baseline: Baseline, cohort: Cohort, best: Setting) -> Non
 
 
 def _rows(fold: BaselineFold, cohort: Cohort) -> Iterable[dict[str, Any]]:
-    for row in prediction_rows(fold, cohort, fold=fold.fold, seed=None, epoch=None):
+    graded = (fold.knees, fold.predicted, fold.probabilities)
+    for row in prediction_rows(cohort, *graded, fold=fold.fold, seed=None, epoch=None):
         yield {**row, "split_seed": fold.split_seed}
 
 

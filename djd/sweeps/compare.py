@@ -11,7 +11,7 @@ from djd.data.split import Parts, PatientSplit
 from djd.files import write_whole
 from djd.machine import Stopped
 from djd.runs.folder import RESULT_NAME, forget_failure, record_loss
-from djd.runs.prepare import leave_for_report, read_data, read_readings, split_cell
+from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
 from djd.sweeps.cells import Cell
 from djd.sweeps.evidence import gather
 from djd.sweeps.forecast import Forecast, forecast, refit_seconds
