@@ -18,7 +18,6 @@ from djd.runs.folder import (
     CONFIG_NAME,
     require_same_cohort,
     save_split,
-    saved_fingerprint,
 )
 from djd.runs.hardware import (
     require_accelerator,
@@ -100,7 +99,7 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     threads = use_threads(config.trainer.threads if config.kind == "run" else THREADS_IN_SWEEP)
     cohort, split = read_data(config)
     fingerprint = cohort.fingerprint()
-    require_same_cohort(folder, before=saved_fingerprint(folder), now=fingerprint)
+    require_same_cohort(folder, fingerprint)
     parts = split_cell(config, cohort, split, fold=config.data.fold)
     above = {"run": 0, "cell": 1, "refit": 2}[config.kind]
     top = [folder, *folder.parents][above]
