@@ -14,7 +14,7 @@ from djd.report.reader_sentences import reader_sentences
 from djd.report.sentences import sentences
 from djd.report.tables import REPORT_NAME, SETTINGS_NAME, write_tables
 from djd.runs.folder import kept_readings
-from djd.runs.prepare import read_data
+from djd.runs.reading import read_data
 from djd.runs.summary import as_text
 from djd.sweeps.baselines import KeptBaseline, basis_of, fit_to
 from djd.sweeps.folder import keep_baselines, kept_baselines

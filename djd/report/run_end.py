@@ -6,7 +6,7 @@ from djd.errors import InputError
 from djd.report.report import answer_lines, answer_now, missing_sentences, report_line, write_answer
 from djd.runs.config import RunConfig
 from djd.runs.folder import MODEL_NAME, WINNER
-from djd.runs.prepare import read_data
+from djd.runs.reading import read_data
 from djd.runs.result import RunResult
 from djd.runs.summary import openings_sentence, say, tensorboard_line
 from djd.sweeps.setting_scores import gather, score_settings

@@ -38,15 +38,15 @@ from djd.runs.folder import (
 )
 from djd.runs.hardware import training_device
 from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS
-from djd.runs.prepare import Prepared, leave_for_report, prepare, read_readings, write_inputs
+from djd.runs.predictions import prediction_rows, write_predictions
+from djd.runs.prepare import Prepared, prepare, write_inputs
+from djd.runs.reading import leave_for_report, read_readings
 from djd.runs.result import (
     RESULTS_VERSION,
     PartScores,
     RunResult,
     installed_versions,
-    prediction_rows,
     score_outcome,
-    write_predictions,
 )
 from djd.runs.summary import in_one_line, openings_sentence, say
 from djd.runs.test_ledger import record_opening, require_ledger
@@ -160,7 +160,7 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
     if alone:
         leave_for_report(folder, prepared.cohort, prepared.split, readings, stamp=prepared.stamp)
         write_run_columns(config, folder)
-    fit = fit_prepared(prepared)
+    fit = fit_network(prepared)
     _plot_curves(prepared, fit)
     test: list[PartScores] = []
     openings, scored = None, folder
@@ -179,18 +179,6 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
     return result
 
 
-def fit_prepared(prepared: Prepared) -> Fit:
-    """Train, or go on with what was stopped in the folder; see `fit_network`."""
-    return fit_network(
-        prepared.config,
-        prepared.cohort,
-        prepared.parts,
-        prepared.folder,
-        name=prepared.fold_name,
-        fingerprint=prepared.fingerprint,
-    )
-
-
 def _refit_and_score(
     prepared: Prepared, fit: Fit, folder: Path
 ) -> tuple[list[PartScores], int | None]:
@@ -206,7 +194,7 @@ def _refit_and_score(
         epochs = epochs[-1:]
     if prepared.config.data.fold is not None:
         prepared = prepared.refit(folder)
-        fit = fit_prepared(prepared)
+        fit = fit_network(prepared)
     return score_test(prepared, fit, folder, epochs=epochs)
 
 
@@ -239,12 +227,13 @@ def score_test(
             folder=prepared.top,
             cache=config.paths.cache,
         )
-        fit.classifier.take_epoch(epoch_checkpoint(fit.recorder.folder, epoch), epoch)
+        fit.classifier.take_epoch(epoch_checkpoint(fit.recorder.prepared.folder, epoch), epoch)
         with quiet_lightning():
             fit.trainer.test(fit.classifier, datamodule=fit.datamodule, verbose=False)
         outcome = fit.classifier.outcomes["test"]
         scored.append(score_outcome(outcome, cohort, epoch=epoch))
-        rows += prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
+        graded = (outcome.knees, outcome.predicted, outcome.probabilities)
+        rows += prediction_rows(cohort, *graded, fold=None, seed=config.seed, epoch=epoch)
     write_predictions(folder / PREDICTIONS_NAME, rows, stamp=prepared.stamp)
     if config.plots:
         counts = fit.classifier.outcomes["test"].counts

@@ -27,7 +27,7 @@ from djd.data.uptake import relative_uptake
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
 from djd.runs.predictions import Predictions
-from djd.runs.prepare import split_cell
+from djd.runs.reading import split_cell
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
 
 BaselineName = Literal["majority", "uptake"]

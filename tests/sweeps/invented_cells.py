@@ -12,13 +12,8 @@ from numpy.typing import NDArray
 from djd.grades import SIDES
 from djd.runs.config import RunConfig, read_config
 from djd.runs.keys import AxisValue
-from djd.runs.result import (
-    PREDICTION_COLUMNS,
-    RESULTS_VERSION,
-    PartScores,
-    RunResult,
-    write_predictions,
-)
+from djd.runs.predictions import PREDICTION_COLUMNS, write_predictions
+from djd.runs.result import RESULTS_VERSION, PartScores, RunResult
 from djd.statistics.metrics import confusion_counts, score_table
 from djd.sweeps.cells import Cell
 from djd.sweeps.folder import plan_and_save
