@@ -16,7 +16,7 @@ from djd.report.tables import REPORT_NAME, SETTINGS_NAME, write_tables
 from djd.runs.folder import kept_readings
 from djd.runs.reading import read_data
 from djd.runs.summary import as_text
-from djd.sweeps.baselines import KeptBaseline, basis_of, fit_to
+from djd.sweeps.baselines import KeptBaseline, fit_to
 from djd.sweeps.folder import keep_baselines, kept_baselines
 from djd.sweeps.plan import cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
@@ -49,9 +49,7 @@ def answer_now(
         best = evidence.settings[0]
         try:
             baselines = fit_to(best.configs, cohort, split, opens_test=_is_opened(best, refits))
-            stamp = best.configs[0].stamp(phantom=cohort.phantom)
-            basis = basis_of(best.configs)
-            keep_baselines(folder, baselines, cohort, basis=basis, stamp=stamp)
+            keep_baselines(folder, baselines, cohort, best.configs)
         except InputError as error:
             said.append(f"no baselines: {error}")
         except OSError as error:

@@ -21,11 +21,11 @@ class Cell:
     """One training of a sweep: a setting on one fold with one seed, or its refit without a fold.
 
     Attributes:
-        axes: Value of each compared key, in the order in which they are compared; once the cell has
-            its folder, of every key that was ever compared there.
-        overrides: What Hydra composes its configuration of.
+        axes: Value of each compared key; once the cell has its folder, of every key that was ever
+            compared there.
+        overrides: Overrides of which Hydra composes its configuration.
         config: Its configuration.
-        folder: Its folder, whether or not it exists; see `djd.sweeps.plan.plan_cells`.
+        folder: Its folder, whether or not it exists; `djd.sweeps.plan.plan_cells` gives it.
     """
 
     axes: Mapping[str, AxisValue]
@@ -63,9 +63,9 @@ class Job:
         folder: Where its files go.
         name: The folder below the sweep's.
         kind: A cell, or a refit that is scored on the test patients.
-        overrides: What Hydra composes its configuration of.
-        epochs: Epochs it trains.
-        seconds: How long it is expected to take by itself.
+        overrides: Overrides of which Hydra composes its configuration.
+        epochs: Epochs of the training.
+        seconds: Its expected duration by itself.
     """
 
     folder: Path
@@ -81,12 +81,7 @@ Launch = Callable[[Sequence[Job]], None]
 
 
 def identity_of(config: RunConfig, cohort_digest: str) -> str:
-    """What tells a training from every other: all that can change one of its numbers.
-
-    Args:
-        config: What is trained.
-        cohort_digest: Of crops, grades and split.
-    """
+    """Digest of all that can change a number of a training; see `cohort_digest`."""
     numbers = {key: value for key, value in config.by_key().items() if key not in NUMBERLESS_KEYS}
     written = json.dumps([RESULTS_VERSION, cohort_digest, numbers], sort_keys=True)
     return hashlib.sha256(written.encode()).hexdigest()[:16]
@@ -112,11 +107,7 @@ def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
 
 
 def axes_name(axes: Mapping[str, AxisValue]) -> str:
-    """A name for a folder: `depth=2 optim=adam fold=0`, shortened where it is too long.
-
-    Args:
-        axes: Values by key, as `model.depth`; of two keys that end alike both are written out.
-    """
+    """A name for a folder: `depth=2 optim=adam fold=0`, shortened where it is too long."""
     short = short_names(axes)
     words = [f"{short[key]}={_word(value)}" for key, value in axes.items()]
     return _fit_for_a_folder(" ".join(words) or "base")

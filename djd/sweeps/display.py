@@ -4,7 +4,6 @@ import csv
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -22,15 +21,15 @@ SECONDS_BETWEEN_PICTURES = 1.0
 
 
 class JobDisplay(Watcher):
-    """Watches jobs, says at once which failed and why, and how long the others will take.
+    """Says which jobs failed and why, and how long the others will take; a context.
 
-    Use it as a context. What a killed job could not leave behind itself, it leaves: the reason.
+    It leaves the reason of a job that was killed in the job's folder.
 
     Args:
         jobs: In the order of their indices.
         at_once: How many run at a time.
-        fail_fast: Whether the first failure ends it all.
-        console: Where to.
+        fail_fast: Whether the first failure ends all.
+        console: Where it is shown.
     """
 
     def __init__(
@@ -47,19 +46,14 @@ class JobDisplay(Watcher):
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> "JobDisplay":
-        """Open the picture, on a terminal."""
+        """Open the table, on a terminal."""
         if self.console.is_terminal:
             self._live.start()
             self.look()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
+    def __exit__(self, *_: object) -> None:
+        """Close the table."""
         self._live.stop()
 
     def started(self, index: int) -> None:
@@ -133,13 +127,8 @@ def _running_row(job: Job) -> tuple[str, str, str, str]:
     row = _last_epoch(job)
     if row is None:
         return job.name, f"0 of {job.epochs}", "", ""
-    loss = number(_float(row.get("train_loss")))
-    return (
-        job.name,
-        f"{row['epoch']} of {job.epochs}",
-        loss,
-        number(_float(row.get("validation_kappa"))),
-    )
+    loss, kappa = (number(_float(row.get(key))) for key in ("train_loss", "validation_kappa"))
+    return job.name, f"{row['epoch']} of {job.epochs}", loss, kappa
 
 
 def _last_epoch(job: Job) -> dict[str, str] | None:

@@ -19,6 +19,7 @@ from djd.data.cohort import Cohort
 from djd.errors import InputError
 from djd.files import write_rows, write_whole
 from djd.grades import GRADE_COUNT
+from djd.runs.config import RunConfig
 from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
 from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
 from djd.runs.predictions import (
@@ -29,7 +30,7 @@ from djd.runs.predictions import (
     received,
 )
 from djd.runs.result import RunResult, stamp_column
-from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, Basis, KeptBaseline
+from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, KeptBaseline, basis_of
 from djd.sweeps.cells import Cell
 from djd.sweeps.plan import OTHER_FOLDER, Plan, plan_cells
 
@@ -94,18 +95,9 @@ def plan_and_save(
 
 
 def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
-    """Write, or write anew, the columns of TensorBoard's HParams tab, if its logger is chosen.
+    """Write the columns of TensorBoard's HParams tab, if its logger is chosen.
 
-    The plan is there already. A sweep that was widened gets the new axes and values; several
-    commands take turns.
-
-    Args:
-        folder: The sweep's.
-        cells: Those of this command.
-
-    Raises:
-        InputError: The plan is damaged.
-        OSError: The file can't be written.
+    A sweep that was widened gets the new axes and values; several commands take turns.
     """
     # It imports tensorboard.
     from djd.runs.callbacks.hparams import EPOCHS_KEY, TENSORBOARD, write_hparam_columns
@@ -120,10 +112,10 @@ def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
 
 
 def hparam_values(folder: Path, plan: Plan, cells: Sequence[Cell]) -> dict[str, list[AxisValue]]:
-    """Values of each hyperparameter that has a column: the axes, epochs, and what is always shown.
+    """Values of each hyperparameter that has a column: the axes, epochs, and the main ones.
 
     Args:
-        folder: The sweep's; what was trained in it before has epochs, too.
+        folder: The sweep's; earlier commands may have scored other epochs.
         plan: All axes and cells.
         cells: Those of this command.
     """
@@ -158,14 +150,9 @@ def forget_outcome(folder: Path) -> None:
 
 
 def refit_folders(folder: Path, kind: str) -> list[Path]:
-    """Folders of refits that were begun.
-
-    Args:
-        folder: The sweep's.
-        kind: `WINNER` or `EACH`.
-    """
-    return sorted({path.parent for name in (CONFIG_NAME, RESULT_NAME)
-                   for path in folder.glob(f"{kind}/*/{name}")})  # fmt: skip
+    """Folders of refits that were begun; `kind` is `WINNER` or `EACH`."""
+    files = (*folder.glob(f"{kind}/*/{CONFIG_NAME}"), *folder.glob(f"{kind}/*/{RESULT_NAME}"))
+    return sorted({path.parent for path in files})
 
 
 def winner_results(folder: Path) -> Iterable[tuple[Path, RunResult | None]]:
@@ -190,7 +177,7 @@ def sweep_above(folder: Path) -> Path | None:
 
 
 def keep_baselines(
-    folder: Path, baselines: Iterable[Baseline], cohort: Cohort, *, basis: Basis, stamp: str | None
+    folder: Path, baselines: Iterable[Baseline], cohort: Cohort, configs: Sequence[RunConfig]
 ) -> None:
     """Write each baseline's choice and predictions below the folder of a sweep or run.
 
@@ -198,25 +185,29 @@ def keep_baselines(
         folder: The folder.
         baselines: As fitted.
         cohort: The knees.
-        basis: What they were fitted on.
-        stamp: What has to stand on everything; see `RunConfig.stamp`.
+        configs: Of the setting's cells to whose folds they were fitted.
 
     Raises:
         OSError: They can't be written.
     """
+    stamp = stamp_column(configs[0].stamp(phantom=cohort.phantom))
     (folder / _BASELINES).mkdir(parents=True, exist_ok=True)
     # Two commands that end at once must not mix their files.
     with FileLock(folder / _BASELINES / ".lock"):
         for each in baselines:
-            _keep(folder / _BASELINES / each.name, each, cohort, basis, stamp_column(stamp))
+            below = folder / _BASELINES / each.name
+            below.mkdir(exist_ok=True)
+            # The choice is written last: without it nothing here counts.
+            (below / _CHOICE_NAME).unlink(missing_ok=True)
+            _keep_predictions(below, each, cohort, stamp)
+            choice = {"setting": each.setting, "fitted_on": basis_of(configs)}
+            write_whole(below / _CHOICE_NAME, json.dumps(choice, indent=1))
 
 
-def _keep(
-    below: Path, baseline: Baseline, cohort: Cohort, basis: Basis, stamp: Mapping[str, str]
+def _keep_predictions(
+    below: Path, baseline: Baseline, cohort: Cohort, stamp: Mapping[str, str]
 ) -> None:
     columns = (*PREDICTION_COLUMNS, "split_seed", *stamp)
-    below.mkdir(exist_ok=True)
-    (below / _CHOICE_NAME).unlink(missing_ok=True)  # written last: without it nothing here counts
     (below / _TEST_PREDICTIONS_NAME).unlink(missing_ok=True)
     rows = [row for fold in baseline.validation for row in _rows(fold, cohort, stamp)]
     write_rows(below / PREDICTIONS_NAME, columns, rows)
@@ -232,8 +223,6 @@ def _keep(
         for row, *given in zip(rows, *graded.values(), strict=True)
     ]
     write_rows(below / _CANDIDATES_NAME, (*_KNEE, *graded, *stamp), every)
-    choice = {"setting": baseline.setting, "fitted_on": basis._asdict()}
-    write_whole(below / _CHOICE_NAME, json.dumps(choice, indent=1))
 
 
 def _rows(fold: BaselineFold, cohort: Cohort, stamp: Mapping[str, str]) -> Iterable[dict[str, Any]]:
@@ -258,7 +247,7 @@ def _kept(folder: Path) -> KeptBaseline:
     path = folder / _CHOICE_NAME
     try:
         choice = json.loads(path.read_bytes())
-        setting, basis = str(choice["setting"]), Basis.of(choice["fitted_on"])
+        setting, basis = str(choice["setting"]), dict(choice["fitted_on"])
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(
             f"{path}: expected what a baseline chose, received a damaged file"
@@ -276,11 +265,7 @@ def _kept(folder: Path) -> KeptBaseline:
 
 
 def _candidates(path: Path, repeats: Mapping[str, Predictions]) -> NDArray[np.int64]:
-    """What every candidate gave the knees of all repeats; see `KeptBaseline`.
-
-    Raises:
-        InputError: The file is missing, damaged, or of other knees.
-    """
+    """The grades that every candidate gave the knees of all repeats; see `KeptBaseline`."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
