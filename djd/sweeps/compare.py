@@ -40,16 +40,16 @@ class Outcome:
     """What came of a sweep.
 
     Attributes:
-        sweep: Its cells, as far as they came.
+        sweep: The cells with their last states.
         cohort: The knees that all cells grade.
         split: The wall between development and test patients.
         settings: Those whose cells are all finished, the best first.
         evidence: Those of them that can be compared.
-        incomplete: Settings that lack a cell.
+        incomplete: How many settings lack a cell.
         best: The setting that validation chose; None while cells are missing.
         winner: Its refit; None where the test patients stay closed.
         refits: All refits, the winner's among them.
-        stopped_early: Whether a failure ended it before all cells were tried.
+        stopped_early: Whether a failure ended the sweep before all cells were tried.
     """
 
     sweep: Sweep
@@ -132,19 +132,19 @@ def compare(
     """Train what isn't trained yet, choose the winner, and score it on the test patients.
 
     Args:
-        cells: What is compared, one or more; `dry_run` says what it would take and trains nothing.
+        cells: One or more.
         folder: The sweep's.
         at_once: Cells trained at a time.
         arguments: Of the command line, to go on with.
         launch: Trains jobs.
 
     Returns:
-        The outcome; None where nothing was to be trained (`dry_run`).
+        The outcome; None with `dry_run`, which prints what the sweep would take.
 
     Raises:
-        InputError: The scans, the second reader's file, or the split of some cell are not as
-            expected, or the folder is another sweep's.
-        Stopped: It was stopped; the exception says how to go on.
+        InputError: The scans, the second reader's file, a network or a split are not as expected,
+            or the folder is another sweep's.
+        Stopped: The sweep was stopped; the exception says how to go on.
     """
     config = cells[0].config
     readings = read_readings(config)

@@ -43,13 +43,13 @@ Step = tuple[float, int]
 
 @dataclass(frozen=True)
 class Forecast:
-    """What unfinished cells, and refits, will take.
+    """Time and disk of a sweep.
 
     Attributes:
-        seconds: Of each cell by itself, by its folder.
-        total_seconds: Of all cells and refits, a few at a time.
-        bytes_running: Disk of the whole sweep, all score epochs' weights kept.
-        bytes_after: The same once the weights that aren't kept are dropped.
+        seconds: Of each unfinished cell by itself, by its folder.
+        total_seconds: Of all unfinished cells and refits, a few at a time.
+        bytes_running: Disk of the whole sweep with the weights of all score epochs.
+        bytes_after: The same without the weights that are dropped in the end.
     """
 
     seconds: Mapping[Path, float]
@@ -59,12 +59,10 @@ class Forecast:
 
 
 def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
-    """What is still to do, from a timed step of each shape.
-
-    For one winner to come the slowest refit counts.
+    """Time and disk of a sweep, from a timed step of each shape; one refit counts as the slowest.
 
     Args:
-        sweep: All cells, which take disk; those that aren't finished take time.
+        sweep: The sweep.
         knees: Of each configuration.
         at_once: Trainings at a time.
 
@@ -80,17 +78,19 @@ def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
     of_refits = training_estimates(refits, knees, at_once=at_once)
     if config.test != "each":
         of_refits = sorted(of_refits)[-1:]
-    steps = measured_steps([cell.config for cell in sweep.cells], at_once=at_once)
-    weights = [values * BYTES_A_WEIGHT for _, values in steps]
-    scored = [len(cell.config.epochs_to_score) for cell in sweep.cells]
-    kept = config.keep == "all"
-    other = OTHER_BYTES * len(sweep.cells)
+    running = after = OTHER_BYTES * len(sweep.cells)
+    all_configs = [cell.config for cell in sweep.cells]
+    steps = measured_steps(all_configs, at_once=at_once)
+    for each, (_, values) in zip(all_configs, steps, strict=True):
+        epochs = len(each.epochs_to_score)
+        # Beside the score epochs: the checkpoint to go on from, weights and two moments.
+        running += values * BYTES_A_WEIGHT * (epochs + 3)
+        after += values * BYTES_A_WEIGHT * epochs if config.keep == "all" else 0
     return Forecast(
         {cell.folder: each for cell, each in zip(cells, seconds, strict=True)},
         _shared(seconds, at_once) + _shared(of_refits, at_once),
-        # Beside the score epochs: the checkpoint to go on from, weights and two moments.
-        other + sum(size * (epochs + 3) for size, epochs in zip(weights, scored, strict=True)),
-        other + sum(size * epochs * kept for size, epochs in zip(weights, scored, strict=True)),
+        running,
+        after,
     )
 
 
@@ -113,14 +113,10 @@ def training_estimates(configs: Sequence[RunConfig], knees: Knees, *, at_once: i
 
 
 def measured_steps(configs: Sequence[RunConfig], *, at_once: int) -> list[Step]:
-    """A training step of each configuration while others train beside it.
+    """A training step of each configuration while `at_once` train beside each other.
 
     Each shape is measured once on this machine, in processes like those that will train, and kept
-    in the cache; that the cache can't be written is no error.
-
-    Args:
-        configs: What is trained.
-        at_once: How many are timed beside each other.
+    in the cache; a cache that can't be written is no error.
 
     Raises:
         InputError: A network can't be built.
@@ -154,9 +150,9 @@ def _measure_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, Ste
 
 
 def _measure(configs: Sequence[RunConfig]) -> list[Step | None] | str:
-    """In a process like those that train: a step of each configuration, or what is wrong.
+    """In a process like those that train: a step of each configuration, or a sentence of an error.
 
-    A step that can't be made for another reason than the values given is None.
+    A step that fails for another reason than the given values is None.
     """
     from djd.machine import keep_freed_memory
     from djd.runs.duration import count_values, time_step

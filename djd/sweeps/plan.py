@@ -57,14 +57,11 @@ class Plan(BaseModel):
     cells: tuple[NamedCell, ...]
 
     def config_of(self, named: NamedCell, sample: RunConfig | None) -> RunConfig | None:
-        """The configuration of a cell that was never started, put together from the plan.
+        """The configuration of a cell that was never started; None where the plan lacks a value.
 
         Args:
             named: The cell.
-            sample: The configuration of any other cell.
-
-        Returns:
-            The configuration; None where it is not the cell's.
+            sample: The configuration of any other cell, which has the keys that change no number.
         """
         if sample is None:
             return None
@@ -128,18 +125,18 @@ def plan_cells(
     digest: str,
     arguments: Sequence[str],
 ) -> tuple[Plan, list[Cell]]:
-    """Give every cell its folder: one that it has already, by its identity, or one by its axes.
+    """Give every cell its folder: the one that it has, by its identity, or a new one by its axes.
 
     Args:
-        before: What the folder knows of itself; None where it is new.
+        before: The plan of the folder; None where the folder is new.
         folder: The sweep's.
-        cells: What is compared now; of equal cells the first stands for all.
+        cells: Those of the command; of equal cells the first stands for all.
         digest: See `cohort_digest`.
         arguments: Of the command.
 
     Raises:
-        InputError: The folder holds a sweep of another cohort, or other values where nothing is
-            compared.
+        InputError: The folder holds a sweep of another cohort, or with other values of keys that
+            are not compared.
     """
     axes = tuple(dict.fromkeys([*(before.axes if before else ()), *cells[0].axes]))
     plan = Plan(
@@ -204,10 +201,7 @@ def _fixed(cell: Cell, axes: Sequence[str]) -> dict[str, Any]:
 
 
 def _choices(cells: Sequence[Cell], axes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What each option of a group stands for: `optim=adam` is a rate, a class ...
-
-    Options count whether or not their group is compared, since another command may compare it.
-    """
+    """Values of each option of a group, which another command may compare."""
     choices: dict[str, dict[str, Any]] = {}
     for cell in cells:
         values = cell.config.by_key()

@@ -37,8 +37,8 @@ class Setting:
         repeats: How many seeds and splits it was trained with.
         patients: Patients held out in one of its repeats.
         knees: Their knees.
-        scores: Every score of the confusion counts pooled over folds, averaged over repeats;
-            NaN where it is undefined.
+        scores: Of the confusion counts pooled over folds, averaged over repeats; NaN where a score
+            is undefined.
     """
 
     axes: Mapping[str, AxisValue]
@@ -69,17 +69,15 @@ class Setting:
 def score_settings(
     cells: Sequence[Cell], finished: Iterable[FinishedCell]
 ) -> tuple[list[Setting], int]:
-    """Settings whose folds and seeds have all been trained, the best first.
-
-    Best is the highest quadratic kappa; of equal ones the first in the order of the comparison.
+    """Settings whose folds and seeds have all been trained, the best quadratic kappa first.
 
     Args:
-        cells: Those of the comparison, which say what belongs to a setting.
+        cells: Those of the sweep, which say what belongs to a setting.
         finished: Those with a result.
 
     Returns:
-        The settings, and how many are left out because a cell is missing or failed, or nothing was
-        held out.
+        The settings, and how many are left out: a cell is missing or failed, or nothing was held
+        out.
     """
     done = {cell.folder: cell for cell in finished}
     settings, incomplete = [], 0
@@ -195,23 +193,17 @@ def predictions_at(folder: Path, parts: Sequence[PartScores]) -> dict[int, Predi
 
 
 def gather(settings: Sequence[Setting]) -> Evidence:
-    """Read the predictions of all settings and keep those that can be compared with each other.
+    """Read the predictions of settings, the best first, and keep those that can be compared.
 
     Those are the settings that held out the same knees; of several such groups the one with the
     most knees, and of equal ones that with the most settings.
-
-    Args:
-        settings: The best first.
     """
     cells = {cell.folder: cell for setting in settings for cell in setting.cells}
     read, broken = _read_all(cells.values())
     whole = [each for each in settings if all(cell.folder in read for cell in each.cells)]
     repeats = [
-        [
-            [read[cell.folder][setting.epochs] for cell in folds]
-            for folds in by_repeat(setting.cells)
-        ]
-        for setting in whole
+        [[read[cell.folder][each.epochs] for cell in folds] for folds in by_repeat(each.cells)]
+        for each in whole
     ]
     knees = [knees_of(fold for folds in each for fold in folds) for each in repeats]
     groups = Counter(knees)

@@ -29,7 +29,7 @@ UNUSABLE_RESULT = "its result.json is damaged, or of another training"
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What is in the folder of a sweep, or of a single run, which is one of one setting.
+    """The folder of a sweep; or of a single run, as a sweep of one setting.
 
     Attributes:
         folder: The folder.
@@ -38,9 +38,9 @@ class Sweep:
         failed: Those that failed, each with its reason in one line.
         elsewhere: Those that another process works on.
         to_do: All others.
-        plan: What the folder knows of itself; None where it is a single run's.
-        run: The result, where it is a single run's folder.
-        notes: What can't be read, a sentence each.
+        plan: The sweep's; None for a single run.
+        run: The result of a single run.
+        notes: Sentences on whatever can't be read.
     """
 
     folder: Path
@@ -54,10 +54,7 @@ class Sweep:
     notes: tuple[str, ...] = ()
 
     def looked_at(self) -> "Sweep":
-        """The same with the state that each cell's folder shows now.
-
-        A cell whose folder can't be looked at has failed.
-        """
+        """The same with the states of now; a cell whose folder can't be read has failed."""
         finished, failed, elsewhere, to_do = [], [], [], []
         for cell in self.cells:
             try:

@@ -40,23 +40,13 @@ class OpenedRefit:
 
 
 def winner_refit(sweep: Path, best: Setting) -> Cell:
-    """The refit of the setting that validation chose, for its number of epochs.
-
-    Args:
-        sweep: The sweep's folder.
-        best: The setting.
-    """
+    """The refit of the setting that validation chose, for its number of epochs."""
     refit = refitted(_first_repeat(best.cells), epochs=best.epochs, score_epochs=())
     return _in_folders(sweep, WINNER, [(best.name, refit)])[0]
 
 
 def each_refit(sweep: Path, cells: Sequence[Cell]) -> list[Cell]:
-    """A refit of every setting, all its score epochs out of one training.
-
-    Args:
-        sweep: The sweep's folder.
-        cells: Its cells.
-    """
+    """A refit of every setting, all its score epochs out of one training."""
     refits = []
     for group in by_setting(cells):
         first = _first_repeat(group)
@@ -97,8 +87,7 @@ def refit_name(refit: Cell) -> str:
 def sweep_opened(sweep: Sweep, settings: Sequence[Setting]) -> list[OpenedRefit]:
     """Every setting of a sweep or run that was scored on the test patients, the winner first.
 
-    Earlier winners, chosen when less had been compared, are among them, by the names that their
-    settings have now; and whatever `test=each` left.
+    Earlier winners are among them, by the names that their settings have now.
 
     Args:
         sweep: The sweep; or a single run, whose own result has its scores.
