@@ -49,7 +49,6 @@ class Outcome:
         best: The setting that validation chose; None while cells are missing.
         winner: Its refit; None where the test patients stay closed.
         refits: All refits, the winner's among them.
-        stopped_early: Whether a failure ended the sweep before all cells were tried.
     """
 
     sweep: Sweep
@@ -61,13 +60,12 @@ class Outcome:
     best: Setting | None
     winner: Cell | None
     refits: Sequence[Cell]
-    stopped_early: bool
 
     @property
     def failures(self) -> list[tuple[str, str]]:
         """Folder and reason of everything that failed."""
         cells = [(cell.folder.name, reason) for cell, reason in self.sweep.failed]
-        if not self.stopped_early:
+        if not (self.sweep.config.fail_fast and self.sweep.failed):
             cells += [(cell.folder.name, LOST) for cell in self.sweep.to_do]
         return cells + [
             (refit_name(refit), failure_reason(refit.folder) or LOST)
@@ -108,7 +106,7 @@ def _plain(setting: Setting) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class _Trainer:
-    """What cells are trained on, and by whom."""
+    """Knees that cells are trained on, and who trains."""
 
     cohort: Cohort
     split: PatientSplit
@@ -215,10 +213,9 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
     """Choose, refit and score, once no cell is left to train."""
     config = sweep.config
     settings, incomplete = score_settings(sweep.cells, sweep.finished)
-    complete = not sweep.to_do and not sweep.elsewhere
-    stopped_early = config.fail_fast and bool(sweep.failed)
     evidence = gather(settings)
-    best = evidence.settings[0] if evidence.settings and complete and not stopped_early else None
+    ended = not (sweep.to_do or sweep.elsewhere or (config.fail_fast and sweep.failed))
+    best = evidence.settings[0] if evidence.settings and ended else None
     winner, refits = None, []
     if best and config.test != "never":
         winner = winner_refit(sweep.folder, best)
@@ -237,7 +234,6 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
         best=best,
         winner=winner,
         refits=refits,
-        stopped_early=stopped_early,
     )
 
 

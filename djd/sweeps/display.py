@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from djd.errors import InputError
-from djd.runs.folder import METRICS_NAME, RESULT_NAME, failure_reason, record_loss
+from djd.runs.folder import LOG_NAME, METRICS_NAME, RESULT_NAME, failure_reason, record_loss
 from djd.runs.result import RunResult
 from djd.sweeps.cells import Job
 from djd.sweeps.processes import Ending, Watcher
@@ -74,7 +74,7 @@ class JobDisplay(Watcher):
             return True
         if reason := failure_reason(job.folder) or ending.reason:
             self.failed += 1
-            self._print(f"{self._count()} {job.name}: FAILED: {reason} ({job.folder / 'run.log'})")
+            self._print(f"{self._count()} {job.name}: FAILED: {reason} ({job.folder / LOG_NAME})")
             return not self.fail_fast
         self.elsewhere += 1
         if not self.console.is_terminal:

@@ -24,7 +24,7 @@ from djd.sweeps.plan import NamedCell, Plan
 
 _AnyCell = TypeVar("_AnyCell", bound=Cell)
 
-UNUSABLE_RESULT = "its result.json is damaged, or of another training"
+UNUSABLE_RESULT = f"its {RESULT_NAME} is damaged, or of another training"
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from djd.errors import InputError
 from djd.runs.config import Keep, read_config
-from djd.runs.folder import WINNER, epoch_checkpoint, saved_config
+from djd.runs.folder import RESULT_NAME, WINNER, epoch_checkpoint, saved_config
 from djd.runs.result import PartScores, RunResult
 from djd.sweeps.cells import (
     Cell,
@@ -133,7 +133,7 @@ def unusable_winners(folder: Path) -> Iterable[str]:
     """Winners whose test scores can't be read, a sentence each."""
     for below, result in winner_results(folder):
         if not (result and result.test):
-            yield f"left out: {WINNER}/{below.name}: not finished, or its result.json is damaged"
+            yield f"left out: {WINNER}/{below.name}: not finished, or its {RESULT_NAME} is damaged"
 
 
 def drop_weights(finished: Iterable[FinishedCell], *, keep: Keep, best: Setting | None) -> None:
