@@ -20,8 +20,8 @@ from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
 from djd.models.classifier import GradeClassifier, Outcome
 from djd.models.grad_cam import grad_cam
 from djd.plots.confusion import confusion_figure
-from djd.plots.network_inputs import attention_figure, inputs_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
+from djd.plots.sheets import grad_cam_figure, inputs_figure
 from djd.plots.style import figure_png
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.config import RunConfig
@@ -156,7 +156,7 @@ def mistakes_sheet(
     crops = datamodule.batch_of(knees)["crop"]
     grades = torch.from_numpy(predicted).to(crops.device)
     chances = outcome.probabilities[worst, predicted]
-    return attention_figure(
+    return grad_cam_figure(
         crops.cpu().numpy(),
         grad_cam(classifier.network, crops, grades).cpu().numpy(),
         [
