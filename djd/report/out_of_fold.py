@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from djd.report.axis_effects import AxisEffect, axis_effects
 from djd.report.scoreboard import Figures, Scoreboard, kappas_of
-from djd.statistics.bootstrap import FEW_DRAWS, draw_some_patients, score_draws
+from djd.statistics.bootstrap import FEW_DRAWS, draw_patients, score_draws
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import quadratic_kappa
@@ -222,6 +222,6 @@ def _choice(board: Scoreboard, again: Draws, test_patients: int) -> Choice:
 def _optimism_on_test(board: Scoreboard, test_patients: int) -> float:
     if not test_patients or len(board.figures) == 1:
         return math.nan
-    few = draw_some_patients(board.patients, test_patients, draws=FEW_DRAWS)
+    few = draw_patients(board.patients, test_patients, draws=FEW_DRAWS)
     draws = score_settings_draws(board.graders, few, {"kappa": quadratic_kappa})["kappa"]
     return optimism_of_best(board.values("kappa"), draws)
