@@ -70,15 +70,15 @@ class JobDisplay(Watcher):
         if (job.folder / RESULT_NAME).exists():
             self.finished += 1
             if not self.console.is_terminal:
-                self._print(f"{self._count()} {job.name}: {_scores(job)} ({in_words(seconds)})")
+                self._print(job, f"{_scores(job)} ({in_words(seconds)})")
             return True
         if reason := failure_reason(job.folder) or ending.reason:
             self.failed += 1
-            self._print(f"{self._count()} {job.name}: FAILED: {reason} ({job.folder / LOG_NAME})")
+            self._print(job, f"FAILED: {reason} ({job.folder / LOG_NAME})")
             return not self.fail_fast
         self.elsewhere += 1
         if not self.console.is_terminal:
-            self._print(f"{self._count()} {job.name}: in another process's hands")
+            self._print(job, "in another process's hands")
         return True
 
     def look(self) -> None:
@@ -88,10 +88,12 @@ class JobDisplay(Watcher):
             self._drawn = now
             self._live.update(self._picture(), refresh=True)
 
-    def _count(self) -> str:
-        return f"[{self.finished + self.failed + self.elsewhere} of {len(self.jobs)}]"
+    @property
+    def _ended(self) -> int:
+        return self.finished + self.failed + self.elsewhere
 
-    def _print(self, line: str) -> None:
+    def _print(self, job: Job, what: str) -> None:
+        line = f"[{self._ended} of {len(self.jobs)}] {job.name}: {what}"
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _picture(self) -> RenderableType:
@@ -99,14 +101,13 @@ class JobDisplay(Watcher):
         table = Table(*columns, box=None, padding=(0, 2, 0, 0))
         for index in self._running:
             table.add_row(*_running_row(self.jobs[index]))
-        ended = self.finished + self.failed + self.elsewhere
         counts = [f"{self.finished} of {len(self.jobs)} done", f"{len(self._running)} running"]
         if self.failed:
             counts.append(f"{self.failed} failed")
         if self.elsewhere:
             counts.append(f"{self.elsewhere} in another process's hands")
         counts.append(f"about {in_words(self._seconds_left())} left")
-        bar = ProgressBar(total=len(self.jobs), completed=ended, width=40)
+        bar = ProgressBar(total=len(self.jobs), completed=self._ended, width=40)
         below = Table.grid(padding=(0, 2, 0, 0))
         below.add_row(bar, ", ".join(counts))
         return Group(table, below)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from djd.errors import InputError
 from djd.runs.config import RunConfig
@@ -57,8 +56,7 @@ class Setting:
     @property
     def splits(self) -> list[int]:
         """Split seed of each of its repeats, in the order of `by_repeat`."""
-        first = [cells[0].config for cells in by_repeat(self.cells)]
-        return [config.data.split_seed for config in first]
+        return [cells[0].config.data.split_seed for cells in by_repeat(self.cells)]
 
     @property
     def name(self) -> str:
@@ -105,26 +103,23 @@ def _with_all_folds(cells: Sequence[FinishedCell]) -> list[FinishedCell]:
     folds_of = [frozenset(cell.config.data.fold for cell in each) for each in repeats]
     often = Counter(folds_of)
     most = max(often, key=lambda folds: (len(folds), often[folds]))
-    return [
-        cell
-        for each, folds in zip(repeats, folds_of, strict=True)
-        if folds == most
-        for cell in each
-    ]
+    whole = [each for each, folds in zip(repeats, folds_of, strict=True) if folds == most]
+    return [cell for each in whole for cell in each]
 
 
 def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
     """Cells of one setting with the same seed and split, its folds, together."""
     groups: dict[tuple[int, int], list[FinishedCell]] = {}
     for cell in cells:
-        config = cell.config
-        groups.setdefault((config.seed, config.data.split_seed), []).append(cell)
+        repeat = (cell.config.seed, cell.config.data.split_seed)
+        groups.setdefault(repeat, []).append(cell)
     return list(groups.values())
 
 
 def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
     repeats = by_repeat(cells)
-    tables = [score_table(_pooled(folds, epoch)) for folds in repeats]
+    counts = [[_at_epoch(cell, epoch).confusion for cell in folds] for folds in repeats]
+    tables = [score_table(np.array(each, dtype=np.int64).sum(axis=0)) for each in counts]
     first = [_at_epoch(cell, epoch) for cell in repeats[0]]
     return Setting(
         axes=cells[0].setting_axes,
@@ -133,23 +128,12 @@ def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
         repeats=len(repeats),
         patients=sum(scores.patients for scores in first),
         knees=sum(scores.knees for scores in first),
-        scores={name: _mean(table[name] for table in tables) for name in tables[0]},
+        scores={name: float(np.mean([each[name] for each in tables])) for name in tables[0]},
     )
-
-
-def _pooled(folds: Iterable[FinishedCell], epoch: int) -> NDArray[np.int64]:
-    counts: NDArray[np.int64] = np.sum(
-        [_at_epoch(cell, epoch).confusion for cell in folds], axis=0, dtype=np.int64
-    )
-    return counts
 
 
 def _at_epoch(cell: FinishedCell, epoch: int) -> PartScores:
     return next(scores for scores in cell.result.validation if scores.epoch == epoch)
-
-
-def _mean(values: Iterable[float]) -> float:
-    return float(np.mean(list(values)))
 
 
 Knee = tuple[str, str, str, int]
@@ -198,8 +182,13 @@ def gather(settings: Sequence[Setting]) -> Evidence:
     Those are the settings that held out the same knees; of several such groups the one with the
     most knees, and of equal ones that with the most settings.
     """
-    cells = {cell.folder: cell for setting in settings for cell in setting.cells}
-    read, broken = _read_all(cells.values())
+    read: dict[Path, dict[int, Predictions]] = {}
+    broken = []
+    for cell in {each.folder: each for setting in settings for each in setting.cells}.values():
+        try:
+            read[cell.folder] = predictions_at(cell.folder, cell.result.validation)
+        except InputError as error:
+            broken.append((cell.folder.name, str(error)))
     whole = [each for each in settings if all(cell.folder in read for cell in each.cells)]
     repeats = [
         [[read[cell.folder][each.epochs] for cell in folds] for folds in by_repeat(each.cells)]
@@ -215,25 +204,13 @@ def gather(settings: Sequence[Setting]) -> Evidence:
         held_out=tuple(held_out_of(repeats[place], patients) for place in same),
         patients=patients,
         knees=most,
-        broken=broken,
+        broken=tuple(broken),
         on_other_knees=len(whole) - len(same),
     )
 
 
-def _read_all(
-    cells: Iterable[FinishedCell],
-) -> tuple[dict[Path, dict[int, Predictions]], tuple[tuple[str, str], ...]]:
-    read, broken = {}, []
-    for cell in cells:
-        try:
-            read[cell.folder] = predictions_at(cell.folder, cell.result.validation)
-        except InputError as error:
-            broken.append((cell.folder.name, str(error)))
-    return read, tuple(broken)
-
-
 def knees_of(folds: Iterable[Predictions]) -> frozenset[Knee]:
-    """Every knee that some predictions tell of."""
+    """Every knee of some predictions."""
     return frozenset(
         (scan, side, patient, int(grade))
         for fold in folds

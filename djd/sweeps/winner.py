@@ -9,7 +9,7 @@ from pathlib import Path
 from djd.errors import InputError
 from djd.runs.config import Keep, read_config
 from djd.runs.folder import RESULT_NAME, WINNER, epoch_checkpoint, saved_config
-from djd.runs.result import PartScores, RunResult
+from djd.runs.result import PartScores
 from djd.sweeps.cells import (
     Cell,
     FinishedCell,
@@ -93,8 +93,10 @@ def sweep_opened(sweep: Sweep, settings: Sequence[Setting]) -> list[OpenedRefit]
         sweep: The sweep; or a single run, whose own result has its scores.
         settings: Those that can be compared, the best first.
     """
-    if sweep.run:
-        return _run_opened(sweep.folder, sweep.run, settings)
+    if run := sweep.run:
+        name = settings[0].name if settings else run.setting
+        folder = sweep.folder / WINNER / run.setting
+        return [OpenedRefit(name, folder, run.test[-1])] if run.test else []
     opened: dict[str, OpenedRefit] = {}
     if settings:
         best, winner = settings[0].name, winner_refit(sweep.folder, settings[0])
@@ -120,13 +122,6 @@ def _winners(sweep: Sweep) -> Iterable[OpenedRefit]:
                 place = at_axes(read_config(result.config), axes)
                 name = axes_name({**place, "epochs": scores.epoch})
                 yield OpenedRefit(name, below, scores)
-
-
-def _run_opened(folder: Path, result: RunResult, settings: Sequence[Setting]) -> list[OpenedRefit]:
-    if not result.test:
-        return []
-    name = settings[0].name if settings else result.setting
-    return [OpenedRefit(name, folder / WINNER / result.setting, result.test[-1])]
 
 
 def unusable_winners(folder: Path) -> Iterable[str]:
