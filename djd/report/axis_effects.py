@@ -15,7 +15,7 @@ from djd.statistics.effects import (
     mean_over_grid,
 )
 from djd.statistics.selection import Draws
-from djd.sweeps.settings import Setting
+from djd.sweeps.setting_scores import Setting
 
 EPOCHS = "epochs"
 """The axis that every comparison has: epochs trained."""

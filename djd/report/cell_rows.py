@@ -11,11 +11,11 @@ from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.statistics.intervals import Estimate
 from djd.statistics.scoring import score_settings_draws
 from djd.sweeps.cells import Cell, FinishedCell
-from djd.sweeps.evidence import predictions_at
-from djd.sweeps.states import UNUSABLE_RESULT, States, has_unusable_result
+from djd.sweeps.setting_scores import predictions_at
+from djd.sweeps.sweep import UNUSABLE_RESULT, Sweep, has_unusable_result
 
 
-def cell_rows(states: States) -> list[Row]:
+def cell_rows(sweep: Sweep) -> list[Row]:
     """A row for each cell at each of its score epochs; one alone for a cell without a result.
 
     Intervals are those of one fold's patients, by fewer draws than a setting's.
@@ -23,12 +23,12 @@ def cell_rows(states: States) -> list[Row]:
     rows = [
         {**_head(cell, state), "reason": reason}
         for state, cell, reason in (
-            *(("failed", cell, reason) for cell, reason in states.failed),
-            *(("running elsewhere", cell, "") for cell in states.elsewhere),
-            *(_to_do(cell) for cell in states.to_do),
+            *(("failed", cell, reason) for cell, reason in sweep.failed),
+            *(("running elsewhere", cell, "") for cell in sweep.elsewhere),
+            *(_to_do(cell) for cell in sweep.to_do),
         )
     ]
-    return [*_finished_rows(states.finished), *rows]
+    return [*_finished_rows(sweep.finished), *rows]
 
 
 def _to_do(cell: Cell) -> tuple[str, Cell, str]:

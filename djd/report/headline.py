@@ -10,7 +10,7 @@ from djd.report.sentences import UPTAKE, against_uptake
 from djd.report.wording import capital, scored
 from djd.runs.config import RunConfig
 from djd.runs.keys import as_typed, short_names
-from djd.sweeps.settings import Setting
+from djd.sweeps.setting_scores import Setting
 from djd.wording import count_of
 
 OPTIMIZERS: Mapping[str, str] = {

@@ -28,8 +28,7 @@ from djd.statistics.spread import (
     training_deviation,
     with_training_luck,
 )
-from djd.sweeps.evidence import Evidence
-from djd.sweeps.settings import Setting
+from djd.sweeps.setting_scores import Evidence, Setting
 
 COMPARED: Mapping[str, float] = {"kappa": -1.0, "accuracy": 0.0}
 """Scores by which settings are held against each other, and the least that each can be."""

@@ -11,7 +11,7 @@ from djd.grades import GRADE_COUNT, Side
 from djd.report.scoreboard import Scoreboard
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
-from djd.sweeps.evidence import Knee
+from djd.sweeps.setting_scores import Knee
 
 
 @dataclass(frozen=True)

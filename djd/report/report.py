@@ -16,12 +16,12 @@ from djd.report.tables import REPORT_NAME, SETTINGS_NAME, write_tables
 from djd.runs.folder import kept_readings
 from djd.runs.reading import read_data
 from djd.runs.summary import as_text
-from djd.sweeps.baseline_files import KeptBaseline, fit_to, keep_baselines, kept_baselines
-from djd.sweeps.evidence import Evidence, gather
-from djd.sweeps.folder import Contents
-from djd.sweeps.plan import Plan, cohort_digest
-from djd.sweeps.scored_refits import OpenedRefit, run_opened, unusable_winners, winners_opened
-from djd.sweeps.settings import Setting, score_settings
+from djd.sweeps.baselines import KeptBaseline, fit_to
+from djd.sweeps.folder import keep_baselines, kept_baselines
+from djd.sweeps.plan import cohort_digest
+from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
+from djd.sweeps.sweep import Sweep
+from djd.sweeps.winner import OpenedRefit, sweep_opened, unusable_winners
 from djd.wording import count_of
 
 
@@ -48,8 +48,8 @@ def answer_now(
     if evidence.settings:
         best = evidence.settings[0]
         try:
-            baselines = fit_to(best, cohort, split, opens_test=_is_opened(best, refits))
-            keep_baselines(folder, baselines, cohort, best)
+            baselines = fit_to(best.configs, cohort, split, opens_test=_is_opened(best, refits))
+            keep_baselines(folder, baselines, cohort, best.configs)
         except InputError as error:
             said.append(f"no baselines: {error}")
         except OSError as error:
@@ -58,19 +58,16 @@ def answer_now(
     return _work_out(folder, evidence, refits, kept, notes=[*said, *damage])
 
 
-def answer_again(contents: Contents) -> Answer:
+def answer_again(contents: Sweep) -> Answer:
     """The answer of a folder that was left by a sweep or run, whatever is missing in it.
 
     Baselines are taken as they lie there; where they don't, or are of other knees, they are fitted,
     if the scans are still at hand.
     """
-    settings, incomplete = score_settings(contents.cells, contents.states.finished)
+    settings, incomplete = score_settings(contents.cells, contents.finished)
     evidence = gather(settings)
     notes = [*contents.notes, *missing_sentences(contents, settings, incomplete)]
-    if contents.run:
-        refits = run_opened(contents.folder, contents.run, evidence.settings)
-    else:
-        refits = winners_opened(contents.folder, contents.cells, evidence.settings)
+    refits = sweep_opened(contents, evidence.settings)
     kept, damage = _kept(contents.folder)
     if evidence.settings and not _serve(kept, evidence, refits):
         try:
@@ -104,7 +101,7 @@ def _work_out(
 
 
 def missing_sentences(
-    contents: Contents, settings: Sequence[Setting], incomplete: int
+    contents: Sweep, settings: Sequence[Setting], incomplete: int
 ) -> Iterable[str]:
     """What is left out before anything is compared."""
     if contents.run:
@@ -116,7 +113,7 @@ def missing_sentences(
         yield f"left out: {some} that lack a finished cell, or hold nothing out (cells.csv has all)"
     used = {id(cell) for setting in settings for cell in setting.cells}
     compared = {tuple(setting.axes.values()) for setting in settings}
-    for cell in contents.states.finished:
+    for cell in contents.finished:
         place = tuple(cell.setting_axes.values())
         if place in compared and id(cell) not in used and cell.result.validation:
             name = cell.folder.name
@@ -144,23 +141,24 @@ def _kept(folder: Path) -> tuple[tuple[KeptBaseline, ...], list[str]]:
         return (), [f"no baselines: {error}"]
 
 
-def _data(contents: Contents, best: Setting) -> tuple[Cohort, PatientSplit]:
+def _data(contents: Sweep, best: Setting) -> tuple[Cohort, PatientSplit]:
     """The cohort that a folder was trained on.
 
     Raises:
         InputError: It is another one now, or can't be read.
     """
-    cohort, split = read_data(best.cells[0].config)
+    cohort, split = read_data(best.configs[0])
     if contents.run:
         same = cohort.fingerprint() == contents.run.fingerprint
     else:
-        same = cohort_digest(cohort, split) == Plan.load(contents.folder).cohort_digest
+        digest = contents.plan.cohort_digest if contents.plan else None
+        same = cohort_digest(cohort, split) == digest
     if not same:
         raise InputError(f"{cohort.root} holds other scans than those that were compared")
     return cohort, split
 
 
-def write_answer(contents: Contents, answer: Answer, *, with_page: bool) -> None:
+def write_answer(contents: Sweep, answer: Answer, *, with_page: bool) -> None:
     """Write the tables of an answer, and the page that tells it, into its folder.
 
     Args:
@@ -172,7 +170,7 @@ def write_answer(contents: Contents, answer: Answer, *, with_page: bool) -> None
         OSError: They can't be written.
         InputError: A figure can't be written.
     """
-    write_tables(contents.folder, answer, cell_rows(contents.states), stamp=contents.stamp)
+    write_tables(contents.folder, answer, cell_rows(contents), stamp=contents.stamp)
     if with_page:
         from djd.report.page.page import write_page  # matplotlib takes half a second
 

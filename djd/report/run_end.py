@@ -9,10 +9,9 @@ from djd.runs.folder import MODEL_NAME, WINNER
 from djd.runs.reading import read_data
 from djd.runs.result import RunResult
 from djd.runs.summary import openings_sentence, say, tensorboard_line
-from djd.sweeps.evidence import gather
-from djd.sweeps.folder import run_contents
-from djd.sweeps.scored_refits import run_opened
-from djd.sweeps.settings import score_settings
+from djd.sweeps.setting_scores import gather, score_settings
+from djd.sweeps.sweep import sweep_of_run
+from djd.sweeps.winner import sweep_opened
 
 
 def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
@@ -25,10 +24,10 @@ def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
         folder: Of the run.
         result: What came of it.
     """
-    contents = run_contents(folder, result)
-    settings, incomplete = score_settings(contents.cells, contents.states.finished)
+    contents = sweep_of_run(folder, result)
+    settings, incomplete = score_settings(contents.cells, contents.finished)
     evidence = gather(settings)
-    refits = run_opened(folder, result, evidence.settings)
+    refits = sweep_opened(contents, evidence.settings)
     notes = missing_sentences(contents, settings, incomplete)
     cohort, split = read_data(config)
     answer = answer_now(folder, evidence, refits, cohort=cohort, split=split, notes=notes)

@@ -11,8 +11,7 @@ from djd.report.wording import between, in_one_line, scored
 from djd.runs.keys import AxisValue, as_typed
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
-from djd.sweeps.baseline_files import KeptBaseline
-from djd.sweeps.baselines import BaselineName
+from djd.sweeps.baselines import BaselineName, KeptBaseline
 from djd.wording import count_of, number
 
 UPTAKE: BaselineName = "uptake"

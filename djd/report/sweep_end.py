@@ -7,44 +7,39 @@ from djd.runs.folder import MODEL_NAME
 from djd.runs.summary import openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import count_openings
 from djd.sweeps.cells import Cell
-from djd.sweeps.compare import Comparison
-from djd.sweeps.evidence import Evidence
-from djd.sweeps.folder import Contents
-from djd.sweeps.scored_refits import winners_opened
-from djd.sweeps.summary import Outcome
+from djd.sweeps.compare import Outcome
+from djd.sweeps.setting_scores import Evidence
+from djd.sweeps.winner import refit_name, sweep_opened
 from djd.wording import count_of
 
 
-def report_sweep(comparison: Comparison, outcome: Outcome) -> None:
+def report_sweep(outcome: Outcome) -> None:
     """Print the answer of a sweep and write its tables and page.
 
     Args:
-        comparison: The sweep.
         outcome: What came of it.
 
     Raises:
         OSError: A table or the page can't be written.
     """
-    config, folder = comparison.cells[0].config, comparison.folder
+    sweep, cohort, split = outcome.sweep, outcome.cohort, outcome.split
+    config = sweep.config
     evidence = outcome.evidence
-    refits = winners_opened(folder, comparison.cells, evidence.settings)
-    answer = answer_now(folder, evidence, refits, cohort=comparison.cohort, split=comparison.split)
+    refits = sweep_opened(sweep, evidence.settings)
+    answer = answer_now(sweep.folder, evidence, refits, cohort=cohort, split=split)
     say_end(
         outcome,
-        comparison.cells,
         answer_lines(answer),
-        stamp=config.stamp(phantom=comparison.cohort.phantom),
-        openings=count_openings(config.paths.cache, comparison.cohort, comparison.split),
+        stamp=config.stamp(phantom=cohort.phantom),
+        openings=count_openings(config.paths.cache, cohort, split),
     )
-    contents = Contents(folder, tuple(comparison.cells), outcome.states, None, ())
-    write_answer(contents, answer, with_page=config.report)
+    write_answer(sweep, answer, with_page=config.report)
     if config.report:
-        say(report_line(folder))
+        say(report_line(sweep.folder))
 
 
 def say_end(
     outcome: Outcome,
-    cells: Sequence[Cell],
     answer: Sequence[str],
     *,
     stamp: str | None,
@@ -54,17 +49,16 @@ def say_end(
 
     Args:
         outcome: What came of it.
-        cells: Its cells.
         answer: What the figures say, in lines.
         stamp: What has to stand on everything.
         openings: How often the cohort's test patients have been opened so far.
     """
-    folder = cells[0].folder.parent
+    folder = outcome.sweep.folder
     for line in answer:
         say(line)
     _say_missing(outcome)
     if outcome.evidence.settings:
-        _say_who_decided(outcome.evidence, cells)
+        _say_who_decided(outcome.evidence, outcome.sweep.cells)
     _say_winner(outcome, openings)
     say(". ".join(filter(None, (stamp, "Research use only"))))
     say(f"Everything is in {folder}")
@@ -77,9 +71,9 @@ def _say_missing(outcome: Outcome) -> None:
             f"{count_of(outcome.incomplete, 'setting')} left out: not all cells are finished, or "
             "nothing was held out"
         )
-    if outcome.states.elsewhere:
+    if outcome.sweep.elsewhere:
         say(
-            f"{count_of(len(outcome.states.elsewhere), 'cell')} in another process's hands: the "
+            f"{count_of(len(outcome.sweep.elsewhere), 'cell')} in another process's hands: the "
             "last one to finish will choose the winner"
         )
     for name, reason in outcome.failures:
@@ -104,10 +98,9 @@ def _say_winner(outcome: Outcome, openings: int) -> None:
         say(f"Best out of fold: {outcome.best.name}. The test patients stay closed (test=never)")
     if not outcome.winner:
         return
-    result = outcome.winner.result()
-    if result is None:
-        if not outcome.winner.reason():
-            say(f"The winner {outcome.winner.name} is in another process's hands")
+    if not outcome.sweep.result_of(outcome.winner):
+        if refit_name(outcome.winner) not in dict(outcome.failures):
+            say(f"The winner {refit_name(outcome.winner)} is in another process's hands")
         return
     say(openings_sentence(openings))
     say(f"Model of all development patients: {outcome.winner.folder / MODEL_NAME}")

@@ -16,14 +16,14 @@ from djd.report.page.drawings import NAMES, Drawing, drawings
 from djd.report.page.latex import LATEX_NAME, settings_in_latex
 from djd.report.page.sections import sections
 from djd.report.tables import REPORT_NAME
-from djd.sweeps.folder import Contents
+from djd.sweeps.sweep import Sweep
 
 FIGURES = "figures"
 WIDTH_PIXELS = 1152
 """Of a figure: twice its width on the page, for screens and printers with small dots."""
 
 
-def write_page(contents: Contents, answer: Answer) -> Path:
+def write_page(contents: Sweep, answer: Answer) -> Path:
     """Write `report.html`, `figures/` and `settings.tex` into the folder of a sweep or run.
 
     Args:
@@ -63,7 +63,7 @@ def image(png: bytes, *, alt: str) -> Markup:
     return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(data, alt)
 
 
-def page(contents: Contents, answer: Answer, images: Mapping[str, Markup]) -> str:
+def page(contents: Sweep, answer: Answer, images: Mapping[str, Markup]) -> str:
     """The page as HTML that needs nothing besides itself.
 
     Args:

@@ -3,17 +3,13 @@
 import json
 import shlex
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
-from djd.errors import InputError
 from djd.runs.config import RunConfig
-from djd.runs.folder import LEDGER_NAME, RESULT_NAME
+from djd.runs.folder import LEDGER_NAME
 from djd.runs.result import RunResult
-from djd.sweeps.folder import Contents
-from djd.sweeps.plan import Plan
-from djd.sweeps.refits import WINNER
-from djd.sweeps.states import UNUSABLE_RESULT, has_unusable_result
+from djd.sweeps.folder import winner_results
+from djd.sweeps.sweep import UNUSABLE_RESULT, Sweep, has_unusable_result
 from djd.wording import count_of, in_words
 
 
@@ -32,22 +28,21 @@ class Opening(NamedTuple):
     setting: str
 
 
-def missing_cells(contents: Contents) -> list[Missing]:
+def missing_cells(contents: Sweep) -> list[Missing]:
     """Cells that failed, aren't trained, or whose results can't be used."""
-    states = contents.states
-    failed = [Missing(cell.folder.name, "failed", reason) for cell, reason in states.failed]
-    damaged = [cell for cell in states.to_do if has_unusable_result(cell)]
+    failed = [Missing(cell.folder.name, "failed", reason) for cell, reason in contents.failed]
+    damaged = [cell for cell in contents.to_do if has_unusable_result(cell)]
     unusable = [Missing(cell.folder.name, "unusable", UNUSABLE_RESULT) for cell in damaged]
     to_do = [
         Missing(cell.folder.name, "not trained", "")
-        for cell in states.to_do
+        for cell in contents.to_do
         if not has_unusable_result(cell)
     ]
-    running = [Missing(cell.folder.name, "in training", "") for cell in states.elsewhere]
+    running = [Missing(cell.folder.name, "in training", "") for cell in contents.elsewhere]
     return [*failed, *unusable, *running, *to_do]
 
 
-def openings(contents: Contents) -> list[Opening]:
+def openings(contents: Sweep) -> list[Opening]:
     """Each time this folder opened the test patients, the first one first; damaged lines apart."""
     path = contents.folder / LEDGER_NAME
     found = []
@@ -64,42 +59,31 @@ def openings(contents: Contents) -> list[Opening]:
     return found
 
 
-def openings_known(contents: Contents) -> int:
+def openings_known(contents: Sweep) -> int:
     """How often this cohort's test patients had been opened, here or elsewhere, as training knew.
 
     The ledger of the machine's cache counted them when the last winner was scored; 0 where none
     was.
     """
-    results = [contents.run] if contents.run else _winners(contents)
-    return max((result.test_openings or 0 for result in results), default=0)
+    results = [contents.run] if contents.run else dict(winner_results(contents.folder)).values()
+    return max((result.test_openings or 0 for result in results if result), default=0)
 
 
-def _winners(contents: Contents) -> Iterable[RunResult]:
-    for path in sorted(contents.folder.glob(f"{WINNER}/*/{RESULT_NAME}")):
-        with suppress(InputError, OSError):  # the answer's notes name it
-            yield RunResult.load(path)
-
-
-def made_how(contents: Contents) -> list[tuple[str, str]]:
+def made_how(contents: Sweep) -> list[tuple[str, str]]:
     """Name and value of everything that one needs to make the same again."""
     configs = [cell.config for cell in contents.cells]
-    results = [finished.result for finished in contents.states.finished]
+    results = [finished.result for finished in contents.finished]
     results = [contents.run] if contents.run else results
     return [*_command(contents), *_numbers(contents), *_of_config(configs), *_of_results(results)]
 
 
-def _command(contents: Contents) -> Iterable[tuple[str, str]]:
-    if contents.run:
-        return
-    try:
-        arguments = Plan.load(contents.folder).arguments
-    except (InputError, OSError):
-        return
-    yield "command", shlex.join(["python", "train.py", *arguments])
+def _command(contents: Sweep) -> Iterable[tuple[str, str]]:
+    if contents.plan:
+        yield "command", shlex.join(["python", "train.py", *contents.plan.arguments])
 
 
-def _numbers(contents: Contents) -> Iterable[tuple[str, str]]:
-    done, all_of = len(contents.states.finished), len(contents.cells)
+def _numbers(contents: Sweep) -> Iterable[tuple[str, str]]:
+    done, all_of = len(contents.finished), len(contents.cells)
     yield "cells", f"{done} of {all_of} finished"
 
 

@@ -27,7 +27,7 @@ from djd.report.sentences import (
 from djd.report.wording import capital
 from djd.runs.folder import LEDGER_NAME
 from djd.runs.keys import AxisValue
-from djd.sweeps.folder import Contents
+from djd.sweeps.sweep import Sweep
 from djd.wording import count_of
 
 TITLES: dict[Question, str] = {
@@ -70,7 +70,7 @@ WORDS = (
 )
 
 
-def sections(contents: Contents, answer: Answer) -> dict[str, Any]:
+def sections(contents: Sweep, answer: Answer) -> dict[str, Any]:
     """Everything that the page says, by the names that its template has for it; figures apart."""
     findings, leaks = answer.findings, _leaks(contents)
     return {
@@ -102,7 +102,7 @@ def sections(contents: Contents, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _planned_values(contents: Contents) -> dict[str, list[AxisValue]]:
+def _planned_values(contents: Sweep) -> dict[str, list[AxisValue]]:
     """Values of each compared axis that were asked for."""
     values: dict[str, dict[AxisValue, None]] = {}
     for cell in contents.cells:
@@ -111,9 +111,9 @@ def _planned_values(contents: Contents) -> dict[str, list[AxisValue]]:
     return {axis: list(there) for axis, there in values.items()}
 
 
-def _why_nothing(contents: Contents) -> str:
+def _why_nothing(contents: Sweep) -> str:
     """Why there is no finding, where there is none."""
-    finished = contents.states.finished
+    finished = contents.finished
     if not finished:
         return NOTHING_FINISHED
     if not any(each.result.validation for each in finished):
@@ -133,18 +133,18 @@ def _words(*, leaks: bool, reader: bool) -> list[tuple[str, str]]:
     return list(told.items())
 
 
-def _leaks(contents: Contents) -> bool:
+def _leaks(contents: Sweep) -> bool:
     return any(cell.config.data.leak for cell in contents.cells)
 
 
-def _title(contents: Contents, answer: Answer) -> str:
+def _title(contents: Sweep, answer: Answer) -> str:
     if contents.run:
         return f"Knee DJD grading: {contents.run.setting}"
     count = len(answer.findings.settings) if answer.findings else 0
     return f"Knee DJD grading: {count_of(count, 'setting')} compared"
 
 
-def _flow(contents: Contents) -> dict[str, Any] | None:
+def _flow(contents: Sweep) -> dict[str, Any] | None:
     """Who was in it, as training wrote it down; None where it didn't, or the file is damaged."""
     try:
         flow = Flow.load(contents.folder)
@@ -181,7 +181,7 @@ def _choice(answer: Answer) -> list[str]:
     return [f"{each}." for each in (detection_sentence(findings), *luck_sentences(findings))]
 
 
-def _warnings(contents: Contents, answer: Answer) -> list[str]:
+def _warnings(contents: Sweep, answer: Answer) -> list[str]:
     said = []
     if _leaks(contents):
         said.append(
@@ -202,7 +202,7 @@ def _warnings(contents: Contents, answer: Answer) -> list[str]:
     return [*said, *(f"{capital(note)}." for note in notes)]
 
 
-def _openings(contents: Contents, *, opened: bool) -> dict[str, Any]:
+def _openings(contents: Sweep, *, opened: bool) -> dict[str, Any]:
     found = openings(contents)
     known = openings_known(contents)
     if not found and opened:
