@@ -154,7 +154,7 @@ def _arrays(predictions: Mapping[str, Predictions], patients: Sequence[str]) -> 
 
 def _test_patients(setting: Setting) -> int:
     """How many test patients there are, as a cell's folder tells; 0 where it doesn't."""
-    path = setting.cells[0].planned.folder / SPLIT_NAME
+    path = setting.cells[0].folder / SPLIT_NAME
     try:
         return len(PatientSplit.load(path).test)
     except (OSError, ValueError, KeyError, TypeError):

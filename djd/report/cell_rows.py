@@ -10,9 +10,9 @@ from djd.runs.result import PartScores
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.statistics.intervals import Estimate
 from djd.statistics.scoring import score_settings_draws
+from djd.sweeps.cells import Cell, FinishedCell
 from djd.sweeps.evidence import predictions_at
-from djd.sweeps.plan import PlannedCell
-from djd.sweeps.states import UNUSABLE_RESULT, FinishedCell, States, has_unusable_result
+from djd.sweeps.states import UNUSABLE_RESULT, States, has_unusable_result
 
 
 def cell_rows(states: States) -> list[Row]:
@@ -21,29 +21,29 @@ def cell_rows(states: States) -> list[Row]:
     Intervals are those of one fold's patients, by fewer draws than a setting's.
     """
     rows = [
-        {**_head(planned, state), "reason": reason}
-        for state, planned, reason in (
-            *(("failed", planned, reason) for planned, reason in states.failed),
-            *(("running elsewhere", planned, "") for planned in states.elsewhere),
-            *(_to_do(planned) for planned in states.to_do),
+        {**_head(cell, state), "reason": reason}
+        for state, cell, reason in (
+            *(("failed", cell, reason) for cell, reason in states.failed),
+            *(("running elsewhere", cell, "") for cell in states.elsewhere),
+            *(_to_do(cell) for cell in states.to_do),
         )
     ]
     return [*_finished_rows(states.finished), *rows]
 
 
-def _to_do(planned: PlannedCell) -> tuple[str, PlannedCell, str]:
-    if has_unusable_result(planned):
-        return "unusable", planned, UNUSABLE_RESULT
-    return "not trained", planned, ""
+def _to_do(cell: Cell) -> tuple[str, Cell, str]:
+    if has_unusable_result(cell):
+        return "unusable", cell, UNUSABLE_RESULT
+    return "not trained", cell, ""
 
 
-def _head(planned: PlannedCell, state: str) -> Row:
-    config = planned.cell.config
+def _head(cell: Cell, state: str) -> Row:
+    config = cell.config
     return {
-        "cell": planned.folder.name,
+        "cell": cell.folder.name,
         "state": state,
         "reason": "",
-        **axis_columns(planned.axes),
+        **axis_columns(cell.axes),
         "learning_rate": written(config.optim.learning_rate),
         "fold": "" if config.data.fold is None else config.data.fold,
         "seed": config.seed,
@@ -56,9 +56,9 @@ def _finished_rows(finished: Sequence[FinishedCell]) -> list[Row]:
     rows: list[Row] = []
     alike: dict[tuple[tuple[str, str], ...], list[tuple[Row, Predictions]]] = {}
     for each in finished:
-        head = _head(each.planned, "finished")
+        head = _head(each, "finished")
         try:
-            by_epoch = predictions_at(each.planned.folder, each.result.validation)
+            by_epoch = predictions_at(each.folder, each.result.validation)
         except InputError as error:
             rows.append({**head, "state": "unusable", "reason": str(error)})
             continue

@@ -31,7 +31,7 @@ _SAID = ("model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size"
 
 def in_words(setting: Setting) -> str:
     """A setting as one would say it: `Depth 3 with Adam at 0.001 for 50 epochs`."""
-    config = setting.cells[0].planned.cell.config
+    config = setting.cells[0].config
     others = [key for key in setting.axes if key not in _SAID]
     names = short_names(setting.axes)
     more = [f", {names[key]} {as_typed(setting.axes[key])}" for key in others]
@@ -119,7 +119,7 @@ def _guessing(findings: Findings) -> list[str]:
 
 def who_decided(findings: Findings) -> list[str]:
     """That few patients decided, where not all folds were held out, and the way to all of them."""
-    configs = [cell.planned.cell.config for cell in findings.settings[0].setting.cells]
+    configs = [cell.config for cell in findings.settings[0].setting.cells]
     folds, held_out = configs[0].data.folds, {config.data.fold for config in configs}
     if len(held_out) >= folds:
         return []

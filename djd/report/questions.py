@@ -95,7 +95,7 @@ def _missing(
 
 def _not_compared(question: Question, findings: Findings) -> str:
     setting = findings.settings[0].setting
-    config = setting.cells[0].planned.cell.config
+    config = setting.cells[0].config
     fixed: dict[str, AxisValue] = {
         "model.depth": config.model.depth,
         "optim": config.optim.name,

@@ -65,13 +65,13 @@ def answer_again(contents: Contents) -> Answer:
     Baselines are taken as they lie there; where they don't, or are of other knees, they are fitted,
     if the scans are still at hand.
     """
-    settings, incomplete = score_settings(contents.planned, contents.states.finished)
+    settings, incomplete = score_settings(contents.cells, contents.states.finished)
     evidence = gather(settings)
     notes = [*contents.notes, *_missing(contents, settings, incomplete)]
     if contents.run:
         refits = run_opened(contents.folder, contents.run, evidence.settings)
     else:
-        refits = winners_opened(contents.folder, contents.planned, evidence.settings)
+        refits = winners_opened(contents.folder, contents.cells, evidence.settings)
     kept, damage = _kept(contents.folder)
     if evidence.settings and not _serve(kept, evidence, refits):
         try:
@@ -116,9 +116,9 @@ def _missing(contents: Contents, settings: Sequence[Setting], incomplete: int) -
     used = {id(cell) for setting in settings for cell in setting.cells}
     compared = {tuple(setting.axes.values()) for setting in settings}
     for cell in contents.states.finished:
-        place = tuple(cell.planned.setting_axes.values())
+        place = tuple(cell.setting_axes.values())
         if place in compared and id(cell) not in used and cell.result.validation:
-            name = cell.planned.folder.name
+            name = cell.folder.name
             yield f"left out: {name}: another seed of its setting has more folds"
     yield from unusable_winners(contents.folder)
 
@@ -149,7 +149,7 @@ def _data(contents: Contents, best: Setting) -> tuple[Cohort, PatientSplit]:
     Raises:
         InputError: It is another one now, or can't be read.
     """
-    cohort, split = read_data(best.cells[0].planned.cell.config)
+    cohort, split = read_data(best.cells[0].config)
     if contents.run:
         same = cohort.fingerprint() == contents.run.fingerprint
     else:
@@ -165,13 +165,13 @@ def tell_run(folder: Path, result: RunResult, cohort: Cohort, split: PatientSpli
     A disk that takes no more costs tables and baselines, not the run.
     """
     contents = run_contents(folder, result)
-    settings, incomplete = score_settings(contents.planned, contents.states.finished)
+    settings, incomplete = score_settings(contents.cells, contents.states.finished)
     evidence = gather(settings)
     refits = run_opened(folder, result, evidence.settings)
     notes = _missing(contents, settings, incomplete)
     answer = answer_now(folder, evidence, refits, cohort=cohort, split=split, notes=notes)
     yield from answer_lines(answer)
-    with_page = contents.planned[0].cell.config.report
+    with_page = contents.cells[0].config.report
     try:
         write_answer(contents, answer, with_page=with_page)
     except OSError as error:

@@ -6,10 +6,10 @@ from djd.report.report import answer_lines, answer_now, report_line, write_answe
 from djd.runs.result import MODEL_NAME
 from djd.runs.summary import openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import count_openings
+from djd.sweeps.cells import Cell
 from djd.sweeps.compare import Comparison
 from djd.sweeps.evidence import Evidence
 from djd.sweeps.folder import Contents
-from djd.sweeps.plan import PlannedCell
 from djd.sweeps.scored_refits import winners_opened
 from djd.sweeps.summary import Outcome
 from djd.wording import count_of
@@ -25,18 +25,18 @@ def report_sweep(comparison: Comparison, outcome: Outcome) -> None:
     Raises:
         OSError: A table or the page can't be written.
     """
-    config, folder = comparison.planned[0].cell.config, comparison.folder
+    config, folder = comparison.cells[0].config, comparison.folder
     evidence = outcome.evidence
-    refits = winners_opened(folder, comparison.planned, evidence.settings)
+    refits = winners_opened(folder, comparison.cells, evidence.settings)
     answer = answer_now(folder, evidence, refits, cohort=comparison.cohort, split=comparison.split)
     say_end(
         outcome,
-        comparison.planned,
+        comparison.cells,
         answer_lines(answer),
         stamp=config.stamp(phantom=comparison.cohort.phantom),
         openings=count_openings(config.paths.cache, comparison.cohort, comparison.split),
     )
-    contents = Contents(folder, tuple(comparison.planned), outcome.states, None, ())
+    contents = Contents(folder, tuple(comparison.cells), outcome.states, None, ())
     write_answer(contents, answer, with_page=config.report)
     if config.report:
         say(report_line(folder))
@@ -44,7 +44,7 @@ def report_sweep(comparison: Comparison, outcome: Outcome) -> None:
 
 def say_end(
     outcome: Outcome,
-    planned: Sequence[PlannedCell],
+    cells: Sequence[Cell],
     answer: Sequence[str],
     *,
     stamp: str | None,
@@ -54,17 +54,17 @@ def say_end(
 
     Args:
         outcome: What came of it.
-        planned: Its cells.
+        cells: Its cells.
         answer: What the figures say, in lines.
         stamp: What has to stand on everything.
         openings: How often the cohort's test patients have been opened so far.
     """
-    folder = planned[0].folder.parent
+    folder = cells[0].folder.parent
     for line in answer:
         say(line)
     _say_missing(outcome)
     if outcome.evidence.settings:
-        _say_who_decided(outcome.evidence, planned)
+        _say_who_decided(outcome.evidence, cells)
     _say_winner(outcome, openings)
     say(". ".join(filter(None, (stamp, "Research use only"))))
     say(f"Everything is in {folder}")
@@ -88,9 +88,9 @@ def _say_missing(outcome: Outcome) -> None:
         say("Each failed folder holds error.txt and run.log; the same command tries them again")
 
 
-def _say_who_decided(evidence: Evidence, planned: Sequence[PlannedCell]) -> None:
-    data = planned[0].cell.config.data
-    folds = {cell.cell.config.data.fold for cell in planned} - {None}
+def _say_who_decided(evidence: Evidence, cells: Sequence[Cell]) -> None:
+    data = cells[0].config.data
+    folds = {cell.config.data.fold for cell in cells} - {None}
     knees = count_of(len(evidence.knees), "knee")
     patients = count_of(len(evidence.patients), "patient")
     say(f"Scores are out of fold: {knees} of {patients} decide")

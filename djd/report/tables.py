@@ -75,7 +75,7 @@ def _setting_row(rank: int, each: SettingFigures, findings: Findings) -> Row:
         "rank": rank,
         "setting": setting.name,
         **axis_columns(setting.axes),
-        "learning_rate": written(setting.cells[0].planned.cell.config.optim.learning_rate),
+        "learning_rate": written(setting.cells[0].config.optim.learning_rate),
         EPOCHS: setting.epochs,
         "repeats": setting.repeats,
         "patients": each.figures.patients,

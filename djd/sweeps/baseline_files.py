@@ -73,7 +73,7 @@ class KeptBaseline:
 
 def basis_of(best: Setting) -> Basis:
     """What the baselines of this setting have to be fitted on."""
-    data = [cell.planned.cell.config.data for cell in best.cells]
+    data = [cell.config.data for cell in best.cells]
     held_out = {(each.split_seed, each.fold) for each in data if each.fold is not None}
     return Basis(data[0].views, data[0].folds, tuple(sorted(held_out)))
 
@@ -92,7 +92,7 @@ def fit_to(
     Raises:
         InputError: The split is not as expected.
     """
-    configs = [cell.planned.cell.config for cell in best.cells]
+    configs = [cell.config for cell in best.cells]
     by_fold = {(config.data.split_seed, config.data.fold): config for config in configs}
     parts = {
         (split_seed, fold): split_cell(by_fold[split_seed, fold], cohort, split, fold=fold)
@@ -118,7 +118,7 @@ def keep_baselines(
 
 
 def _keep(below: Path, baseline: Baseline, cohort: Cohort, best: Setting) -> None:
-    config = best.cells[0].planned.cell.config
+    config = best.cells[0].config
     stamp = stamp_column(config.stamp(phantom=cohort.phantom))
     columns = (*PREDICTION_COLUMNS, "split_seed", *stamp)
     below.mkdir(exist_ok=True)

@@ -4,12 +4,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from djd.runs.config import RunConfig
-from djd.runs.result import RESULTS_VERSION
-from djd.runs.resume import NUMBERLESS_KEYS, flat
+from djd.runs.result import RESULTS_VERSION, RunResult
+from djd.runs.resume import NUMBERLESS_KEYS, REPEAT_KEYS, flat
 
 AxisValue = str | int | float | bool | None
 
@@ -22,18 +23,38 @@ class Cell:
     """One training of a comparison: a setting on one fold with one seed.
 
     Attributes:
-        axes: Value of each compared key, in the order in which they are compared.
+        axes: Value of each compared key, in the order in which they are compared; once the cell has
+            its folder, of every key that was ever compared there.
         overrides: What Hydra is told to compose its configuration.
         config: Its configuration.
+        folder: Its folder, whether or not it exists; see `djd.sweeps.plan.plan_cells`.
     """
 
     axes: Mapping[str, AxisValue]
     overrides: tuple[str, ...]
     config: RunConfig
+    folder: Path = Path()
 
     def identity(self, cohort_digest: str) -> str:
         """See `identity_of`."""
         return identity_of(self.config, cohort_digest)
+
+    @property
+    def setting_axes(self) -> dict[str, AxisValue]:
+        """The axes that make its setting."""
+        return {key: value for key, value in self.axes.items() if key not in REPEAT_KEYS}
+
+
+@dataclass(frozen=True)
+class FinishedCell(Cell):
+    """A cell with its result."""
+
+    result: RunResult = field(kw_only=True)
+
+    @classmethod
+    def of(cls, cell: Cell, result: RunResult) -> "FinishedCell":
+        """The cell, now that it has a result."""
+        return cls(cell.axes, cell.overrides, cell.config, cell.folder, result=result)
 
 
 def identity_of(config: RunConfig, cohort_digest: str) -> str:

@@ -20,7 +20,7 @@ from djd.sweeps.forecast import Forecast, forecast, refit_seconds
 from djd.sweeps.hparam_columns import leave_hparam_columns
 from djd.sweeps.job import LOST, Job, Launch
 from djd.sweeps.keep import drop_weights
-from djd.sweeps.plan import Plan, PlannedCell, cohort_digest, plan_and_save, plan_cells
+from djd.sweeps.plan import Plan, cohort_digest, plan_and_save, plan_cells
 from djd.sweeps.refits import Refit, each_refit, winner_refit
 from djd.sweeps.settings import by_setting, score_settings
 from djd.sweeps.states import States, forget_failures, states_of
@@ -34,7 +34,7 @@ class Comparison:
     Attributes:
         folder: Where everything goes.
         plan: What the folder is to know of itself.
-        planned: The cells.
+        cells: The cells, each with its folder.
         cohort: The knees.
         split: The wall between development and test patients.
         readings: A second reader's grades; None where none were given.
@@ -43,7 +43,7 @@ class Comparison:
 
     folder: Path
     plan: Plan
-    planned: Sequence[PlannedCell]
+    cells: Sequence[Cell]
     cohort: Cohort
     split: PatientSplit
     readings: Readings | None
@@ -79,12 +79,12 @@ class Comparison:
         """
         plan, planned = plan_and_save(
             self.folder,
-            [planned.cell for planned in self.planned],
+            self.cells,
             digest=self.plan.cohort_digest,
             arguments=self.plan.arguments,
         )
         leave_hparam_columns(self.folder, planned)
-        return replace(self, plan=plan, planned=planned)
+        return replace(self, plan=plan, cells=planned)
 
     def parts(self, cell: Cell, *, fold: int | None) -> Parts:
         """Knees of each part for a cell's configuration."""
@@ -105,10 +105,10 @@ def compare(comparison: Comparison, launch: Launch) -> Outcome | None:
         InputError: The split of some cell is not as expected.
         Stopped: It was stopped; the exception says how to go on.
     """
-    states = states_of(comparison.planned)
+    states = states_of(comparison.cells)
     expected = _expected(comparison, states)
-    say_head(comparison.cohort, comparison.split, comparison.planned, states, expected)
-    if comparison.planned[0].cell.config.dry_run:
+    say_head(comparison.cohort, comparison.split, comparison.cells, states, expected)
+    if comparison.cells[0].config.dry_run:
         return None
     comparison = comparison.saved()
     try:
@@ -119,17 +119,17 @@ def compare(comparison: Comparison, launch: Launch) -> Outcome | None:
 
 
 def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> Outcome:
-    config = comparison.planned[0].cell.config
+    config = comparison.cells[0].config
     stamp = config.stamp(phantom=comparison.cohort.phantom)
     leave_for_report(
         comparison.folder, comparison.cohort, comparison.split, comparison.readings, stamp=stamp
     )
     (comparison.folder / RESULT_NAME).unlink(missing_ok=True)
-    states = states_of(comparison.planned)
+    states = states_of(comparison.cells)
     forget_failures(states.failed)
     jobs = {
-        planned.folder: _cell_job(planned, expected.seconds.get(planned.cell.overrides, 0.0))
-        for planned in unfinished_of(states)
+        cell.folder: _cell_job(cell, expected.seconds.get(cell.overrides, 0.0))
+        for cell in unfinished_of(states)
     }
     states = _train(comparison, jobs, launch, fail_fast=config.fail_fast)
     outcome = _end(comparison, states, launch)
@@ -138,7 +138,7 @@ def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> Ou
     return outcome
 
 
-def unfinished_of(states: States) -> list[PlannedCell]:
+def unfinished_of(states: States) -> list[Cell]:
     """Cells without a result, in the order in which they are tried.
 
     Those in other hands come last: most will be finished by then, or their owner has died.
@@ -147,17 +147,17 @@ def unfinished_of(states: States) -> list[PlannedCell]:
 
 
 def _expected(comparison: Comparison, states: States) -> Forecast:
-    cells = [planned.cell for planned in unfinished_of(states)]
+    cells = unfinished_of(states)
     parts = {
         key: comparison.parts(cell, fold=cell.config.data.fold)
         for cell in cells
         for key in [_split_key(cell)]
     }
     of_cells = [parts[_split_key(cell)] for cell in cells]
-    config = comparison.planned[0].cell.config
-    refits = [group[0].cell for group in by_setting(comparison.planned)]
+    config = comparison.cells[0].config
+    refits = [group[0] for group in by_setting(comparison.cells)]
     return forecast(
-        [planned.cell for planned in comparison.planned],
+        comparison.cells,
         cells,
         knees=[(len(part.train), len(part.validation)) for part in of_cells],
         refits=refits if cells and config.test != "never" else [],
@@ -167,7 +167,7 @@ def _expected(comparison: Comparison, states: States) -> Forecast:
 
 
 def _development_knees(comparison: Comparison) -> int:
-    return len(comparison.parts(comparison.planned[0].cell, fold=None).train)
+    return len(comparison.parts(comparison.cells[0], fold=None).train)
 
 
 def _split_key(cell: Cell) -> tuple[int, int | None, int, bool]:
@@ -175,10 +175,9 @@ def _split_key(cell: Cell) -> tuple[int, int | None, int, bool]:
     return data.folds, data.fold, data.split_seed, data.leak
 
 
-def _cell_job(planned: PlannedCell, seconds: float) -> Job:
-    cell = planned.cell
+def _cell_job(cell: Cell, seconds: float) -> Job:
     epochs = cell.config.trainer.max_epochs
-    return Job(planned.folder, planned.folder.name, "cell", cell.overrides, epochs, seconds)
+    return Job(cell.folder, cell.folder.name, "cell", cell.overrides, epochs, seconds)
 
 
 def _train(
@@ -190,7 +189,7 @@ def _train(
     """
     before: list[Job] = []
     while True:
-        states = states_of(comparison.planned)
+        states = states_of(comparison.cells)
         # Those that were in other hands at first come last.
         to_do = {cell.folder for cell in states.to_do}
         left = [job for folder, job in jobs.items() if folder in to_do]
@@ -199,15 +198,15 @@ def _train(
         if left == before:
             for job in left:
                 record_loss(job.folder, LOST)
-            return states_of(comparison.planned)
+            return states_of(comparison.cells)
         launch(left)
         before = left
 
 
 def _end(comparison: Comparison, states: States, launch: Launch) -> Outcome:
     """Choose, refit and score, once no cell is left to train."""
-    config = comparison.planned[0].cell.config
-    settings, incomplete = score_settings(comparison.planned, states.finished)
+    config = comparison.cells[0].config
+    settings, incomplete = score_settings(comparison.cells, states.finished)
     complete = not states.to_do and not states.elsewhere
     stopped_early = config.fail_fast and bool(states.failed)
     evidence = gather(settings)
@@ -217,7 +216,7 @@ def _end(comparison: Comparison, states: States, launch: Launch) -> Outcome:
         winner = winner_refit(comparison.folder, best)
         refits = [winner]
         if config.test == "each":
-            refits += each_refit(comparison.folder, comparison.planned)
+            refits += each_refit(comparison.folder, comparison.cells)
         _launch_refits(comparison, refits, launch)
     drop_weights(states.finished, keep=config.keep, best=best)
     return Outcome(

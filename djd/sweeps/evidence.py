@@ -15,8 +15,8 @@ from djd.runs.predictions import (
 )
 from djd.runs.result import PREDICTIONS_NAME, PartScores
 from djd.statistics.held_out import HeldOut
+from djd.sweeps.cells import FinishedCell
 from djd.sweeps.settings import Setting, by_repeat
-from djd.sweeps.states import FinishedCell
 
 Knee = tuple[str, str, str, int]
 """Scan, side, patient and grade."""
@@ -94,7 +94,7 @@ def _read_all(
 ) -> tuple[dict[int, dict[int, Predictions]], tuple[tuple[str, str], ...]]:
     read, broken = {}, []
     for cell in cells:
-        folder = cell.planned.folder
+        folder = cell.folder
         try:
             read[id(cell)] = predictions_at(folder, cell.result.validation)
         except InputError as error:

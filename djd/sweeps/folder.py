@@ -1,7 +1,7 @@
 """A comparison read back from its folder, whatever is finished, broken or missing in it."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,17 +10,11 @@ from djd.resume_latest import COMPARISON_NAME, CONFIG_NAME, RESULT_NAME
 from djd.runs.config import RunConfig, read_config
 from djd.runs.result import RunResult
 from djd.runs.resume import flat, nested, saved_config
-from djd.sweeps.cells import AxisValue, Cell, identity_of
-from djd.sweeps.plan import NamedCell, Plan, PlannedCell, at_axes
+from djd.sweeps.cells import AxisValue, Cell, FinishedCell, identity_of
+from djd.sweeps.plan import NamedCell, Plan, at_axes
 from djd.sweeps.refits import EACH, WINNER
 from djd.sweeps.settings import by_setting
-from djd.sweeps.states import (
-    UNUSABLE_RESULT,
-    FinishedCell,
-    States,
-    has_unusable_result,
-    states_of,
-)
+from djd.sweeps.states import UNUSABLE_RESULT, States, has_unusable_result, states_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +23,14 @@ class Contents:
 
     Attributes:
         folder: The folder.
-        planned: Its cells, whether or not they have been trained.
+        cells: Its cells, whether or not they have been trained.
         states: How far they are.
         run: The result, where it is a single run's folder.
         notes: What can't be read, a sentence each.
     """
 
     folder: Path
-    planned: tuple[PlannedCell, ...]
+    cells: tuple[Cell, ...]
     states: States
     run: RunResult | None
     notes: tuple[str, ...]
@@ -44,7 +38,7 @@ class Contents:
     @property
     def stamp(self) -> str | None:
         """What has to stand on everything that is made of it."""
-        configs = [planned.cell.config for planned in self.planned]
+        configs = [cell.config for cell in self.cells]
         phantom = any(cell.result.phantom for cell in self.states.finished) or any(
             config.data.source == "phantom" for config in configs
         )
@@ -124,34 +118,33 @@ def run_contents(folder: Path, result: RunResult) -> Contents:
         "data.batch_size": config.data.batch_size,
     }
     # A single run's setting is its last epoch; earlier ones are only shown.
-    cell = Cell({}, (), config.model_copy(update={"score_epochs": ()}))
-    planned = PlannedCell(cell, folder, axes)
-    states = States((FinishedCell(planned, result),), (), (), ())
-    return Contents(folder, (planned,), states, result, ())
+    config = config.model_copy(update={"score_epochs": ()})
+    cell = FinishedCell(axes, (), config, folder, result=result)
+    return Contents(folder, (cell,), States((cell,), (), (), ()), result, ())
 
 
 def _read_comparison(folder: Path) -> Contents:
     plan = Plan.load(folder)
     configs = {named.name: _config_in(folder / named.name, named, plan) for named in plan.cells}
     sample = next((config for config in configs.values() if config), None)
-    planned, unknown = [], []
+    cells, unknown = [], []
     for named in plan.cells:
         config = configs[named.name] or _config_of(named, plan, sample)
         if config is None:
             unknown.append(named.name)
             continue
-        cell = Cell(named.axes, (), config)
-        planned.append(PlannedCell(cell, folder / named.name, at_axes(cell, plan.axes)))
+        cell = Cell(named.axes, (), config, folder / named.name)
+        cells.append(replace(cell, axes=at_axes(cell, plan.axes)))
     notes = [f"left out: {name}: it isn't known what was to be trained there" for name in unknown]
-    states = states_of(planned)
+    states = states_of(cells)
     notes += [
         f"left out: {cell.folder.name}: {UNUSABLE_RESULT}"
         for cell in states.to_do
         if has_unusable_result(cell)
     ]
-    planned, finished = _with_common_epochs(planned, states.finished)
+    cells, finished = _with_common_epochs(cells, states.finished)
     states = replace(states, finished=tuple(finished))
-    return Contents(folder, tuple(planned), states, None, tuple(notes))
+    return Contents(folder, tuple(cells), states, None, tuple(notes))
 
 
 def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:
@@ -187,24 +180,18 @@ def _config_of(named: NamedCell, plan: Plan, sample: RunConfig | None) -> RunCon
 
 
 def _with_common_epochs(
-    planned: Sequence[PlannedCell], finished: Sequence[FinishedCell]
-) -> tuple[list[PlannedCell], list[FinishedCell]]:
+    cells: Sequence[Cell], finished: Sequence[FinishedCell]
+) -> tuple[list[Cell], list[FinishedCell]]:
     """Cells of a setting with those score epochs that all of its results have."""
-    scored = {
-        id(each.planned): {scores.epoch for scores in each.result.validation} for each in finished
-    }
-    changed: dict[int, PlannedCell] = {}
-    for cells in by_setting(planned):
-        epochs = [scored[id(cell)] for cell in cells if scored.get(id(cell))]
+    scored = {each.folder: {scores.epoch for scores in each.result.validation} for each in finished}
+    changed: dict[Path, RunConfig] = {}
+    for group in by_setting(cells):
+        epochs = [scored[cell.folder] for cell in group if scored.get(cell.folder)]
         common = set.intersection(*epochs) if epochs else set()
-        for cell in cells:
-            changed[id(cell)] = _with_epochs(cell, common) if common else cell
+        for cell in group:
+            update = {"score_epochs": tuple(sorted(common))} if common else {}
+            changed[cell.folder] = cell.config.model_copy(update=update)
     return (
-        [changed[id(cell)] for cell in planned],
-        [replace(each, planned=changed[id(each.planned)]) for each in finished],
+        [replace(cell, config=changed[cell.folder]) for cell in cells],
+        [replace(each, config=changed[each.folder]) for each in finished],
     )
-
-
-def _with_epochs(planned: PlannedCell, epochs: Iterable[int]) -> PlannedCell:
-    config = planned.cell.config.model_copy(update={"score_epochs": tuple(sorted(epochs))})
-    return replace(planned, cell=replace(planned.cell, config=config))

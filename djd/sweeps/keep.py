@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from djd.runs.config import Keep
 from djd.runs.result import epoch_checkpoint
+from djd.sweeps.cells import FinishedCell
 from djd.sweeps.settings import Setting
-from djd.sweeps.states import FinishedCell
 
 
 def drop_weights(finished: Iterable[FinishedCell], *, keep: Keep, best: Setting | None) -> None:
@@ -19,9 +19,9 @@ def drop_weights(finished: Iterable[FinishedCell], *, keep: Keep, best: Setting 
     """
     if keep == "all" or best is None:
         return
-    kept = {cell.planned.folder for cell in best.cells} if keep == "winner" else set()
+    kept = {cell.folder for cell in best.cells} if keep == "winner" else set()
     for cell in finished:
-        folder = cell.planned.folder
+        folder = cell.folder
         if folder not in kept:
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
             continue

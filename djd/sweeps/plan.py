@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from djd.errors import InputError
 from djd.files import write_whole
 from djd.resume_latest import COMPARISON_NAME, RESULT_NAME
 from djd.runs.result import RESULTS_VERSION
-from djd.runs.resume import NUMBERLESS_KEYS, REPEAT_KEYS, differences, flat
+from djd.runs.resume import NUMBERLESS_KEYS, differences, flat
 from djd.sweeps.cells import AxisValue, Cell, axes_name, value_of
 
 PLAN_LOCK_NAME = f".{COMPARISON_NAME}.lock"
@@ -80,26 +80,6 @@ class Plan(BaseModel):
             ) from error
 
 
-@dataclass(frozen=True)
-class PlannedCell:
-    """A cell, and where it is.
-
-    Attributes:
-        cell: What it is.
-        folder: Its folder, whether or not it exists.
-        axes: Its value of every key that was ever compared in the comparison's folder.
-    """
-
-    cell: Cell
-    folder: Path
-    axes: Mapping[str, AxisValue]
-
-    @property
-    def setting_axes(self) -> dict[str, AxisValue]:
-        """The axes that make its setting."""
-        return {key: value for key, value in self.axes.items() if key not in REPEAT_KEYS}
-
-
 def cohort_digest(cohort: Cohort, split: PatientSplit) -> str:
     """Digest of all that makes two cells comparable: the knees, and who is a test patient."""
     told = json.dumps([cohort.fingerprint(), split.development, split.test])
@@ -108,7 +88,7 @@ def cohort_digest(cohort: Cohort, split: PatientSplit) -> str:
 
 def plan_cells(
     folder: Path, cells: Sequence[Cell], *, digest: str, arguments: Sequence[str]
-) -> tuple[Plan, list[PlannedCell]]:
+) -> tuple[Plan, list[Cell]]:
     """Give every cell its folder: one that it has already, by its identity, or one by its axes.
 
     Nothing is written.
@@ -141,16 +121,16 @@ def plan_cells(
     plan = plan.model_copy(
         update={"cells": tuple({cell.identity: cell for cell in (*plan.cells, *named)}.values())}
     )
-    planned: dict[str, PlannedCell] = {}
+    planned: dict[str, Cell] = {}
     for cell, name in zip(cells, named, strict=True):
-        there = PlannedCell(cell, folder / name.name, at_axes(cell, axes))
+        there = replace(cell, folder=folder / name.name, axes=at_axes(cell, axes))
         planned.setdefault(name.identity, there)
     return plan, list(planned.values())
 
 
 def plan_and_save(
     folder: Path, cells: Sequence[Cell], *, digest: str, arguments: Sequence[str]
-) -> tuple[Plan, list[PlannedCell]]:
+) -> tuple[Plan, list[Cell]]:
     """The same, written in one step with its checks: processes that start at once agree.
 
     Args:

@@ -13,9 +13,8 @@ from djd.runs.finished import finished_result
 from djd.runs.lock import is_claimed
 from djd.runs.result import RunResult
 from djd.runs.resume import saved_config
-from djd.sweeps.cells import AxisValue, axes_name, identity_of
+from djd.sweeps.cells import AxisValue, Cell, axes_name, identity_of
 from djd.sweeps.job import LOST, Job
-from djd.sweeps.plan import PlannedCell
 from djd.sweeps.settings import Setting, by_setting
 
 WINNER = "winner"
@@ -58,19 +57,19 @@ class Refit:
 
 def winner_refit(comparison: Path, best: Setting) -> Refit:
     """The refit of the setting that validation chose, for its number of epochs."""
-    first = _first_repeat([cell.planned for cell in best.cells])
+    first = _first_repeat(best.cells)
     config = _refitted(first, epochs=best.epochs, score_epochs=())
     there = _configs_below(comparison / WINNER)
     return _refit(comparison / WINNER, best.name, config, first, there)
 
 
-def each_refit(comparison: Path, planned: Sequence[PlannedCell]) -> list[Refit]:
+def each_refit(comparison: Path, cells: Sequence[Cell]) -> list[Refit]:
     """A refit of every setting, all its score epochs out of one training."""
     there = _configs_below(comparison / EACH)
     refits = []
-    for cells in by_setting(planned):
-        first = _first_repeat(cells)
-        before = first.cell.config
+    for group in by_setting(cells):
+        first = _first_repeat(group)
+        before = first.config
         config = _refitted(
             first, epochs=before.trainer.max_epochs, score_epochs=before.score_epochs
         )
@@ -79,11 +78,11 @@ def each_refit(comparison: Path, planned: Sequence[PlannedCell]) -> list[Refit]:
     return refits
 
 
-def _first_repeat(cells: Sequence[PlannedCell]) -> PlannedCell:
+def _first_repeat(cells: Sequence[Cell]) -> Cell:
     """The cell with the lowest seed, whatever the order in which seeds were typed."""
 
-    def seeds(cell: PlannedCell) -> tuple[int, int]:
-        config = cell.cell.config
+    def seeds(cell: Cell) -> tuple[int, int]:
+        config = cell.config
         return config.seed, config.data.split_seed
 
     return min(cells, key=seeds)
@@ -102,7 +101,7 @@ def _refit(
     folder: Path,
     name: str,
     config: RunConfig,
-    cell: PlannedCell,
+    cell: Cell,
     there: Mapping[str, Path],
 ) -> Refit:
     """A refit in the folder that it has already, or in one that no other has."""
@@ -116,12 +115,12 @@ def _refit(
         "trainer.max_epochs": str(config.trainer.max_epochs),
         "score_epochs": f"[{','.join(map(str, config.score_epochs))}]",
     }
-    overrides = _replaced(cell.cell.overrides, changes)
+    overrides = _replaced(cell.overrides, changes)
     return Refit(config, f"{folder.name}/{name}", folder / name, overrides, cell.setting_axes)
 
 
-def _refitted(cell: PlannedCell, *, epochs: int, score_epochs: Sequence[int]) -> RunConfig:
-    config = cell.cell.config
+def _refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> RunConfig:
+    config = cell.config
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"fold": None}),

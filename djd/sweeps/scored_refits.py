@@ -9,7 +9,7 @@ from djd.resume_latest import CONFIG_NAME, RESULT_NAME
 from djd.runs.config import read_config
 from djd.runs.result import PartScores, RunResult
 from djd.sweeps.cells import Cell, axes_name
-from djd.sweeps.plan import PlannedCell, at_axes
+from djd.sweeps.plan import at_axes
 from djd.sweeps.refits import WINNER, each_refit, winner_refit
 from djd.sweeps.settings import Setting
 
@@ -30,7 +30,7 @@ class OpenedRefit:
 
 
 def winners_opened(
-    folder: Path, planned: Sequence[PlannedCell], settings: Sequence[Setting]
+    folder: Path, cells: Sequence[Cell], settings: Sequence[Setting]
 ) -> list[OpenedRefit]:
     """Every setting of a comparison that was scored on the test patients, the winner first.
 
@@ -39,7 +39,7 @@ def winners_opened(
 
     Args:
         folder: The comparison's.
-        planned: Its cells.
+        cells: Its cells.
         settings: Those that can be compared, the best first.
     """
     opened: dict[str, OpenedRefit] = {}
@@ -48,18 +48,18 @@ def winners_opened(
         result = winner.result()
         if result and result.test:
             opened[best] = OpenedRefit(best, winner.folder, result.test[-1])
-    for refit in each_refit(folder, planned):
+    for refit in each_refit(folder, cells):
         result = refit.result()
         for scores in result.test if result else ():
             name = axes_name({**refit.axes, "epochs": scores.epoch})
             opened.setdefault(name, OpenedRefit(name, refit.folder, scores))
-    for earlier in _winners(folder, planned):
+    for earlier in _winners(folder, cells):
         opened.setdefault(earlier.name, earlier)
     return list(opened.values())
 
 
-def _winners(folder: Path, planned: Sequence[PlannedCell]) -> Iterable[OpenedRefit]:
-    axes = list(planned[0].setting_axes) if planned else []
+def _winners(folder: Path, cells: Sequence[Cell]) -> Iterable[OpenedRefit]:
+    axes = list(cells[0].setting_axes) if cells else []
     for path in sorted(folder.glob(f"{WINNER}/*/{RESULT_NAME}")):
         try:
             result = RunResult.load(path)

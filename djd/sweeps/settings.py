@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from djd.runs.result import PartScores
 from djd.statistics.metrics import score_table
-from djd.sweeps.cells import AxisValue, axes_name
-from djd.sweeps.plan import PlannedCell
-from djd.sweeps.states import FinishedCell
+from djd.sweeps.cells import AxisValue, Cell, FinishedCell, axes_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Setting:
     @property
     def splits(self) -> list[int]:
         """Split seed of each of its repeats, in the order of `by_repeat`."""
-        first = [cells[0].planned.cell.config for cells in by_repeat(self.cells)]
+        first = [cells[0].config for cells in by_repeat(self.cells)]
         return [config.data.split_seed for config in first]
 
     @property
@@ -51,28 +49,28 @@ class Setting:
 
 
 def score_settings(
-    planned: Sequence[PlannedCell], finished: Iterable[FinishedCell]
+    cells: Sequence[Cell], finished: Iterable[FinishedCell]
 ) -> tuple[list[Setting], int]:
     """Settings whose folds and seeds have all been trained, the best first.
 
     Best is the highest quadratic kappa; of equal ones the first in the order of the comparison.
 
     Args:
-        planned: Cells of the comparison, which say what belongs to a setting.
+        cells: Those of the comparison, which say what belongs to a setting.
         finished: Those with a result.
 
     Returns:
         The settings, and how many are left out because a cell is missing or failed, or nothing was
         held out.
     """
-    done = {id(cell.planned.cell): cell for cell in finished}
+    done = {cell.folder: cell for cell in finished}
     settings, incomplete = [], 0
-    for group in by_setting(planned):
+    for group in by_setting(cells):
         # What holds nothing out is no part of any score.
-        cells = [cell for cell in group if cell.cell.config.data.fold is not None] or group
-        epochs = cells[0].cell.config.epochs_to_score
-        results = [done[id(cell.cell)] for cell in cells if id(cell.cell) in done]
-        if len(results) < len(cells) or not all(cell.result.validation for cell in results):
+        scored = [cell for cell in group if cell.config.data.fold is not None] or group
+        epochs = scored[0].config.epochs_to_score
+        results = [done[cell.folder] for cell in scored if cell.folder in done]
+        if len(results) < len(scored) or not all(cell.result.validation for cell in results):
             incomplete += len(epochs)
             continue
         whole = _with_all_folds(results)
@@ -80,9 +78,9 @@ def score_settings(
     return sorted(settings, key=_rank), incomplete
 
 
-def by_setting(cells: Iterable[PlannedCell]) -> list[list[PlannedCell]]:
+def by_setting(cells: Iterable[Cell]) -> list[list[Cell]]:
     """Cells that differ in fold and seed alone, together."""
-    groups: dict[tuple[AxisValue, ...], list[PlannedCell]] = {}
+    groups: dict[tuple[AxisValue, ...], list[Cell]] = {}
     for cell in cells:
         groups.setdefault(tuple(cell.setting_axes.values()), []).append(cell)
     return list(groups.values())
@@ -96,7 +94,7 @@ def _rank(setting: Setting) -> float:
 def _with_all_folds(cells: Sequence[FinishedCell]) -> list[FinishedCell]:
     """Cells of the seeds and splits with the most folds, the same ones; a mean needs equals."""
     repeats = by_repeat(cells)
-    folds_of = [frozenset(cell.planned.cell.config.data.fold for cell in each) for each in repeats]
+    folds_of = [frozenset(cell.config.data.fold for cell in each) for each in repeats]
     often = Counter(folds_of)
     most = max(often, key=lambda folds: (len(folds), often[folds]))
     return [
@@ -111,7 +109,7 @@ def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
     """Cells of one setting with the same seed and split, its folds, together."""
     groups: dict[tuple[int, int], list[FinishedCell]] = {}
     for cell in cells:
-        config = cell.planned.cell.config
+        config = cell.config
         groups.setdefault((config.seed, config.data.split_seed), []).append(cell)
     return list(groups.values())
 
@@ -121,7 +119,7 @@ def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
     tables = [score_table(_pooled(folds, epoch)) for folds in repeats]
     first = [_at_epoch(cell, epoch) for cell in repeats[0]]
     return Setting(
-        axes=cells[0].planned.setting_axes,
+        axes=cells[0].setting_axes,
         epochs=epoch,
         cells=tuple(cells),
         repeats=len(repeats),

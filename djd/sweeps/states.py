@@ -7,16 +7,7 @@ from djd.resume_latest import RESULT_NAME
 from djd.runs.failure import failure_reason, forget_failure
 from djd.runs.finished import finished_result
 from djd.runs.lock import is_claimed
-from djd.runs.result import RunResult
-from djd.sweeps.plan import PlannedCell
-
-
-@dataclass(frozen=True)
-class FinishedCell:
-    """A cell with its result."""
-
-    planned: PlannedCell
-    result: RunResult
+from djd.sweeps.cells import Cell, FinishedCell
 
 
 @dataclass(frozen=True)
@@ -31,20 +22,20 @@ class States:
     """
 
     finished: tuple[FinishedCell, ...]
-    failed: tuple[tuple[PlannedCell, str], ...]
-    elsewhere: tuple[PlannedCell, ...]
-    to_do: tuple[PlannedCell, ...]
+    failed: tuple[tuple[Cell, str], ...]
+    elsewhere: tuple[Cell, ...]
+    to_do: tuple[Cell, ...]
 
 
 UNUSABLE_RESULT = "its result.json is damaged, or of another training"
 
 
-def has_unusable_result(cell: PlannedCell) -> bool:
+def has_unusable_result(cell: Cell) -> bool:
     """Whether a cell that is to do has a result all the same, which nobody can use."""
     return (cell.folder / RESULT_NAME).exists()
 
 
-def states_of(cells: Iterable[PlannedCell]) -> States:
+def states_of(cells: Iterable[Cell]) -> States:
     """Look at the folder of every cell; one that can't be looked at has failed."""
     finished, failed, elsewhere, to_do = [], [], [], []
     for cell in cells:
@@ -57,12 +48,12 @@ def states_of(cells: Iterable[PlannedCell]) -> States:
             failed.append((cell, f"{cell.folder} can't be read ({error.strerror})"))
             continue
         # In this order: a cell that ends while it is looked at is seen as claimed, or as finished.
-        if result := finished_result(cell.folder, cell.cell.config):
-            finished.append(FinishedCell(cell, result))
+        if result := finished_result(cell.folder, cell.config):
+            finished.append(FinishedCell.of(cell, result))
         elif is_claimed(cell.folder):
             elsewhere.append(cell)
-        elif result := finished_result(cell.folder, cell.cell.config):
-            finished.append(FinishedCell(cell, result))
+        elif result := finished_result(cell.folder, cell.config):
+            finished.append(FinishedCell.of(cell, result))
         elif reason := failure_reason(cell.folder):
             failed.append((cell, reason))
         else:
@@ -70,7 +61,7 @@ def states_of(cells: Iterable[PlannedCell]) -> States:
     return States(tuple(finished), tuple(failed), tuple(elsewhere), tuple(to_do))
 
 
-def forget_failures(failed: Sequence[tuple[PlannedCell, str]]) -> None:
+def forget_failures(failed: Sequence[tuple[Cell, str]]) -> None:
     """Let failed cells be tried again."""
     for cell, _ in failed:
         forget_failure(cell.folder)

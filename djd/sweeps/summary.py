@@ -9,11 +9,10 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit, grade_warnings, side_summaries
 from djd.resume_latest import RESULT_NAME
 from djd.runs.summary import say, say_cohort
-from djd.sweeps.cells import as_typed, short_names
+from djd.sweeps.cells import Cell, as_typed, short_names
 from djd.sweeps.evidence import Evidence
 from djd.sweeps.forecast import Forecast
 from djd.sweeps.job import LOST
-from djd.sweeps.plan import PlannedCell
 from djd.sweeps.refits import Refit
 from djd.sweeps.settings import Setting, by_setting
 from djd.sweeps.states import States
@@ -79,7 +78,7 @@ def _plain(setting: Setting) -> dict[str, Any]:
         "repeats": setting.repeats,
         "patients": setting.patients,
         "knees": setting.knees,
-        "cells": [cell.planned.folder.name for cell in setting.cells],
+        "cells": [cell.folder.name for cell in setting.cells],
         "scores": scores,
     }
 
@@ -87,19 +86,19 @@ def _plain(setting: Setting) -> dict[str, Any]:
 def say_head(
     cohort: Cohort,
     split: PatientSplit,
-    planned: Sequence[PlannedCell],
+    cells: Sequence[Cell],
     states: States,
     expected: Forecast,
 ) -> None:
     """What is compared, on whom, and what it will take."""
-    config = planned[0].cell.config
+    config = cells[0].config
     if stamp := config.stamp(phantom=cohort.phantom):
         say(stamp)
     summaries = side_summaries(cohort, split)
     say_cohort(cohort, summaries, grade_warnings(summaries))
-    settings = sum(len(cells[0].cell.config.epochs_to_score) for cells in by_setting(planned))
-    counts = f"{count_of(settings, 'setting')} in {count_of(len(planned), 'cell')}"
-    say(f"{counts}: {_axes_in_words(planned)}")
+    settings = sum(len(cells[0].config.epochs_to_score) for cells in by_setting(cells))
+    counts = f"{count_of(settings, 'setting')} in {count_of(len(cells), 'cell')}"
+    say(f"{counts}: {_axes_in_words(cells)}")
     to_do = len(states.to_do) + len(states.failed)
     counts = f"{count_of(len(states.finished), 'cell')} done, {to_do} to do"
     if states.failed:
@@ -110,7 +109,7 @@ def say_head(
         at_once = count_of(expected.at_once, "cell")
         counts += f": about {in_words(expected.total_seconds)}, {at_once} at a time"
     say(counts)
-    _say_warnings(planned, states)
+    _say_warnings(cells, states)
     say(
         f"Disk: about {in_bytes(expected.bytes_running)} while it trains, "
         f"{in_bytes(expected.bytes_after)} afterwards (keep={config.keep})"
@@ -119,7 +118,7 @@ def say_head(
         say("dry_run=true: nothing was trained")
 
 
-def _say_warnings(planned: Sequence[PlannedCell], states: States) -> None:
+def _say_warnings(cells: Sequence[Cell], states: States) -> None:
     """What a person might not expect of what will be trained."""
     again = sum((cell.folder / RESULT_NAME).exists() for cell in states.to_do)
     if again:
@@ -127,17 +126,17 @@ def _say_warnings(planned: Sequence[PlannedCell], states: States) -> None:
             f"{count_of(again, 'cell')} of these have a result that lacks some of the epochs asked "
             "for (score_epochs), and will be trained anew"
         )
-    if all(cell.cell.config.data.fold is None for cell in planned):
+    if all(cell.config.data.fold is None for cell in cells):
         say("data.fold=null holds nothing out: there will be no ranking and no winner")
 
 
-def _axes_in_words(planned: Sequence[PlannedCell]) -> str:
+def _axes_in_words(cells: Sequence[Cell]) -> str:
     """Each axis with its values, epochs among them."""
-    short = short_names(planned[0].axes)
+    short = short_names(cells[0].axes)
     words = []
     for key, name in short.items():
-        values = dict.fromkeys(as_typed(cell.axes[key]) for cell in planned)
+        values = dict.fromkeys(as_typed(cell.axes[key]) for cell in cells)
         words.append(f"{name} {', '.join(values)}")
-    epochs = sorted({epoch for cell in planned for epoch in cell.cell.config.epochs_to_score})
+    epochs = sorted({epoch for cell in cells for epoch in cell.config.epochs_to_score})
     words.append(f"epochs {', '.join(map(str, epochs))}")
     return "; ".join(words)

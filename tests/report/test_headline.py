@@ -159,7 +159,7 @@ def test_few_patients_decide_where_not_all_folds_were_held_out(answer: Answer) -
     findings = findings_of(answer)
     assert who_decided(findings) == []
     best = findings.settings[0]
-    cells = [cell for cell in best.setting.cells if cell.planned.cell.config.data.fold in (0, 2)]
+    cells = [cell for cell in best.setting.cells if cell.config.data.fold in (0, 2)]
     few = replace(best, setting=replace(best.setting, cells=tuple(cells)))
     evidence = replace(findings.evidence, patients=findings.evidence.patients[:33])
     changed = replace(findings, settings=(few,), evidence=evidence)
@@ -231,12 +231,11 @@ def test_a_headline_has_four_sentences_at_most(answer: Answer) -> None:
 def test_a_setting_is_said_as_one_says_it(answer: Answer, name: str, called: str) -> None:
     setting = findings_of(answer).settings[0].setting
     first = setting.cells[0]
-    config = first.planned.cell.config
+    config = first.config
     optim = config.optim.model_copy(update={"name": name, "lr": 0.001, "lr_times": 10})
     data = config.data.model_copy(update={"batch_size": 16})
     config = config.model_copy(update={"optim": optim, "data": data})
-    cell = replace(first.planned.cell, config=config)
-    cells = (replace(first, planned=replace(first.planned, cell=cell)),)
+    cells = (replace(first, config=config),)
     axes: dict[str, AxisValue] = {"model.depth": 2, "optim": name, "optim.lr_times": 10}
     told = replace(setting, cells=cells, axes=axes, epochs=1)
     assert in_words(told) == f"Depth 2 with {called} at 0.01 for 1 epoch"

@@ -17,7 +17,7 @@ from tests.sweeps.invented_cells import leave_comparison
 
 def answer_of(folder: Path) -> Answer:
     contents = read_folder(folder)
-    settings, _ = score_settings(contents.planned, contents.states.finished)
+    settings, _ = score_settings(contents.cells, contents.states.finished)
     return work_out(gather(settings), refits=[], baselines=[])
 
 

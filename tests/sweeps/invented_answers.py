@@ -39,7 +39,7 @@ def tell(
         notes: What is known to be missing.
     """
     contents = contents_of(folder)
-    settings, _ = score_settings(contents.planned, contents.states.finished)
+    settings, _ = score_settings(contents.cells, contents.states.finished)
     evidence = gather(settings)
     best = evidence.settings[0]
     opened = [] if tested is None else [refit_of(folder, best, tested)]
@@ -64,7 +64,7 @@ def leave_run(folder: Path, *, skill: float = 0.6, **fixed: object) -> RunConfig
 def refit_of(folder: Path, setting: Setting, skill: float) -> OpenedRefit:
     """A setting scored on the test patients, its predictions below the folder."""
     below = folder / "winner" / setting.name
-    scores = leave_tested(below, setting.cells[0].planned.cell.config, setting.epochs, skill)
+    scores = leave_tested(below, setting.cells[0].config, setting.epochs, skill)
     return OpenedRefit(setting.name, below, scores)
 
 

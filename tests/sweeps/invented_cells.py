@@ -20,7 +20,7 @@ from djd.runs.result import (
 )
 from djd.statistics.metrics import confusion_counts, score_table
 from djd.sweeps.cells import AxisValue, Cell
-from djd.sweeps.plan import PlannedCell, plan_and_save
+from djd.sweeps.plan import plan_and_save
 from tests.conftest import compose_values
 
 OPTIM = {
@@ -141,7 +141,7 @@ def leave_comparison(
     *,
     skill: Callable[[RunConfig, int], float] = lambda config, epoch: 0.5,
     untrained: Collection[str] = (),
-) -> list[PlannedCell]:
+) -> list[Cell]:
     """Leave a comparison on three folds (unless `axes` says otherwise) as a sweep leaves it.
 
     Args:
@@ -158,7 +158,7 @@ def leave_comparison(
     _, planned = plan_and_save(folder, cells, digest=DIGEST, arguments=())
     for seed, each in enumerate(planned):
         if each.folder.name not in untrained:
-            config = each.cell.config
+            config = each.config
             first = (config.data.fold or 0) * PATIENTS_A_FOLD
             skills = {epoch: skill(config, epoch) for epoch in config.epochs_to_score}
             leave_cell(each.folder, config, range(first, first + PATIENTS_A_FOLD), skills, seed)

@@ -17,11 +17,11 @@ AXES: dict[str, tuple[AxisValue, ...]] = {"model.depth": (1, 2), "optim": ("sgd"
 def test_a_comparison_comes_back_as_it_was_left(tmp_path: Path) -> None:
     planned = leave_comparison(tmp_path, AXES)
     contents = read_folder(tmp_path)
-    assert [each.folder for each in contents.planned] == [each.folder for each in planned]
-    assert [each.axes for each in contents.planned] == [each.axes for each in planned]
+    assert [each.folder for each in contents.cells] == [each.folder for each in planned]
+    assert [each.axes for each in contents.cells] == [each.axes for each in planned]
     assert len(contents.states.finished) == 12
     assert contents.stamp == "PHANTOM: invented scans, not patients"
-    settings, incomplete = score_settings(contents.planned, contents.states.finished)
+    settings, incomplete = score_settings(contents.cells, contents.states.finished)
     assert len(settings) == 2 * 2 * 3
     assert incomplete == 0
 
@@ -32,7 +32,7 @@ def test_a_cell_that_was_never_started_is_known_from_the_plan(tmp_path: Path, na
     contents = read_folder(tmp_path)
     assert [each.folder.name for each in contents.states.to_do] == [name]
     assert contents.notes == ()
-    settings, incomplete = score_settings(contents.planned, contents.states.finished)
+    settings, incomplete = score_settings(contents.cells, contents.states.finished)
     assert len(settings) == 9
     assert incomplete == 3
 
@@ -44,7 +44,7 @@ def test_cells_from_before_an_axis_was_added_stand_on_it_too(tmp_path: Path) -> 
     leave_comparison(tmp_path, both)
     contents = read_folder(tmp_path)
     assert contents.notes == ()
-    assert {each.folder.name: each.axes["optim"] for each in contents.planned} == {
+    assert {each.folder.name: each.axes["optim"] for each in contents.cells} == {
         **{f"depth={depth} fold={fold}": "adam" for depth in (1, 2) for fold in range(3)},
         **{f"depth=1 fold={fold} optim=sgd": "sgd" for fold in range(3)},
     }
@@ -86,17 +86,17 @@ def test_cells_scored_at_different_epochs_are_compared_where_all_were(tmp_path: 
     values["validation"] = [each for each in values["validation"] if each["epoch"] != 50]
     values["config"]["score_epochs"] = [25]
     result.write_text(json.dumps(values), encoding="utf-8")
-    config = planned[0].cell.config.model_copy(update={"score_epochs": (25,)})
+    config = planned[0].config.model_copy(update={"score_epochs": (25,)})
     (planned[0].folder / "config.yaml").write_text(config.as_yaml(), encoding="utf-8")
     contents = read_folder(tmp_path)
-    settings, _ = score_settings(contents.planned, contents.states.finished)
+    settings, _ = score_settings(contents.cells, contents.states.finished)
     assert sorted(each.epochs for each in settings) == [25, 100]
 
 
 def test_a_plan_without_any_cell_to_go_by_is_said_to_be_unknown(tmp_path: Path) -> None:
     plan_and_save(tmp_path, [cell({"model.depth": 1})], digest=DIGEST, arguments=())
     contents = read_folder(tmp_path)
-    assert contents.planned == ()
+    assert contents.cells == ()
     assert contents.notes == ("left out: depth=1: it isn't known what was to be trained there",)
 
 

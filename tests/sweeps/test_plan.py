@@ -4,20 +4,20 @@ from typing import Any
 import pytest
 
 from djd.errors import InputError
-from djd.sweeps.cells import AxisValue
-from djd.sweeps.plan import Plan, PlannedCell, plan_and_save
+from djd.sweeps.cells import AxisValue, Cell
+from djd.sweeps.plan import Plan, plan_and_save
 from tests.sweeps.invented_cells import cell
 
 
 def planned(
     folder: Path, cells: list[dict[str, AxisValue]], *, digest: str = "cohort", **fixed: Any
-) -> list[PlannedCell]:
+) -> list[Cell]:
     """Plan and save, as a sweep does."""
     made = [cell(axes, **fixed) for axes in cells]
     return plan_and_save(folder, made, digest=digest, arguments=["-m"])[1]
 
 
-def names(cells: list[PlannedCell]) -> list[str]:
+def names(cells: list[Cell]) -> list[str]:
     return [each.folder.name for each in cells]
 
 

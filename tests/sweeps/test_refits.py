@@ -1,14 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from djd.runs.config import Keep
+from djd.sweeps.cells import FinishedCell
 from djd.sweeps.keep import drop_weights
-from djd.sweeps.plan import PlannedCell
 from djd.sweeps.refits import each_refit, winner_refit
 from djd.sweeps.settings import score_settings
-from djd.sweeps.states import FinishedCell
 from tests.sweeps.invented_cells import cell, result
 
 EPOCHS = (25, 50, 100)
@@ -20,16 +20,16 @@ def finished_cells(folder: Path, better: int) -> list[FinishedCell]:
     for depth in (1, 2):
         for fold in (0, 1):
             axes = {"model.depth": depth, "data.fold": fold}
-            there = PlannedCell(cell(axes), folder / f"depth={depth} fold={fold}", axes)
+            there = replace(cell(axes), folder=folder / f"depth={depth} fold={fold}")
             right, wrong = np.eye(5, dtype=np.int64), np.eye(5, dtype=np.int64)[::-1]
             counts = {epoch: right if (depth, epoch) == (better, 50) else wrong for epoch in EPOCHS}
-            done.append(FinishedCell(there, result(there.cell.config, counts)))
+            done.append(FinishedCell.of(there, result(there.config, counts)))
     return done
 
 
 def test_the_winner_is_refitted_for_its_epochs_without_a_fold(tmp_path: Path) -> None:
     done = finished_cells(tmp_path, better=2)
-    best = score_settings([each.planned for each in done], done)[0][0]
+    best = score_settings(done, done)[0][0]
     refit = winner_refit(tmp_path, best)
     assert refit.folder == tmp_path / "winner" / "depth=2 epochs=50"
     assert refit.config.data.fold is None
@@ -46,7 +46,7 @@ def test_the_winner_is_refitted_for_its_epochs_without_a_fold(tmp_path: Path) ->
 
 def test_each_setting_is_refitted_once_for_all_its_epochs(tmp_path: Path) -> None:
     done = finished_cells(tmp_path, better=2)
-    refits = each_refit(tmp_path, [each.planned for each in done])
+    refits = each_refit(tmp_path, done)
     assert [refit.name for refit in refits] == ["each/depth=1", "each/depth=2"]
     assert all(refit.config.epochs_to_score == EPOCHS for refit in refits)
     assert refits[0].overrides[-1] == "score_epochs=[25,50,100]"
@@ -60,10 +60,10 @@ def left(folder: Path) -> set[str]:
 def test_only_what_is_to_be_kept_keeps_its_weights(tmp_path: Path, keep: Keep, kept: int) -> None:
     done = finished_cells(tmp_path, better=1)
     for each in done:
-        (each.planned.folder / "checkpoints").mkdir(parents=True)
+        (each.folder / "checkpoints").mkdir(parents=True)
         for epoch in EPOCHS:
-            (each.planned.folder / "checkpoints" / f"epoch={epoch:03d}.ckpt").write_text("")
-    best = score_settings([each.planned for each in done], done)[0][0]
+            (each.folder / "checkpoints" / f"epoch={epoch:03d}.ckpt").write_text("")
+    best = score_settings(done, done)[0][0]
     drop_weights(done, keep=keep, best=None)
     assert len(left(tmp_path)) == 12, "nothing goes before there is a winner"
     drop_weights(done, keep=keep, best=best)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,10 +7,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from djd.statistics.metrics import confusion_counts
-from djd.sweeps.cells import AxisValue
-from djd.sweeps.plan import PlannedCell
+from djd.sweeps.cells import AxisValue, Cell, FinishedCell
 from djd.sweeps.settings import score_settings
-from djd.sweeps.states import FinishedCell
 from tests.sweeps.invented_cells import cell, result
 
 EPOCHS = (25, 50, 100)
@@ -22,13 +21,13 @@ def graded(seed: int, noise: float, knees: int = 30) -> Graded:
     return truth, np.clip(np.round(truth + noise * rng.standard_normal(knees)), 0, 4).astype(int)
 
 
-def planned(axes: dict[str, AxisValue]) -> PlannedCell:
-    return PlannedCell(cell(axes), Path("comparison") / str(axes), axes)
+def planned(axes: dict[str, AxisValue]) -> Cell:
+    return replace(cell(axes), folder=Path("comparison") / str(axes))
 
 
-def finished(there: PlannedCell, knees: dict[int, Graded]) -> FinishedCell:
+def finished(there: Cell, knees: dict[int, Graded]) -> FinishedCell:
     confusions = {epoch: confusion_counts(*pair) for epoch, pair in knees.items()}
-    return FinishedCell(there, result(there.cell.config, confusions))
+    return FinishedCell.of(there, result(there.config, confusions))
 
 
 def test_a_setting_is_scored_by_the_predictions_of_all_its_folds() -> None:

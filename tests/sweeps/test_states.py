@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from djd.runs.failure import record_failure, record_loss
 from djd.runs.lock import claim
-from djd.sweeps.plan import PlannedCell
+from djd.sweeps.cells import Cell
 from djd.sweeps.states import forget_failures, states_of
 from tests.sweeps.invented_cells import cell, config_with, leave_result
 
@@ -14,18 +15,18 @@ EPOCHS = dict.fromkeys((25, 50, 100), EYE)
 
 
 @pytest.fixture
-def planned(tmp_path: Path) -> PlannedCell:
+def planned(tmp_path: Path) -> Cell:
     axes = {"model.depth": 1}
-    return PlannedCell(cell(axes), tmp_path / "depth=1", axes)
+    return replace(cell(axes), folder=tmp_path / "depth=1")
 
 
-def state(planned: PlannedCell) -> str:
+def state(planned: Cell) -> str:
     states = states_of([planned])
     (name,) = [name for name, cells in vars(states).items() if cells]
     return str(name)
 
 
-def test_a_cell_goes_from_to_do_over_claimed_and_failed_to_finished(planned: PlannedCell) -> None:
+def test_a_cell_goes_from_to_do_over_claimed_and_failed_to_finished(planned: Cell) -> None:
     assert state(planned) == "to_do"
     planned.folder.mkdir()
     assert state(planned) == "to_do"
@@ -35,12 +36,12 @@ def test_a_cell_goes_from_to_do_over_claimed_and_failed_to_finished(planned: Pla
     assert states_of([planned]).failed == ((planned, "a reason"),)
     forget_failures(states_of([planned]).failed)
     assert state(planned) == "to_do"
-    leave_result(planned.folder, planned.cell.config, EPOCHS)
+    leave_result(planned.folder, planned.config, EPOCHS)
     assert state(planned) == "finished"
 
 
-def test_a_result_counts_more_than_a_failure_and_a_claim(planned: PlannedCell) -> None:
-    leave_result(planned.folder, planned.cell.config, EPOCHS)
+def test_a_result_counts_more_than_a_failure_and_a_claim(planned: Cell) -> None:
+    leave_result(planned.folder, planned.config, EPOCHS)
     record_failure(planned.folder, "late")
     with claim(planned.folder):
         assert state(planned) == "finished"
@@ -50,14 +51,14 @@ def test_a_result_counts_more_than_a_failure_and_a_claim(planned: PlannedCell) -
     "changes", [{"model.depth": 2}, {"model.depth": 1, "seed": 3}, {"score_epochs": [25]}]
 )
 def test_another_configurations_result_is_none_of_ours(
-    planned: PlannedCell, changes: dict[str, object]
+    planned: Cell, changes: dict[str, object]
 ) -> None:
     leave_result(planned.folder, config_with({"model.depth": 1, **changes}), {25: EYE, 100: EYE})
     assert state(planned) == "to_do"
 
 
 def test_a_loss_is_no_reason_where_there_is_one_or_a_result_or_an_owner(
-    planned: PlannedCell,
+    planned: Cell,
 ) -> None:
     planned.folder.mkdir()
     with claim(planned.folder):

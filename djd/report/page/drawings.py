@@ -227,7 +227,7 @@ def _reliability(findings: Findings, stamp: str | None) -> Drawing:
 def _metrics(best: Setting) -> Iterable[Mapping[str, Sequence[float]]]:
     """Columns of `metrics.csv` of every training of a setting that left a readable one."""
     for cell in best.cells:
-        if columns := read_metrics(cell.planned.folder / METRICS_NAME, last=best.epochs):
+        if columns := read_metrics(cell.folder / METRICS_NAME, last=best.epochs):
             yield columns
 
 

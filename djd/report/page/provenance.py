@@ -83,7 +83,7 @@ def _winners(contents: Contents) -> Iterable[RunResult]:
 
 def made_how(contents: Contents) -> list[tuple[str, str]]:
     """Name and value of everything that one needs to make the same again."""
-    configs = [planned.cell.config for planned in contents.planned]
+    configs = [cell.config for cell in contents.cells]
     results = [finished.result for finished in contents.states.finished]
     results = [contents.run] if contents.run else results
     return [*_command(contents), *_numbers(contents), *_of_config(configs), *_of_results(results)]
@@ -100,7 +100,7 @@ def _command(contents: Contents) -> Iterable[tuple[str, str]]:
 
 
 def _numbers(contents: Contents) -> Iterable[tuple[str, str]]:
-    done, all_of = len(contents.states.finished), len(contents.planned)
+    done, all_of = len(contents.states.finished), len(contents.cells)
     yield "cells", f"{done} of {all_of} finished"
 
 

@@ -105,8 +105,8 @@ def sections(contents: Contents, answer: Answer) -> dict[str, Any]:
 def _planned_values(contents: Contents) -> dict[str, list[AxisValue]]:
     """Values of each compared axis that were asked for."""
     values: dict[str, dict[AxisValue, None]] = {}
-    for planned in contents.planned:
-        for axis, value in planned.setting_axes.items():
+    for cell in contents.cells:
+        for axis, value in cell.setting_axes.items():
             values.setdefault(axis, {})[value] = None
     return {axis: list(there) for axis, there in values.items()}
 
@@ -134,7 +134,7 @@ def _words(*, leaks: bool, reader: bool) -> list[tuple[str, str]]:
 
 
 def _leaks(contents: Contents) -> bool:
-    return any(planned.cell.config.data.leak for planned in contents.planned)
+    return any(cell.config.data.leak for cell in contents.cells)
 
 
 def _title(contents: Contents, answer: Answer) -> str:
@@ -190,7 +190,7 @@ def _warnings(contents: Contents, answer: Answer) -> list[str]:
         )
     if missing := missing_cells(contents):
         failed = sum(each.state == "failed" for each in missing)
-        cells = count_of(len(contents.planned), "cell")
+        cells = count_of(len(contents.cells), "cell")
         said.append(
             f"{len(missing)} of {cells} have no result ({failed} failed); settings that lack one "
             "don't compete."

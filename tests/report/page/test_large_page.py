@@ -51,9 +51,7 @@ def test_long_names_and_reasons_are_broken_not_cut(
     findings = replace(findings, settings=tuple(settings), effects=tuple(effects))
     notes = (f"left out: {'/a_very_long_path' * 12}: no",)
     answer = replace(large.answer, findings=findings, notes=notes, edges=())
-    states = replace(
-        large.contents.states, failed=((large.contents.planned[0], f"E: {'y' * 300}"),)
-    )
+    states = replace(large.contents.states, failed=((large.contents.cells[0], f"E: {'y' * 300}"),))
     path = tmp_path / "report.html"
     path.write_text(page(replace(large.contents, states=states), answer, {}), encoding="utf-8")
     browser.open(path, width=360)
@@ -90,7 +88,7 @@ def test_why_a_cell_failed_can_be_read_without_scrolling(
     browser: Browser, large: DrawnPage, tmp_path: Path, width: int, on_paper: bool
 ) -> None:
     reason = f"InputError: /scans/{'x' * 150}.mat: expected {'a number and ' * 20}received none"
-    states = replace(large.contents.states, failed=((large.contents.planned[0], reason),))
+    states = replace(large.contents.states, failed=((large.contents.cells[0], reason),))
     path = tmp_path / "report.html"
     contents = replace(large.contents, states=states)
     path.write_text(page(contents, large.answer, {}), encoding="utf-8")

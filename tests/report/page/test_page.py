@@ -160,14 +160,13 @@ def test_real_scans_without_a_leak_have_no_stamp_but_the_use(compared: Told) -> 
         replace(each, result=each.result.model_copy(update={"phantom": False}))
         for each in contents.states.finished
     ]
-    planned = []
-    for each in contents.planned:
-        config = each.cell.config
+    cells = []
+    for each in contents.cells:
+        config = each.config
         data = config.data.model_copy(update={"source": "mat", "root": Path("/scans & <b>")})
-        cell = replace(each.cell, config=config.model_copy(update={"data": data}))
-        planned.append(replace(each, cell=cell))
+        cells.append(replace(each, config=config.model_copy(update={"data": data})))
     states = replace(contents.states, finished=tuple(finished))
-    read = read_page(replace(contents, planned=tuple(planned), states=states), answer)
+    read = read_page(replace(contents, cells=tuple(cells), states=states), answer)
     assert read.first("footer").text == RESEARCH
     assert "PHANTOM" not in read.text
     assert "/scans & <b>" in read.text

@@ -111,7 +111,7 @@ def test_a_damaged_plan_costs_the_command_alone(tmp_path: Path) -> None:
 def test_nothing_planned_is_told_as_nothing(compared: Told) -> None:
     contents = compared[0]
     states = replace(contents.states, finished=())
-    told = dict(made_how(replace(contents, planned=(), states=states)))
+    told = dict(made_how(replace(contents, cells=(), states=states)))
     assert told["cells"] == "0 of 0 finished"
     assert "cohort" not in told
 
