@@ -97,8 +97,8 @@ def watch() -> Stopwatch:
         for name in names:
             setattr(module, name, clock.building(getattr(module, name)))
     vars(pictures)["add_picture"] = clock.keeping(pictures.add_picture, lambda _, tag, *rest: tag)
-    vars(prepare)["save_palette_png"] = clock.keeping(
-        vars(prepare)["save_palette_png"], lambda _, path, **_named: f"figures/{path.name}"
+    vars(prepare)["save_figure"] = clock.keeping(
+        vars(prepare)["save_figure"], lambda _, path, **_named: f"figures/{path.name}"
     )
     return clock
 

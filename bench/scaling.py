@@ -327,7 +327,7 @@ def _taken(kind: type, values: dict[str, Any]) -> Any:
 def draw(path: Path, machine: Machine, costs: dict[Point, Cost]) -> None:
     """Write the figure."""
     from bench.scaling_figure import Column, scaling_figure
-    from djd.plots.palette_png import save_palette_png
+    from djd.plots.style import save_figure
 
     def column(axis: str, label: str, work: NDArray[np.float64] | None) -> Column:
         points = AXES[axis]
@@ -355,7 +355,7 @@ def draw(path: Path, machine: Machine, costs: dict[Point, Cost]) -> None:
         f"batches of {BASE.batch_size}",
         caption=f"{machine}. {_share_sentence(costs)}",
     )
-    save_palette_png(figure, path)
+    save_figure(figure, path)
 
 
 def _along(axis: str) -> NDArray[np.float64]:

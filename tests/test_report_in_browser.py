@@ -16,7 +16,7 @@ VISIBLE_TEXTS = """
 const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
   const node = walker.currentNode, element = node.parentElement;
-  if (!node.textContent.trim() || element.closest("svg, script, style")) continue;
+  if (!node.textContent.trim() || element.closest("script, style")) continue;
   if (!element.checkVisibility()) continue;
   const style = getComputedStyle(element);
   let behind = element, background = "rgba(0, 0, 0, 0)";
@@ -60,7 +60,7 @@ def require_fit(browser: Browser, width: int) -> None:
     beyond = browser.ask(
         """
         return [...document.body.querySelectorAll("*")].filter(each =>
-          !each.closest("svg, .scroll > *, details:not([open]) > :not(summary)") &&
+          !each.closest(".scroll > *, details:not([open]) > :not(summary)") &&
           each.getBoundingClientRect().right > innerWidth + 1
         ).map(each => each.outerHTML.slice(0, 80));
         """
@@ -130,7 +130,7 @@ def test_wide_tables_scroll_inside_their_own_region(browser: Browser, width: int
 def test_figures_are_as_wide_as_there_is_room(browser: Browser, width: int) -> None:
     sizes = browser.ask(
         """
-        return [...document.querySelectorAll("svg[role=img]")].map(each => {
+        return [...document.querySelectorAll("img")].map(each => {
           const box = each.getBoundingClientRect();
           return [box.left, box.right, box.height];
         });
@@ -155,7 +155,7 @@ def test_without_scripts_nothing_is_missing(browser: Browser, path: Path, html: 
         assert [cells_of(each) for each in bare.all("table")] == [
             cells_of(each) for each in parsed(html).all("table")
         ]
-        assert len(bare.all("svg")) == html.count("<svg ")
+        assert len(bare.all("img")) == html.count("<img ")
     finally:
         browser.order("Emulation.setScriptExecutionDisabled", value=False)
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -17,6 +19,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from djd.plots.style import ORANGE
 from tests.report.page.parsed import Element, columns_of, lines_of, parsed, require_figure
 from tests.report.page.test_page import require_sound
 from tests.sweeping import Sweep, rows_of
@@ -84,7 +87,7 @@ def precision(rows: Rows, grade: int) -> float:
 
 def test_the_page_of_a_sweep_is_sound(html: str, read: Element) -> None:
     require_sound(read, html)
-    assert len(read.all("svg")) > 5
+    assert len(read.all("img")) > 5
 
 
 def test_every_figure_of_the_ranking_comes_from_the_predictions(
@@ -197,7 +200,7 @@ def test_every_score_of_the_best_and_of_uptake_comes_from_the_predictions(
 def test_confusion_matrices_say_how_many_knees_were_graded_right(
     sweep: Sweep, read: Element
 ) -> None:
-    told = " ".join(str(each.attributes["aria-label"]) for each in read.all("svg"))
+    told = " ".join(str(each.attributes["alt"]) for each in read.all("img"))
     for part, rows in (("out of fold", best_rows(sweep)), ("test", opened(sweep))):
         counts = confusion_matrix(*grades_and_guesses(rows), labels=range(5))
         right = int(100 * np.trace(counts) / len(rows) + 0.5)
@@ -243,12 +246,12 @@ def test_a_sweep_tells_the_opening_of_its_test_patients_and_its_command(
 
 def test_everything_that_the_page_shows_is_stamped(sweep: Sweep, read: Element) -> None:
     stamp = "PHANTOM: invented scans, not patients"
-    for svg in read.all("svg"):
-        assert stamp in svg.text
-    for path in (sweep.folder / "figures").glob("*.svg"):
-        assert stamp in path.read_text(encoding="utf-8")
     assert stamp in (sweep.folder / "settings.tex").read_text(encoding="utf-8")
-    names = {path.name for path in (sweep.folder / "figures").iterdir()}
-    stems = {Path(name).stem for name in names}
-    assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
-    assert len(stems) == len(read.all("svg"))
+    pictures = list((sweep.folder / "figures").iterdir())
+    assert {path.suffix for path in pictures} == {".png"}
+    assert len(pictures) == len(read.all("img"))
+    for path in pictures:
+        pixels = np.asarray(Image.open(path).convert("RGB"), dtype=np.int64)
+        corner = pixels[: len(pixels) // 8, pixels.shape[1] // 2 :]
+        of_stamp = np.abs(corner - np.array(to_rgb(ORANGE)) * 255).max(axis=-1) < 20
+        assert of_stamp.sum() > 200, path.name

@@ -18,7 +18,7 @@ from djd.data.split import (
 from djd.files import write_whole
 from djd.machine import keep_freed_memory
 from djd.plots.curves import curves_figure
-from djd.plots.palette_png import save_palette_png
+from djd.plots.style import save_figure
 from djd.resume_latest import CONFIG_NAME
 from djd.runs.config import RunConfig
 from djd.runs.device import training_device
@@ -139,7 +139,7 @@ def draw(prepared: Prepared, fit: Fit) -> None:
     curves = curves_figure(
         metrics, score_epochs=epochs, title="Learning curves", stamp=prepared.stamp
     )
-    save_palette_png(curves, figures / "curves.png", width=CURVES_PIXELS)
+    save_figure(curves, figures / "curves.png", width=CURVES_PIXELS)
 
 
 def result_of(

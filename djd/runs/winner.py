@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from djd.plots.confusion import confusion_figure
-from djd.plots.palette_png import save_palette_png
+from djd.plots.style import save_figure
 from djd.runs.fit import Fit, fit_cell, quiet_lightning
 from djd.runs.prepare import Prepared
 from djd.runs.result import (
@@ -79,7 +79,7 @@ def score_test(
         counts = fit.classifier.outcomes["test"].counts
         figure = confusion_figure(counts, title="Test patients", stamp=prepared.stamp)
         (folder / "figures").mkdir(exist_ok=True)
-        save_palette_png(figure, folder / "figures" / "confusion-test.png")
+        save_figure(figure, folder / "figures" / "confusion-test.png")
     return scored, openings
 
 

@@ -1,11 +1,12 @@
+import io
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 from djd.errors import InputError
 from djd.grades import GRADE_NAMES
@@ -17,7 +18,7 @@ from djd.plots.effects import effects_figure
 from djd.plots.grades import grades_figure
 from djd.plots.ranking import ranking_figure
 from djd.plots.reliability import reliability_figure
-from djd.plots.style import figure_pixels, new_figure, save_figure
+from djd.plots.style import figure_pixels, figure_png, new_figure, save_figure
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
 from tests.ordinary_user import as_ordinary_user
@@ -134,13 +135,29 @@ def test_learning_curves_show_what_was_held_out_and_when_it_was_scored() -> None
     np.testing.assert_array_equal(loss, [[1, 2], [2, 1], [3, 0.5]])
 
 
-def test_pixels_are_the_saved_picture(tmp_path: Path) -> None:
+def test_a_saved_picture_has_the_colours_of_its_figure(tmp_path: Path) -> None:
     path = tmp_path / "한글 (1).png"
-    save_figure(confusion_figure(COUNTS, title="Validation 한글"), path)
-    saved = (255 * image.imread(path)[..., :3]).round().astype(np.uint8)
-    pixels = figure_pixels(confusion_figure(COUNTS, title="Validation 한글"))
-    np.testing.assert_array_equal(saved, pixels)
+    for figure, again in zip(figures(STAMP), figures(STAMP), strict=True):
+        save_figure(figure, path)
+        saved = np.asarray(Image.open(path).convert("RGB"), dtype=np.int64)
+        pixels = figure_pixels(again)
+        assert np.abs(saved - pixels).max() <= 13
+        assert (saved[(pixels == 255).all(axis=-1)] == 255).all()
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_the_same_figure_is_the_same_picture() -> None:
+    for figure, again in zip(figures(STAMP), figures(STAMP), strict=True):
+        assert figure_png(figure, width=700) == figure_png(again, width=700)
+
+
+def test_pictures_are_small() -> None:
+    counts = np.random.default_rng(0).integers(0, 30, (36, 5, 5))
+    thumbnail = figure_png(confusion_figure(counts[0], title="Validation", stamp=STAMP), width=350)
+    assert Image.open(io.BytesIO(thumbnail)).width == 350
+    assert len(thumbnail) < 12_000
+    multiples = confusion_multiples_figure(counts, ["1 *\n0.62"] * 36, title="All", stamp=STAMP)
+    assert len(figure_png(multiples, width=1152)) < 100_000
 
 
 def test_a_figure_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

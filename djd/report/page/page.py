@@ -1,5 +1,6 @@
 """The report: one page that opens anywhere, and its figures as files."""
 
+import base64
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -9,7 +10,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from djd.files import write_whole
-from djd.plots.style import figure_svg, save_figure
+from djd.plots.style import figure_png
 from djd.report.answer import Answer
 from djd.report.page.drawings import NAMES, Drawing, drawings
 from djd.report.page.latex import LATEX_NAME, settings_in_latex
@@ -18,8 +19,8 @@ from djd.report.tables import REPORT_NAME
 from djd.sweeps.folder import Contents
 
 FIGURES = "figures"
-
-_XML = '<?xml version="1.0" encoding="utf-8"?>'
+WIDTH_PIXELS = 1152
+"""Of a figure: twice its width on the page, for screens and printers with small dots."""
 
 
 def write_page(contents: Contents, answer: Answer) -> Path:
@@ -31,40 +32,46 @@ def write_page(contents: Contents, answer: Answer) -> Path:
 
     Raises:
         OSError: They can't be written.
-        InputError: A figure can't be written.
     """
     latex = settings_in_latex(answer, stamp=contents.stamp)
     write_whole(contents.folder / LATEX_NAME, latex)
-    svgs = _write_figures(contents.folder / FIGURES, drawings(answer, stamp=contents.stamp))
+    images = _write_figures(contents.folder / FIGURES, drawings(answer, stamp=contents.stamp))
     path = contents.folder / REPORT_NAME
-    write_whole(path, page(contents, answer, svgs))
+    write_whole(path, page(contents, answer, images))
     return path
 
 
-def _write_figures(folder: Path, drawn: Mapping[str, Drawing]) -> dict[str, str]:
-    """Write every figure as PNG and SVG; what an earlier answer had and this one lacks goes."""
+def _write_figures(folder: Path, drawn: Mapping[str, Drawing]) -> dict[str, Markup]:
+    """Write every figure as a PNG; what an earlier answer had and this one lacks goes."""
     folder.mkdir(exist_ok=True)
-    for name in set(NAMES) - set(drawn):
-        for kind in ("png", "svg"):
-            (folder / f"{name}.{kind}").unlink(missing_ok=True)
-    svgs = {}
+    for name in NAMES:
+        # Versions before wrote SVGs too.
+        (folder / f"{name}.svg").unlink(missing_ok=True)
+        if name not in drawn:
+            (folder / f"{name}.png").unlink(missing_ok=True)
+    images = {}
     for name, drawing in drawn.items():
-        save_figure(drawing.figure, folder / f"{name}.png")
-        svgs[name] = figure_svg(drawing.figure, name=name, alt=drawing.alt)
-        write_whole(folder / f"{name}.svg", f"{_XML}\n{svgs[name]}")
-    return svgs
+        png = figure_png(drawing.figure, width=WIDTH_PIXELS)
+        write_whole(folder / f"{name}.png", png)
+        images[name] = image(png, alt=drawing.alt)
+    return images
 
 
-def page(contents: Contents, answer: Answer, svgs: Mapping[str, str]) -> str:
+def image(png: bytes, *, alt: str) -> Markup:
+    """A PNG as an element that stands in the page itself, and words for who can't see it."""
+    data = base64.b64encode(png).decode()
+    return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(data, alt)
+
+
+def page(contents: Contents, answer: Answer, images: Mapping[str, Markup]) -> str:
     """The page as HTML that needs nothing besides itself.
 
     Args:
         contents: What is in the folder.
         answer: What was worked out of it.
-        svgs: Its figures by name, see `figure_svg`.
+        images: Its figures by name, see `image`.
     """
-    figures = {name: Markup(svg) for name, svg in svgs.items()}
-    return _template().render({**sections(contents, answer), **_looks(), "figures": figures})
+    return _template().render({**sections(contents, answer), **_looks(), "figures": images})
 
 
 @cache

@@ -21,8 +21,8 @@ from djd.models.classifier import GradeClassifier, Outcome
 from djd.models.grad_cam import grad_cam
 from djd.plots.confusion import confusion_figure
 from djd.plots.network_inputs import attention_figure, inputs_figure
-from djd.plots.palette_png import palette_png
 from djd.plots.reliability import reliability_bins, reliability_figure
+from djd.plots.style import figure_png
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.config import RunConfig
 
@@ -200,7 +200,7 @@ def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int)
         figure: The picture.
         step: Epochs that had ended.
     """
-    png = palette_png(figure, width=WIDTH_PIXELS)
+    png = figure_png(figure, width=WIDTH_PIXELS)
     width, height = figure.canvas.get_width_height()
     # `add_image` would encode pixels by itself, in three times the bytes.
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)

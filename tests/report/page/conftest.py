@@ -2,10 +2,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from djd.plots.style import figure_svg
+from djd.plots.style import figure_png
 from djd.report.answer import Answer
 from djd.report.page.drawings import Drawing, drawings
-from djd.report.page.page import page
+from djd.report.page.page import WIDTH_PIXELS, image, page
 from djd.sweeps.folder import Contents
 from tests.answers import Told
 from tests.report.page.parsed import Element, parsed
@@ -31,6 +31,9 @@ def large(compared: Told) -> DrawnPage:
     assert len(settings) > 100
     answer = replace(answer, findings=replace(answer.findings, settings=settings))
     drawn = drawings(answer, stamp=contents.stamp)
-    svgs = {name: figure_svg(each.figure, name=name, alt=each.alt) for name, each in drawn.items()}
-    html = page(contents, answer, svgs)
+    images = {
+        name: image(figure_png(each.figure, width=WIDTH_PIXELS), alt=each.alt)
+        for name, each in drawn.items()
+    }
+    html = page(contents, answer, images)
     return DrawnPage(contents, answer, drawn, html, parsed(html))

@@ -76,7 +76,7 @@ def test_tables_and_figures_are_not_cut_on_paper(browser: Browser, path: Path) -
     require_fit(browser, A4)
     wide = browser.ask(
         """
-        return [...document.querySelectorAll("table, svg")].map(
+        return [...document.querySelectorAll("table, img")].map(
           each => each.getBoundingClientRect().right).filter(right => right > innerWidth + 1);
         """
     )
