@@ -1,4 +1,4 @@
-"""The answer of a comparison: what was found out of fold and on the test patients, what is missing."""
+"""The answer of a comparison: findings, scores of the test patients, and what is missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -108,7 +108,11 @@ def grade_rows(graders: Iterable[GraderScores]) -> list[list[str]]:
     rows = [[f"{grade} {name}"] for grade, name in enumerate(GRADE_NAMES)]
     for grader in graders:
         for row, name, knees in zip(rows, GRADE_NAMES, grader.knees_of_grades, strict=True):
-            row += [str(knees), _score(grader, f"recall_{name}"), _score(grader, f"precision_{name}")]
+            row += [
+                str(knees),
+                _score(grader, f"recall_{name}"),
+                _score(grader, f"precision_{name}"),
+            ]
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The answer at the end of a sweep or run, and again from its folder: tables and sentences."""
+"""The answer at the end of a run or sweep, and again from a folder: printed and written."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,23 +6,25 @@ from pathlib import Path
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
-from djd.report.answer import Answer, serves, work_out
-from djd.report.cell_rows import cell_rows
-from djd.report.headline import NOTHING_HELD_OUT
-from djd.report.ranking import MOST_ROWS, effects_table, grade_table, ranked_table
-from djd.report.reader_sentences import reader_sentences
+from djd.report.answer import REPORT_NAME, Answer, serves, work_out
+from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
+from djd.report.ranking import terminal_tables
 from djd.report.sentences import sentences
-from djd.report.tables import REPORT_NAME, SETTINGS_NAME, write_tables
+from djd.report.tables import write_tables
 from djd.runs.for_report import kept_readings
 from djd.runs.reading import read_data
-from djd.runs.result import RunResult
-from djd.runs.summary import as_text
+from djd.runs.result import MODEL_NAME, RunResult
+from djd.runs.summary import openings_sentence, say, tensorboard_line
+from djd.runs.test_ledger import count_openings
 from djd.sweeps.baseline_files import KeptBaseline, fit_to, keep_baselines, kept_baselines
+from djd.sweeps.cells import Cell
+from djd.sweeps.compare import Comparison
 from djd.sweeps.evidence import Evidence, gather
 from djd.sweeps.folder import Contents, run_contents
 from djd.sweeps.plan import Plan, cohort_digest
 from djd.sweeps.scored_refits import OpenedRefit, run_opened, unusable_winners, winners_opened
 from djd.sweeps.settings import Setting, score_settings
+from djd.sweeps.summary import Outcome
 from djd.wording import count_of
 
 
@@ -35,7 +37,7 @@ def answer_now(
     split: PatientSplit,
     notes: Iterable[str] = (),
 ) -> Answer:
-    """The answer of what has just been trained; its baselines are fitted and kept beside it.
+    """The answer of what has just been trained; baselines are fitted and kept beside it.
 
     Args:
         folder: Of the sweep or run.
@@ -60,18 +62,12 @@ def answer_now(
 
 
 def answer_again(contents: Contents) -> Answer:
-    """The answer of a folder that was left by a sweep or run, whatever is missing in it.
+    """The answer of a folder that a sweep or run has left, whatever is missing in the folder.
 
-    Baselines are taken as they lie there; where they don't, or are of other knees, they are fitted,
-    if the scans are still at hand.
+    Baselines are read from the folder; where the folder has none, or those of other knees, they
+    are fitted, if the scans are still at hand.
     """
-    settings, incomplete = score_settings(contents.cells, contents.states.finished)
-    evidence = gather(settings)
-    notes = [*contents.notes, *_missing(contents, settings, incomplete)]
-    if contents.run:
-        refits = run_opened(contents.folder, contents.run, evidence.settings)
-    else:
-        refits = winners_opened(contents.folder, contents.cells, evidence.settings)
+    evidence, refits, notes = _gather(contents)
     kept, damage = _kept(contents.folder)
     if evidence.settings and not _serve(kept, evidence, refits):
         try:
@@ -83,6 +79,17 @@ def answer_again(contents: Contents) -> Answer:
                 contents.folder, evidence, refits, cohort=cohort, split=split, notes=notes
             )
     return _work_out(contents.folder, evidence, refits, kept, notes=notes)
+
+
+def _gather(contents: Contents) -> tuple[Evidence, list[OpenedRefit], list[str]]:
+    """Settings that can be compared, those scored on the test patients, and what is left out."""
+    settings, incomplete = score_settings(contents.cells, contents.states.finished)
+    evidence = gather(settings)
+    if contents.run:
+        refits = run_opened(contents.folder, contents.run, evidence.settings)
+    else:
+        refits = winners_opened(contents.folder, contents.cells, evidence.settings)
+    return evidence, refits, [*contents.notes, *_missing(contents, settings, incomplete)]
 
 
 def _work_out(
@@ -160,15 +167,12 @@ def _data(contents: Contents, best: Setting) -> tuple[Cohort, PatientSplit]:
 
 
 def tell_run(folder: Path, result: RunResult, cohort: Cohort, split: PatientSplit) -> Iterable[str]:
-    """What a single run's scores mean, in lines for the terminal; its tables are written.
+    """Lines for the terminal on the scores of a single run, whose tables and page are written.
 
     A disk that takes no more costs tables and baselines, not the run.
     """
     contents = run_contents(folder, result)
-    settings, incomplete = score_settings(contents.cells, contents.states.finished)
-    evidence = gather(settings)
-    refits = run_opened(folder, result, evidence.settings)
-    notes = _missing(contents, settings, incomplete)
+    evidence, refits, notes = _gather(contents)
     answer = answer_now(folder, evidence, refits, cohort=cohort, split=split, notes=notes)
     yield from answer_lines(answer)
     with_page = contents.cells[0].config.report
@@ -176,26 +180,23 @@ def tell_run(folder: Path, result: RunResult, cohort: Cohort, split: PatientSpli
         write_answer(contents, answer, with_page=with_page)
     except OSError as error:
         yield f"warning: {error.filename or folder}: can't be written ({error.strerror or error})"
-    except InputError as error:
-        yield f"warning: {error}"
     else:
         if with_page:
             yield report_line(folder)
 
 
 def write_answer(contents: Contents, answer: Answer, *, with_page: bool) -> None:
-    """Write the tables of an answer, and the page that tells it, into its folder.
+    """Write the tables of an answer, and the page, into its folder.
 
     Args:
         contents: What is in the folder.
-        answer: What was worked out of it.
-        with_page: Whether the page and its figures are written too.
+        answer: What was worked out of the contents.
+        with_page: Whether the page and its plots are written too.
 
     Raises:
-        OSError: They can't be written.
-        InputError: A figure can't be written.
+        OSError: A file can't be written.
     """
-    write_tables(contents.folder, answer, cell_rows(contents.states), stamp=contents.stamp)
+    write_tables(contents.folder, answer, contents.states, stamp=contents.stamp)
     if with_page:
         from djd.report.page.page import write_page  # matplotlib takes half a second
 
@@ -208,14 +209,102 @@ def report_line(folder: Path) -> str:
 
 
 def answer_lines(answer: Answer) -> list[str]:
-    """The answer for the terminal: ranked settings, effects, sentences."""
-    lines = []
-    if answer.findings:
-        lines.append(as_text(ranked_table(answer.findings)))
-        if (more := len(answer.findings.settings) - MOST_ROWS) > 0:
-            lines.append(f"... and {count_of(more, 'more setting')} ({SETTINGS_NAME} has all)")
-        if table := effects_table(answer.findings):
-            lines.append(as_text(table))
-    if answer.is_of_one:
-        lines.append(as_text(grade_table(answer)))
-    return [*lines, *sentences(answer), *reader_sentences(answer.second_reader)]
+    """The answer for the terminal: ranked settings, effects, grades, sentences."""
+    return [*terminal_tables(answer), *sentences(answer), *reader_sentences(answer)]
+
+
+def report_sweep(comparison: Comparison, outcome: Outcome) -> None:
+    """Print the answer of a sweep and write its tables and page.
+
+    Args:
+        comparison: The sweep.
+        outcome: What came of it.
+
+    Raises:
+        OSError: A table or the page can't be written.
+    """
+    config, folder = comparison.cells[0].config, comparison.folder
+    evidence = outcome.evidence
+    refits = winners_opened(folder, comparison.cells, evidence.settings)
+    answer = answer_now(folder, evidence, refits, cohort=comparison.cohort, split=comparison.split)
+    say_end(
+        outcome,
+        comparison.cells,
+        answer_lines(answer),
+        stamp=config.stamp(phantom=comparison.cohort.phantom),
+        openings=count_openings(config.paths.cache, comparison.cohort, comparison.split),
+    )
+    contents = Contents(folder, tuple(comparison.cells), outcome.states, None, ())
+    write_answer(contents, answer, with_page=config.report)
+    if config.report:
+        say(report_line(folder))
+
+
+def say_end(
+    outcome: Outcome,
+    cells: Sequence[Cell],
+    answer: Sequence[str],
+    *,
+    stamp: str | None,
+    openings: int,
+) -> None:
+    """The answer, what failed, who decided, and where everything is.
+
+    Args:
+        outcome: What came of it.
+        cells: Its cells.
+        answer: The answer in lines.
+        stamp: What has to stand on everything.
+        openings: How often the cohort's test patients have been opened so far.
+    """
+    folder = cells[0].folder.parent
+    for line in answer:
+        say(line)
+    _say_missing(outcome)
+    if outcome.evidence.settings:
+        _say_who_decided(outcome.evidence, cells)
+    _say_winner(outcome, openings)
+    say(". ".join(filter(None, (stamp, "Research use only"))))
+    say(f"Everything is in {folder}")
+    say(f"Dashboard: {tensorboard_line(folder)}")
+
+
+def _say_missing(outcome: Outcome) -> None:
+    if outcome.incomplete:
+        say(
+            f"{count_of(outcome.incomplete, 'setting')} left out: not all cells are finished, or "
+            "nothing was held out"
+        )
+    if outcome.states.elsewhere:
+        say(
+            f"{count_of(len(outcome.states.elsewhere), 'cell')} in another process's hands: the "
+            "last one to finish will choose the winner"
+        )
+    for name, reason in outcome.failures:
+        say(f"failed: {name}: {reason}")
+    if outcome.failures:
+        say("Each failed folder holds error.txt and run.log; the same command tries them again")
+
+
+def _say_who_decided(evidence: Evidence, cells: Sequence[Cell]) -> None:
+    data = cells[0].config.data
+    folds = {cell.config.data.fold for cell in cells} - {None}
+    knees = count_of(len(evidence.knees), "knee")
+    patients = count_of(len(evidence.patients), "patient")
+    say(f"Scores are out of fold: {knees} of {patients} decide")
+    if len(folds) < data.folds:
+        say(f"With {all_folds(data.folds)} in the command, all development patients decide")
+
+
+def _say_winner(outcome: Outcome, openings: int) -> None:
+    if outcome.best and not outcome.winner:
+        say(f"Best out of fold: {outcome.best.name}. The test patients stay closed (test=never)")
+    if not outcome.winner:
+        return
+    result = outcome.winner.result()
+    if result is None:
+        if not outcome.winner.reason():
+            say(f"The winner {outcome.winner.name} is in another process's hands")
+        return
+    say(openings_sentence(openings))
+    say(f"Model of all development patients: {outcome.winner.folder / MODEL_NAME}")

@@ -160,9 +160,7 @@ class ScoresOnTest:
         return next(iter(self.settings.items()))
 
 
-def score_tested(
-    settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOut]
-) -> ScoresOnTest:
+def score_tested(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOut]) -> ScoresOnTest:
     """Score the test patients.
 
     Args:
