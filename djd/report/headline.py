@@ -202,13 +202,17 @@ def _not_compared(question: Question, setting: Setting) -> str:
     return f"Not compared: every setting has {said}."
 
 
-def reader_sentences(answer: Answer) -> list[str]:
-    """How far a second reader agrees with the grades, and what that means for a network."""
-    if answer.second_reader is None:
+def reader_sentences(reader: Mapping[str, Agreement] | None) -> list[str]:
+    """How far a second reader agrees with the grades, and what that means for a network.
+
+    Args:
+        reader: See `Answer.second_reader`.
+    """
+    if reader is None:
         return []
     said = [
         f"A second reader agrees with the grades at {_agreement(each, part)}"
-        for part, each in answer.second_reader.items()
+        for part, each in reader.items()
     ]
     if said:
         # Not that no network could do better: a network is fitted to the grades, the reader isn't.

@@ -121,17 +121,18 @@ def terminal_tables(answer: Answer) -> list[str]:
     findings = answer.findings
     tables = []
     if findings:
-        tables.append(as_text(_ranked_table(answer, findings)))
+        tables.append(as_text(ranked_table(answer, findings)))
         if (more := len(findings.settings) - MOST_LINES) > 0:
             tables.append(f"... and {count_of(more, 'more setting')} ({SETTINGS_NAME} has all)")
-        effects = _effects_table(findings)
+        effects = effects_table(findings)
         tables += [as_text(effects)] if effects.row_count else []
     if answer.is_of_one:
-        tables.append(as_text(_grades_table(answer)))
+        tables.append(as_text(grade_table(answer)))
     return tables
 
 
-def _ranked_table(answer: Answer, findings: Findings) -> Table:
+def ranked_table(answer: Answer, findings: Findings) -> Table:
+    """The best settings first, each score with its interval, then the baselines."""
     axes = findings.settings[0].setting.axes
     columns = head(findings, short_names(axes).values())
     table = Table(*columns[:-3])
@@ -147,7 +148,8 @@ def _ranked_table(answer: Answer, findings: Findings) -> Table:
     return table
 
 
-def _grades_table(answer: Answer) -> Table:
+def grade_table(answer: Answer) -> Table:
+    """Recall and precision of each grade, out of fold and on the test patients."""
     table = Table("grade")
     for part in answer.parts:
         for column in ("knees", "recall", "precision"):
@@ -158,7 +160,7 @@ def _grades_table(answer: Answer) -> Table:
     return table
 
 
-def _effects_table(findings: Findings) -> Table:
+def effects_table(findings: Findings) -> Table:
     """Kappa of each level of each axis; without rows where nothing was compared."""
     table = Table("axis", "level", "kappa, mean over the grid", "", "kappa, best in the grid", " ")
     for effect in findings.effects:

@@ -210,7 +210,7 @@ def report_line(folder: Path) -> str:
 
 def answer_lines(answer: Answer) -> list[str]:
     """The answer for the terminal: ranked settings, effects, grades, sentences."""
-    return [*terminal_tables(answer), *sentences(answer), *reader_sentences(answer)]
+    return [*terminal_tables(answer), *sentences(answer), *reader_sentences(answer.second_reader)]
 
 
 def report_sweep(comparison: Comparison, outcome: Outcome) -> None:

@@ -4,18 +4,19 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from djd.report.answer import Answer
+from djd.report.findings import Findings
 from djd.report.headline import (
     NOTHING_HELD_OUT,
     headline,
     in_words,
     who_decided,
 )
-from djd.report.out_of_fold import Findings
-from djd.report.scoreboard import Figures
+from djd.report.scores import GraderScores
 from djd.statistics.intervals import Estimate
 from djd.sweeps.cells import AxisValue
 from tests.sweeps.invented_answers import tell
@@ -27,9 +28,11 @@ def findings_of(answer: Answer) -> Findings:
     return answer.findings
 
 
-def with_kappa(figures: Figures, value: float, low: float, high: float) -> Figures:
-    kappa = Estimate(value, low, high)
-    return replace(figures, scores={**figures.scores, "kappa": kappa})
+Scores = TypeVar("Scores", bound=GraderScores)
+
+
+def with_kappa(grader: Scores, value: float, low: float, high: float) -> Scores:
+    return replace(grader, scores={**grader.scores, "kappa": Estimate(value, low, high)})
 
 
 def told_of(
@@ -45,7 +48,7 @@ def told_of(
         replace(each, in_best_set=rank <= ties)
         for rank, each in enumerate(findings.settings[: others + 1])
     ]
-    settings[0] = replace(settings[0], figures=with_kappa(settings[0].figures, *kappa))
+    settings[0] = with_kappa(settings[0], *kappa)
     return headline(replace(answer, findings=replace(findings, settings=tuple(settings))))
 
 
@@ -85,12 +88,12 @@ def test_where_some_can_not_be_told_apart_the_best_is_not_called_better(answer: 
 
 
 def test_test_scores_that_are_absent_or_of_another_setting_are_not_said(answer: Answer) -> None:
-    for opened in (None, answer.opened and replace(answer.opened, figures={})):
-        closed = replace(answer, opened=opened)
+    for opened in (None, answer.tested and replace(answer.tested, settings={})):
+        closed = replace(answer, tested=opened)
         assert "test patients" not in " ".join(headline(closed))
-    assert answer.opened
-    others = {"depth=1 epochs=25": next(iter(answer.opened.figures.values()))}
-    earlier = replace(answer, opened=replace(answer.opened, figures=others))
+    assert answer.tested
+    others = {"depth=1 epochs=25": next(iter(answer.tested.settings.values()))}
+    earlier = replace(answer, tested=replace(answer.tested, settings=others))
     assert "test patients" not in " ".join(headline(earlier))
     assert "on the 20 test patients" in headline(answer)[0]
 
@@ -180,7 +183,7 @@ def test_repeats_of_the_same_fold_are_one_fold(answer: Answer) -> None:
 
 
 def test_nothing_finished_is_the_whole_headline(answer: Answer) -> None:
-    assert headline(replace(answer, findings=None, opened=None)) == [
+    assert headline(replace(answer, findings=None, tested=None)) == [
         "Nothing finished: no setting has graded the held-out knees of all its folds."
     ]
 
@@ -188,8 +191,8 @@ def test_nothing_finished_is_the_whole_headline(answer: Answer) -> None:
 def test_where_nothing_was_held_out_the_test_patients_speak_alone(answer: Answer) -> None:
     unheld = replace(answer, findings=None, notes=(NOTHING_HELD_OUT,))
     said = " ".join(headline(unheld))
-    assert answer.opened
-    name, figures = next(iter(answer.opened.figures.items()))
+    assert answer.tested
+    name, figures = next(iter(answer.tested.settings.items()))
     kappa, low, high = figures.scores["kappa"]
     assert said.startswith("Nothing was held out")
     assert name in said
@@ -197,7 +200,7 @@ def test_where_nothing_was_held_out_the_test_patients_speak_alone(answer: Answer
     assert "out of fold" not in said
     assert "best" not in said
     assert "finished" not in said
-    assert headline(replace(unheld, opened=None)) == [f"{NOTHING_HELD_OUT}."]
+    assert headline(replace(unheld, tested=None)) == [f"{NOTHING_HELD_OUT}."]
 
 
 def test_an_earlier_winner_of_an_unfinished_sweep_is_not_told_as_nothing_held_out(
@@ -213,7 +216,7 @@ def test_a_headline_has_four_sentences_at_most(answer: Answer) -> None:
     findings = findings_of(answer)
     best = findings.settings[0]
     few = replace(best, setting=replace(best.setting, cells=best.setting.cells[:1]))
-    guessing = replace(few, figures=with_kappa(few.figures, 0.1, -0.1, 0.3))
+    guessing = with_kappa(few, 0.1, -0.1, 0.3)
     changed = replace(findings, settings=(guessing, *findings.settings[1:]))
     assert len(headline(replace(answer, findings=changed))) == 4
 

@@ -146,7 +146,7 @@ def _values(contents: Contents, answer: Answer) -> dict[str, Any]:
             for question in QUESTIONS
             if findings and len(findings.settings) > 1
         },
-        "ranking": ranking_table(findings, answer) if findings else None,
+        "ranking": ranking_table(answer),
         "grades": grades_table(answer),
         "scores": scores_table(answer),
         "missing": missing,
@@ -211,7 +211,7 @@ def _remarks(answer: Answer) -> list[str]:
         said += [detection_sentence(findings), *luck_sentences(findings)]
     if tested:
         said += tested_sentences(tested, capital(answer.other_tested or "the setting"))
-    return said + reader_sentences(answer)
+    return said + reader_sentences(answer.second_reader)
 
 
 def _warnings(
@@ -238,14 +238,8 @@ def _warnings(
 
 
 def _openings(contents: Contents, *, tested: bool) -> dict[str, Any]:
-    """Each time this folder opened the test patients, the first time first."""
-    found = []
-    with suppress(OSError):
-        found = [
-            (str(each["when"]).replace("T", " ").removesuffix("+00:00"), str(each["setting"]))
-            for each in openings_in(contents.folder / LEDGER_NAME)
-            if {"when", "setting"} <= each.keys()
-        ]
+    """How often the test patients were opened, in a sentence, and each time from this folder."""
+    found = openings(contents)
     if found:
         known = openings_known(contents)
         # Those of a folder alone say little: other folders may have opened them before.
@@ -265,17 +259,30 @@ def _openings(contents: Contents, *, tested: bool) -> dict[str, Any]:
     return {"sentence": sentence, "rows": list(map(Row, found))}
 
 
+def openings(contents: Contents) -> list[tuple[str, str]]:
+    """When this folder opened the test patients, and for which setting, the first time first."""
+    found = []
+    with suppress(OSError):
+        for each in openings_in(contents.folder / LEDGER_NAME):
+            if {"when", "setting"} <= each.keys():
+                when = str(each["when"]).replace("T", " ").removesuffix("+00:00")
+                found.append((when, str(each["setting"])))
+    return found
+
+
 def openings_known(contents: Contents) -> int:
     """How often this cohort's test patients had been opened, here or elsewhere, as training knew.
 
     The ledger of the machine's cache counted them when the last winner was scored; 0 where none
     was.
     """
-    results = [contents.run] if contents.run else []
-    for path in sorted(contents.folder.glob(f"{WINNER}/*/{RESULT_NAME}")):
+    if contents.run:
+        return contents.run.test_openings or 0
+    known = 0
+    for path in contents.folder.glob(f"{WINNER}/*/{RESULT_NAME}"):
         with suppress(InputError, OSError):  # the answer's notes name it
-            results += [] if contents.run else [RunResult.load(path)]
-    return max((result.test_openings or 0 for result in results), default=0)
+            known = max(known, RunResult.load(path).test_openings or 0)
+    return known
 
 
 def _times(count: int) -> str:

@@ -8,7 +8,6 @@ from djd.errors import InputError
 from djd.grades import GRADE_NAMES
 from djd.report.answer import TEST, Answer
 from djd.report.axes import axis_words
-from djd.report.findings import Findings
 from djd.report.ranking import grade_rows, head, ranking
 from djd.report.sentences import UPTAKE, scored
 from djd.runs.config import RunConfig
@@ -67,8 +66,11 @@ class Table(NamedTuple):
     more: Sequence[Row] = ()
 
 
-def ranking_table(findings: Findings, answer: Answer) -> Table:
+def ranking_table(answer: Answer) -> Table | None:
     """Every setting, the best first, then the baselines and the second reader."""
+    findings = answer.findings
+    if findings is None:
+        return None
     first = findings.settings[0].setting
     several = len(findings.settings) > 1
     settings, others = [], []
