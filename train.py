@@ -10,6 +10,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -17,10 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from platformdirs import user_cache_path
 
-from djd.command_line import flags_first, hydra_sentence, quote_paths
 from djd.errors import FailedCellsError, InputError
 from djd.machine import Stopped, let_waiting_threads_sleep, stop_on_signals
-from djd.resume_latest import latest_arguments
+from djd.runs.command_line import flags_first, hydra_sentence, latest_arguments, quote_paths
+from hydra_plugins.djd._options import plain_values
 
 if TYPE_CHECKING:
     from djd.runs.result import RunResult
@@ -38,21 +39,14 @@ started: list[Path] = []
 """Folders of the runs that were started in this process, for the way to go on."""
 
 
-def plain_values(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as plain values: Hydra ends here."""
-    values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    values.pop("experiment", None)
-    return values
-
-
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _run(cfg: DictConfig) -> float | None:
     """Train; the validation kappa at the end is what Hydra's own sweepers would maximize."""
     runtime = HydraConfig.get()
     folder = Path(runtime.runtime.output_dir)
-    values = plain_values(cfg)
+    values = plain_values(cfg, runtime.runtime.choices, GlobalHydra.instance().config_loader())
     if runtime.mode == RunMode.MULTIRUN:
-        result = _run_job(values, folder, runtime.job.name)
+        result = _run_job(values, folder)
     else:
         result = _run_alone(values, folder)
     return result.validation[-1].scores["kappa"] if result and result.validation else None
@@ -63,14 +57,16 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
 
     try:
         config = read_config(values)  # says a wrong value before torch and lightning are imported
-        from djd.report.report import tell_run
-        from djd.runs.run import run, tell_duration
+        from djd.report.report import report_run
+        from djd.runs.train import print_duration, train
 
         if config.dry_run:
-            tell_duration(values, folder)
+            print_duration(config, folder)
             return None
         started.append(folder)
-        return run(values, folder, tell=tell_run)
+        if result := train(config, folder):
+            report_run(config, folder, result)
+        return result
     except InputError as error:
         _fail(str(error))
     except OSError as error:
@@ -78,33 +74,29 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
     return None
 
 
-def _run_job(values: dict[str, Any], folder: Path, kind: str) -> "RunResult | None":
+def _run_job(values: dict[str, Any], folder: Path) -> "RunResult | None":
     """One training of a sweep; whatever happens to it, the reason stays in its folder.
 
-    Args:
-        values: The configuration.
-        folder: Of the job.
-        kind: What a comparison calls it, `cell` or `refit`; anything else where another sweeper
-            launches.
+    Our sweeper sets `kind`; a job of another sweeper is a cell that has failed for nobody yet.
     """
-    from djd.runs.failure import failure_reason, record_loss
+    from djd.runs.folder import failure_reason, record_loss
 
+    ours = values["kind"] != "run"
     try:
-        from djd.runs.jobs import run_cell, run_refit
-        from djd.runs.run import tell_duration
+        from djd.runs.config import read_config
+        from djd.runs.train import print_duration, train
 
-        if values["dry_run"]:  # where another sweeper launches; ours launches nothing then
-            tell_duration(values, folder)
+        config = read_config(values if ours else values | {"kind": "cell"})
+        if config.dry_run:  # where another sweeper launches; ours launches nothing then
+            print_duration(config, folder)
             return None
-        if kind == "refit":
-            return run_refit(values, folder)
-        return run_cell(values, folder, retry_failed=kind != "cell")
+        return train(config, folder, retry_failed=not ours)
     except (Exception, SystemExit) as error:
         if isinstance(error, OSError):
             error = InputError(_sentence(error, folder))
         record_loss(folder, error)  # where it had not come as far as doing so itself
         reason = failure_reason(folder)
-        if reason is None or kind == "run":  # it can't be written, or nobody would read it there
+        if reason is None or not ours:  # it can't be written, or nobody would read it there
             raise InputError(f"{folder.name}: {reason or error or type(error).__name__}") from error
         _fail(f"{folder.name}: {reason}")
     return None

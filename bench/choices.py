@@ -21,10 +21,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from hydra import compose, initialize_config_dir
+from djd.runs.jobs import run_cell
 from platformdirs import user_cache_path
 
-from djd.runs.jobs import run_cell
+from hydra_plugins.djd._options import compose_values
 
 COHORT_SEEDS = (101, 102)
 
@@ -36,9 +36,8 @@ def kappas(overrides: Sequence[str], cohort_seed: int) -> list[float]:
     import train
 
     logging.disable(logging.CRITICAL)
-    with initialize_config_dir(train.CONF, version_base="1.3"):
-        cell = [*overrides, f"data.phantom_seed={cohort_seed}"]
-        values = train.plain_values(compose("config", overrides=cell))
+    cell = [*overrides, f"data.phantom_seed={cohort_seed}"]
+    values = compose_values(train.CONF, cell)
     values["paths"]["cache"] = str(user_cache_path("djd"))
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         result = run_cell(values, Path(folder))

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import lightning
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -35,6 +34,7 @@ from djd.grades import GRADE_COUNT
 from djd.machine import keep_freed_memory
 from djd.models.networks import KneeCNN
 from djd.runs.config import RunConfig, read_config
+from hydra_plugins.djd._options import compose_values
 
 TRAIN_KNEES, VALIDATION_KNEES = 256, 64
 LEARNING_RATE = 0.001
@@ -113,8 +113,7 @@ def prepared(task: Task) -> Iterator[tuple[RunConfig, KneeDataModule]]:
             f"trainer.accelerator={'gpu' if task.device == 'cuda' else 'cpu'}",
             f"paths.cache='{cache}'",
         ]
-        with initialize_config_dir(train.CONF, version_base="1.3"):
-            config = read_config(train.plain_values(compose("config", overrides=overrides)))
+        config = read_config(compose_values(train.CONF, overrides))
         yield config, cell.build_datamodule(config, noisy_cohort(), noisy_parts())
 
 
@@ -174,7 +173,7 @@ class StudyCNN(nn.Module):
 
 def study_network(config: RunConfig) -> StudyCNN:
     """With the weights that ours begins with."""
-    network = StudyCNN(config.model.depth)
+    network = StudyCNN(config.model.arguments["depth"])
     with torch.no_grad():
         ours = our_network(config)
         for theirs, mine in zip(network.parameters(), ours.parameters(), strict=True):

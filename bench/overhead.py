@@ -75,7 +75,6 @@ class Stopwatch:
 
 def train_cell(folder: Path, overrides: list[str]) -> tuple[float, float]:
     """In a process of its own: train one cell, and say what its steps and figures took."""
-    from hydra import compose, initialize_config_dir
     from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
     from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
@@ -89,8 +88,7 @@ def train_cell(folder: Path, overrides: list[str]) -> tuple[float, float]:
     for name in (*PICTURES, "add_picture"):
         setattr(pictures, name, figures.around(getattr(pictures, name)))
     vars(jobs)["draw"] = figures.around(vars(jobs)["draw"])
-    with initialize_config_dir(train.CONF, version_base="1.3"):
-        values = train.plain_values(compose("config", overrides=overrides))
+    values = compose_values(train.CONF, overrides)
     folder.mkdir()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         jobs.run_cell(values, folder)

@@ -5,7 +5,7 @@
 Cells of the base setting on the default phantom, three epochs each and all of them scored, one
 after another in this process; the first one, which finds fonts, doesn't count. Of each picture: the
 median time of a processor from its arrays to its bytes, and what it has in TensorBoard's events or
-in `figures/`. Held against the same cell with `logger.figures=false`. matplotlib's import is left
+in `figures/`. Held against the same cell with `plots=false`. matplotlib's import is left
 out.
 
 2026-11-25, two-core x86-64 with one other busy process, depth 2, one thread:
@@ -38,11 +38,10 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+import djd.runs.jobs as jobs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import djd.runs.callbacks.pictures as pictures
-import djd.runs.jobs as jobs
 import djd.runs.prepare as prepare
 
 ROOT = Path(__file__).parents[1]
@@ -107,8 +106,7 @@ def train_cell(folder: Path, *overrides: str) -> None:
     """Train one cell in this process."""
     import train
 
-    with initialize_config_dir(train.CONF, version_base="1.3"):
-        values = train.plain_values(compose("config", overrides=[*FIXED, *overrides]))
+    values = compose_values(train.CONF, [*FIXED, *overrides])
     folder.mkdir()
     with contextlib.redirect_stdout(io.StringIO()):
         jobs.run_cell(values, folder)
@@ -141,7 +139,7 @@ def main() -> None:
             if folder == folders[0]:
                 clock.seconds.clear()
                 gc.freeze()  # as the fork server does: nothing imported is garbage
-        train_cell(Path(place) / "plain", "logger.figures=false")
+        train_cell(Path(place) / "plain", "plots=false")
         sizes = bytes_of(folders[-1])
         whole, plain = folder_bytes(folders[-1]), folder_bytes(Path(place) / "plain")
     a_cell = 0.0

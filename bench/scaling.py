@@ -57,7 +57,7 @@ from djd.data.datamodule import Batches, KneeDataModule
 from djd.data.split import Parts
 from djd.machine import keep_freed_memory, let_waiting_threads_sleep, usable_cores
 from djd.models.classifier import GradeClassifier
-from djd.runs.fit import use_threads
+from djd.runs.hardware import use_threads
 from djd.sweeps.processes import Ending, run_in_processes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
@@ -88,7 +88,7 @@ class Point:
 BASE = Point()
 AXES = {
     "patients": [replace(BASE, patients=patients) for patients in (205, 2_000, 20_000)],
-    "crop_size": [replace(BASE, crop_size=size) for size in (64, 128, 256)],
+    "crop_size": [replace(BASE, pixels=size) for size in (64, 128, 256)],
     "depth": [replace(BASE, depth=depth) for depth in (1, 2, 3, 4, 5)],
     "batch_size": [replace(BASE, batch_size=knees) for knees in (8, 16, 32, 64, 128)],
 }
@@ -236,7 +236,7 @@ def _classifier(point: Point) -> GradeClassifier:
 
 def _train_tiny_network() -> None:
     """So that what libraries load with their first step isn't taken for what knees need."""
-    tiny = Point(patients=TEST_PATIENTS + 10, crop_size=32, batch_size=2)
+    tiny = Point(patients=TEST_PATIENTS + 10, pixels=32, batch_size=2)
     time_steps(_classifier(tiny), _datamodule(tiny).train_dataloader(), 0)
 
 

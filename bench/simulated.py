@@ -29,6 +29,7 @@ def simulated_cohort(crops: NDArray[np.uint16], grades: NDArray[np.int64]) -> Co
         unreadable={},
         disagreements=(),
         named_knees=0,
+        unknown_names=0,
         pixel_digests={},
         phantom=True,
     )

@@ -17,6 +17,7 @@ from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES, LabelsFrom, OnError
 if TYPE_CHECKING:
     from djd.data.check import CohortCheck
     from djd.data.cohort import Cohort
+    from djd.data.scan import GradeNames
 
 app = typer.Typer(
     help="Knee grades on whole-body bone scans: cohorts, reports, grades. Research use only.",
@@ -59,6 +60,11 @@ def check(
     labels_from: Annotated[LabelsFrom, typer.Option(help="As data.labels_from.")] = "auto",
     on_error: Annotated[OnError, typer.Option(help="As data.on_error.")] = "stop",
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
+    grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    show_names: Annotated[
+        bool,
+        typer.Option("--show-names", help="Print unknown severity names; they may name patients."),
+    ] = False,
 ) -> None:
     """Look a folder of scans over: counts, problems, and a sheet of crops.
 
@@ -66,17 +72,23 @@ def check(
     """
     from djd.data.check import check_cohort, save_crop_sheet
     from djd.data.cohort import Cohort, find_scans, read_cohort
+    from djd.data.tables import read_grade_names
 
     paths = find_scans(folder, exclude or ())
+    known = read_grade_names(grade_names) if grade_names else {}
     cohorts: list[Cohort] = []
 
     def read(on_scan: Callable[[int], None]) -> None:
-        cohorts.append(read_cohort(paths, labels_from=labels_from, on_scan=on_scan))
+        cohorts.append(
+            read_cohort(paths, labels_from=labels_from, grade_names=known, on_scan=on_scan)
+        )
 
     with_progress("reading scans", len(paths), read)
     checked = check_cohort(cohorts[0], labels_from=labels_from, on_error=on_error)
     obstacles = checked.obstacles or split_obstacles(cohorts[0], test_count)
     print_check(checked, obstacles)
+    if show_names:
+        print_names(paths, known)
     save_crop_sheet(cohorts[0], sheet)
     console.print(f"Sheet of crops: {sheet}", markup=False)
     if obstacles:
@@ -122,6 +134,8 @@ def split_obstacles(cohort: "Cohort", test_count: int) -> list[str]:
 
 def print_check(checked: "CohortCheck", obstacles: Sequence[str]) -> None:
     """Print counts, then problems, then whether training would go on."""
+    from djd.data.cohort import names_warning
+
     cohort = checked.cohort
     if cohort.phantom:
         console.print(PHANTOM_STAMP)
@@ -141,10 +155,21 @@ def print_check(checked: "CohortCheck", obstacles: Sequence[str]) -> None:
         console.print(f"same pixels: {', '.join(names)}", markup=False)
     for knee in cohort.disagreements:
         console.print(f"id and name disagree: {' '.join(knee)}", markup=False)
+    if warning := names_warning(cohort):
+        console.print(warning, markup=False)
     for sentence in obstacles:
         console.print(f"training would stop: {sentence}", markup=False)
     if not obstacles:
         console.print("training would go on")
+
+
+def print_names(paths: Sequence[Path], grade_names: "GradeNames") -> None:
+    """Print each unknown severity name and how often it stands in the files."""
+    from djd.data.check import unknown_spellings
+
+    for name, count in sorted(unknown_spellings(paths, grade_names).items()):
+        shown = "".join(sign if sign.isprintable() else "?" for sign in name)
+        console.print(f"unknown name: {count} x {shown or '(none, or no text)'}", markup=False)
 
 
 def with_progress(name: str, total: int, work: Callable[[Callable[[int], None]], None]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from djd.report.answer import Answer
 from djd.report.findings import Findings
 from djd.runs.config import RunConfig
-from djd.sweeps.cells import AxisValue
+from djd.runs.keys import AxisValue
 from djd.sweeps.folder import Contents
 from tests.sweeps.invented_answers import TEST_PATIENTS, knees_of, read_by, tell
 from tests.sweeps.invented_cells import leave_comparison
@@ -14,7 +14,7 @@ Told = tuple[Contents, Answer]
 
 
 def better_when_deep(config: RunConfig, epoch: int) -> float:
-    return 0.8 if config.model.depth == 2 else 0.2
+    return 0.8 if config.model.arguments["depth"] == 2 else 0.2
 
 
 @pytest.fixture(scope="session")

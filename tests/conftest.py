@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
-from hydra import compose, initialize_config_dir
 
 import train
+from hydra_plugins.djd import _options
 
 if TYPE_CHECKING:
     from tests.browser import Browser
@@ -30,14 +30,13 @@ TINY = (
     "trainer.accelerator=cpu",
     "score_epochs=[1]",
     "report=false",
-    "logger.figures=false",
+    "plots=false",
 )
 
 
 def compose_values(*overrides: str) -> dict[str, Any]:
     """The resolved configuration as plain values, as `train.py` hands it on."""
-    with initialize_config_dir(train.CONF, version_base="1.3"):
-        return train.plain_values(compose("config", overrides=list(overrides)))
+    return _options.compose_values(train.CONF, overrides)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +74,7 @@ def sweep(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Sw
     cache = Path(tiny_values(phantom_folder, root)["paths"]["cache"])
     folder = root / "sweep, (한글)"
     with pytest.MonkeyPatch.context() as patch:
-        drawn = ("report=true", "logger.figures=true")
+        drawn = ("report=true", "plots=true")
         assert run_train(patch, *sweep_arguments(cache, folder, *AXES, *drawn)) == 0
     return Sweep(folder, cache)
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from djd.runs.result import RunResult
-from djd.runs.run import run
 from tests.conftest import tiny_values
+from tests.training import run
 
 
 @dataclass(frozen=True)
@@ -29,5 +29,5 @@ def finished(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     root = tmp_path_factory.mktemp("finished")
     folder = root / "run"
     folder.mkdir()
-    values = tiny_values(phantom_folder, root, "logger.figures=true")
+    values = tiny_values(phantom_folder, root, "plots=true")
     return FinishedRun(values, folder, run(values, folder))

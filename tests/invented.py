@@ -28,6 +28,7 @@ def invented_cohort(
         unreadable={},
         disagreements=(),
         named_knees=len(flat),
+        unknown_names=0,
         pixel_digests={name: f"{index:064x}" for index, name in enumerate(scans)},
         phantom=True,
     )

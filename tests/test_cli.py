@@ -111,3 +111,28 @@ def test_check_foresees_a_leak_between_the_sides_of_the_split(
     assert run_djd(monkeypatch, "check", tmp_path, "--sheet", sheet, "--test-count", "3") == 1
     shown = capsys.readouterr().out
     assert "training would stop: split: expected no two files with the same pixels" in shown
+
+
+def test_check_counts_unknown_names_and_shows_them_only_when_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scans, names = tmp_path / "scans", tmp_path / "names.csv"
+    scans.mkdir()
+    for number in range(1, 13):
+        write_scan(scans, f"{number:07d}", names=("NormalKnee", "[b]Kim\x1b"))
+    arguments = ("check", scans, "--sheet", tmp_path / "sheet.png", "--test-count", "3")
+    assert run_djd(monkeypatch, *arguments) == 0
+    shown = "".join(capsys.readouterr())
+    assert "severity names whose grade is not known: 24 " in shown
+    assert "training would go on" in shown
+    assert "NormalKnee" not in shown
+    assert "Kim" not in shown
+    names.write_text("spelling,grade\nnormalknee,0\n")
+    asked = (*arguments, "--grade-names", names, "--show-names")
+    assert run_djd(monkeypatch, *asked) == 0
+    shown = capsys.readouterr().out
+    assert "severity names whose grade is not known: 12 " in shown
+    assert "unknown name: 12 x [b]Kim?" in shown.splitlines()
+    assert "NormalKnee" not in shown
+    assert run_djd(monkeypatch, *asked, "--labels-from", "names") == 1
+    assert "received 12 unknown ones" in capsys.readouterr().out

@@ -10,10 +10,10 @@ from sklearn.metrics import cohen_kappa_score
 from djd.data.cohort_flow import Flow
 from djd.errors import InputError
 from djd.runs.config import read_config
-from djd.runs.run import run, tell_duration
 from tests.conftest import Compose
 from tests.sweeping import AXES, Sweep, rows_of, run_train, sweep_arguments
 from tests.test_cli import run_djd
+from tests.training import run, tell_duration
 
 pytestmark = pytest.mark.usefixtures("no_timing")
 
@@ -148,7 +148,7 @@ def test_a_bad_file_is_found_before_anything_is_trained_or_written(
 
 
 def test_a_reader_changes_no_setting_and_no_run_that_goes_on(tiny: Compose) -> None:
-    from djd.runs.resume import FREE_KEYS
+    from djd.runs.keys import FREE_KEYS
 
     values = tiny()
     before = read_config(values)

@@ -8,9 +8,9 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from djd.runs.result import RunResult
-from djd.runs.run import run
 from tests.conftest import Compose, compose_values, tiny_values
 from tests.sweeping import AXES, Sweep, predictions, rows_of, run_train, sweep_arguments
+from tests.training import run
 
 BASIC = "hydra/launcher=basic"
 
@@ -93,6 +93,10 @@ def test_a_finished_cell_holds_its_files_and_is_small(sweep: Sweep) -> None:
     } == {
         f"depth={depth} fold={fold}/checkpoints/epoch={int(epochs):03d}.ckpt" for fold in range(3)
     }
+
+
+def test_which_blocks_are_compiled_is_recorded_once_for_cells_and_winner(sweep: Sweep) -> None:
+    assert list(sweep.folder.rglob("blocks.json")) == [sweep.folder / "blocks.json"]
 
 
 def test_the_same_command_trains_nothing_again(

@@ -10,7 +10,6 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from djd.runs.callbacks.chart_layout import CHART_LAYOUT
 from djd.runs.callbacks.hparams import (
     HPARAM_METRICS,
     HParamValue,
@@ -18,6 +17,7 @@ from djd.runs.callbacks.hparams import (
     write_hparam_columns,
     write_score_run,
 )
+from djd.runs.callbacks.tensorboard import CHART_LAYOUT
 from djd.runs.config import read_config
 from djd.runs.result import RunResult
 from djd.runs.summary import tensorboard_line

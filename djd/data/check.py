@@ -1,5 +1,7 @@
 """What is in a cohort, and what is wrong with it."""
 
+import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort, obstacles
+from djd.data.scan import GradeNames, ScanError, read_scan
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES, LabelsFrom, OnError
 from djd.plots.crops import crop_sheet
 from djd.plots.style import save_figure
@@ -46,6 +49,23 @@ def check_cohort(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) 
     np.add.at(counts, (cohort.side_index, cohort.grades), 1)
     sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
     return CohortCheck(cohort, counts, cohort.duplicates(), sentences)
+
+
+def unknown_spellings(paths: Sequence[Path], grade_names: GradeNames) -> Counter[str]:
+    """How often each unknown severity name stands in the files; empty text where none stands.
+
+    The texts may identify patients: they are for the eyes of the person who asks, and never kept.
+
+    Args:
+        paths: Files, as from `find_scans`; those that can't be read are passed over.
+        grade_names: Grades of further spellings of severity names.
+    """
+    spellings: Counter[str] = Counter()
+    for path in paths:
+        with contextlib.suppress(ScanError):
+            scan = read_scan(path, grade_names=grade_names)
+            spellings.update(name for name in scan.unknown_names if name is not None)
+    return spellings
 
 
 def save_crop_sheet(cohort: Cohort, path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from djd.data.crop import CROP_SIZE, Placement, crop_knees
 from djd.data.phantom.cohort import is_phantom
-from djd.data.scan import KneeGrades, Scan, ScanError, read_scan
+from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, read_scan
 from djd.errors import InputError
 from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom, OnError
 
@@ -35,7 +35,8 @@ class Cohort:
         unspecified: Knees left out because they carry no grade.
         unreadable: Sentence of each file that can't be read, by stem.
         disagreements: Knees (stem, side) whose id and name disagree.
-        named_knees: Knees that have both an id and a name.
+        named_knees: Knees that have both an id and a known name.
+        unknown_names: Severity names whose grade is not known.
         pixel_digests: Digest of each readable scan's pixels, by stem.
         phantom: Whether any of the scans is an invented one.
     """
@@ -51,6 +52,7 @@ class Cohort:
     unreadable: Mapping[str, str]
     disagreements: tuple[tuple[str, str], ...]
     named_knees: int
+    unknown_names: int
     pixel_digests: Mapping[str, str]
     phantom: bool
 
@@ -100,6 +102,7 @@ class _Gathered:
     unreadable: dict[str, str] = field(default_factory=dict)
     disagreements: list[tuple[str, str]] = field(default_factory=list)
     named_knees: int = 0
+    unknown_names: int = 0
     pixel_digests: dict[str, str] = field(default_factory=dict)
 
     def add(self, index: int, scan: Scan, grades: KneeGrades, placement: Placement) -> None:
@@ -118,10 +121,11 @@ class _Gathered:
     def compare_labels(self, scan: Scan) -> None:
         if scan.named_grades is None:
             return
-        for side, by_id, by_name in zip(SIDES, scan.grades, scan.named_grades, strict=True):
-            self.named_knees += 1
-            if by_id != by_name:
-                self.disagreements.append((scan.name, side))
+        for index, side in enumerate(SIDES):
+            if scan.unknown_names[index] is None:
+                self.named_knees += 1
+                if scan.grades[index] != scan.named_grades[index]:
+                    self.disagreements.append((scan.name, side))
 
 
 def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
@@ -163,6 +167,7 @@ def read_cohort(
     patients: Mapping[str, str] | None = None,
     placement: Placement = "study",
     labels_from: LabelsFrom = "auto",
+    grade_names: GradeNames | None = None,
     on_scan: Callable[[int], None] | None = None,
 ) -> Cohort:
     """Read every scan and cut out its knees.
@@ -175,12 +180,14 @@ def read_cohort(
         patients: Patient of a scan by stem; scans not in it are their own patient.
         placement: How crops are placed.
         labels_from: Which of the two labels in a file counts; `auto` takes ids.
+        grade_names: Grades of further spellings of severity names.
         on_scan: Called with the number of files done after each of them.
     """
     gathered = _Gathered()
     for index, path in enumerate(paths):
         try:
-            scan = read_scan(path)
+            scan = read_scan(path, grade_names=grade_names)
+            gathered.unknown_names += sum(name is not None for name in scan.unknown_names)
             gathered.add(index, scan, _chosen_grades(path, scan, labels_from), placement)
         except ScanError as error:
             gathered.unreadable[path.stem] = str(error)
@@ -192,10 +199,12 @@ def read_cohort(
 def _chosen_grades(path: Path, scan: Scan, labels_from: LabelsFrom) -> KneeGrades:
     if labels_from != "names":
         return scan.grades
-    if scan.named_grades is None:
+    unknown = sum(name is not None for name in scan.unknown_names)
+    if scan.named_grades is None or unknown:
+        # The text of an unknown name may identify a patient, so it is not repeated.
         raise ScanError(
             f"{path}: diaginfo.kneejointname: expected two severity names "
-            "(data.labels_from=names), received none"
+            f"(data.labels_from=names), received {f'{unknown} unknown' if unknown else 'none'}"
         )
     return scan.named_grades
 
@@ -217,6 +226,7 @@ def _assemble(paths: Sequence[Path], patients: Mapping[str, str], gathered: _Gat
         unreadable=gathered.unreadable,
         disagreements=tuple(gathered.disagreements),
         named_knees=gathered.named_knees,
+        unknown_names=gathered.unknown_names,
         pixel_digests=gathered.pixel_digests,
         phantom=any(is_phantom(path) for path in paths),
     )
@@ -230,7 +240,15 @@ def patients_of(paths: Sequence[Path], patients: Mapping[str, str]) -> tuple[str
 def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> list[str]:
     """Why training would stop on this cohort: a sentence each, none where it would go on."""
     sentences = []
-    if not cohort.pixel_digests:
+    stops = on_error == "stop" or not cohort.pixel_digests
+    if labels_from == "names" and cohort.unknown_names and stops:
+        sentences.append(
+            f"{cohort.root}: expected severity names whose grade is known "
+            f"(data.labels_from=names), received {cohort.unknown_names} unknown ones; give their "
+            "grades with data.grade_names=names.csv (columns spelling and grade; "
+            "djd check --show-names prints the spellings), or say data.on_error=skip"
+        )
+    elif not cohort.pixel_digests:
         first = next(iter(cohort.unreadable.values()))
         sentences.append(f"{cohort.root}: expected readable scans, received none (first: {first})")
     elif cohort.unreadable and on_error == "stop":
@@ -244,6 +262,16 @@ def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> 
             "which are right, then say data.labels_from=ids or data.labels_from=names"
         )
     return sentences
+
+
+def names_warning(cohort: Cohort) -> str | None:
+    """How many severity names are unknown, in a sentence that repeats none of them."""
+    if not cohort.unknown_names:
+        return None
+    return (
+        f"severity names whose grade is not known: {cohort.unknown_names} "
+        "(djd check --show-names prints the spellings, data.grade_names gives their grades)"
+    )
 
 
 def require_trainable(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> None:

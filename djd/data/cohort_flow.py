@@ -124,7 +124,7 @@ def flow_of(cohort: Cohort, split: PatientSplit, *, scans_found: int) -> Flow:
         cohort: Those that were not left out by name.
         split: The wall between development and test patients.
         scans_found: Files in the folder, those left out by name included; see
-            `djd.runs.reading.scans_found`.
+            `djd.runs.prepare.scans_found`.
     """
     sides = side_summaries(cohort, split)
     # Files may have come or gone since they were listed for reading.

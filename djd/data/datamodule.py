@@ -1,7 +1,7 @@
 """A cohort's knees as batches of tensors, held in memory and on the training device."""
 
-from collections.abc import Iterator
-from typing import TypedDict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import NotRequired, TypedDict, cast
 
 import lightning
 import numpy as np
@@ -12,10 +12,18 @@ from torch import Tensor
 from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES, Scaling, Views, scale_crops
 from djd.data.split import Parts
+from djd.data.uptake import relative_uptake
 
 KNEES_AT_ONCE = 64
 """How many are scaled at a time. All at once, 4,000 of them took 1.5 times (both views: 2 times)
 the memory of what came out for copies on the way, and longer (2026-11-25)."""
+
+
+Prepare = Callable[[Tensor, torch.Generator], Tensor]
+"""Raw counts float32 (knee, view, row, column) and a generator to a tensor of the same shape."""
+
+EXTRA_INPUTS = ("uptake", "other_knee", "has_other_knee")
+"""What a network gets beside the crops where its `forward` names it."""
 
 
 class Batch(TypedDict):
@@ -24,11 +32,22 @@ class Batch(TypedDict):
     crop: float32 (knee, view, row, column), scaled as `data.scaling` says.
     grade: int64 (knee,), 0 to 4.
     knee: int64 (knee,), index into the cohort's knees.
+    uptake: float32 (knee, measure), see `relative_uptake`: mean and peak of each view.
+    other_knee: float32 (knee, view, row, column), the patient's other knee; 0 where it is absent.
+    has_other_knee: bool (knee,), whether the other knee of the scan is in the cohort.
     """
 
     crop: Tensor
     grade: Tensor
     knee: Tensor
+    uptake: NotRequired[Tensor]
+    other_knee: NotRequired[Tensor]
+    has_other_knee: NotRequired[Tensor]
+
+
+def inputs_of(batch: Batch, names: Iterable[str]) -> dict[str, Tensor]:
+    """Those of `EXTRA_INPUTS` that a network takes."""
+    return {name: cast(dict[str, Tensor], batch)[name] for name in names}
 
 
 def select_views(
@@ -58,6 +77,23 @@ def select_views(
     return values
 
 
+def other_knees(cohort: Cohort, knees: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The other knee of each knee's scan, int64 (knee,); -1 where the cohort lacks it."""
+    place = np.full((len(cohort.scans), 2), -1, dtype=np.int64)
+    place[cohort.scan_index, cohort.side_index] = np.arange(len(cohort))
+    return place[cohort.scan_index[knees], 1 - cohort.side_index[knees]]
+
+
+def scaled(counts: Tensor, scaling: Scaling) -> Tensor:
+    """As `scale_crops`, on the device: float32 (knee, view, row, column) of raw counts."""
+    if scaling == "counts":
+        return counts
+    if scaling == "sqrt":
+        return counts.clamp(min=0).sqrt()
+    deviation, mean = torch.std_mean(counts, dim=(-2, -1), correction=0, keepdim=True)
+    return (counts - mean) / torch.where(deviation > 0, deviation, 1)
+
+
 class Batches:
     """A loader over tensors that stay where they are: 0.07 ms a batch, a DataLoader's are 0.2.
 
@@ -69,14 +105,24 @@ class Batches:
         batch: All knees of one part.
         batch_size: Knees a batch; the last may be smaller.
         shuffle_seed: Seed of the order; None keeps the order given.
+        prepare: Makes of raw counts (knee, view, row, column) what the network sees, with a
+            generator that follows from seed and epoch; None where the crops are ready.
     """
 
     batch_sampler = None
 
-    def __init__(self, batch: Batch, *, batch_size: int, shuffle_seed: int | None) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        *,
+        batch_size: int,
+        shuffle_seed: int | None,
+        prepare: Prepare | None = None,
+    ) -> None:
         self._batch = batch
         self._batch_size = batch_size
         self._shuffle_seed = shuffle_seed
+        self._prepare = prepare
         self._epoch = 0
         self.sampler = self
 
@@ -90,12 +136,14 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """One pass over all knees."""
+        generator = torch.Generator(self._batch["crop"].device)
+        generator.manual_seed(epoch_seed(self._shuffle_seed or 0, self._epoch))
         for chosen in torch.split(self._order(), self._batch_size):
-            yield Batch(
-                crop=self._batch["crop"][chosen],
-                grade=self._batch["grade"][chosen],
-                knee=self._batch["knee"][chosen],
-            )
+            batch = {name: cast(Tensor, each)[chosen] for name, each in self._batch.items()}
+            if self._prepare:
+                for name in {"crop", "other_knee"} & batch.keys():
+                    batch[name] = self._prepare(batch[name], generator)
+            yield cast(Batch, batch)
 
     def _order(self) -> Tensor:
         knees = self._batch["grade"]
@@ -130,6 +178,8 @@ class KneeDataModule(lightning.LightningDataModule):
         mirror_left: Whether left knees are flipped.
         batch_size: Knees a training batch.
         seed: Training seed: the order of the batches follows from it.
+        augment: Changes raw training counts anew in each step; None leaves them alone.
+        inputs: Which of `EXTRA_INPUTS` the batches hold.
     """
 
     # Held-out knees need no gradients; a larger batch only saves calls.
@@ -145,6 +195,8 @@ class KneeDataModule(lightning.LightningDataModule):
         mirror_left: bool,
         batch_size: int,
         seed: int,
+        augment: Prepare | None = None,
+        inputs: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.cohort = cohort
@@ -154,12 +206,22 @@ class KneeDataModule(lightning.LightningDataModule):
         self.mirror_left = mirror_left
         self.batch_size = batch_size
         self.seed = seed
+        self.augment = augment
+        self.inputs = inputs
 
     def train_dataloader(self) -> Batches:
-        """Training knees, in a new order each epoch."""
+        """Training knees, in a new order each epoch; augmented where that is asked for."""
         return Batches(
-            self.batch_of(self.parts.train), batch_size=self.batch_size, shuffle_seed=self.seed
+            self.batch_of(self.parts.train, raw=self.augment is not None),
+            batch_size=self.batch_size,
+            shuffle_seed=self.seed,
+            prepare=self._augmented if self.augment else None,
         )
+
+    def _augmented(self, counts: Tensor, generator: torch.Generator) -> Tensor:
+        assert self.augment
+        changed = scaled(self.augment(counts, generator), self.scaling)
+        return changed.contiguous(memory_format=torch.channels_last)
 
     def val_dataloader(self) -> Batches:
         """Validation knees in the cohort's order."""
@@ -169,22 +231,40 @@ class KneeDataModule(lightning.LightningDataModule):
         """Test knees in the cohort's order."""
         return self._held_out(self.parts.test)
 
-    def batch_of(self, knees: NDArray[np.int64]) -> Batch:
-        """Some knees as one batch, on the training device where there is one."""
+    def batch_of(self, knees: NDArray[np.int64], *, raw: bool = False) -> Batch:
+        """Some knees as one batch, on the training device where there is one.
+
+        Args:
+            knees: int64 (knee,), indices into the cohort's knees.
+            raw: Whether the crops are raw counts in place of scaled ones.
+        """
+        device = self._device()
+        batch = Batch(
+            crop=self._crops(knees, raw=raw).to(device),
+            grade=torch.from_numpy(self.cohort.grades[knees]).to(device),
+            knee=torch.from_numpy(knees).to(device),
+        )
+        if "uptake" in self.inputs:
+            crops = self.cohort.crops[knees[:, None], VIEW_INDICES[self.views]]
+            uptake = relative_uptake(crops).reshape(len(knees), -1)
+            batch["uptake"] = torch.from_numpy(uptake.astype(np.float32)).to(device)
+        if {"other_knee", "has_other_knee"} & set(self.inputs):
+            others = other_knees(self.cohort, knees)
+            there = torch.from_numpy(others >= 0)
+            crops_of_others = self._crops(others, raw=raw) * there[:, None, None, None]
+            batch["other_knee"] = crops_of_others.to(device)
+            batch["has_other_knee"] = there.to(device)
+        return batch
+
+    def _crops(self, knees: NDArray[np.int64], *, raw: bool) -> Tensor:
         crops = select_views(
             self.cohort,
             knees,
             views=self.views,
-            scaling=self.scaling,
+            scaling="counts" if raw else self.scaling,
             mirror_left=self.mirror_left,
         )
-        crop = torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
-        device = self._device()
-        return Batch(
-            crop=crop.to(device),
-            grade=torch.from_numpy(self.cohort.grades[knees]).to(device),
-            knee=torch.from_numpy(knees).to(device),
-        )
+        return torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
 
     def _held_out(self, knees: NDArray[np.int64]) -> Batches:
         return Batches(

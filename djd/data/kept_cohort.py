@@ -12,10 +12,11 @@ import numpy as np
 
 from djd.data.cohort import Cohort, patients_of, read_cohort
 from djd.data.crop import Placement
+from djd.data.scan import GradeNames
 from djd.files import write_whole
 from djd.grades import LabelsFrom
 
-KEPT_VERSION = 1
+KEPT_VERSION = 2
 """Raised whenever what is read or kept of a scan changes."""
 
 _ARRAYS = ("crops", "grades", "scan_index", "side_index")
@@ -28,6 +29,7 @@ def kept_cohort(
     patients: Mapping[str, str] | None = None,
     placement: Placement,
     labels_from: LabelsFrom,
+    grade_names: GradeNames | None = None,
     on_scan: Callable[[int], None] | None = None,
 ) -> Cohort:
     """A cohort as from `read_cohort`, out of the cache where every file is as it was.
@@ -41,9 +43,10 @@ def kept_cohort(
         patients: See `read_cohort`.
         placement: See `read_cohort`.
         labels_from: See `read_cohort`.
+        grade_names: See `read_cohort`.
         on_scan: See `read_cohort`.
     """
-    choices = [KEPT_VERSION, placement, labels_from]
+    choices = [KEPT_VERSION, placement, labels_from, sorted((grade_names or {}).items())]
     names = [str(path.resolve()) for path in paths]
     digest = hashlib.sha256(json.dumps([choices, names]).encode()).hexdigest()[:24]
     place = cache / "cohorts" / f"{digest}.npz"
@@ -51,7 +54,12 @@ def kept_cohort(
     if cohort := _load(place, states, paths, patients or {}):
         return cohort
     cohort = read_cohort(
-        paths, patients=patients, placement=placement, labels_from=labels_from, on_scan=on_scan
+        paths,
+        patients=patients,
+        placement=placement,
+        labels_from=labels_from,
+        grade_names=grade_names,
+        on_scan=on_scan,
     )
     # A file that changed while it was read is not what it was found to be.
     if not cohort.unreadable and states == [_state(path) for path in paths]:
@@ -74,6 +82,7 @@ def _save(place: Path, states: list[list[int]], cohort: Cohort) -> None:
         "unspecified": cohort.unspecified,
         "disagreements": cohort.disagreements,
         "named_knees": cohort.named_knees,
+        "unknown_names": cohort.unknown_names,
         "pixel_digests": dict(cohort.pixel_digests),
         "phantom": cohort.phantom,
     }
@@ -105,6 +114,7 @@ def _load(
             unreadable={},
             disagreements=tuple((name, side) for name, side in about["disagreements"]),
             named_knees=about["named_knees"],
+            unknown_names=about["unknown_names"],
             pixel_digests=about["pixel_digests"],
             phantom=about["phantom"],
             **arrays,

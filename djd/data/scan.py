@@ -1,6 +1,7 @@
 """One whole-body bone scan and its two graded knees, whatever file it came from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ SCAN_SHAPE = (2, 1024, 256)
 
 KneeGrades = tuple[Grade | None, Grade | None]
 """Grades of the (right, left) knee; None where a knee was left unspecified."""
+
+GradeNames = Mapping[str, Grade | None]
+"""Grade of each spelling of a severity name, casefolded; None where it means unspecified."""
 
 
 class ScanError(InputError):
@@ -30,17 +34,25 @@ class Scan:
             head to foot. The patient's right is on the image's left in the anterior view and on
             its right in the posterior view.
         grades: Grades by severity id, (right, left).
-        named_grades: Grades by severity name, (right, left), or None where the file has no names.
+        named_grades: Grades by severity name, (right, left), or None where no name is known.
+        unknown_names: The text of each severity name whose grade is not known, (right, left): empty
+            where no text stands for that knee; None where the name is known or the file has no
+            names. The text may identify a patient, so it is never logged, kept or put in an error.
     """
 
     name: str
     counts: NDArray[np.uint16]
     grades: KneeGrades
     named_grades: KneeGrades | None
+    unknown_names: tuple[str | None, str | None] = field(default=(None, None), repr=False)
 
 
-def read_scan(path: Path | str) -> Scan:
+def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Scan:
     """Read one scan of any format known.
+
+    Args:
+        path: The file.
+        grade_names: Grades of further spellings of severity names.
 
     Raises:
         ScanError: The file is missing, damaged, or not a graded whole-body scan.
@@ -49,5 +61,5 @@ def read_scan(path: Path | str) -> Scan:
 
     path = Path(path)
     if path.suffix.lower() == ".mat":
-        return read_mat(path)
+        return read_mat(path, grade_names)
     raise ScanError(f"{path}: expected a .mat file, received {path.suffix or 'no suffix'}")

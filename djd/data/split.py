@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.errors import InputError
-from djd.files import write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 
 
@@ -268,30 +267,3 @@ def side_summaries(cohort: Cohort, split: PatientSplit) -> dict[str, PartSummary
         for side, patients in (("development", split.development), ("test", split.test))
     }
     return {side: _summary(cohort, chosen) for side, chosen in knees.items()}
-
-
-SPLIT_NAME = "split.json"
-
-
-def save_split(
-    path: Path, split: PatientSplit, parts: Mapping[str, PartSummary], *, fingerprint: str
-) -> None:
-    """Write who stands where, as JSON: development and test patients, each part, the cohort."""
-    record = asdict(split) | {
-        "parts": {part: asdict(who) for part, who in parts.items()},
-        "fingerprint": fingerprint,
-    }
-    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False))
-
-
-def saved_fingerprint(path: Path) -> str | None:
-    """Fingerprint of the cohort that a split was saved for; None where there is no file."""
-    if not path.exists():
-        return None
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: expected the split of what was started there, received a damaged file; "
-            "delete the folder to train it from the start"
-        ) from error

@@ -1,10 +1,17 @@
-"""Files that people write about a cohort: names to leave out or test on, scans of one patient."""
+"""Files that people write about a cohort: scans, patients, and grades of severity names."""
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from djd.errors import InputError
+from djd.grades import GRADE_NAMES, Grade
+
+_GRADE_OF: Mapping[str, Grade | None] = {
+    **{word: grade for grade, name in enumerate(GRADE_NAMES) for word in (str(grade), name)},
+    "unspect": None,
+    "none": None,
+}
 
 
 def read_names(path: Path, *, key: str, known: Collection[str], what: str) -> list[str]:
@@ -61,6 +68,46 @@ def read_groups(path: Path, *, known: Collection[str]) -> dict[str, str]:
             expected = f"one patient for {scan}"
             raise wrong_line(path, key, rows.line_num, expected, f"{patients[scan]} and {patient}")
     return patients
+
+
+def read_grade_names(path: Path) -> dict[str, Grade | None]:
+    """Grade of each spelling from a CSV file with the columns spelling and grade.
+
+    Sentences repeat nothing of the file: a spelling may identify a patient.
+
+    Args:
+        path: The file; a grade is 0 to 4 or its name, and unspect or none where a knee has none.
+
+    Returns:
+        Grade by casefolded spelling.
+
+    Raises:
+        InputError: The file can't be read, lacks a column, or a line is no spelling and grade.
+    """
+    key = "data.grade_names"
+    text = read_text(path, key)
+    head = text.partition("\n")[0]
+    delimiter = ";" if head.count(";") > head.count(",") else ","
+    rows = csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
+    rows.fieldnames = [column.strip().casefold() for column in rows.fieldnames or ()]
+    if not {"spelling", "grade"} <= set(rows.fieldnames):
+        raise wrong_line(path, key, 1, "the columns spelling, grade", "a line without them")
+    grades: dict[str, Grade | None] = {}
+    for row in rows:
+        spelling, word = ((row[column] or "").strip() for column in ("spelling", "grade"))
+        spelling, word = spelling.casefold(), word.casefold()
+        if not spelling:
+            raise wrong_line(path, key, rows.line_num, "a spelling and its grade", "no spelling")
+        if word not in _GRADE_OF:
+            expected = f"a grade of 0 to 4, {', '.join(GRADE_NAMES)} or unspect"
+            received = "another text" if word else "none"
+            raise wrong_line(path, key, rows.line_num, expected, received)
+        if grades.setdefault(spelling, _GRADE_OF[word]) != _GRADE_OF[word]:
+            expected = "one grade for each spelling"
+            raise wrong_line(path, key, rows.line_num, expected, "another grade than before")
+    if not grades:
+        raise InputError(f"{key}: {path}: expected a spelling a line, received none")
+    return grades
 
 
 def read_text(path: Path, key: str) -> str:

@@ -1,6 +1,6 @@
 """The LightningModule: one shared step, scored once an epoch."""
 
-from collections.abc import Mapping, Sequence
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from djd.data.datamodule import Batch
-from djd.models.networks import KneeCNN
-from djd.models.optimizers import build_optimizer
+from djd.data.crop import CROP_SIZE
+from djd.data.datamodule import EXTRA_INPUTS, Batch, inputs_of
+from djd.models.build import Spec, build_loss, build_network, build_optimizer, build_schedule
+from djd.models.losses import Loss
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
 
 Stage = Literal["train", "validation", "test"]
@@ -53,22 +54,27 @@ class Tally:
     def __init__(self) -> None:
         self._steps: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def add(self, logits: Tensor, batch: Batch) -> None:
-        """Keep one step's logits and knees."""
-        self._steps.append((logits.detach(), batch["grade"], batch["knee"]))
+    def add(self, outputs: Tensor, batch: Batch) -> None:
+        """Keep one step's outputs and knees."""
+        self._steps.append((outputs.detach(), batch["grade"], batch["knee"]))
 
-    def collect(self, loss: nn.Module) -> Outcome | None:
+    def collect(self, loss: Loss) -> Outcome | None:
         """The pass so far, and start anew; None where there was no step."""
         if not self._steps:
             return None
-        logits, grades, knees = (torch.cat(column) for column in zip(*self._steps, strict=True))
+        outputs, grades, knees = (torch.cat(column) for column in zip(*self._steps, strict=True))
         self._steps = []
         return Outcome(
-            loss=float(loss(logits, grades)),
+            loss=float(loss(outputs, grades)),
             grades=grades.cpu().numpy(),
-            probabilities=logits.cpu().double().softmax(dim=1).numpy(),
+            probabilities=loss.probabilities(_exact(outputs)).detach().cpu().double().numpy(),
             knees=knees.cpu().numpy(),
         )
+
+
+def _exact(outputs: Tensor) -> Tensor:
+    """The outputs in double, where the device knows it."""
+    return outputs if outputs.device.type == "mps" else outputs.double()
 
 
 class GradeClassifier(lightning.LightningModule):
@@ -77,10 +83,15 @@ class GradeClassifier(lightning.LightningModule):
     All arguments are plain values, so that a checkpoint rebuilds the module by itself.
 
     Args:
-        network: Arguments of `KneeCNN`.
-        optimizer: Arguments of `build_optimizer`: target, learning_rate, arguments.
-        class_weights: Weight of each grade in the cross entropy; None weighs all knees equally.
-        cosine_epochs: Epochs over which the rate falls to zero along a half cosine; None keeps it.
+        network: Values of `conf/model`; see `build_network`.
+        loss: Values of `conf/loss`; see `build_loss`.
+        optimizer: Values of `conf/optim` without rate and schedule; see `build_optimizer`.
+        learning_rate: Base rate times factor.
+        schedule: See `build_schedule`.
+        epochs: Epochs of the training.
+        views: Views in a crop.
+        pixels: Rows and columns of a crop.
+        class_weights: Weight of each grade in the loss; None weighs all knees equally.
 
     Attributes:
         outcomes: The last finished pass of each stage.
@@ -89,15 +100,22 @@ class GradeClassifier(lightning.LightningModule):
 
     def __init__(
         self,
-        network: Mapping[str, Any],
-        optimizer: Mapping[str, Any],
-        class_weights: Sequence[float] | None = None,
-        cosine_epochs: int | None = None,
+        network: Spec,
+        loss: Spec,
+        optimizer: Spec,
+        *,
+        learning_rate: float,
+        schedule: str | Spec,
+        epochs: int,
+        views: int,
+        pixels: int = CROP_SIZE,
+        class_weights: list[float] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
-        self.network = KneeCNN(**network)
-        self.loss = nn.CrossEntropyLoss(torch.tensor(class_weights) if class_weights else None)
+        self.loss = build_loss(loss, class_weights=class_weights)
+        self.network = build_network(network, views=views, pixels=pixels, outputs=self.loss.outputs)
+        self.inputs = extra_inputs(self.network)
         self.outcomes: dict[Stage, Outcome] = {}
         self.tested_epoch: int | None = None
         self._tallies: dict[Stage, Tally] = {
@@ -106,11 +124,22 @@ class GradeClassifier(lightning.LightningModule):
             "test": Tally(),
         }
 
-    def forward(self, crops: Tensor) -> Tensor:
-        """Logits float32 (knee, grade 5) of crops float32 (knee, view, row, column)."""
-        logits: Tensor = self.network(crops)
+    def forward(self, crops: Tensor, **inputs: Tensor) -> Tensor:
+        """Outputs float32 (knee, output) of crops float32 (knee, view, row, column).
+
+        Args:
+            crops: As the network sees them.
+            inputs: What else the network's `forward` takes, see `extra_inputs`.
+        """
+        outputs: Tensor = self.network(crops, **inputs)
         # Under bfloat16 autocast the network gives bfloat16, which class weights refuse.
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What the network says of its own layers, where it does."""
+        trained_with = getattr(self.network, "trained_with", None)
+        return {"blocks": trained_with} if trained_with else {}
 
     def take_epoch(self, checkpoint: Path, epoch: int) -> None:
         """Go back to the weights that were kept at an epoch."""
@@ -119,13 +148,13 @@ class GradeClassifier(lightning.LightningModule):
         self.tested_epoch = epoch
 
     def configure_optimizers(self) -> Any:
-        """The optimizer of the configuration, and the schedule of its rate where there is one."""
-        optimizer = build_optimizer(self.parameters(), **self.hparams["optimizer"])
-        if not self.hparams["cosine_epochs"]:
-            return optimizer
-        epochs = self.hparams["cosine_epochs"]
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-        return [optimizer], [schedule]
+        """The optimizer, and the schedule of its rate where the rate changes."""
+        given = self.hparams
+        optimizer = build_optimizer(
+            self.parameters(), given["optimizer"], learning_rate=given["learning_rate"]
+        )
+        schedule = build_schedule(optimizer, given["schedule"], epochs=given["epochs"])
+        return ([optimizer], [schedule]) if schedule else optimizer
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of one batch."""
@@ -140,9 +169,9 @@ class GradeClassifier(lightning.LightningModule):
         self._step(batch, "test")
 
     def _step(self, batch: Batch, stage: Stage) -> Tensor:
-        logits = self(batch["crop"])
-        loss: Tensor = self.loss(logits, batch["grade"])
-        self._tallies[stage].add(logits, batch)
+        outputs = self(batch["crop"], **inputs_of(batch, self.inputs))
+        loss: Tensor = self.loss(outputs, batch["grade"])
+        self._tallies[stage].add(outputs, batch)
         return loss
 
     def on_validation_epoch_end(self) -> None:
@@ -158,7 +187,7 @@ class GradeClassifier(lightning.LightningModule):
         return any(getattr(checkpoint, "monitor", None) for checkpoint in checkpoints)
 
     def finish_train_pass(self) -> None:
-        """Read the training pass out; callbacks do it at each epoch's end before they read."""
+        """Read the training pass out; callbacks do so at each epoch's end before they read."""
         self._finish("train")
 
     def on_test_epoch_end(self) -> None:
@@ -169,3 +198,9 @@ class GradeClassifier(lightning.LightningModule):
         outcome = self._tallies[stage].collect(self.loss)
         if outcome is not None:
             self.outcomes[stage] = outcome
+
+
+def extra_inputs(network: nn.Module) -> tuple[str, ...]:
+    """Which of `EXTRA_INPUTS` the network's `forward` names."""
+    named = inspect.signature(network.forward).parameters
+    return tuple(name for name in EXTRA_INPUTS if name in named)

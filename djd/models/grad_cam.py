@@ -1,21 +1,22 @@
 """Where a network looks: Grad-CAM."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from djd.models.networks import KneeCNN
 
+def grad_cam(
+    network: nn.Module, crops: Tensor, score: Callable[[Tensor], Tensor], **inputs: Tensor
+) -> Tensor | None:
+    """Maps of what speaks for a score: float32 (knee, row, column), 0 to 1, on the crops' device.
 
-def grad_cam(network: KneeCNN, crops: Tensor, grades: Tensor) -> Tensor:
-    """Maps of what speaks for a grade: float32 (knee, row, column), 0 to 1, on the crops' device.
-
-    Each channel of the last block is weighted by the mean of the grade's gradient over the
-    channel's pixels; the weighted sum, where it is positive, is enlarged to the crop's size and
-    divided by its own largest value. A map in which nothing is positive is 0 all over. From
-    Selvaraju and others, "Grad-CAM: Visual explanations from deep networks via gradient-based
+    Each channel of the network's last feature map is weighted by the mean of the score's gradient
+    over the channel's pixels; the weighted sum, where it is positive, is enlarged to the crop's
+    size and divided by its own largest value. A map in which nothing is positive is 0 all over.
+    From Selvaraju and others, "Grad-CAM: Visual explanations from deep networks via gradient-based
     localization", ICCV 2017, equations 1 and 2.
 
     The network scores as in evaluation and is left as it was: weights, gradients, running
@@ -24,22 +25,45 @@ def grad_cam(network: KneeCNN, crops: Tensor, grades: Tensor) -> Tensor:
     Args:
         network: Trained or not, in either mode.
         crops: float32 (knee, view, row, column), as the network sees them.
-        grades: int64 (knee,), 0 to 4: the grade whose logit is explained.
+        score: What is explained: a number a knee, (knee,), of the outputs (knee, output).
+        inputs: What else the network's `forward` takes, by name.
+
+    Returns:
+        The maps; None where no part of the network gives a map of features.
     """
-    with torch.inference_mode(False), _evaluating(network):
-        with torch.no_grad():
-            features = network.features(crops)
-        with torch.enable_grad():
-            features = features.clone().requires_grad_()
-            chosen = network.grade(features).gather(1, grades[:, None]).sum()
-            (gradients,) = torch.autograd.grad(chosen, features)
+    with torch.inference_mode(False), torch.enable_grad(), _evaluating(network):
+        features, outputs = _last_feature_map(network, crops.clone().requires_grad_(), inputs)
+        if features is None:
+            return None
+        (gradients,) = torch.autograd.grad(score(outputs).sum(), features, allow_unused=True)
+        if gradients is None:  # the map is of a part that the outputs don't come from
+            return None
     with torch.no_grad():
         weights = gradients.mean(dim=(2, 3), keepdim=True)
         maps = (weights * features.detach()).sum(dim=1, keepdim=True).relu()
         size = (crops.shape[-2], crops.shape[-1])
-        large = nn.functional.interpolate(maps, size=size, mode="bilinear")[:, 0]
+        large = nn.functional.interpolate(maps.float(), size=size, mode="bilinear")[:, 0]
         highest = large.amax(dim=(1, 2), keepdim=True)
         return large / torch.where(highest > 0, highest, 1)
+
+
+def _last_feature_map(
+    network: nn.Module, crops: Tensor, inputs: dict[str, Tensor]
+) -> tuple[Tensor | None, Tensor]:
+    """The last output (knee, channel, row, column) of any part of the network, and its outputs."""
+    found: list[Tensor] = []
+
+    def look(part: nn.Module, given: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.dim() == 4 and min(output.shape[2:]) > 1:
+            found.append(output)
+
+    hooks = [part.register_forward_hook(look) for part in network.modules()]
+    try:
+        outputs: Tensor = network(crops, **inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return (found[-1] if found else None), outputs
 
 
 @contextmanager

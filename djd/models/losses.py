@@ -1,30 +1,57 @@
-"""What training makes small: cross entropy, with a weight for each grade where asked for."""
+"""Losses: what is minimized, and how a network's outputs become the probabilities of five grades.
 
-from typing import Literal
+A loss says how many outputs a knee has (`outputs`), gives the mean loss of some knees when called,
+and gives the probabilities of their grades (`probabilities`).
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from djd.grades import GRADE_COUNT
 
-ClassWeights = Literal["none", "balanced"]
+
+class Loss(Protocol):
+    """What every loss has; the class need not inherit from anything."""
+
+    outputs: int
+
+    def __call__(self, outputs: Tensor, grades: Tensor) -> Tensor:
+        """Mean loss, a scalar, of outputs (knee, output) and grades int64 (knee,), 0 to 4."""
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """(knee, grade 5), 0 to 1, rows sum to 1, of outputs (knee, output)."""
 
 
-def grade_weights(
-    class_weights: ClassWeights, train_grades: NDArray[np.int64]
-) -> list[float] | None:
-    """Weight of each grade in the cross entropy, or None where all knees count the same.
-
-    `balanced` weighs a grade by knees / (grades present * knees of the grade), as scikit-learn's
-    `compute_class_weight("balanced")` does; a grade that is absent weighs nothing.
+class CrossEntropy(nn.CrossEntropyLoss):
+    """Cross entropy of five logits.
 
     Args:
-        class_weights: The choice.
-        train_grades: int64 (knee,), grades of the training part, the only one anything is fitted
-            on.
+        class_weights: Weight of each grade; None weighs all knees equally.
     """
-    if class_weights == "none":
-        return None
+
+    outputs = GRADE_COUNT
+
+    def __init__(self, class_weights: Sequence[float] | None = None) -> None:
+        super().__init__(torch.tensor(class_weights) if class_weights else None)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Softmax of the logits, (knee, grade 5)."""
+        return outputs.softmax(dim=1)
+
+
+def balanced_weights(train_grades: NDArray[np.int64]) -> list[float]:
+    """Weight of each grade: knees / (grades present * knees of the grade).
+
+    As scikit-learn's `compute_class_weight("balanced")`; a grade that is absent weighs 0.
+
+    Args:
+        train_grades: int64 (knee,), 0 to 4, of the training part alone.
+    """
     knees = np.bincount(train_grades, minlength=GRADE_COUNT)
     present = knees > 0
     weights = np.zeros(GRADE_COUNT)

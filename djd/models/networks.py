@@ -6,9 +6,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from djd.data.crop import CROP_SIZE
+from djd.errors import InputError
 from djd.grades import GRADE_COUNT
 from djd.models.fused.fitting import fits
 from djd.models.fused.fused import scored_activation, trained_activation
+
+MOST_BLOCKS = 5
+MOST_WIDTH = 256
 
 
 class KneeCNN(nn.Module):
@@ -23,11 +28,15 @@ class KneeCNN(nn.Module):
 
     Args:
         depth: Number of blocks, 1 to 5.
-        width: Channels of the first block.
-        channels: Views in a crop: 1, or 2 for both.
-        crop_size: Rows and columns of a crop, in pixels.
+        width: Channels of the first block, 1 to 256.
         clip_logits: Whether a ReLU follows the linear layer, as in the study (a fault: it clips
             the logits, and a knee whose logits are all negative can't be learned from).
+        views: Views in a crop, 1 or 2.
+        pixels: Rows and columns of a crop.
+        outputs: Outputs a knee.
+
+    Raises:
+        InputError: Depth or width is out of range.
     """
 
     def __init__(
@@ -35,39 +44,36 @@ class KneeCNN(nn.Module):
         *,
         depth: int,
         width: int = 16,
-        channels: int = 1,
-        crop_size: int = 128,
         clip_logits: bool = False,
+        views: int = 1,
+        pixels: int = CROP_SIZE,
+        outputs: int = GRADE_COUNT,
     ) -> None:
         super().__init__()
-        widths = [channels, *(width * 2**block for block in range(depth))]
+        _require_from_1("model.depth", depth, MOST_BLOCKS)
+        _require_from_1("model.width", width, MOST_WIDTH)
+        widths = [views, *(width * 2**block for block in range(depth))]
         self.blocks = nn.Sequential(*(KneeBlock(ins, outs) for ins, outs in pairwise(widths)))
-        pixels = (crop_size // 2**depth) ** 2
-        self.linear = nn.Linear(pixels * widths[-1], GRADE_COUNT)
+        self.linear = nn.Linear((pixels // 2**depth) ** 2 * widths[-1], outputs)
         self.clip_logits = clip_logits
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stub
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Logits float32 (knee, grade 5) of crops float32 (knee, view, row, column)."""
-        return self.grade(self.features(crops))
+        """Outputs float32 (knee, output) of crops float32 (knee, view, row, column)."""
+        return self.grade(self.blocks(crops))
 
     @property
     def trained_with(self) -> str:
-        """What the training steps of the blocks were: two that differ by rounding, no more."""
-        compiled = all(cast(KneeBlock, block).trained_compiled for block in self.blocks)
+        """Whether any block's training steps were compiled; plain layers differ by rounding."""
+        compiled = any(cast(KneeBlock, block).trained_compiled for block in self.blocks)
         return "compiled blocks" if compiled else "plain layers"
 
-    def features(self, crops: Tensor) -> Tensor:
-        """What the last block gives: float32 (knee, channel, row, column), 0 and above."""
-        features: Tensor = self.blocks(crops)
-        return features
-
     def grade(self, features: Tensor) -> Tensor:
-        """Logits float32 (knee, grade 5) of what `features` gave."""
+        """Outputs float32 (knee, output) of the last block's map (knee, channel, row, column)."""
         # Taken in the order in which channels_last features lie, which saves copying them; the few
         # weights are copied instead.
         by_pixel = (0, 2, 3, 1)
-        weight = self.linear.weight.view(GRADE_COUNT, *features.shape[1:]).permute(by_pixel)
+        weight = self.linear.weight.view(-1, *features.shape[1:]).permute(by_pixel)
         flat = features.permute(by_pixel).flatten(1)
         logits = nn.functional.linear(flat, weight.flatten(1), self.linear.bias)
         return logits.relu() if self.clip_logits else logits
@@ -114,3 +120,8 @@ def as_channels_last(crops: Tensor) -> Tensor:
         return crops.contiguous(memory_format=torch.channels_last)
     rows, columns = crops.shape[2:]
     return crops.contiguous().as_strided(crops.shape, (rows * columns, 1, columns, 1))
+
+
+def _require_from_1(key: str, value: object, most: int) -> None:
+    if type(value) is not int or not 1 <= value <= most:
+        raise InputError(f"{key}: expected a whole number from 1 to {most}, received {value}")

@@ -55,7 +55,7 @@ def inputs_figure(
 
 def attention_figure(
     inputs: NDArray[np.float32],
-    maps: NDArray[np.float32],
+    maps: NDArray[np.float32] | None,
     captions: Sequence[str],
     *,
     columns: int,
@@ -66,7 +66,8 @@ def attention_figure(
 
     Args:
         inputs: float32 (knee, view, row, column), scaled.
-        maps: float32 (knee, row, column), 0 to 1: drawn as orange over the crop.
+        maps: float32 (knee, row, column), 0 to 1: laid in orange over the crop; None leaves them
+            out.
         captions: One a knee, of two lines; longer ones are cut.
         columns: Knees a row.
         title: Of the sheet.
@@ -75,7 +76,7 @@ def attention_figure(
     greys = uptake_greys(inputs, inputs_window(inputs))
     views = [coloured(greys[:, view]) for view in range(greys.shape[1])]
     return _sheet(
-        _side_by_side([*views, coloured(greys[:, 0], _LOOK * maps)]),
+        _side_by_side(views if maps is None else [*views, coloured(greys[:, 0], _LOOK * maps)]),
         captions,
         columns,
         title,

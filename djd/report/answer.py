@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from djd.runs.folder import SPLIT_NAME
 from djd.data.second_reader import Readings
-from djd.data.split import SPLIT_NAME, PatientSplit
+from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.report.findings import Findings, find
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, score_tested

@@ -7,11 +7,10 @@ from typing import Literal, TypeGuard, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.runs.config import MAX_DEPTH, RunConfig
-from djd.runs.resume import flat
+from djd.runs.keys import AxisValue, short_names
+from djd.runs.config import RunConfig
 from djd.statistics.effects import LevelScores, best_in_grid, matched_settings, mean_over_grid
 from djd.statistics.selection import Draws
-from djd.sweeps.cells import AxisValue, short_names
 from djd.sweeps.settings import Setting
 
 COMPARED: Mapping[str, float] = {"kappa": -1.0, "accuracy": 0.0}
@@ -33,7 +32,7 @@ WORDS: Mapping[str, str] = {
 
 LIMITS: Mapping[str, tuple[float, float]] = {
     EPOCHS: (1, np.inf),
-    "model.depth": (1, MAX_DEPTH),
+    "model.depth": (1, 5),
     "model.width": (1, np.inf),
     "data.batch_size": (1, np.inf),
 }
@@ -139,5 +138,4 @@ def question_of(axis: str) -> Question:
 
 def values_of(config: RunConfig) -> dict[str, AxisValue]:
     """Every value of a configuration by its key, and the chosen option of a group by the group."""
-    values = flat(config.plain())
-    return values | {"optim": values["optim.name"]}
+    return config.by_key() | config.choices

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from rich.table import Table
 
+from djd.runs.keys import as_typed, short_names
 from djd.grades import GRADE_NAMES
 from djd.report.answer import OUT_OF_FOLD, SETTINGS_NAME, TEST, Answer
 from djd.report.axes import EPOCHS
@@ -17,7 +18,6 @@ from djd.report.sentences import DASH, scored
 from djd.runs.summary import as_text
 from djd.statistics.effects import LevelScores
 from djd.statistics.scoring import MINIMAL
-from djd.sweeps.cells import as_typed, short_names
 from djd.wording import count_of
 
 MOST_LINES = 20

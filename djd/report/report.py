@@ -11,9 +11,10 @@ from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
 from djd.report.ranking import terminal_tables
 from djd.report.sentences import sentences
 from djd.report.tables import write_tables
-from djd.runs.for_report import kept_readings
-from djd.runs.reading import read_data
-from djd.runs.result import MODEL_NAME, RunResult
+from djd.runs.config import RunConfig
+from djd.runs.folder import MODEL_NAME, WINNER, kept_readings
+from djd.runs.prepare import read_data
+from djd.runs.result import RunResult
 from djd.runs.summary import openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import count_openings
 from djd.sweeps.baseline_files import KeptBaseline, fit_to, keep_baselines, kept_baselines
@@ -166,23 +167,33 @@ def _data(contents: Contents, best: Setting) -> tuple[Cohort, PatientSplit]:
     return cohort, split
 
 
-def tell_run(folder: Path, result: RunResult, cohort: Cohort, split: PatientSplit) -> Iterable[str]:
-    """Lines for the terminal on the scores of a single run, whose tables and page are written.
+def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
+    """Print the answer of a run as that of a comparison of one setting; write tables and page.
 
     A disk that takes no more costs tables and baselines, not the run.
+
+    Args:
+        config: Of the run.
+        folder: Of the run.
+        result: What came of it.
     """
     contents = run_contents(folder, result)
     evidence, refits, notes = _gather(contents)
+    cohort, split = read_data(config)
     answer = answer_now(folder, evidence, refits, cohort=cohort, split=split, notes=notes)
-    yield from answer_lines(answer)
-    with_page = contents.cells[0].config.report
+    for line in answer_lines(answer):
+        say(line)
     try:
-        write_answer(contents, answer, with_page=with_page)
+        write_answer(contents, answer, with_page=config.report)
     except OSError as error:
-        yield f"warning: {error.filename or folder}: can't be written ({error.strerror or error})"
+        say(f"warning: {error.filename or folder}: can't be written ({error.strerror or error})")
     else:
-        if with_page:
-            yield report_line(folder)
+        if config.report:
+            say(report_line(folder))
+    if result.test_openings:
+        say(openings_sentence(result.test_openings))
+        say(f"Model of all development patients: {folder / WINNER / result.setting / MODEL_NAME}")
+    _say_where(folder, contents.stamp)
 
 
 def write_answer(contents: Contents, answer: Answer, *, with_page: bool) -> None:
@@ -264,6 +275,10 @@ def say_end(
     if outcome.evidence.settings:
         _say_who_decided(outcome.evidence, cells)
     _say_winner(outcome, openings)
+    _say_where(folder, stamp)
+
+
+def _say_where(folder: Path, stamp: str | None) -> None:
     say(". ".join(filter(None, (stamp, "Research use only"))))
     say(f"Everything is in {folder}")
     say(f"Dashboard: {tensorboard_line(folder)}")

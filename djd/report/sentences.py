@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.report.answer import Answer
 from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
 from djd.report.findings import Findings
@@ -10,7 +11,6 @@ from djd.report.scores import GraderScores, ScoresOnTest
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
 from djd.sweeps.baselines import BaselineName
-from djd.sweeps.cells import AxisValue, as_typed, short_names
 from djd.wording import count_of, number, share
 
 UPTAKE: BaselineName = "uptake"

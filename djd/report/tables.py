@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from djd.runs.keys import AxisValue, short_names
 from djd.errors import InputError
 from djd.files import write_rows
 from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, Answer
@@ -21,7 +22,7 @@ from djd.runs.result import stamp_column
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
-from djd.sweeps.cells import AxisValue, Cell, FinishedCell, short_names
+from djd.sweeps.cells import Cell, FinishedCell
 from djd.sweeps.evidence import predictions_at
 from djd.sweeps.states import UNUSABLE_RESULT, States, has_unusable_result
 

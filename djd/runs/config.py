@@ -1,7 +1,7 @@
-"""What a run is told: the resolved YAML as typed, checked, plain values.
+"""The configuration of a run: the resolved YAML as typed, checked, plain values.
 
-Names are those of the YAML and of the command line. Defaults stand in `conf/` alone; what was added
-when there were folders already has one here as well, for those that lack it.
+Names are those of the YAML and of the command line. Defaults stand in `conf/` alone. A key that is
+newer than some run folders has a default here as well, for the folders that lack the key.
 """
 
 from collections.abc import Mapping
@@ -23,16 +23,17 @@ from pydantic_core import ErrorDetails
 from djd.data.crop import Placement, Scaling, Views
 from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError
-from djd.models.losses import ClassWeights
+from djd.runs.keys import UNNAMED_KEYS, as_typed, flat, short_names, value_of
 
-MAX_DEPTH = 5
+ClassWeights = Literal["none", "balanced"]
+"""Weights of the grades in a loss; `balanced` is the inverse of a grade's share."""
 
 Schedule = Literal["constant", "cosine"]
-"""Of the learning rate over the epochs: as it is, or along a half cosine down to zero."""
+"""Learning rate over the epochs: unchanged, or a half cosine down to zero."""
 
 Precision = Literal["float32", "tf32", "bf16"]
-"""What a training calculates in: float32 throughout; float32 whose products a GPU takes in
-TensorFloat-32; or bfloat16 autocast."""
+"""Numbers of a training: float32 throughout; float32 whose products a GPU takes in TensorFloat-32;
+or bfloat16 autocast."""
 
 ProgressStyle = Literal["calm", "study"]
 """One calm line, or one an epoch as the study prints it."""
@@ -41,7 +42,11 @@ TestPolicy = Literal["winner", "each", "never"]
 """Which settings are refitted and scored on the test patients."""
 
 Keep = Literal["winner", "all", "none"]
-"""Whose folds keep their weights once a comparison has ended."""
+"""Whose folds keep their weights once a sweep has ended."""
+
+Kind = Literal["run", "cell", "refit"]
+"""A run by itself, or a training of a sweep: one of its cells, or a setting fitted again on all
+development patients and scored on the test patients."""
 
 
 def _require_some_path(path: object) -> object:
@@ -58,21 +63,11 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-UNNAMED: Mapping[str, Any] = {
-    "model.width": 16,
-    "model.clip_logits": False,
-    "loss.class_weights": "none",
-    "data.views": "anterior",
-    "data.mirror_left": False,
-    "data.crop": "study",
-    "data.scaling": "standard",
-    "trainer.gradient_clip_val": None,
-    "trainer.precision": "float32",
-    "data.split_seed": 0,
-    "data.leak": False,
-    "optim.schedule": "constant",
-}
-"""Choices that the name of a setting leaves out while they have these values."""
+SETTING_GROUPS = ("model", "loss", "augment", "optim")
+"""Config groups whose chosen options make a setting."""
+
+NEUTRAL = {"augment": "none"}
+"""Options that the name of a setting leaves out."""
 
 
 class _Group(BaseModel):
@@ -98,6 +93,7 @@ class DataConfig(_Group):
     second_reader: UserPath | None = None  # folders older than the key are read back without it
     leak: bool
     labels_from: LabelsFrom
+    grade_names: UserPath | None = None  # folders older than the key are read back without it
     on_error: OnError
     views: Views
     mirror_left: bool
@@ -129,40 +125,36 @@ class DataConfig(_Group):
         return self
 
 
-class ModelConfig(_Group):
-    """`model.*`: the network's architecture."""
+class OpenGroup(BaseModel):
+    """A group whose file names a class or function (`_target_`) and its arguments."""
 
-    depth: Annotated[int, Field(ge=1, le=MAX_DEPTH)]
-    width: Annotated[int, Field(ge=1, le=256)]
-    clip_logits: bool
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
 
-
-class LossConfig(_Group):
-    """`loss.*`: what training makes small."""
-
-    class_weights: ClassWeights
-
-
-class OptimConfig(BaseModel):
-    """`optim.*`: an optimizer of `torch.optim`, its rate, and whatever else its file holds."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    target: str = Field(alias="_target_")
-    name: str
-    lr: Rate
-    lr_times: Rate
-    schedule: Schedule
-
-    @property
-    def learning_rate(self) -> float:
-        """The rate that is used: base rate times factor."""
-        return self.lr * self.lr_times
+    target: str | None = Field(alias="_target_")
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the optimizer gets besides parameters and rate, such as momentum."""
+        """Keys of the group that this software does not read itself."""
         return dict(self.__pydantic_extra__ or {})
+
+
+class LossConfig(OpenGroup):
+    """`loss.*`: the loss, and the weights that it gives to the grades."""
+
+    class_weights: ClassWeights = "none"
+
+
+class OptimConfig(OpenGroup):
+    """`optim.*`: an optimizer, its learning rate, the schedule of the rate, other arguments."""
+
+    lr: Rate
+    lr_times: Rate
+    schedule: Schedule | dict[str, Any]
+
+    @property
+    def learning_rate(self) -> float:
+        """Base rate times factor."""
+        return self.lr * self.lr_times
 
 
 class TrainerConfig(_Group):
@@ -176,27 +168,27 @@ class TrainerConfig(_Group):
     progress: ProgressStyle
 
 
-class LoggerConfig(_Group):
-    """`logger.*`: what a training shows of itself beside its numbers."""
-
-    figures: bool = True
-
-
 class PathsConfig(_Group):
     """`paths.*`: where things are kept between runs."""
 
     cache: UserPath
+    python: str | None = None
 
 
 class RunConfig(_Group):
-    """Everything that a run is told."""
+    """Everything that a run is given.
+
+    `choices` names the chosen option of each group of `SETTING_GROUPS`, `changed` the keys whose
+    values differ from those of the options' files.
+    """
 
     data: DataConfig
-    model: ModelConfig
+    model: OpenGroup
     loss: LossConfig
+    augment: OpenGroup
     optim: OptimConfig
     trainer: TrainerConfig
-    logger: LoggerConfig = LoggerConfig()
+    logger: dict[str, OpenGroup]
     paths: PathsConfig
     score_epochs: tuple[Count, ...]
     seed: Seed
@@ -205,6 +197,10 @@ class RunConfig(_Group):
     fail_fast: bool
     dry_run: bool
     report: bool = True
+    plots: bool = True
+    kind: Kind = "run"
+    choices: dict[str, str]
+    changed: tuple[str, ...] = ()
 
     @property
     def epochs_to_score(self) -> tuple[int, ...]:
@@ -219,26 +215,20 @@ class RunConfig(_Group):
 
     @property
     def setting_name(self) -> str:
-        """The choices that make a model, in one line that is fit for a folder's name.
-
-        Those of `UNNAMED` are left out while they have the values given there.
-        """
+        """See `setting_at`; the epochs are those that the run trains."""
         return self.setting_at(self.trainer.max_epochs)
 
     def setting_at(self, epochs: int) -> str:
-        """The setting's name after so many epochs, see `setting_name`."""
+        """A setting's name: chosen options, then values that differ from the options' files."""
+        values = self.by_key()
+        shown = [key for key in self.changed if key in values and key not in UNNAMED_KEYS]
         named = {
-            "depth": self.model.depth,
-            "optim": self.optim.name,
-            "lr": f"{self.optim.learning_rate:g}",
-            "batch_size": self.data.batch_size,
-            "epochs": epochs,
+            group: option for group, option in self.choices.items() if NEUTRAL.get(group) != option
         }
-        for key, usual in UNNAMED.items():
-            group, _, name = key.partition(".")
-            if (value := getattr(getattr(self, group), name)) != usual:
-                named[name] = value
-        return " ".join(f"{name}={value}" for name, value in named.items())
+        named |= {
+            short: as_typed(value_of(values, key)) for key, short in short_names(shown).items()
+        }
+        return " ".join(f"{name}={value}" for name, value in (named | {"epochs": epochs}).items())
 
     def stamp(self, *, phantom: bool) -> str | None:
         """What has to stand on everything that this run makes; None where nothing has to.
@@ -255,6 +245,13 @@ class RunConfig(_Group):
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
         return plain
 
+    def by_key(self) -> dict[str, Any]:
+        """Every value by the key that one types, such as `model.depth`; loggers and names apart."""
+        plain = self.plain()
+        for group in ("logger", "choices", "changed", "kind"):
+            del plain[group]
+        return flat(plain)
+
     def as_yaml(self) -> str:
         """The same as text for people; `read_config` takes back what it holds."""
         text: str = yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True)
@@ -268,9 +265,27 @@ def read_config(values: Mapping[str, Any]) -> RunConfig:
         InputError: The first value that is not as expected, by the key one types.
     """
     try:
-        return RunConfig.model_validate(values)
+        return RunConfig.model_validate(_as_now(values))
     except ValidationError as error:
         raise InputError(_sentence(error)) from None
+
+
+def _as_now(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a folder of results_version 2, which knew one network and one loss, as of today."""
+    if "choices" in values or not isinstance(values.get("optim"), Mapping):
+        return dict(values)
+    now = {key: dict(each) if isinstance(each, Mapping) else each for key, each in values.items()}
+    now["choices"] = {
+        "model": "cnn",
+        "loss": "cross_entropy",
+        "optim": now["optim"].pop("name", ""),
+    }
+    now["model"] = {"_target_": "djd.models.networks.KneeCNN"} | now.get("model", {})
+    now["loss"] = {"_target_": "djd.models.losses.CrossEntropy"} | now.get("loss", {})
+    now["augment"] = {"_target_": None}
+    now["plots"] = now.pop("logger", {}).get("figures", True)
+    now["logger"] = {}
+    return now
 
 
 def _sentence(error: ValidationError) -> str:

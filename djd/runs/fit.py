@@ -1,4 +1,4 @@
-"""One training: crops to a fitted network and the files of its folder."""
+"""The fit of one network: crops to metrics, predictions and weights in a folder."""
 
 import logging
 import warnings
@@ -11,38 +11,25 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES
 from djd.data.datamodule import KneeDataModule
 from djd.data.split import Parts
-from djd.errors import InputError
-from djd.machine import usable_cores
+from djd.models.build import build_augmentation
 from djd.models.classifier import GradeClassifier
-from djd.models.losses import grade_weights
-from djd.runs.callbacks.checkpoint import WholeCheckpointIO
-from djd.runs.callbacks.dashboard import Dashboard
+from djd.models.losses import balanced_weights
+from djd.runs.callbacks.checkpoints import LastEpoch, WholeCheckpointIO, finished_epochs
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
-from djd.runs.callbacks.event_file import forget_events
-from djd.runs.callbacks.hparams import SCORE_RUNS
-from djd.runs.callbacks.last_epoch import LastEpoch, finished_epochs
+from djd.runs.callbacks.loggers import ScoreLogger, build_loggers
 from djd.runs.callbacks.pictures import Pictures
 from djd.runs.callbacks.progress import ProgressLine
+from djd.runs.callbacks.tensorboard import Dashboard
 from djd.runs.config import RunConfig
-from djd.runs.device import training_device
-from djd.runs.precision import precision_plugin
-
-LAST_CHECKPOINT = "checkpoints/last.ckpt"
-"""What a stopped training goes on from, in its folder."""
-
-
-class EventsLogger(TensorBoardLogger):
-    """Lightning's, without its hparams.yaml: config.yaml says it all."""
-
-    def save(self) -> None:
-        """Leave it at the events, which are flushed by themselves."""
+from djd.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT
+from djd.runs.hardware import precision_plugin, training_device
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,63 +41,61 @@ class Fit:
     datamodule: KneeDataModule
     recorder: EpochRecorder
 
+    @property
+    def device_name(self) -> str:
+        """What it was trained on."""
+        device = self.trainer.strategy.root_device
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
-def fit_cell(
+
+def fit_network(
     config: RunConfig,
     cohort: Cohort,
     parts: Parts,
     folder: Path,
     *,
-    fold: int | None,
     name: str,
     fingerprint: str,
-    keep_best: bool = False,
 ) -> Fit:
-    """Train one network and leave metrics, predictions, weights and TensorBoard events in `folder`.
+    """Train one network and leave metrics, predictions, weights and loggers' files in `folder`.
 
     Where the folder holds the last epoch of a training that was stopped, this goes on from there
     and ends with the very weights of one that never was.
 
     Args:
-        config: What to train.
+        config: What to train; of a run by itself the epoch with the best validation score is kept,
+            too (optimistic).
         cohort: The knees.
         parts: Who is trained on and who is held out.
-        folder: The cell's folder.
-        fold: The validation fold, for the predictions' column; None where nothing is held out.
+        folder: The training's.
         name: What the progress line calls it.
         fingerprint: Of the cohort.
-        keep_best: Whether the epoch with the best validation score is kept, too (optimistic).
     """
     lightning.seed_everything(config.seed, verbose=False)
     classifier = build_classifier(config, cohort.grades[parts.train])
-    datamodule = build_datamodule(config, cohort, parts)
+    datamodule = build_datamodule(config, cohort, parts, inputs=classifier.inputs)
     held_out = bool(len(parts.validation))
     recorder = EpochRecorder(
         folder,
         cohort,
         score_epochs=config.epochs_to_score,
-        fold=fold,
+        fold=config.data.fold,
         seed=config.seed,
         stamp=config.stamp(phantom=cohort.phantom),
     )
-    callbacks: list[Callback] = [
-        recorder,
-        Dashboard(config, recorder, fingerprint=fingerprint),
-        *([Pictures(config, recorder)] if config.logger.figures else []),
-        ProgressLine(name, recorder, config.trainer.progress),
-        *_checkpoints(folder, best=keep_best and held_out),
-    ]
     last = folder / LAST_CHECKPOINT
     resumed_epochs = finished_epochs(last)
-    if not resumed_epochs:
-        forget_events(folder, runs_below=SCORE_RUNS)
-    trainer = build_trainer(
-        config,
-        folder,
-        callbacks,
-        held_out=held_out,
-        resumed_epochs=resumed_epochs,
-    )
+    loggers = build_loggers(config, folder, resumed_epochs=resumed_epochs)
+    in_tensorboard = any(isinstance(logger, TensorBoardLogger) for logger in loggers)
+    callbacks: list[Callback] = [
+        recorder,
+        *([Dashboard(config, recorder, fingerprint=fingerprint)] if in_tensorboard else []),
+        ScoreLogger(config, recorder),
+        *([Pictures(config, recorder)] if config.plots else []),
+        ProgressLine(name, recorder, config.trainer.progress),
+        *_checkpoints(folder, best=config.kind == "run" and held_out),
+    ]
+    trainer = build_trainer(config, folder, callbacks, loggers=loggers, held_out=held_out)
     with quiet_lightning():
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last if resumed_epochs else None)
     return Fit(trainer, classifier, datamodule, recorder)
@@ -122,26 +107,35 @@ def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> Grad
     Args:
         config: What to train.
         train_grades: int64 (knee,), 0 to 4; class weights follow from them.
+
+    Raises:
+        InputError: The network, loss or optimizer can't be made as the configuration says.
     """
+    plain = config.plain()
+    balanced = config.loss.class_weights == "balanced"
     return GradeClassifier(
-        network={
-            "depth": config.model.depth,
-            "width": config.model.width,
-            "channels": len(VIEW_INDICES[config.data.views]),
-            "clip_logits": config.model.clip_logits,
-        },
-        optimizer={
-            "target": config.optim.target,
-            "learning_rate": config.optim.learning_rate,
-            "arguments": config.optim.arguments,
-        },
-        class_weights=grade_weights(config.loss.class_weights, train_grades),
-        cosine_epochs=config.trainer.max_epochs if config.optim.schedule == "cosine" else None,
+        network=plain["model"],
+        loss={key: value for key, value in plain["loss"].items() if key != "class_weights"},
+        optimizer={"_target_": config.optim.target, **config.optim.arguments},
+        learning_rate=config.optim.learning_rate,
+        schedule=config.optim.schedule,
+        epochs=config.trainer.max_epochs,
+        views=len(VIEW_INDICES[config.data.views]),
+        class_weights=balanced_weights(train_grades) if balanced else None,
     )
 
 
-def build_datamodule(config: RunConfig, cohort: Cohort, parts: Parts) -> KneeDataModule:
-    """The batches of a configuration."""
+def build_datamodule(
+    config: RunConfig, cohort: Cohort, parts: Parts, *, inputs: tuple[str, ...] = ()
+) -> KneeDataModule:
+    """The batches of a configuration.
+
+    Args:
+        config: What to train.
+        cohort: The knees.
+        parts: Who is on which part.
+        inputs: What the network takes besides crops, see `extra_inputs`.
+    """
     return KneeDataModule(
         cohort,
         parts,
@@ -150,6 +144,8 @@ def build_datamodule(config: RunConfig, cohort: Cohort, parts: Parts) -> KneeDat
         mirror_left=config.data.mirror_left,
         batch_size=config.data.batch_size,
         seed=config.seed,
+        augment=build_augmentation(config.plain()["augment"]),
+        inputs=inputs,
     )
 
 
@@ -158,18 +154,17 @@ def build_trainer(
     folder: Path,
     callbacks: list[Callback],
     *,
+    loggers: list[Logger],
     held_out: bool,
-    resumed_epochs: int = 0,
 ) -> lightning.Trainer:
     """A Lightning trainer with everything off that costs time in each step.
 
     Args:
         config: What to train.
-        folder: Where events go.
+        folder: The training's.
         callbacks: In the order in which they are to be called.
+        loggers: See `build_loggers`.
         held_out: Whether there is a validation part.
-        resumed_epochs: Epochs that are finished; events of later ones, of which a stopped training
-            may have left some, are dropped.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # greetings and advertisements
     return lightning.Trainer(
@@ -177,9 +172,7 @@ def build_trainer(
         devices=1,
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=config.trainer.gradient_clip_val,
-        logger=EventsLogger(
-            folder, name="", version="", purge_step=resumed_epochs + 1 if resumed_epochs else None
-        ),
+        logger=loggers,
         callbacks=callbacks,
         plugins=[
             WholeCheckpointIO(),
@@ -208,41 +201,14 @@ def quiet_lightning() -> Iterator[None]:
         yield
 
 
-def require_accelerator(accelerator: str) -> None:
-    """Stop where the hardware that was asked for isn't there.
-
-    Raises:
-        InputError: No such hardware, or PyTorch can't use it.
-    """
-    there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(accelerator, True):
-        raise InputError(
-            f"trainer.accelerator: expected hardware that PyTorch {torch.__version__} finds here, "
-            f"received {accelerator}; say trainer.accelerator=auto or cpu"
-        )
-
-
-def use_threads(threads: int | str) -> int:
-    """Set the CPU threads of a training step; `auto` takes all cores that this process may use.
-
-    Returns:
-        How many they are: the same number gives the same results to the last bit, another number
-        does not.
-    """
-    if threads == "auto":
-        threads = usable_cores()
-    torch.set_num_threads(int(threads))
-    return int(threads)
-
-
 def _checkpoints(folder: Path, *, best: bool) -> list[Callback]:
     """One to go on from, and where asked for one of the best validation epoch (optimistic)."""
     last = LastEpoch(folder / LAST_CHECKPOINT)
     if not best:
         return [last]
     best_epoch = ModelCheckpoint(
-        dirpath=folder / "checkpoints",
-        filename="best",
+        dirpath=(folder / BEST_CHECKPOINT).parent,
+        filename=Path(BEST_CHECKPOINT).stem,
         monitor="validation/kappa",
         mode="max",
         save_weights_only=True,

@@ -1,7 +1,10 @@
 """What one cell leaves for others to read, and how it is written."""
 
 import math
+import platform
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -19,7 +22,7 @@ from djd.statistics.metrics import auroc, score_table
 if TYPE_CHECKING:
     from djd.models.classifier import Outcome
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised whenever the same command on the same cohort gives other numbers than before."""
 
 METRICS_NAME = "metrics.csv"
@@ -204,3 +207,13 @@ def prediction_rows(
         )
         rows.append(dict(zip(PREDICTION_COLUMNS, values, strict=True)))
     return rows
+
+
+VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
+"""Parts that can change a number."""
+
+
+@cache
+def installed_versions() -> Mapping[str, str]:
+    """Version of Python and of each of `VERSIONED_PARTS`."""
+    return {"python": platform.python_version()} | {part: version(part) for part in VERSIONED_PARTS}

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from djd.data.cohort import Cohort
+from djd.data.cohort import Cohort, names_warning
 from djd.data.split import PartSummary
 from djd.grades import GRADE_NAMES
 from djd.runs.result import PartScores
@@ -53,6 +53,8 @@ def say_cohort(
     if cohort.disagreements:
         named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
         log.warning("warning: severity id and name disagree: %s", named)
+    if names := names_warning(cohort):
+        log.warning("warning: %s", names)
 
 
 def in_one_line(scores: PartScores) -> str:

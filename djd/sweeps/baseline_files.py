@@ -16,9 +16,10 @@ from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.files import write_rows, write_whole
 from djd.grades import GRADE_COUNT
+from djd.runs.folder import PREDICTIONS_NAME
 from djd.runs.predictions import Predictions, read_predictions, received
-from djd.runs.reading import split_cell
-from djd.runs.result import PREDICTION_COLUMNS, PREDICTIONS_NAME, prediction_rows, stamp_column
+from djd.runs.prepare import split_cell
+from djd.runs.result import PREDICTION_COLUMNS, prediction_rows, stamp_column
 from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, fit_baselines
 from djd.sweeps.settings import Setting
 

@@ -3,16 +3,16 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from djd.runs.config import RunConfig
+from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue, short_names
 from djd.runs.result import RESULTS_VERSION, RunResult
-from djd.runs.resume import NUMBERLESS_KEYS, REPEAT_KEYS, flat
 
-AxisValue = str | int | float | bool | None
+COMPARISON_NAME = "comparison.json"
+"""In a sweep's folder from its start."""
 
 MOST_NAME_BYTES = 120
 """File systems take 255; Windows takes 260 for a whole path."""
@@ -64,9 +64,7 @@ def identity_of(config: RunConfig, cohort_digest: str) -> str:
         config: What is trained.
         cohort_digest: Of crops, grades and split.
     """
-    numbers = {
-        key: value for key, value in flat(config.plain()).items() if key not in NUMBERLESS_KEYS
-    }
+    numbers = {key: value for key, value in config.by_key().items() if key not in NUMBERLESS_KEYS}
     told = json.dumps([RESULTS_VERSION, cohort_digest, numbers], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
@@ -80,14 +78,6 @@ def axes_name(axes: Mapping[str, AxisValue]) -> str:
     short = short_names(axes)
     words = [f"{short[key]}={_word(value)}" for key, value in axes.items()]
     return _fit_for_a_folder(" ".join(words) or "base")
-
-
-def short_names(keys: Sequence[str] | Mapping[str, AxisValue]) -> dict[str, str]:
-    """The last word of each key, or the whole key where that would be ambiguous."""
-    last = [key.rpartition(".")[2] for key in keys]
-    return {
-        key: word if last.count(word) == 1 else key for key, word in zip(keys, last, strict=True)
-    }
 
 
 def _word(value: AxisValue) -> str:
@@ -104,16 +94,3 @@ def _fit_for_a_folder(name: str) -> str:
     digest = hashlib.sha256(encoded).hexdigest()[:8]
     kept = encoded[: MOST_NAME_BYTES - len(digest) - 1].decode(errors="ignore")
     return f"{kept}~{digest}"
-
-
-def as_typed(value: AxisValue) -> str:
-    """A value as one types it: `true`, `null`, `0.1`, `adam`."""
-    if isinstance(value, float):
-        return f"{value:g}"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def value_of(config: Mapping[str, Any], key: str) -> AxisValue:
-    """The value that a configuration has at a key; lists become text."""
-    value = config.get(key)
-    return value if isinstance(value, str | int | float | bool | None) else json.dumps(value)

@@ -10,10 +10,8 @@ from djd.data.second_reader import Readings
 from djd.data.split import Parts, PatientSplit
 from djd.files import write_whole
 from djd.machine import Stopped
-from djd.resume_latest import RESULT_NAME
-from djd.runs.failure import forget_failure, record_loss
-from djd.runs.for_report import leave_for_report
-from djd.runs.reading import read_data, read_readings, split_cell
+from djd.runs.folder import RESULT_NAME, forget_failure, record_loss
+from djd.runs.prepare import leave_for_report, read_data, read_readings, split_cell
 from djd.sweeps.cells import Cell
 from djd.sweeps.evidence import gather
 from djd.sweeps.forecast import Forecast, forecast, refit_seconds

@@ -12,9 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from djd.errors import InputError
-from djd.resume_latest import RESULT_NAME
-from djd.runs.failure import failure_reason, record_loss
-from djd.runs.result import METRICS_NAME, RunResult
+from djd.runs.folder import METRICS_NAME, RESULT_NAME, failure_reason, record_loss
+from djd.runs.result import RunResult
 from djd.sweeps.job import Job
 from djd.sweeps.processes import Ending
 from djd.wording import in_words, number, share

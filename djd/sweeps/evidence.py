@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from djd.errors import InputError
+from djd.runs.folder import PREDICTIONS_NAME
 from djd.runs.predictions import (
     Predictions,
     held_out_of,
@@ -13,7 +14,7 @@ from djd.runs.predictions import (
     read_predictions,
     require_agreement,
 )
-from djd.runs.result import PREDICTIONS_NAME, PartScores
+from djd.runs.result import PartScores
 from djd.statistics.held_out import HeldOut
 from djd.sweeps.cells import FinishedCell
 from djd.sweeps.settings import Setting, by_repeat

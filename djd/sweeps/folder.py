@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from djd.errors import InputError
-from djd.resume_latest import COMPARISON_NAME, CONFIG_NAME, RESULT_NAME
 from djd.runs.config import RunConfig, read_config
+from djd.runs.folder import CONFIG_NAME, RESULT_NAME, saved_config
+from djd.runs.keys import AxisValue, nested
 from djd.runs.result import RunResult
-from djd.runs.resume import flat, nested, saved_config
-from djd.sweeps.cells import AxisValue, Cell, FinishedCell, identity_of
+from djd.sweeps.cells import COMPARISON_NAME, Cell, FinishedCell, identity_of
 from djd.sweeps.plan import NamedCell, Plan, at_axes
 from djd.sweeps.refits import EACH, WINNER
 from djd.sweeps.settings import by_setting
@@ -112,8 +112,7 @@ def run_contents(folder: Path, result: RunResult) -> Contents:
     """A single run as a comparison of one setting."""
     config = read_config(result.config)
     axes: dict[str, AxisValue] = {
-        "model.depth": config.model.depth,
-        "optim": config.optim.name,
+        **config.choices,
         "optim.lr": config.optim.learning_rate,
         "data.batch_size": config.data.batch_size,
     }
@@ -165,7 +164,7 @@ def _config_of(named: NamedCell, plan: Plan, sample: RunConfig | None) -> RunCon
     """
     if sample is None:
         return None
-    values = flat(sample.plain()) | plan.fixed
+    values = sample.by_key() | plan.fixed
     for axis, value in named.axes.items():
         if (choice := f"{axis}={value}") in plan.choices:
             # Another choice of the group may have keys that this one lacks, such as a momentum.

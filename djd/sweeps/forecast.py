@@ -144,12 +144,12 @@ def _time_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, float]
 def _time_steps(configs: Sequence[RunConfig]) -> list[float]:
     """In a process like those that train: seconds a step of each configuration."""
     from djd.machine import keep_freed_memory
-    from djd.runs.estimate import time_step
-    from djd.runs.fit import use_threads
-    from djd.runs.jobs import THREADS
+    from djd.runs.duration import time_step
+    from djd.runs.hardware import use_threads
+    from djd.runs.prepare import THREADS_IN_SWEEP
 
     keep_freed_memory()
-    use_threads(THREADS)
+    use_threads(THREADS_IN_SWEEP)
     return [time_step(config) for config in configs]
 
 
@@ -169,9 +169,10 @@ class _Nobody:
 
 def _shape(config: RunConfig, at_once: int) -> str:
     """What the time of a step depends on."""
-    model, data = config.model, config.data
+    data = config.data
     parts = (
-        f"depth={model.depth} width={model.width} views={data.views}",
+        json.dumps([config.plain()[group] for group in ("model", "loss", "augment")]),
+        f"views={data.views}",
         f"batch_size={data.batch_size}",
         f"accelerator={config.trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)}",
         f"precision={config.trainer.precision}",
@@ -201,10 +202,11 @@ def _bytes_after(config: RunConfig) -> int:
 
 
 def parameters(config: RunConfig) -> int:
-    """Trained values of a `KneeCNN`, running statistics of its normalization included."""
-    channels = [len(VIEW_INDICES[config.data.views])]
-    channels += [config.model.width * 2**block for block in range(config.model.depth)]
+    """Trained values of the network, running statistics of its normalization included."""
+    values = config.by_key()
+    depth, width = int(values.get("model.depth") or 3), int(values.get("model.width") or 16)
+    channels = [len(VIEW_INDICES[config.data.views]), *(width * 2**block for block in range(depth))]
     convolutions = sum(9 * before * after + after for before, after in pairwise(channels))
     normalization = sum(4 * after for after in channels[1:])
-    side = CROP_SIZE >> config.model.depth
-    return convolutions + normalization + (side * side * channels[-1] + 1) * 5
+    side = CROP_SIZE >> depth
+    return int(convolutions + normalization + (side * side * channels[-1] + 1) * 5)

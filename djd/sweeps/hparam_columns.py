@@ -6,8 +6,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from djd.runs.callbacks.hparams import EPOCHS_KEY, SCORE_RUNS, main_hparams, write_hparam_columns
-from djd.runs.resume import NUMBERLESS_KEYS, REPEAT_KEYS
-from djd.sweeps.cells import AxisValue, Cell
+from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
+from djd.sweeps.cells import Cell
 from djd.sweeps.plan import PLAN_LOCK_NAME, Plan
 
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterable
 
 from djd.runs.config import Keep
-from djd.runs.result import epoch_checkpoint
+from djd.runs.folder import epoch_checkpoint
 from djd.sweeps.cells import FinishedCell
 from djd.sweeps.settings import Setting
 

@@ -12,10 +12,10 @@ import sklearn.model_selection  # noqa: F401
 import torch
 from hydra.core.plugins import Plugins
 
-import djd.runs.jobs  # noqa: F401
+import djd.runs.train  # noqa: F401
 from djd.models.fused.fitting import trusted
 from djd.plots.confusion import confusion_figure
-from djd.runs.versions import installed_versions
+from djd.runs.result import installed_versions
 
 # Cells train on one thread each; a pool of OpenMP's threads would not outlive forking.
 torch.set_num_threads(1)

@@ -14,10 +14,10 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.files import write_whole
-from djd.resume_latest import COMPARISON_NAME, RESULT_NAME
+from djd.runs.folder import RESULT_NAME
+from djd.runs.keys import NUMBERLESS_KEYS, AxisValue, differences, value_of
 from djd.runs.result import RESULTS_VERSION
-from djd.runs.resume import NUMBERLESS_KEYS, differences, flat
-from djd.sweeps.cells import AxisValue, Cell, axes_name, value_of
+from djd.sweeps.cells import COMPARISON_NAME, Cell, axes_name
 
 PLAN_LOCK_NAME = f".{COMPARISON_NAME}.lock"
 """Held by whoever changes what a comparison's folder knows of itself."""
@@ -169,7 +169,7 @@ def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
 
 def _fixed_at(plan: Plan, axis: str) -> AxisValue:
     """What a key that wasn't compared was; of the optimizer, whose key is a group, its name."""
-    return value_of(plan.fixed, "optim.name" if axis == "optim" else axis)
+    return value_of(plan.fixed, axis)
 
 
 def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
@@ -192,14 +192,14 @@ def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
 
 def at_axes(cell: Cell, axes: Sequence[str]) -> dict[str, AxisValue]:
     """Where a cell stands on every axis that the folder ever had, those of this command or not."""
-    values = {**flat(cell.config.plain()), "optim": cell.config.optim.name, **cell.axes}
+    values = {**cell.config.by_key(), **cell.config.choices, **cell.axes}
     return {axis: value_of(values, axis) for axis in axes}
 
 
 def _fixed(cell: Cell, axes: Sequence[str]) -> dict[str, Any]:
     return {
         key: value
-        for key, value in flat(cell.config.plain()).items()
+        for key, value in cell.config.by_key().items()
         if key not in NUMBERLESS_KEYS and not _is_compared(key, axes)
     }
 
@@ -216,8 +216,8 @@ def _choices(cells: Sequence[Cell], axes: Sequence[str]) -> dict[str, dict[str, 
     """
     choices: dict[str, dict[str, Any]] = {}
     for cell in cells:
-        values = flat(cell.config.plain())
-        groups = {**cell.axes, "optim": cell.config.optim.name}
+        values = cell.config.by_key()
+        groups = {**cell.axes, **cell.config.choices}
         for group, choice in groups.items():
             keys = [key for key in values if key.startswith(f"{group}.") and key not in axes]
             if keys:

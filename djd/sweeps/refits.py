@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from djd.errors import InputError
-from djd.resume_latest import CONFIG_NAME
 from djd.runs.config import RunConfig
-from djd.runs.failure import failure_reason
-from djd.runs.finished import finished_result
-from djd.runs.lock import is_claimed
+from djd.runs.folder import CONFIG_NAME, failure_reason, finished_result, is_locked, saved_config
+from djd.runs.keys import AxisValue
 from djd.runs.result import RunResult
-from djd.runs.resume import saved_config
-from djd.sweeps.cells import AxisValue, Cell, axes_name, identity_of
+from djd.sweeps.cells import Cell, axes_name, identity_of
 from djd.sweeps.job import LOST, Job
 from djd.sweeps.settings import Setting, by_setting
 
@@ -50,7 +47,7 @@ class Refit:
 
     def reason(self) -> str | None:
         """Why it failed, in one line, once it was launched; None where it hasn't."""
-        if self.result() or is_claimed(self.folder):
+        if self.result() or is_locked(self.folder):
             return None
         return failure_reason(self.folder) or LOST
 

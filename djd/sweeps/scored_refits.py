@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from djd.errors import InputError
-from djd.resume_latest import CONFIG_NAME, RESULT_NAME
 from djd.runs.config import read_config
+from djd.runs.folder import CONFIG_NAME, RESULT_NAME
 from djd.runs.result import PartScores, RunResult
 from djd.sweeps.cells import Cell, axes_name
 from djd.sweeps.plan import at_axes

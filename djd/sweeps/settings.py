@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from djd.runs.keys import AxisValue
 from djd.runs.result import PartScores
 from djd.statistics.metrics import score_table
-from djd.sweeps.cells import AxisValue, Cell, FinishedCell, axes_name
+from djd.sweeps.cells import Cell, FinishedCell, axes_name
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,10 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from djd.resume_latest import RESULT_NAME
-from djd.runs.failure import failure_reason, forget_failure
-from djd.runs.finished import finished_result
-from djd.runs.lock import is_claimed
+from djd.runs.folder import RESULT_NAME, failure_reason, finished_result, forget_failure, is_locked
 from djd.sweeps.cells import Cell, FinishedCell
 
 
@@ -50,7 +47,7 @@ def states_of(cells: Iterable[Cell]) -> States:
         # In this order: a cell that ends while it is looked at is seen as claimed, or as finished.
         if result := finished_result(cell.folder, cell.config):
             finished.append(FinishedCell.of(cell, result))
-        elif is_claimed(cell.folder):
+        elif is_locked(cell.folder):
             elsewhere.append(cell)
         elif result := finished_result(cell.folder, cell.config):
             finished.append(FinishedCell.of(cell, result))

@@ -7,9 +7,10 @@ from typing import Any
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit, grade_warnings, side_summaries
-from djd.resume_latest import RESULT_NAME
+from djd.runs.folder import RESULT_NAME
+from djd.runs.keys import as_typed, short_names
 from djd.runs.summary import say, say_cohort
-from djd.sweeps.cells import Cell, as_typed, short_names
+from djd.sweeps.cells import Cell
 from djd.sweeps.evidence import Evidence
 from djd.sweeps.forecast import Forecast
 from djd.sweeps.job import LOST

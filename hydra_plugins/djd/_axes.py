@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from djd.errors import InputError
-from djd.runs.resume import COHORT_KEYS, FREE_KEYS
+from djd.runs.keys import COHORT_KEYS, FREE_KEYS
 
 LIST_KEYS = ("score_epochs", "data.exclude")
 """Keys whose values are lists; the list of any other is a comparison written in another way."""

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from djd.runs.config import read_config
-from djd.runs.resume import flat, nested
-from djd.sweeps.cells import AxisValue, Cell, value_of
+from djd.runs.keys import AxisValue, flat, nested, value_of
+from djd.sweeps.cells import Cell
 from hydra_plugins.djd._axes import Axes
+from hydra_plugins.djd._options import changed_keys, plain_values
 
 NOT_THE_TASKS = ("hydra", "experiment")
 
@@ -26,6 +27,7 @@ class _Composed:
 
     raw: Mapping[str, Any]
     resolved: Mapping[str, Any]
+    choices: Mapping[str, Any]
 
 
 class CellComposer:
@@ -41,6 +43,7 @@ class CellComposer:
         self.loader = loader
         self.master = master
         self.axes = axes
+        self.choices: Mapping[str, Any] = {}
         self.groups = {key for key in axes.values if loader.get_group_options(key)}
 
     def cells(self) -> list[Cell]:
@@ -51,6 +54,7 @@ class CellComposer:
             InputError: A value that is not as expected.
         """
         first = self._composed({})
+        self.choices = first.choices
         others = {
             (key, value): self._composed({key: value})
             for key, values in self.axes.values.items()
@@ -77,11 +81,13 @@ class CellComposer:
             config = dict(first.resolved)
             for key in sorted(values, key=lambda key: key not in self.groups):
                 config |= changes.get((key, values[key]), {})
-        config = {key: value for key, value in config.items() if value is not _ABSENT}
+        config = nested({key: value for key, value in config.items() if value is not _ABSENT})
+        choices = {**self.choices, **config["choices"]}
+        config["changed"] = list(changed_keys(config, choices, self.loader))
         return Cell(
-            axes={key: self._axis_value(config, key, value) for key, value in values.items()},
+            axes={key: self._axis_value(flat(config), key, value) for key, value in values.items()},
             overrides=self._overrides(values),
-            config=read_config(nested(config)),
+            config=read_config(config),
         )
 
     def _axis_value(self, config: Mapping[str, Any], key: str, typed: str) -> AxisValue:
@@ -97,12 +103,10 @@ class CellComposer:
         """The configuration with some axes' values chosen, and the first of all others."""
         values = {key: values[0] for key, values in self.axes.values.items()} | dict(chosen)
         composed = self.loader.load_sweep_config(self.master, list(self._overrides(values)))
-        with open_dict(composed):
-            for key in NOT_THE_TASKS:
-                composed.pop(key, None)
+        choices = dict(composed.hydra.runtime.choices)
+        resolved = plain_values(composed, choices, self.loader)
         raw: Any = OmegaConf.to_container(composed, resolve=False)
-        resolved: Any = OmegaConf.to_container(composed, resolve=True)
-        return _Composed(flat(raw), flat(resolved))
+        return _Composed(flat(raw), flat(resolved), choices)
 
 
 _ABSENT = object()
@@ -120,7 +124,7 @@ def _is_linked(compositions: Sequence[_Composed]) -> bool:
     """Whether an interpolated value changes with an axis: then only Hydra can combine them."""
     first = compositions[0]
     return any(
-        "${" in str(raw) and composed.resolved[key] != first.resolved.get(key)
+        "${" in str(raw) and composed.resolved.get(key) != first.resolved.get(key)
         for composed in compositions
         for key, raw in composed.raw.items()
     )

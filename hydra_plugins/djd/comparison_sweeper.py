@@ -93,7 +93,7 @@ class ComparisonSweeper(Sweeper):
 
         Ours ends by itself what fails fast; to any other its jobs are then handed one by one.
         """
-        from djd.runs.failure import failure_reason
+        from djd.runs.folder import failure_reason
 
         fails_fast = bool(self.master.get("fail_fast", False))
         by_itself = self._launches_jobs or not fails_fast
@@ -114,7 +114,7 @@ class ComparisonSweeper(Sweeper):
         return isinstance(self.launcher, ProcessesLauncher)
 
     def _launch_batch(self, jobs: Sequence["Job"]) -> None:
-        from djd.runs.failure import record_loss
+        from djd.runs.folder import record_loss
 
         if self._launches_jobs:
             self.launcher.jobs = jobs  # type: ignore[attr-defined]
@@ -131,4 +131,4 @@ class ComparisonSweeper(Sweeper):
 
 
 def _overrides(job: "Job") -> list[str]:
-    return [*job.overrides, f"hydra.sweep.subdir='{job.name}'", f"hydra.job.name={job.kind}"]
+    return [*job.overrides, f"hydra.sweep.subdir='{job.name}'", f"kind={job.kind}"]

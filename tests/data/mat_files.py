@@ -71,7 +71,8 @@ class Mat73:
         """Text as its UTF-16 codes."""
         if not text:
             return self.empty(parent, name, "char")
-        item = self.array(parent, name, np.array([[ord(sign) for sign in text]], "u2"), "char")
+        codes = np.frombuffer(text.encode("utf-16-le"), "<u2")
+        item = self.array(parent, name, codes, "char")
         item.attrs["MATLAB_int_decode"] = np.int32(2)
         return item
 
@@ -121,3 +122,31 @@ def write_v73(
     table = mat.array(fields, "roitable", np.arange(6, dtype=np.uint32)[None], "table")
     table.attrs["MATLAB_object_decode"] = np.int32(3)
     return mat.close()
+
+
+def _element(kind: int, data: bytes, order: str) -> bytes:
+    return np.array([kind, len(data)], f"{order}u4").tobytes() + data + bytes(-len(data) % 8)
+
+
+def value_by_hand(
+    name: str, kind: int, dimensions: tuple[int, ...], data: bytes, order: str
+) -> bytes:
+    """A MATLAB value of version 5 as its bytes."""
+    flags = _element(6, np.array([kind, 0], f"{order}u4").tobytes(), order)
+    shape = _element(5, np.array(dimensions, f"{order}i4").tobytes(), order)
+    return _element(14, flags + shape + _element(1, name.encode(), order) + data, order)
+
+
+def file_by_hand(order: str, value: bytes, *, field: str = "roitable") -> bytes:
+    """Written after MathWorks' description of the format; scipy writes its machine's own order."""
+    pixels = _element(4, counts_image().astype(f"{order}u2").tobytes(order="F"), order)
+    ids = _element(9, np.array([6, 2], f"{order}f8").tobytes(), order)
+    fields = b"".join(name.ljust(16, b"\0") for name in (field.encode(), b"kneejointid"))
+    width = _element(5, np.array([16], f"{order}i4").tobytes(), order)
+    struct = width + _element(1, fields, order) + value + value_by_hand("", 6, (1, 2), ids, order)
+    return (
+        b"MATLAB 5.0 MAT-file".ljust(124)
+        + (b"\x00\x01IM" if order == "<" else b"\x01\x00MI")
+        + value_by_hand("Y", 11, (1024, 256, 2), pixels, order)
+        + value_by_hand("diaginfo", 2, (1, 1), struct, order)
+    )

@@ -28,15 +28,16 @@ def keep(scans: Path, cache: Path, **choices: Any) -> Cohort:
 
 
 def require_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cohort_module, "read_scan", lambda path: pytest.fail(f"read {path}"))
+    monkeypatch.setattr(cohort_module, "read_scan", lambda path, **_: pytest.fail(f"read {path}"))
 
 
 def require_equal(one: Cohort, other: Cohort) -> None:
     for name in ("crops", "grades", "scan_index", "side_index"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
         assert getattr(one, name).dtype == getattr(other, name).dtype
-    for name in ("root", "scans", "patients", "unspecified", "disagreements", "named_knees"):
+    for name in ("root", "scans", "patients", "unspecified", "disagreements"):
         assert getattr(one, name) == getattr(other, name)
+    assert (one.named_knees, one.unknown_names) == (other.named_knees, other.unknown_names)
     assert one.pixel_digests == other.pixel_digests
     assert one.phantom == other.phantom
     assert one.fingerprint() == other.fingerprint()
@@ -77,8 +78,27 @@ def test_added_files_and_other_choices_are_other_cohorts(scans: Path, tmp_path: 
     keep(scans, tmp_path / "cache")
     by_name = keep(scans, tmp_path / "cache", labels_from="names")
     assert by_name.grades.tolist() == [0, 0, 0]
+    renamed = keep(scans, tmp_path / "cache", labels_from="names", grade_names={"normal": 1})
+    assert renamed.grades.tolist() == [1, 1, 1]
     write_scan(scans, "0000003")
     assert len(keep(scans, tmp_path / "cache").scans) == 3
+
+
+def test_unknown_names_are_counted_and_their_texts_not_kept(
+    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
+) -> None:
+    write_scan(scans, "0000003", (2, 2), ("Kim, 000101", "normal"))
+    grade_names = {"lee, 000101": 2}
+    assert keep(scans, tmp_path / "cache", grade_names=grade_names).unknown_names == 1
+    (kept,) = (tmp_path / "cache" / "cohorts").iterdir()
+    content = kept.read_bytes()
+    assert not any(
+        name.encode(encoding) in content
+        for name in ("Kim", "lee")
+        for encoding in ("utf-8", "utf-16-le", "utf-32-le")
+    )
+    require_no_reading(monkeypatch)
+    assert keep(scans, tmp_path / "cache", grade_names=grade_names).unknown_names == 1
 
 
 def test_a_damaged_or_lost_cache_is_only_slower(scans: Path, tmp_path: Path) -> None:

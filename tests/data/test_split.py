@@ -12,12 +12,11 @@ from djd.data.split import (
     PatientSplit,
     grade_warnings,
     part_summaries,
-    save_split,
-    saved_fingerprint,
     split_knees,
     split_patients,
 )
 from djd.errors import InputError
+from djd.runs.folder import save_split, saved_fingerprint
 from tests.invented import cycling_grades, invented_cohort
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from djd.data.tables import read_groups, read_names
+from djd.data.tables import read_grade_names, read_groups, read_names
 from djd.errors import InputError
 
 KNOWN = ["0000001", "0000002", "가나다"]
@@ -18,6 +18,12 @@ def groups_of(tmp_path: Path, text: str) -> dict[str, str]:
     path = tmp_path / "groups.csv"
     path.write_text(text, encoding="utf-8")
     return read_groups(path, known=KNOWN)
+
+
+def grade_names_of(tmp_path: Path, text: str) -> dict[str, int | None]:
+    path = tmp_path / "names.csv"
+    path.write_text(text, encoding="utf-8")
+    return read_grade_names(path)
 
 
 def test_names_stand_a_line_each(tmp_path: Path) -> None:
@@ -71,3 +77,42 @@ def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path, content: bytes |
         path.write_bytes(content)
     with pytest.raises(InputError, match=r"data\.groups: expected a text file, received .*groups"):
         read_groups(path, known=KNOWN)
+
+
+@pytest.mark.parametrize("comma", [",", ";"])
+def test_a_spelling_has_a_number_or_a_name_for_a_grade(tmp_path: Path, comma: str) -> None:
+    text = (
+        "\ufeffGrade,note,Spelling\n0,, NormalKnee \nMILD,x,mild DJD\n4,,가나다\n"
+        "unspect,,?\nnone,,unknown\n0,,NORMALKNEE\n"
+    )
+    assert grade_names_of(tmp_path, text.replace(",", comma)) == {
+        "normalknee": 0,
+        "mild djd": 2,
+        "가나다": 4,
+        "?": None,
+        "unknown": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "line 1: expected the columns spelling, grade, received a line without them"),
+        ("Kim,0\n", "line 1: expected the columns spelling, grade, received a line without them"),
+        ("spelling,grade\n", "names.csv: expected a spelling a line, received none"),
+        ("spelling,grade\n,0\n", "line 2: expected a spelling and its grade, received no spelling"),
+        ("spelling,grade\nKim,5\n", "line 2: expected a grade of 0 to 4, normal, minimal, mild, "),
+        ("spelling,grade\n0,Kim\n", "or unspect, received another text"),
+        ("spelling,grade\nKim\n", "or unspect, received none"),
+        ("spelling,grade\nKim,\n", "or unspect, received none"),
+        ("spelling,grade\nKim,0\nkim,1\n", "line 3: expected one grade for each spelling, "),
+    ],
+)
+def test_a_bad_line_of_spellings_is_named_and_not_repeated(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        grade_names_of(tmp_path, text)
+    assert str(caught.value).startswith("data.grade_names: ")
+    assert sentence in str(caught.value)
+    assert "kim" not in str(caught.value).lower()

@@ -8,14 +8,16 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 import train
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
 from djd.sweeps.cells import Cell
+from hydra_plugins.djd import _options
 from hydra_plugins.djd._axes import Axes
 from hydra_plugins.djd._composing import CellComposer
+from hydra_plugins.djd._options import plain_values
 
 VALUES = {
     "optim.lr_times": ("0.1", "1", "1e1"),
@@ -31,10 +33,7 @@ VALUES = {
 
 def composed_by_hydra(loader: ConfigLoader, master: DictConfig, cell: Cell) -> RunConfig:
     config = loader.load_sweep_config(master, list(cell.overrides))
-    with open_dict(config):
-        config.pop("hydra")
-    values = train.plain_values(config)
-    return read_config(values)
+    return read_config(plain_values(config, dict(config.hydra.runtime.choices), loader))
 
 
 @pytest.mark.slow
@@ -77,7 +76,9 @@ def test_an_axis_that_another_value_is_made_of_is_composed_by_hydra(
         ("model.width=${model.depth}", "data.split_seed=${seed}"),
     )
     cells = CellComposer(loader, master, axes).cells()
-    assert [(cell.config.model.width, cell.config.data.split_seed) for cell in cells] == [
+    assert [
+        (cell.config.model.arguments["width"], cell.config.data.split_seed) for cell in cells
+    ] == [
         (1, 3),
         (1, 4),
         (2, 3),
@@ -142,9 +143,8 @@ def test_the_experiments_are_the_grids_of_the_protocol(
 
 
 def train_values() -> dict[str, Any]:
-    from hydra import compose
 
-    return train.plain_values(compose("config"))
+    return _options.compose_values(train.CONF, [])
 
 
 def test_experiment_files_leave_launchers_alone() -> None:

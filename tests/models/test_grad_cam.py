@@ -13,7 +13,7 @@ from djd.models.networks import KneeCNN
 def trained_a_little(depth: int = 2, channels: int = 1, **arguments: bool) -> KneeCNN:
     """A network whose running statistics are no longer those of a new one."""
     torch.manual_seed(0)
-    network = KneeCNN(depth=depth, width=3, channels=channels, **arguments)
+    network = KneeCNN(depth=depth, width=3, views=channels, **arguments)
     network(torch.rand(8, channels, 128, 128))
     return network
 
@@ -63,7 +63,7 @@ def test_maps_of_at_least_some_grades_have_something_to_show() -> None:
 
 
 def test_a_network_that_passes_its_input_on_shows_its_input() -> None:
-    network = KneeCNN(depth=1, width=1, crop_size=4)
+    network = KneeCNN(depth=1, width=1, pixels=4)
     with torch.no_grad():
         (convolution, *_) = network.blocks[0].children()
         assert isinstance(convolution, nn.Conv2d)
@@ -110,7 +110,7 @@ def test_attention_finds_what_was_planted() -> None:
     rows, columns = torch.randint(8, 56, (2, 24), generator=generator).tolist()
     crops = torch.cat([blobs(rows, columns, generator), torch.randn(24, 1, 64, 64) / 4])
     grades = torch.tensor([4] * 24 + [0] * 24)
-    network = KneeCNN(depth=2, width=4, crop_size=64)
+    network = KneeCNN(depth=2, width=4, pixels=64)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
     for _ in range(15):
         optimizer.zero_grad()

@@ -36,7 +36,7 @@ def test_depth_3_gives_the_studys_logits_and_gradients() -> None:
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_every_depth_gives_five_logits_a_knee(depth: int, channels: int) -> None:
-    network = KneeCNN(depth=depth, width=4, channels=channels)
+    network = KneeCNN(depth=depth, width=4, views=channels)
     assert network(torch.zeros(2, channels, 128, 128)).shape == (2, 5)
 
 

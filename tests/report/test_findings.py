@@ -34,7 +34,7 @@ def grades_and_guesses(
 
 
 def better_when_deep(config: RunConfig, epoch: int) -> float:
-    return 0.9 if config.model.depth == 2 else 0.1
+    return 0.9 if config.model.arguments["depth"] == 2 else 0.1
 
 
 def test_settings_are_ranked_and_scored_as_scikit_learn_does(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_shares_of_unequal_seeds_lie_in_their_intervals(tmp_path: Path) -> None:
 
 def unlucky_seeds(config: RunConfig, epoch: int) -> float:
     """Depth 2 looks better for one lucky seed."""
-    return (0.8 if config.seed == 1 else 0.3) if config.model.depth == 2 else 0.3
+    return (0.8 if config.seed == 1 else 0.3) if config.model.arguments["depth"] == 2 else 0.3
 
 
 def test_one_lucky_seed_of_several_is_no_better_depth(tmp_path: Path) -> None:

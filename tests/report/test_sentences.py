@@ -151,7 +151,7 @@ def test_an_edge_is_softened_where_one_inside_is_as_good(tmp_path: Path) -> None
 @pytest.mark.parametrize("depth", [1, 5])
 def test_a_depth_that_can_go_no_further_is_no_edge(tmp_path: Path, depth: int) -> None:
     def best(config: RunConfig, epoch: int) -> float:
-        return 0.95 if config.model.depth == depth else 0.1
+        return 0.95 if config.model.arguments["depth"] == depth else 0.1
 
     leave_comparison(tmp_path, {"model.depth": (1, 5)}, skill=best)
     assert not any("value of depth" in each for each in sentences(answer_of(tmp_path)))

@@ -6,7 +6,7 @@ import pytest
 from djd import cli
 from djd.errors import InputError
 from djd.runs.config import UNNAMED, RunConfig, read_config
-from djd.runs.resume import FREE_KEYS
+from djd.runs.keys import COHORT_KEYS, FREE_KEYS
 from tests.conftest import compose_values
 
 
@@ -110,13 +110,25 @@ def test_a_name_leaves_out_what_is_as_the_defaults_have_it() -> None:
 
 def test_pictures_change_no_setting_and_folders_older_than_their_key_are_read_back() -> None:
     with_pictures, without = (
-        read_config(compose_values(f"logger.figures={value}")) for value in ("true", "false")
+        read_config(compose_values(f"plots={value}")) for value in ("true", "false")
     )
     assert without.setting_name == with_pictures.setting_name
-    assert "logger.figures" in FREE_KEYS
+    assert "plots" in FREE_KEYS
     values = with_pictures.plain()
     assert values.pop("logger") == {"figures": True}
     assert read_config(values) == with_pictures
+
+
+def test_grades_of_names_change_no_setting_and_folders_older_than_their_key_are_read_back() -> None:
+    before, now = (
+        read_config(compose_values(f"data.grade_names={value}")) for value in ("null", "'~/a.csv'")
+    )
+    assert now.data.grade_names == Path.home() / "a.csv"
+    assert now.setting_name == before.setting_name
+    assert "data.grade_names" in COHORT_KEYS
+    values = before.plain()
+    assert values["data"].pop("grade_names") is None
+    assert read_config(values) == before
 
 
 def test_a_tilde_is_the_home_folder() -> None:
@@ -131,4 +143,5 @@ def test_the_check_command_looks_at_cohorts_as_training_would() -> None:
     assert options["test_count"].default == data.test_count
     assert options["labels_from"].default == data.labels_from
     assert options["on_error"].default == data.on_error
+    assert options["grade_names"].default is data.grade_names is None
     assert (data.folds, data.fold, data.split_seed) == (cli.DEFAULT_FOLDS, 0, 0)

@@ -15,12 +15,11 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from djd.grades import GRADE_NAMES
 from djd.runs.callbacks.hparams import HPARAM_METRICS
-from djd.runs.jobs import run_cell
-from djd.runs.run import run
 from tests.conftest import Compose
 from tests.finished_run import FinishedRun
 from tests.runs.test_hparams import columns_of, session_of
 from tests.sweeping import rows_of
+from tests.training import run, run_cell
 
 
 def loaded(folder: Path) -> EventAccumulator:

@@ -6,12 +6,12 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Experiment
 from tensorboard.plugins.hparams.plugin_data_pb2 import SessionStartInfo
 
-from djd.runs.callbacks.event_file import forget_events
 from djd.runs.callbacks.hparams import (
     HPARAM_METRICS,
     SCORE_RUNS,
     HParamValue,
     Sessions,
+    forget_events,
     group_name,
     setting_hparams,
     write_hparam_columns,

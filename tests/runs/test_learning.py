@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from djd.data.phantom.cohort import make_cohort
-from djd.runs.jobs import run_cell
 from tests.conftest import compose_values
+from tests.training import run_cell
 
 PATIENTS, EPOCHS = 120, 25
 

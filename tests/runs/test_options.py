@@ -9,9 +9,10 @@ import torch
 
 from djd.errors import InputError
 from djd.runs.config import read_config
-from djd.runs.fit import build_trainer, require_accelerator
-from djd.runs.run import run
+from djd.runs.fit import build_trainer
+from djd.runs.hardware import require_accelerator
 from tests.conftest import Compose
+from tests.training import run
 
 
 def metrics_of(tiny: Compose, folder: Path, *overrides: str) -> list[dict[str, str]]:

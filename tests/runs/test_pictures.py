@@ -18,12 +18,12 @@ from djd.models.classifier import GradeClassifier, Outcome
 from djd.runs.callbacks.pictures import WIDTH_PIXELS, mistakes_sheet, most_wrong, training_sheet
 from djd.runs.config import read_config
 from djd.runs.fit import build_classifier, build_datamodule
-from djd.runs.reading import read_data
-from djd.runs.run import run
+from djd.runs.prepare import read_data
 from tests.conftest import Compose
 from tests.finished_run import FinishedRun
 from tests.plots.drawn import overlapping, texts
 from tests.sweeping import rows_of
+from tests.training import run
 
 
 def images_of(folder: Path) -> dict[str, list[ImageEvent]]:
@@ -97,7 +97,7 @@ def test_without_figures_no_training_draws_any(
     """And their drawing changed nothing, to the last bit."""
     plain = tmp_path / "plain"
     plain.mkdir()
-    run(tiny("logger.figures=false"), plain)
+    run(tiny("plots=false"), plain)
     assert images_of(plain) == {}
     assert not [*plain.rglob("*.png")]
     for path in finished.folder.rglob("predictions.csv"):

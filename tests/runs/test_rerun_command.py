@@ -3,19 +3,18 @@ import subprocess
 
 import pytest
 
+from djd.runs.command_line import MOST_CHARACTERS, rerun_command
 from djd.runs.config import read_config
-from djd.runs.rerun_command import MOST_CHARACTERS, command_again
-from djd.runs.resume import flat
 from tests.conftest import compose_values
 
 
 def again(*overrides: str) -> tuple[dict[str, object], dict[str, object]]:
     """A configuration, and that of the command which is said to repeat it, flat."""
     config = read_config(compose_values(*overrides))
-    command = command_again(config, threads=1).replace("\\\n", "")
+    command = rerun_command(config, threads=1).replace("\\\n", "")
     _, _, *arguments = shlex.split(command)
     repeated = read_config(compose_values(*arguments))
-    return flat(config.plain()), flat(repeated.plain())
+    return config.by_key(), repeated.by_key()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ def test_the_command_says_everything_that_changes_a_number(overrides: tuple[str,
 
 def test_the_command_is_short_lines_that_a_shell_takes_as_one() -> None:
     config = read_config(compose_values("data=mat", "data.root='/my scans'"))
-    command = command_again(config, threads=2)
+    command = rerun_command(config, threads=2)
     assert max(map(len, command.splitlines())) <= MOST_CHARACTERS
     script = command.replace("python train.py", "printf '%s\\n'", 1)
     said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)

@@ -14,9 +14,12 @@ from djd.errors import InputError
 from djd.files import write_whole
 from djd.machine import Stopped, stop_on_signals
 from djd.models.classifier import GradeClassifier
+from djd.models.fused import fitting
+from djd.models.fused.fitting import Blocks
+from djd.runs.folder import lock
 from djd.runs.result import RunResult
-from djd.runs.run import run
 from tests.conftest import Compose
+from tests.training import run
 
 EPOCHS = 7
 LONG = (f"trainer.max_epochs={EPOCHS}", "score_epochs=[2, 4]")
@@ -105,6 +108,18 @@ def test_a_stopped_run_goes_on_to_the_very_weights_of_an_uninterrupted_one(
     whole = RunResult.load(uninterrupted / "result.json")
     assert result.validation == whole.validation
     assert result.test == whole.test
+
+
+def test_a_stopped_run_goes_on_with_the_blocks_that_it_was_started_with(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    monkeypatch.setattr(fitting, "blocks_here", lambda: Blocks(blocks="plain", lanes=None))
+    kill_at(8)
+    stopped_run(tiny("model.width=16", *LONG), folder)
+    monkeypatch.undo()
+    result = run(tiny("model.width=16", *LONG), folder)
+    assert result.versions["blocks"] == "plain layers"
 
 
 def test_the_last_finished_epoch_is_written_when_a_run_is_stopped(
@@ -204,11 +219,10 @@ def test_a_damaged_checkpoint_is_one_sentence(
 
 
 def test_a_run_that_another_process_trains_is_left_alone(tiny: Compose, tmp_path: Path) -> None:
-    from djd.runs.lock import claim
 
     folder = tmp_path / "run"
     folder.mkdir()
-    with claim(folder), pytest.raises(InputError, match="in which another process trains"):
+    with lock(folder), pytest.raises(InputError, match="in which another process trains"):
         run(tiny(), folder)
 
 

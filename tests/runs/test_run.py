@@ -12,12 +12,12 @@ from djd.errors import InputError
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP
 from djd.models.classifier import GradeClassifier
 from djd.runs.config import read_config
-from djd.runs.reading import read_data
+from djd.runs.prepare import read_data
 from djd.runs.result import RunResult
-from djd.runs.run import run
 from tests.conftest import Compose
 from tests.finished_run import FinishedRun
 from tests.sweeping import rows_of
+from tests.training import run
 
 
 def files_under(folder: Path) -> set[str]:
@@ -30,6 +30,7 @@ def test_a_run_leaves_what_people_look_for(finished: FinishedRun) -> None:
     result = finished.result
     winner = f"winner/{read_config(values).setting_name}"
     assert {
+        "blocks.json",
         "config.yaml",
         "split.json",
         "metrics.csv",

@@ -14,12 +14,12 @@ from djd.data.datamodule import select_views
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP
 from djd.runs.config import RunConfig, read_config
 from djd.runs.fit import build_classifier
-from djd.runs.reading import read_data
-from djd.runs.run import run
+from djd.runs.prepare import read_data
 from tests.conftest import Compose, compose_values
 from tests.invented import cycling_grades, invented_cohort
 from tests.study_network import SimpleCNN
 from tests.sweeping import rows_of
+from tests.training import run
 
 
 def study_config() -> RunConfig:
@@ -83,7 +83,11 @@ def test_the_experiment_is_the_studys_protocol() -> None:
         "counts",
         "anterior",
     )
-    assert (config.model.depth, config.model.width, config.model.clip_logits) == (3, 16, True)
+    assert (
+        config.model.arguments["depth"],
+        config.model.arguments["width"],
+        config.model.arguments["clip_logits"],
+    ) == (3, 16, True)
     assert config.optim.target == "torch.optim.SGD"
     assert config.optim.arguments == {}
     assert (config.optim.learning_rate, config.data.batch_size) == (0.001, 32)

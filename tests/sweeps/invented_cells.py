@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from djd.grades import SIDES
 from djd.runs.config import RunConfig, read_config
+from djd.runs.keys import AxisValue
 from djd.runs.result import (
     PREDICTION_COLUMNS,
     RESULTS_VERSION,
@@ -19,7 +20,7 @@ from djd.runs.result import (
     write_predictions,
 )
 from djd.statistics.metrics import confusion_counts, score_table
-from djd.sweeps.cells import AxisValue, Cell
+from djd.sweeps.cells import Cell
 from djd.sweeps.plan import plan_and_save
 from tests.conftest import compose_values
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.sweeps.cells import MOST_NAME_BYTES, AxisValue, axes_name
+from djd.runs.keys import AxisValue
+from djd.sweeps.cells import MOST_NAME_BYTES, axes_name
 from tests.sweeps.invented_cells import cell
 
 DIGEST = "0123456789abcdef"

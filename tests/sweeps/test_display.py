@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from djd.runs.failure import record_failure
+from djd.runs.folder import record_failure
 from djd.sweeps.display import JobDisplay
 from djd.sweeps.job import Job
 from djd.sweeps.processes import Ending

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from djd.errors import InputError
-from djd.sweeps.cells import AxisValue
+from djd.runs.keys import AxisValue
 from djd.sweeps.folder import read_folder
 from djd.sweeps.plan import plan_and_save
 from djd.sweeps.settings import score_settings

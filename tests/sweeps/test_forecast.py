@@ -14,7 +14,7 @@ from tests.sweeps.invented_cells import cell, config_with
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(("views", "channels"), [("anterior", 1), ("both", 2)])
 def test_parameters_are_those_of_the_network(depth: int, views: str, channels: int) -> None:
-    network = KneeCNN(depth=depth, width=4, channels=channels)
+    network = KneeCNN(depth=depth, width=4, views=channels)
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     values = sum(each.numel() for name, each in tensors.items() if "num_batches" not in name)
     config = config_with({"model.depth": depth, "model.width": 4, "data.views": views})

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from djd.sweeps.cells import AxisValue
+from djd.runs.keys import AxisValue
 from djd.sweeps.hparam_columns import hparam_values, leave_hparam_columns
 from djd.sweeps.plan import Plan, plan_and_save
 from tests.runs.test_hparams import columns_of

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from djd.errors import InputError
-from djd.sweeps.cells import AxisValue, Cell
+from djd.runs.keys import AxisValue
+from djd.sweeps.cells import Cell
 from djd.sweeps.plan import Plan, plan_and_save
 from tests.sweeps.invented_cells import cell
 

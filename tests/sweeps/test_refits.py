@@ -35,7 +35,7 @@ def test_the_winner_is_refitted_for_its_epochs_without_a_fold(tmp_path: Path) ->
     assert refit.config.data.fold is None
     assert refit.config.trainer.max_epochs == 50
     assert refit.config.epochs_to_score == (50,)
-    assert refit.config.model.depth == 2
+    assert refit.config.model.arguments["depth"] == 2
     assert refit.overrides == (
         "model.depth=2",
         "data.fold=null",

@@ -6,8 +6,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
+from djd.runs.keys import AxisValue
 from djd.statistics.metrics import confusion_counts
-from djd.sweeps.cells import AxisValue, Cell, FinishedCell
+from djd.sweeps.cells import Cell, FinishedCell
 from djd.sweeps.settings import score_settings
 from tests.sweeps.invented_cells import cell, result
 

@@ -4,8 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from djd.runs.failure import record_failure, record_loss
-from djd.runs.lock import claim
+from djd.runs.folder import lock, record_failure, record_loss
 from djd.sweeps.cells import Cell
 from djd.sweeps.states import forget_failures, states_of
 from tests.sweeps.invented_cells import cell, config_with, leave_result
@@ -30,7 +29,7 @@ def test_a_cell_goes_from_to_do_over_claimed_and_failed_to_finished(planned: Cel
     assert state(planned) == "to_do"
     planned.folder.mkdir()
     assert state(planned) == "to_do"
-    with claim(planned.folder):
+    with lock(planned.folder):
         assert state(planned) == "elsewhere"
     record_failure(planned.folder, "a reason")
     assert states_of([planned]).failed == ((planned, "a reason"),)
@@ -43,7 +42,7 @@ def test_a_cell_goes_from_to_do_over_claimed_and_failed_to_finished(planned: Cel
 def test_a_result_counts_more_than_a_failure_and_a_claim(planned: Cell) -> None:
     leave_result(planned.folder, planned.config, EPOCHS)
     record_failure(planned.folder, "late")
-    with claim(planned.folder):
+    with lock(planned.folder):
         assert state(planned) == "finished"
 
 
@@ -61,7 +60,7 @@ def test_a_loss_is_no_reason_where_there_is_one_or_a_result_or_an_owner(
     planned: Cell,
 ) -> None:
     planned.folder.mkdir()
-    with claim(planned.folder):
+    with lock(planned.folder):
         record_loss(planned.folder, "lost")
     assert not (planned.folder / "error.txt").exists()
     record_loss(planned.folder, "lost")

@@ -17,11 +17,11 @@ from djd.data.formats.mat_variables import (
     shortened,
     wrong,
 )
-from djd.data.scan import KneeGrades, Scan, ScanError
+from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError
 from djd.grades import Grade
 
 GRADE_OF_ID: Mapping[float, Grade | None] = {-1: None, 2: 0, 3: 1, 4: 2, 5: 3, 6: 4}
-GRADE_OF_NAME: Mapping[str, Grade | None] = {
+GRADE_OF_NAME: GradeNames = {
     "unspect": None,
     "normal": 0,
     "minimal": 1,
@@ -29,13 +29,17 @@ GRADE_OF_NAME: Mapping[str, Grade | None] = {
     "moddjd": 3,
     "sevdjd": 4,
 }
-"""By name in lower case: files write sevDJD and SevDJD."""
+"""By name in lower case, since files write sevDJD and SevDJD; hospitals have other names, too."""
 
 MOST_COUNTS = 65535
 
 
-def read_mat(path: Path) -> Scan:
+def read_mat(path: Path, grade_names: GradeNames | None = None) -> Scan:
     """Read one scan from a MATLAB file.
+
+    Args:
+        path: The file.
+        grade_names: Grades of further spellings of severity names.
 
     Raises:
         ScanError: The file is missing, damaged, or not a graded whole-body scan.
@@ -47,11 +51,13 @@ def read_mat(path: Path) -> Scan:
         raise
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them
         raise _damaged(path, error) from error
+    named_grades, unknown_names = _named_grades(variables.names, grade_names)
     return Scan(
         name=path.stem,
         counts=_counts(path, variables),
         grades=_grades(path, variables.ids),
-        named_grades=_named_grades(path, variables.names),
+        named_grades=named_grades,
+        unknown_names=unknown_names,
     )
 
 
@@ -128,17 +134,16 @@ def _grades(path: Path, ids: NDArray[Any]) -> KneeGrades:
     return GRADE_OF_ID[right], GRADE_OF_ID[left]
 
 
-def _named_grades(path: Path, names: Sequence[str] | None) -> KneeGrades | None:
-    if names is None or not any(name.strip() for name in names):
-        return None
-    keys = [name.strip().lower() for name in names]
-    if len(keys) != 2 or any(key not in GRADE_OF_NAME for key in keys):
-        # What stands there instead may identify a patient, so it is not repeated.
-        known = sum(key in GRADE_OF_NAME for key in keys)
-        raise wrong(
-            path,
-            "diaginfo.kneejointname",
-            expected=f"two names of {', '.join(GRADE_OF_NAME)}",
-            received=f"{known} of them and {len(keys) - known} other texts",
-        )
-    return GRADE_OF_NAME[keys[0]], GRADE_OF_NAME[keys[1]]
+def _named_grades(
+    names: Sequence[str | None] | None, grade_names: GradeNames | None
+) -> tuple[KneeGrades | None, tuple[str | None, str | None]]:
+    """Grades by name, and the texts of unknown names; see `Scan`."""
+    if names is None:
+        return None, (None, None)
+    table = {**GRADE_OF_NAME, **(grade_names or {})}
+    right, left = ((name or "").strip() for name in (names if len(names) == 2 else ("", "")))
+    keys = right.casefold(), left.casefold()
+    unknown = (None if keys[0] in table else right, None if keys[1] in table else left)
+    if None not in unknown:
+        return None, unknown
+    return (table.get(keys[0]), table.get(keys[1])), unknown

@@ -7,6 +7,7 @@ size is checked against what is there, nothing is unpacked but image and labels,
 identify a patient are never looked at. The tests hold it against `loadmat`.
 """
 
+import contextlib
 import struct
 import zlib
 from math import prod
@@ -26,6 +27,7 @@ from djd.data.formats.mat_values import (
 )
 from djd.data.formats.mat_variables import (
     MOST_BYTES,
+    MOST_TEXT,
     NUMERIC_CLASSES,
     MatVariables,
     described_shape,
@@ -66,7 +68,10 @@ def read_v5(path: Path) -> MatVariables:
         diaginfo = _unpack(path, file, places["diaginfo"], "diaginfo", order)
     fields = read_fields(diaginfo, {"kneejointid", "kneejointname"})
     return MatVariables(
-        image_name, image, _ids(path, fields.get("kneejointid")), _names(path, fields)
+        image_name,
+        image,
+        _ids(path, fields.get("kneejointid"), order),
+        _names(fields.get("kneejointname"), order),
     )
 
 
@@ -135,37 +140,40 @@ def _unpack(
     return read_value(memoryview(content), order)
 
 
-def _ids(path: Path, matrix: MatValue | None) -> NDArray[Any]:
+def _ids(path: Path, content: memoryview | None, order: str) -> NDArray[Any]:
     key, expected = "diaginfo.kneejointid", "two severity ids"
-    if matrix is None:
+    if content is None:
         raise wrong(path, key, expected=expected, received="no such field")
+    matrix = read_value(content, order)
     if matrix.kind not in NUMERIC_CLASSES:
         raise wrong(path, key, expected=expected, received=f"a {matrix.kind}")
     return read_numbers(matrix)
 
 
-def _names(path: Path, fields: dict[str, MatValue]) -> list[str] | None:
-    """Names out of a cell of texts or a text matrix; None where there are none.
+def _names(content: memoryview | None, order: str) -> list[str | None] | None:
+    """Names out of a cell of texts or a text matrix; see `MatVariables.names`.
 
     MATLAB's newer strings are objects that only MATLAB can look into.
     """
-    matrix = fields.get("kneejointname")
-    if matrix is None or matrix.kind in ("opaque", "object", "function") or not prod(matrix.shape):
+    if content is None:
         return None
-    if matrix.kind == "char":
-        return read_texts(matrix)
-    if matrix.kind == "cell" and prod(matrix.shape) <= _MOST_NAMES:
-        cells = [
-            read_value(next_element(matrix.elements), matrix.order)
-            for _ in range(prod(matrix.shape))
-        ]
-        if any(cell.kind in ("opaque", "object") for cell in cells):
-            return None
-        if all(cell.kind == "char" or not prod(cell.shape) for cell in cells):
-            return ["".join(read_texts(cell)) if prod(cell.shape) else "" for cell in cells]
-    raise wrong(
-        path,
-        "diaginfo.kneejointname",
-        expected="a cell of two texts",
-        received=f"{described_shape(matrix.shape)} {matrix.kind}",
-    )
+    names: list[str | None] = []
+    with contextlib.suppress(Exception):  # names are a cross-check: damage there stops nothing
+        value = read_value(content, order)
+        if value.kind == "char":
+            names.extend(_rows(value))
+        elif value.kind == "cell" and prod(value.shape) <= _MOST_NAMES:
+            contents = [next_element(value.elements) for _ in range(prod(value.shape))]
+            names.extend(_text(each, order) for each in contents)
+    return names
+
+
+def _text(content: memoryview, order: str) -> str | None:
+    with contextlib.suppress(Exception):
+        value = read_value(content, order)
+        return "".join(_rows(value)) if value.kind == "char" else None
+    return None
+
+
+def _rows(value: MatValue) -> list[str]:
+    return read_texts(value) if prod(value.shape) <= MOST_TEXT else []

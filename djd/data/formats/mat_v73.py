@@ -1,5 +1,6 @@
 """Variables of a MATLAB file of version 7.3, which is HDF5 with the axes reversed."""
 
+import contextlib
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from djd.data.formats.mat_values import without_last_ones
 from djd.data.formats.mat_variables import (
     MOST_BYTES,
+    MOST_TEXT,
     MatVariables,
     described_shape,
     find_image,
@@ -36,7 +38,7 @@ def read_v73(path: Path) -> MatVariables:
         image_name = find_image(path, present)
         image = _image(path, file, image_name)
         diaginfo = _diaginfo(path, file)
-        ids = _field(path, diaginfo, "kneejointid")
+        ids = _ids(path, diaginfo)
         if ids is None:
             raise wrong(
                 path, "diaginfo.kneejointid", expected="two severity ids", received="no such field"
@@ -65,13 +67,13 @@ def _diaginfo(path: Path, file: h5py.File) -> h5py.Group:
     return item
 
 
-def _field(path: Path, diaginfo: h5py.Group, name: str) -> h5py.Dataset | None:
-    """A field of a 1x1 struct; those of a larger one are references without a class."""
-    if name not in diaginfo:
+def _ids(path: Path, diaginfo: h5py.Group) -> h5py.Dataset | None:
+    """The ids of a 1x1 struct; the fields of a larger one are references without a class."""
+    if "kneejointid" not in diaginfo:
         return None
-    item = _own(path, diaginfo, name)
+    item = _own(path, diaginfo, "kneejointid")
     if not isinstance(item, h5py.Dataset):
-        raise wrong(path, f"diaginfo.{name}", expected="two values", received=_class_of(item))
+        raise wrong(path, "diaginfo.kneejointid", expected="two values", received=_class_of(item))
     if item.dtype == h5py.ref_dtype and _class_of(item) == "unknown":
         received = f"a {described_shape(_dimensions(item))} one"
         raise wrong(path, "diaginfo", expected="a 1x1 struct", received=received)
@@ -94,43 +96,48 @@ def _labels(path: Path, item: h5py.Dataset) -> NDArray[Any]:
     return np.asarray(item[()]).T
 
 
-def _names(path: Path, file: h5py.File, diaginfo: h5py.Group) -> Sequence[str] | None:
-    """Names out of a cell of texts or a text matrix; None where there are none.
+def _names(path: Path, file: h5py.File, diaginfo: h5py.Group) -> Sequence[str | None] | None:
+    """Names out of a cell of texts or a text matrix; see `MatVariables.names`.
 
-    MATLAB's newer string arrays are objects; they are told by the attribute of their decoder.
+    MATLAB's newer string arrays are objects, with the attribute of their decoder.
     """
-    item = _field(path, diaginfo, "kneejointname")
-    if item is None or item.attrs.get("MATLAB_empty", 0) or not item.size:
+    if diaginfo.get("kneejointname", getlink=True) is None:
         return None
-    if "MATLAB_object_decode" in item.attrs:
-        return None
-    if item.size <= _MOST_LABELS and item.dtype == h5py.ref_dtype:
-        cells = [file[reference] for reference in np.asarray(item[()]).T.reshape(-1)]
-        if any("MATLAB_object_decode" in cell.attrs for cell in cells):
-            return None
-        if all(_is_text(cell) for cell in cells):
-            return ["".join(_rows(cell)) for cell in cells]
-    elif _is_text(item):
-        return _rows(item)
-    raise wrong(
-        path, "diaginfo.kneejointname", expected="a cell of two texts", received=_described(item)
-    )
+    names: list[str | None] = []
+    with contextlib.suppress(Exception):  # names are a cross-check: damage there stops nothing
+        item = _own(path, diaginfo, "kneejointname")
+        if item.dtype == h5py.ref_dtype and item.size <= _MOST_LABELS:
+            names.extend(_text(path, file, each) for each in np.asarray(item[()]).T.reshape(-1))
+        else:
+            names.extend(_rows(item))
+    return names
 
 
-def _is_text(cell: h5py.HLObject) -> bool:
-    if not isinstance(cell, h5py.Dataset) or cell.size > _MOST_LABELS**2:
-        return False
-    return bool(cell.attrs.get("MATLAB_empty", 0)) or (
-        cell.dtype.kind == "u" and _class_of(cell) in ("char", "unknown")
-    )
+def _text(path: Path, file: h5py.File, reference: h5py.Reference) -> str | None:
+    with contextlib.suppress(Exception):
+        item = file[reference]
+        _require_inside(path, "kneejointname", item)
+        return "".join(_rows(item))
+    return None
 
 
-def _rows(cell: h5py.Dataset) -> list[str]:
-    """Rows of a text matrix; an empty value is stored as its dimensions."""
-    if cell.attrs.get("MATLAB_empty", 0):
+def _rows(item: h5py.Dataset) -> list[str]:
+    """Rows of a text matrix, stored as UTF-16 codes; an empty value is stored as its dimensions.
+
+    Raises:
+        Exception: The value is no text.
+    """
+    if item.attrs.get("MATLAB_empty", 0):
         return []
-    codes = np.atleast_2d(np.asarray(cell[()]).T)
-    return ["".join(map(chr, row)) for row in codes]
+    if (
+        _class_of(item) not in ("char", "unknown")
+        or "MATLAB_object_decode" in item.attrs
+        or item.dtype.kind != "u"
+        or item.size > MOST_TEXT
+    ):
+        raise TypeError("no text")
+    rows = ["".join(map(chr, row)) for row in np.atleast_2d(np.asarray(item[()]).T)]
+    return [row.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for row in rows]
 
 
 def _own(path: Path, group: h5py.Group, name: str) -> h5py.HLObject:
@@ -138,6 +145,11 @@ def _own(path: Path, group: h5py.Group, name: str) -> h5py.HLObject:
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise wrong(path, name, expected="a value in the file", received="a link out of it")
     item = group[name]
+    _require_inside(path, name, item)
+    return item
+
+
+def _require_inside(path: Path, name: str, item: h5py.HLObject) -> None:
     if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
         raise wrong(path, name, expected="a value in the file", received="one kept outside of it")
     # To read one value, HDF5 unpacks the whole chunk that holds it.
@@ -145,7 +157,6 @@ def _own(path: Path, group: h5py.Group, name: str) -> h5py.HLObject:
         size = prod(item.chunks) * item.dtype.itemsize
         if size > MOST_BYTES:
             raise wrong(path, name, expected=f"chunks of at most {MOST_BYTES} bytes", received=size)
-    return item
 
 
 def _class_of(item: h5py.HLObject) -> str:

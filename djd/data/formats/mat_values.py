@@ -127,8 +127,8 @@ def read_numbers(value: MatValue) -> NDArray[Any]:
     return np.zeros(value.shape if not prod(value.shape) else (0, 0))
 
 
-def read_fields(value: MatValue, wanted: Collection[str]) -> dict[str, MatValue]:
-    """Some fields of a 1x1 struct; the others are passed over unseen."""
+def read_fields(value: MatValue, wanted: Collection[str]) -> dict[str, memoryview]:
+    """The bytes of some fields of a 1x1 struct; the others are passed over unseen."""
     width = _word(next_element(value.elements), value.order)
     joined = bytes(next_element(value.elements))
     if not 0 < width <= len(joined) or len(joined) // width > _MOST_FIELDS:
@@ -141,7 +141,7 @@ def read_fields(value: MatValue, wanted: Collection[str]) -> dict[str, MatValue]
     for name in names:
         content = next_element(value.elements)
         if name in wanted:
-            found[name] = read_value(content, value.order)
+            found[name] = content
     return found
 
 

@@ -20,6 +20,9 @@ NUMERIC_CLASSES = frozenset(
 MOST_BYTES = 64 * 2**20
 """Of one unpacked value: a scan needs a megabyte."""
 
+MOST_TEXT = 4096
+"""Characters of a severity name that are looked at."""
+
 _MOST_CHARACTERS = 40  # of a stranger's text in a sentence
 
 
@@ -31,13 +34,14 @@ class MatVariables:
         image_name: One of `IMAGE_NAMES`.
         image: (row 1024, column 256, view 2), of any numeric type.
         ids: `diaginfo.kneejointid`, of any type and shape.
-        names: `diaginfo.kneejointname`, or None where there are none that can be read.
+        names: Texts of `diaginfo.kneejointname`, None in place of what is no text, and no texts
+            where the field holds anything but texts; None where there is no such field.
     """
 
     image_name: str
     image: NDArray[Any]
     ids: NDArray[Any]
-    names: Sequence[str] | None
+    names: Sequence[str | None] | None
 
 
 def wrong(path: Path, key: str, *, expected: str, received: object) -> ScanError:

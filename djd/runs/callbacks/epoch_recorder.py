@@ -13,11 +13,9 @@ from djd.data.cohort import Cohort
 from djd.errors import InputError
 from djd.files import append_row, write_rows
 from djd.models.classifier import GradeClassifier, Outcome
+from djd.runs.folder import METRICS_NAME, PREDICTIONS_NAME, epoch_checkpoint
 from djd.runs.result import (
-    METRICS_NAME,
-    PREDICTIONS_NAME,
     PartScores,
-    epoch_checkpoint,
     prediction_rows,
     score_outcome,
     stamp_column,

@@ -9,11 +9,15 @@ when the scores are there and not before; Lightning's own, which comes first, wo
 """
 
 import hashlib
+import io
 import json
+import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
@@ -25,14 +29,18 @@ from tensorboard.plugins.hparams.summary_v2 import (
     hparams_config_pb,
     hparams_pb,
 )
+from tensorboard.summary.writer.record_writer import RecordWriter
 
-from djd.runs.callbacks.event_file import write_events
-from djd.runs.config import UNNAMED, RunConfig
-from djd.runs.resume import NUMBERLESS_KEYS, REPEAT_KEYS, flat
+from djd.files import write_whole
+from djd.runs.config import RunConfig
+from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS
 
 HParamValue = bool | int | float | str
 
 EPOCHS_KEY = "epochs"
+
+TENSORBOARD = "tensorboard"
+"""The option of `logger` that this module writes for."""
 
 HPARAM_METRICS = {
     "kappa": "kappa",
@@ -47,14 +55,22 @@ MOST_BOXES = 9
 """Values of a hyperparameter that TensorBoard offers as boxes to tick; of more numbers it makes a
 search in text, which then fails on a number."""
 
-_NOT_SHOWN = NUMBERLESS_KEYS | {*REPEAT_KEYS, "optim.name", "optim._target_"}
+_NOT_SHOWN = NUMBERLESS_KEYS | {*REPEAT_KEYS}
+
+EVENTS_PREFIX = "events.out.tfevents."
+"""TensorBoard reads files that are called so."""
+
+WHOLE_EVENTS_NAME = f"{EVENTS_PREFIX}0.djd"
+"""A file that is written in one step, in place of what an earlier start wrote. It sorts before the
+growing one of a training: TensorBoard without its data server reads one after the other."""
 
 
 def main_hparams(config: RunConfig) -> dict[str, HParamValue]:
     """Hyperparameters that every row shows, whatever is compared; epochs apart."""
+    depth = config.by_key().get("model.depth")
     return {
-        "model.depth": config.model.depth,
-        "optim": config.optim.name,
+        **config.choices,
+        **({} if depth is None else {"model.depth": depth}),
         "learning_rate": config.optim.learning_rate,
         "data.batch_size": config.data.batch_size,
     }
@@ -70,8 +86,8 @@ def setting_hparams(config: RunConfig, epochs: int) -> dict[str, HParamValue]:
         epochs: How long.
     """
     values = main_hparams(config) | {EPOCHS_KEY: epochs}
-    for key, value in flat(config.plain()).items():
-        if key not in _NOT_SHOWN and value is not None:
+    for key, value in config.by_key().items():
+        if key not in _NOT_SHOWN and not key.endswith("._target_") and value is not None:
             plain = isinstance(value, bool | int | float | str)
             values[key] = value if plain else json.dumps(value)
     return values
@@ -104,7 +120,7 @@ def group_name(training: Sessions, epochs: int) -> str:
     hparams = setting_hparams(config, epochs)
     beside = training.folder.absolute().parent.name
     told = json.dumps([training.fingerprint, beside, hparams], sort_keys=True)
-    one_split = config.data.model_copy(update={"split_seed": UNNAMED["data.split_seed"]})
+    one_split = config.data.model_copy(update={"split_seed": 0})
     stamps = [each.partition(":")[0] for each in (training.stamp or "").split(". ") if each]
     setting = config.model_copy(update={"data": one_split}).setting_at(epochs)
     return " ".join([*stamps, setting, f"#{hashlib.sha256(told.encode()).hexdigest()[:6]}"])
@@ -204,3 +220,52 @@ def _with_compared_first(config: Summary, compared: Collection[str]) -> Summary:
         info.differs = info.name in compared
     config.value[0].metadata.plugin_data.content = data.SerializeToString()
     return config
+
+
+def write_run_columns(config: RunConfig, folder: Path) -> None:
+    """Write the columns of a run by itself, where TensorBoard is among its loggers."""
+    if TENSORBOARD in config.logger:
+        values: dict[str, list[HParamValue]] = {
+            key: [value] for key, value in main_hparams(config).items()
+        }
+        values[EPOCHS_KEY] = list(config.epochs_to_score)
+        write_hparam_columns(folder, values, compared=[EPOCHS_KEY])
+
+
+def write_events(folder: Path, summaries: Iterable[Summary], *, step: int) -> None:
+    """Leave a run of TensorBoard in one step, whatever was there under `WHOLE_EVENTS_NAME`.
+
+    Args:
+        folder: The run; made where it isn't there.
+        summaries: What it holds.
+        step: At which all of them are shown.
+
+    Raises:
+        OSError: The file can't be written.
+    """
+    folder.mkdir(exist_ok=True)
+    now = time.time()
+    content = io.BytesIO()
+    records = RecordWriter(content)
+    records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+    for summary in summaries:
+        records.write(Event(wall_time=now, step=step, summary=summary).SerializeToString())
+    write_whole(folder / WHOLE_EVENTS_NAME, content.getvalue())
+
+
+def forget_events(folder: Path, *, runs_below: str) -> None:
+    """Remove the growing event files of an earlier training, and its runs below.
+
+    TensorBoard would draw the two trainings as one zigzag.
+
+    Args:
+        folder: The training's.
+        runs_below: Pattern of the names of folders in it that hold runs of their own.
+    """
+    for path in folder.glob(f"{EVENTS_PREFIX}*"):
+        if path.name != WHOLE_EVENTS_NAME:
+            path.unlink(missing_ok=True)
+    for run in folder.glob(runs_below):
+        (run / WHOLE_EVENTS_NAME).unlink(missing_ok=True)
+        with suppress(OSError):  # it holds something that isn't ours
+            run.rmdir()

@@ -6,32 +6,31 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tensorboard.compat.proto.summary_pb2 import Summary
-from torch.utils.tensorboard.writer import SummaryWriter
+from torch import Tensor
 
 from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES, Scaling
-from djd.data.datamodule import KneeDataModule
+from djd.data.datamodule import KneeDataModule, inputs_of
 from djd.files import write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
 from djd.models.classifier import GradeClassifier, Outcome
 from djd.models.grad_cam import grad_cam
+from djd.models.losses import Loss
 from djd.plots.confusion import confusion_figure
 from djd.plots.network_inputs import attention_figure, inputs_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
 from djd.plots.style import figure_png
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
+from djd.runs.callbacks.tensorboard import writer_of
 from djd.runs.config import RunConfig
+from djd.runs.folder import VALIDATION_MATRIX
 
 WIDTH_PIXELS = 350
 """TensorBoard shows a picture 350 pixels wide; of a wider one it drops every so many pixels, and
 small letters with them."""
-
-MATRIX_NAME = "figures/confusion-validation.png"
-"""In a training's folder: the validation's confusion matrix at the last epoch."""
 
 SHEET_KNEES = {1: 3, 2: 2}
 """Training knees of each grade on their sheet, by the number of views: captions need the room."""
@@ -86,7 +85,7 @@ class Pictures(Callback):
         )
         png = add_picture(trainer, "confusion/validation", matrix, epoch)
         if epoch == max(self.recorder.score_epochs):
-            self._keep(MATRIX_NAME, png)
+            self._keep(VALIDATION_MATRIX, png)
             diagram = reliability_figure(
                 reliability_bins(1 - outcome.probabilities[:, 0], outcome.grades > 0),
                 title=f"Any disease: validation, epoch {epoch}",
@@ -153,12 +152,18 @@ def mistakes_sheet(
     """
     worst = most_wrong(outcome, MISTAKES)
     knees, predicted = outcome.knees[worst], outcome.predicted[worst]
-    crops = datamodule.batch_of(knees)["crop"]
-    grades = torch.from_numpy(predicted).to(crops.device)
+    batch = datamodule.batch_of(knees)
+    grades = torch.from_numpy(predicted).to(batch["crop"].device)
     chances = outcome.probabilities[worst, predicted]
+    maps = grad_cam(
+        classifier.network,
+        batch["crop"],
+        lambda outputs: _score_of(classifier.loss, outputs, grades),
+        **inputs_of(batch, classifier.inputs),
+    )
     return attention_figure(
-        crops.cpu().numpy(),
-        grad_cam(classifier.network, crops, grades).cpu().numpy(),
+        batch["crop"].cpu().numpy(),
+        None if maps is None else maps.cpu().numpy(),
         [
             f"{_knee_name(datamodule.cohort, knee)}: {GRADE_NAMES[truth]}\n"
             f"predicted {GRADE_NAMES[grade]} ({100 * chance:.0f} %)"
@@ -171,6 +176,13 @@ def mistakes_sheet(
         "predicted grade (Grad-CAM)",
         stamp=stamp,
     )
+
+
+def _score_of(loss: Loss, outputs: Tensor, grades: Tensor) -> Tensor:
+    """What speaks for a grade, (knee,): its output, or the logarithm of its probability."""
+    if loss.outputs != GRADE_COUNT:
+        outputs = loss.probabilities(outputs).clamp(min=1e-12).log()
+    return outputs.gather(1, grades[:, None])[:, 0]
 
 
 def most_wrong(outcome: Outcome, most: int) -> NDArray[np.int64]:
@@ -192,10 +204,10 @@ def most_wrong(outcome: Outcome, most: int) -> NDArray[np.int64]:
 
 
 def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int) -> bytes:
-    """Write a figure into the events of a training, and hand back the PNG that stands there.
+    """Show a figure in TensorBoard, where that is among the loggers, and hand back its PNG.
 
     Args:
-        trainer: With a TensorBoard logger.
+        trainer: Of the training.
         tag: The picture's name; a slider goes through all steps of one.
         figure: The picture.
         step: Epochs that had ended.
@@ -204,10 +216,10 @@ def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int)
     width, height = figure.canvas.get_width_height()
     # `add_image` would encode pixels by itself, in three times the bytes.
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
-    writer: SummaryWriter = cast(TensorBoardLogger, trainer.logger).experiment
-    # Made anew where the writer was closed at the end of the fit.
-    events = writer._get_file_writer()  # type: ignore[no-untyped-call]
-    events.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+    if writer := writer_of(trainer):
+        # Made anew where the writer was closed at the end of the fit.
+        events = writer._get_file_writer()  # type: ignore[no-untyped-call]
+        events.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
     return png
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from djd.report.page.page import missing_cells, openings, openings_known
 from djd.report.page.rows import made_how
-from djd.runs.lock import claim
+from djd.runs.folder import lock
 from djd.runs.result import RunResult
 from djd.sweeps.folder import read_folder
 from djd.sweeps.plan import plan_and_save
@@ -36,7 +36,7 @@ def test_cells_without_a_result_are_told_with_their_state_and_reason(tmp_path: P
     (folders["depth=1 fold=2"] / "result.json").write_bytes(b"{")
     busy = folders["depth=2 fold=0"]
     busy.mkdir()
-    with claim(busy):
+    with lock(busy):
         told = missing_cells(read_folder(tmp_path))
     assert {row.cells for row in told} == {
         ("depth=1 fold=0", "failed", "ValueError: <no> & why"),

@@ -12,10 +12,10 @@ from torch import Tensor
 from djd.errors import InputError
 from djd.models.networks import KneeCNN
 from djd.runs.config import Precision, read_config
-from djd.runs.precision import require_precision, use_precision
+from djd.runs.hardware import require_precision, use_precision
 from djd.runs.prepare import prepare
-from djd.runs.run import run
 from tests.conftest import Compose, compose_values
+from tests.training import run
 
 
 @pytest.fixture(autouse=True)

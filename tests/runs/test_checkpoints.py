@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from djd.files import write_whole
-from djd.runs.callbacks.checkpoint import KeptCheckpoint, WholeCheckpointIO
-from djd.runs.callbacks.last_epoch import LastEpoch
+from djd.runs.callbacks.checkpoints import KeptCheckpoint, LastEpoch, WholeCheckpointIO
 from djd.runs.fit import quiet_lightning
 
 SCORES = (0.1, 0.9, 0.5)
@@ -100,7 +99,7 @@ def test_what_stops_the_writing_of_an_epoch_does_not_lose_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(WRITING, StopsOnce())
-    monkeypatch.setattr("djd.runs.callbacks.last_epoch.EPOCHS_BETWEEN_WRITES", 2)
+    monkeypatch.setattr("djd.runs.callbacks.checkpoints.EPOCHS_BETWEEN_WRITES", 2)
     with pytest.raises(SystemExit):
         fit(tmp_path, epochs=3)
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 1

@@ -3,7 +3,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.command_line import flags_first, quote_paths
+from djd.runs.command_line import flags_first, quote_paths
 
 
 def value_that_hydra_reads(argument: str) -> object:
@@ -32,8 +32,9 @@ def test_a_path_arrives_as_the_shell_hands_it_over(path: str) -> None:
     assert value_that_hydra_reads(argument) == path
 
 
-def test_a_second_readers_file_is_a_path_like_any_other() -> None:
-    (argument,) = quote_paths(["data.second_reader=/읽기 표, (2).csv"])
+@pytest.mark.parametrize("key", ["data.second_reader", "data.grade_names"])
+def test_a_table_of_readings_or_names_is_a_path_like_any_other(key: str) -> None:
+    (argument,) = quote_paths([f"{key}=/읽기 표, (2).csv"])
     assert value_that_hydra_reads(argument) == "/읽기 표, (2).csv"
 
 

@@ -6,7 +6,7 @@ import yaml
 
 import train
 from djd.errors import InputError
-from djd.models.optimizers import build_optimizer
+from djd.models.build import build_optimizer
 
 FILES = sorted((Path(train.CONF) / "optim").glob("*.yaml"))
 

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from djd.errors import InputError
-from djd.resume_latest import latest_arguments
+from djd.runs.command_line import latest_arguments
 
 
 def stopped_run(name: str, overrides: list[str], *, finished: bool = False) -> None:

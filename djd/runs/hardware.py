@@ -1,4 +1,4 @@
-"""What a training calculates in: `trainer.precision`."""
+"""What a training runs on: device, CPU threads, and the numbers that it calculates in."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,48 @@ from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.plugins import Precision as PrecisionPlugin
 
 from djd.errors import InputError
-from djd.runs.config import Precision
+from djd.machine import usable_cores
+from djd.runs.config import Precision, RunConfig
 
 TF32_CAPABILITY = (8, 0)
 """Of the first NVIDIA GPUs with TensorFloat-32, in NVIDIA's counting."""
+
+
+def training_device(config: RunConfig) -> torch.device:
+    """The device that Lightning will choose."""
+    wanted = config.trainer.accelerator
+    if wanted in ("auto", "gpu") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if wanted in ("auto", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def require_accelerator(accelerator: str) -> None:
+    """Stop where the hardware that was asked for isn't there.
+
+    Raises:
+        InputError: No such hardware, or PyTorch can't use it.
+    """
+    there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(accelerator, True):
+        raise InputError(
+            f"trainer.accelerator: expected hardware that PyTorch {torch.__version__} finds here, "
+            f"received {accelerator}; say trainer.accelerator=auto or cpu"
+        )
+
+
+def use_threads(threads: int | str) -> int:
+    """Set the CPU threads of a training step; `auto` takes all cores that this process may use.
+
+    Returns:
+        How many they are: the same number gives the same results to the last bit, another number
+        does not.
+    """
+    if threads == "auto":
+        threads = usable_cores()
+    torch.set_num_threads(int(threads))
+    return int(threads)
 
 
 class Bfloat16Training(MixedPrecision):

@@ -1,0 +1,167 @@
+"""Networks, losses, augmentations, optimizers and schedules out of the plain values of `conf/`."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from djd.data.datamodule import Prepare
+from djd.errors import InputError
+from djd.models.losses import Loss
+
+Spec = Mapping[str, Any]
+"""Plain values of a config group: `_target_`, an import path, and arguments."""
+
+SCHEDULES: Mapping[str, Spec | None] = {
+    "constant": None,
+    "cosine": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR"},
+}
+"""Schedules that have a name: the `schedule` of an optimizer's file."""
+
+
+def build_network(spec: Spec, *, views: int, pixels: int, outputs: int) -> nn.Module:
+    """The network of `conf/model`; its constructor gets of these values those that it takes.
+
+    Args:
+        spec: The group's values.
+        views: Views in a crop, 1 or 2.
+        pixels: Rows and columns of a crop.
+        outputs: Outputs a knee that the loss asks for.
+
+    Raises:
+        InputError: The class can't be imported, or does not take the values.
+    """
+    offered = {"views": views, "pixels": pixels, "outputs": outputs}
+    network = build("model", spec, offered=offered)
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"model._target_: expected a torch.nn.Module, received {spec['_target_']}, which gives "
+            f"{type(network).__name__}"
+        )
+    return network
+
+
+def build_loss(spec: Spec, *, class_weights: list[float] | None) -> Loss:
+    """The loss of `conf/loss`.
+
+    Raises:
+        InputError: The class can't be imported, does not take the values, or is no loss.
+    """
+    loss = build("loss", spec, offered={"class_weights": class_weights})
+    if class_weights and "class_weights" not in inspect.signature(type(loss)).parameters:
+        raise InputError(
+            f"loss.class_weights: expected none, since {spec['_target_']} takes no class_weights, "
+            "received balanced"
+        )
+    if lacking := [name for name in ("outputs", "probabilities") if not hasattr(loss, name)]:
+        raise InputError(
+            f"loss._target_: expected a loss with `outputs` and `probabilities`, received "
+            f"{spec['_target_']}, which lacks {' and '.join(lacking)}"
+        )
+    return cast(Loss, loss)
+
+
+def build_augmentation(spec: Spec) -> Prepare | None:
+    """The function of `conf/augment` with its arguments; None where the group names none.
+
+    Raises:
+        InputError: The function can't be imported.
+    """
+    target, arguments = _apart(spec)
+    return partial(_imported("augment", target), **arguments) if target else None
+
+
+def build_optimizer(
+    parameters: Iterable[Tensor], spec: Spec, *, learning_rate: float
+) -> torch.optim.Optimizer:
+    """The optimizer of `conf/optim`.
+
+    Args:
+        parameters: Of the network.
+        spec: The group's values without rate and schedule.
+        learning_rate: Base rate times factor.
+
+    Raises:
+        InputError: The class can't be imported, or does not take the values.
+    """
+    optimizer: torch.optim.Optimizer = build(
+        "optim", {**spec, "lr": learning_rate}, parameters, offered={}
+    )
+    return optimizer
+
+
+def build_schedule(
+    optimizer: torch.optim.Optimizer, schedule: str | Spec, *, epochs: int
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    """The schedule of the learning rate, stepped once an epoch; None for a constant rate.
+
+    Args:
+        optimizer: Whose rate changes.
+        schedule: A name of `SCHEDULES`, or the values of one's own.
+        epochs: Epochs of the training, for `epochs`, `T_max` or `total_iters`.
+
+    Raises:
+        InputError: The class can't be imported, or does not take the values.
+    """
+    spec = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
+    if spec is None:
+        return None
+    offered = dict.fromkeys(("epochs", "T_max", "total_iters"), epochs)
+    scheduler: torch.optim.lr_scheduler.LRScheduler = build(
+        "optim.schedule", spec, optimizer, offered=offered
+    )
+    return scheduler
+
+
+def build(key: str, spec: Spec, *positional: Any, offered: Mapping[str, Any]) -> Any:
+    """Call what a config group names with its values and, of what is offered, what it takes.
+
+    Args:
+        key: The group's key, for sentences.
+        spec: The group's values.
+        positional: Arguments that come first.
+        offered: Arguments that the software knows; those of the group count more.
+
+    Raises:
+        InputError: Nothing of that name can be imported, or it does not take the values.
+    """
+    target, arguments = _apart(spec)
+    named = _imported(key, target)
+    taken = _parameters(named)
+    given = {name: value for name, value in offered.items() if name in taken} | arguments
+    try:
+        return named(*positional, **given)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{key}: {target} can't be made of {arguments}: {error}") from error
+
+
+def _parameters(named: Any) -> Mapping[str, Any]:
+    try:
+        return inspect.signature(named).parameters
+    except (TypeError, ValueError):  # written in C
+        return {}
+
+
+def _apart(spec: Spec) -> tuple[Any, dict[str, Any]]:
+    return spec.get("_target_"), {key: value for key, value in spec.items() if key != "_target_"}
+
+
+def _imported(key: str, target: Any) -> Any:
+    """The class or function of an import path such as `torch.optim.Adam`."""
+    module, dot, name = str(target).rpartition(".")
+    try:
+        if not dot:
+            raise ImportError("no module is named")
+        return getattr(import_module(module), name)
+    except Exception as error:  # a person's module may raise anything
+        raise InputError(
+            f"{key}._target_: expected a class or function that can be imported, received {target} "
+            f"({type(error).__name__}: {error}); a module of your own is found in the folders of "
+            "PYTHONPATH"
+        ) from error

@@ -1,0 +1,116 @@
+"""`conf/logger`: the loggers of a training, and what each of them is given."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+from filelock import FileLock
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from djd.errors import InputError
+from djd.models.build import build
+from djd.runs.callbacks.epoch_recorder import EpochRecorder
+from djd.runs.callbacks.hparams import setting_hparams
+from djd.runs.config import RunConfig
+
+SPEED_TAG = "knees_per_second"
+
+
+def build_loggers(config: RunConfig, folder: Path, *, resumed_epochs: int = 0) -> list[Logger]:
+    """The loggers that `logger` names; each gets of these values those that its class takes.
+
+    They are `save_dir` (the training's folder), `name` and `run_name` (of the folder, below that of
+    the sweep or run), and `purge_step` (the first epoch that is trained now, where a training goes
+    on).
+
+    Raises:
+        InputError: A class can't be imported, or does not take the values of its file.
+    """
+    name = " ".join(folder.absolute().parts[-3:][{"run": 2, "cell": 1, "refit": 0}[config.kind] :])
+    offered = {
+        "save_dir": folder,
+        "name": name,
+        "run_name": name,
+        "purge_step": resumed_epochs + 1 if resumed_epochs else None,
+    }
+    loggers = []
+    for option, spec in config.plain()["logger"].items():
+        logger = build(f"logger.{option}", spec, offered=offered)
+        if not isinstance(logger, Logger):
+            raise InputError(
+                f"logger.{option}._target_: expected a Lightning logger, received "
+                f"{spec['_target_']}, which gives {type(logger).__name__}"
+            )
+        loggers.append(logger)
+    return loggers
+
+
+class ScoreLogger(Callback):
+    """Gives loggers other than TensorBoard the setting at the start, and each epoch's scores.
+
+    Args:
+        config: What is trained.
+        recorder: Comes before this one among the callbacks; its rows are the scores.
+    """
+
+    def __init__(self, config: RunConfig, recorder: EpochRecorder) -> None:
+        self.config = config
+        self.recorder = recorder
+
+    def on_fit_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Log the setting, fold and seed; and the epochs that a stopped training has finished."""
+        config = self.config
+        setting: dict[str, Any] = setting_hparams(config, config.trainer.max_epochs)
+        setting |= {"data.fold": config.data.fold, "seed": config.seed}
+        setting |= {"stamp": self.recorder.stamp} if self.recorder.stamp else {}
+        config.paths.cache.mkdir(parents=True, exist_ok=True)
+        for logger in _others(trainer):
+            # Cells that start at once must not make the same data base twice.
+            with FileLock(config.paths.cache / ".loggers.lock"):
+                logger.log_hyperparams(setting)
+            for epochs in range(1, len(self.recorder.rows) + 1):
+                logger.log_metrics(scalars_of(trainer, self.recorder.rows, epochs), epochs)
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Log the epoch's scores."""
+        rows = self.recorder.rows
+        for logger in _others(trainer):
+            logger.log_metrics(scalars_of(trainer, rows, len(rows)), len(rows))
+
+
+def _others(trainer: lightning.Trainer) -> list[Logger]:
+    return [each for each in trainer.loggers if not isinstance(each, TensorBoardLogger)]
+
+
+def scalars_of(
+    trainer: lightning.Trainer, rows: Sequence[Mapping[str, float]], epoch: int
+) -> dict[str, float]:
+    """Scores of an epoch by tag, such as `kappa/validation`; undefined ones are left out.
+
+    Args:
+        trainer: Of the training.
+        rows: Rows of a recorder, one an epoch.
+        epoch: From 1.
+    """
+    row = rows[epoch - 1]
+    scalars = {
+        _tag(name): value
+        for name, value in row.items()
+        if name not in ("epoch", "seconds") and not np.isnan(value)
+    }
+    seconds = row["seconds"] - (rows[epoch - 2]["seconds"] if epoch > 1 else 0.0)
+    knees = len(trainer.datamodule.parts.train)  # type: ignore[attr-defined]
+    return scalars | {SPEED_TAG: knees / max(seconds, 1e-3)}  # kept to milliseconds
+
+
+def _tag(name: str) -> str:
+    """`validation_kappa` to `kappa/validation`, so that both parts share a chart's group."""
+    stage, _, score = name.partition("_")
+    return f"{score}/{stage}" if stage in ("train", "validation") else name

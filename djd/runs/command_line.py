@@ -1,0 +1,269 @@
+"""Commands: what people type, for Hydra; what goes on with a stopped run; what trains one again.
+
+Hydra's grammar refuses a path with Korean letters, quotes, `=`, `[`, `(`, `,`, `#`, `~` or `&`
+unless a second pair of quotes survives the shell. People have such paths and can't know that.
+"""
+
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from djd.errors import InputError
+
+if TYPE_CHECKING:
+    from djd.runs.config import RunConfig
+
+PATH_KEYS = (
+    "data.root",
+    "data.exclude",
+    "data.groups",
+    "data.test_list",
+    "data.second_reader",
+    "data.grade_names",
+    "paths.cache",
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+)
+
+RESUME = "resume=latest"
+
+RUNS, SWEEPS = Path("outputs"), Path("multirun")
+"""Where runs and sweeps go by default, below the working directory."""
+
+_NOT_SAID = frozenset(
+    {
+        "data.source",
+        "data.second_reader",
+        "trainer.threads",
+        "trainer.progress",
+        "paths.cache",
+        "paths.python",
+        "test",
+        "keep",
+        "fail_fast",
+        "report",
+        "dry_run",
+    }
+)
+"""Keys of no effect on what is trained, or said in another way."""
+
+MOST_CHARACTERS = 100
+"""In a line of a command: TensorBoard doesn't break lines of code."""
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Quote the values of `PATH_KEYS` that the grammar would refuse or take apart.
+
+    Args:
+        arguments: As the shell hands them over.
+    """
+    return [_quoted(argument) if _is_path(argument) else argument for argument in arguments]
+
+
+def hydra_sentence(error: Exception) -> str:
+    """What Hydra says of a command line that it can't compose; of an unknown key, in one sentence.
+
+    Hydra's own text on unknown keys proposes to add them, which this configuration doesn't take.
+    """
+    if found := re.match(r"Could not override '([^']+)'", str(error)):
+        return (
+            f"{found[1]}: expected a key of the configuration (python train.py --help shows all), "
+            "received one that it doesn't have"
+        )
+    return "\n".join(str(part) for part in (error, error.__cause__) if part)
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Put `-m` in front of the overrides; Hydra's parser refuses overrides on both sides of it."""
+    flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
+    return [*flags, *(argument for argument in arguments if argument not in flags)]
+
+
+def _is_path(argument: str) -> bool:
+    key, equals, value = argument.partition("=")
+    if not (equals and value) or key.lstrip("+") not in PATH_KEYS or value == "null":
+        return False
+    # data.exclude is a list of names, or a file of them.
+    return not (key.endswith("data.exclude") and value.startswith("["))
+
+
+def _quoted(argument: str) -> str:
+    key, _, value = argument.partition("=")
+    if _is_read_as_typed(argument, value) or _has_quotes(argument, value):
+        return argument
+    # Inside quotes the grammar unescapes a quote and the backslashes right before it, nothing else.
+    escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
+    if escaped.endswith("\\"):
+        escaped += "\\" * (len(escaped) - len(escaped.rstrip("\\")))
+    return f"{key}='{escaped}'"
+
+
+def _is_read_as_typed(argument: str, value: str) -> bool:
+    try:
+        override = OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return False
+    return not override.is_sweep_override() and override.value() == value
+
+
+def _has_quotes(argument: str, value: str) -> bool:
+    """Whether the person quoted the value, and well."""
+    if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
+        return False
+    try:
+        return isinstance(OverridesParser.create().parse_override(argument).value(), str)
+    except HydraException:
+        return False
+
+
+def latest_arguments(arguments: Sequence[str]) -> list[str]:
+    """Arguments that go on with what was stopped last, where `resume=latest` asks for that.
+
+    Folders of `PYTHONPATH` that the stopped command had are searched again.
+
+    Args:
+        arguments: Of the command line; returned as they are where they don't.
+
+    Raises:
+        InputError: Something else is said beside it, or nothing was stopped.
+    """
+    if not any(argument.startswith("resume=") for argument in arguments):
+        return list(arguments)
+    if list(arguments) != [RESUME]:
+        raise InputError(
+            f"resume: expected {RESUME} by itself, since the saved command says all, received "
+            f"{' '.join(arguments)}"
+        )
+    folder = _latest_stopped()
+    if (folder / "comparison.json").exists():
+        saved, key = _sweep_arguments(folder), "hydra.sweep.dir"
+        configs = folder.glob("*/config.yaml")
+    else:
+        saved, key = _run_arguments(folder), "hydra.run.dir"
+        configs = folder.glob("config.yaml")
+    _search_again(configs)
+    return [*(each for each in saved if not each.startswith(f"{key}=")), f"{key}={folder}"]
+
+
+def _run_arguments(folder: Path) -> list[str]:
+    path = folder / ".hydra" / "overrides.yaml"
+    try:
+        overrides = [str(each) for each in yaml.safe_load(path.read_text(encoding="utf-8"))]
+        path = folder / ".hydra" / "hydra.yaml"
+        return [*_config_dir(path), *overrides]
+    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
+        raise _damaged(path) from error
+
+
+def _config_dir(path: Path) -> list[str]:
+    """`--config-dir` of a run, which Hydra keeps apart from its overrides."""
+    if not path.exists():
+        return []
+    hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
+    sources = hydra["runtime"]["config_sources"]
+    typed = [each["path"] for each in sources if each["provider"] == "command-line"]
+    return [argument for place in typed for argument in ("--config-dir", str(place))]
+
+
+def _sweep_arguments(folder: Path) -> list[str]:
+    path = folder / "comparison.json"
+    try:
+        return [str(each) for each in json.loads(path.read_text(encoding="utf-8"))["arguments"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path) from error
+
+
+def _search_again(configs: Iterable[Path]) -> None:
+    """Put the folders of `paths.python` into this process's search path and its children's."""
+    path = next(iter(configs), None)
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
+    paths = config.get("paths", {}) if isinstance(config, Mapping) else {}
+    before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    for place in filter(None, (paths.get("python") or "").split(os.pathsep)):
+        if place not in before:
+            sys.path.append(place)
+            before.append(place)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, before))
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path}: expected the saved command of what was stopped last, received a damaged file; "
+        "give the command again, or move the folder away"
+    )
+
+
+def _latest_stopped() -> Path:
+    """The last, by the date and time in its name, of the folders that have no result."""
+    started = [
+        *(path.parent.parent for path in RUNS.glob("*/.hydra/overrides.yaml")),
+        *(path.parent for path in SWEEPS.glob("*/comparison.json")),
+    ]
+    stopped = [folder for folder in started if _is_stopped(folder)]
+    if not stopped:
+        raise InputError(
+            f"{RESUME}: expected a stopped run in {RUNS.resolve()}, or a sweep in "
+            f"{SWEEPS.resolve()}, received none; for one with a folder of its own, give its "
+            "command again"
+        )
+    return max(stopped, key=_date_and_time)
+
+
+def _is_stopped(folder: Path) -> bool:
+    begun = any((folder / name).exists() for name in ("config.yaml", "comparison.json"))
+    return begun and not (folder / "result.json").exists()
+
+
+def _date_and_time(folder: Path) -> str:
+    """What a default name holds of both: `2026-01-31_12-00-00`, whatever stands around it."""
+    found = re.search(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", folder.name)
+    return found.group() if found else ""
+
+
+def rerun_command(config: "RunConfig", *, threads: int) -> str:
+    """What to type to train the same weights again, with the test patients left closed.
+
+    Args:
+        config: What was trained.
+        threads: CPU threads of the training; another number rounds differently.
+
+    Returns:
+        Lines of at most `MOST_CHARACTERS`, where no word is longer, that a shell takes as one.
+    """
+    lines = ["python train.py"]
+    for argument in map(shlex.quote, rerun_arguments(config, threads=threads)):
+        if len(lines[-1]) + len(argument) + len(" \\") >= MOST_CHARACTERS:
+            lines[-1] += " \\"
+            lines.append(f" {argument}")
+        else:
+            lines[-1] += f" {argument}"
+    return "\n".join(lines)
+
+
+def rerun_arguments(config: "RunConfig", *, threads: int) -> list[str]:
+    """The same as arguments for Hydra: every value is said, whatever the defaults will be."""
+    said = [f"data={config.data.source}"]
+    said += [f"{group}={option}" for group, option in config.choices.items()]
+    for key, value in config.by_key().items():
+        if key in _NOT_SAID or key.endswith("._target_"):
+            continue
+        if value not in (None, []) or key == "data.fold":
+            # Groups may have keys that their files lack.
+            plus = "++" if key.partition(".")[0] in config.choices else ""
+            said.append(f"{plus}{key}={_typed(key, value)}")
+    return [*quote_paths(said), f"trainer.threads={threads}", "test=never"]
+
+
+def _typed(key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return str(Path(value).absolute()) if key in PATH_KEYS else value

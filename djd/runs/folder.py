@@ -1,0 +1,281 @@
+"""The folder of a run: the name of every file in it, and how the files are written and locked.
+
+A cell of a sweep and a refit have such a folder too. `results.py` and `predictions.py` hold what
+stands in their two files.
+"""
+
+import contextlib
+import json
+import shutil
+import traceback
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+from filelock import FileLock, Timeout
+
+from djd.data.second_reader import Readings, read_second_reader
+from djd.data.split import PartSummary, PatientSplit
+from djd.errors import InputError
+from djd.files import write_whole
+from djd.runs.config import RunConfig, read_config
+from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS, differences
+from djd.runs.result import RESULTS_VERSION, RunResult
+
+CONFIG_NAME = "config.yaml"
+SPLIT_NAME = "split.json"
+LOG_NAME = "run.log"
+ERROR_NAME = "error.txt"
+METRICS_NAME = "metrics.csv"
+PREDICTIONS_NAME = "predictions.csv"
+RESULT_NAME = "result.json"
+MODEL_NAME = "model.ckpt"
+BLOCKS_NAME = "blocks.json"
+SECOND_READER_NAME = "second_reader.csv"
+LEDGER_NAME = "test_openings.jsonl"
+
+CHECKPOINTS = "checkpoints"
+LAST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt"
+BEST_CHECKPOINT = f"{CHECKPOINTS}/best.ckpt"
+
+FIGURES = "figures"
+VALIDATION_MATRIX = f"{FIGURES}/confusion-validation.png"
+TEST_MATRIX = f"{FIGURES}/confusion-test.png"
+CURVES = f"{FIGURES}/curves.png"
+
+WINNER = "winner"
+"""Below a run's or sweep's folder: settings refitted on all development patients."""
+
+LOCK_NAME = ".lock"
+
+SECONDS_TO_TRY = 0.5
+"""Longer than anyone who only looks whether a folder is locked holds its lock."""
+
+
+def epoch_checkpoint(folder: Path, epoch: int) -> Path:
+    """Where a training keeps its weights at a score epoch."""
+    return folder / CHECKPOINTS / f"epoch={epoch:03d}.ckpt"
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a folder, if nobody else does.
+
+    The system takes it back when its process ends, however it ends.
+
+    Args:
+        folder: Of the cell; it exists.
+
+    Yields:
+        Whether it is held.
+    """
+    file = FileLock(folder / LOCK_NAME)
+    try:
+        file.acquire(timeout=SECONDS_TO_TRY, poll_interval=SECONDS_TO_TRY / 10)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        file.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether some process works in the folder right now."""
+    if not (folder / LOCK_NAME).exists():
+        return False
+    file = FileLock(folder / LOCK_NAME)
+    try:
+        file.acquire(blocking=False)
+    except Timeout:
+        return True
+    except OSError:  # where one may only read: whoever works there would have to be able to write
+        return False
+    file.release()
+    return False
+
+
+def drop_lock(folder: Path) -> None:
+    """Remove the lock of a finished cell; whoever still waits for it finds the result."""
+    with suppress(OSError):  # Windows removes no file that another process has open
+        (folder / LOCK_NAME).unlink(missing_ok=True)
+
+
+def record_failure(folder: Path, error: BaseException | str) -> None:
+    """Leave why a cell failed; a disk that is full is no second failure."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / ERROR_NAME, _text(error))
+
+
+def record_loss(folder: Path, error: BaseException | str) -> None:
+    """Leave why a cell was lost that could not say it itself.
+
+    Not where it did say, or has ended well after all, or another process works on it by now.
+    """
+    ended = (folder / RESULT_NAME).exists() or (folder / ERROR_NAME).exists()
+    if not ended and not is_locked(folder):
+        record_failure(folder, error)
+
+
+def forget_failure(folder: Path) -> None:
+    """Let what failed be tried again; where that can't be written, it will fail again."""
+    with contextlib.suppress(OSError):
+        (folder / ERROR_NAME).unlink()
+
+
+def failure_reason(folder: Path) -> str | None:
+    """Why a cell failed, in one line; None where it hasn't."""
+    try:
+        lines = (folder / ERROR_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no reason was left")
+
+
+def _text(error: BaseException | str) -> str:
+    if isinstance(error, str | InputError):
+        return f"{error}\n"
+    if isinstance(error, SystemExit):
+        lines = traceback.format_exception(error)
+        return "".join([*lines, f"the cell called sys.exit({error.code!r})\n"])
+    return "".join(traceback.format_exception(error))
+
+
+# Where it was built with libyaml it reads 540 configurations in half a second instead of four.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def require_unfinished(folder: Path) -> None:
+    """Stop where a folder holds a run that is finished.
+
+    Raises:
+        InputError: It is.
+    """
+    if (folder / RESULT_NAME).exists():
+        raise InputError(
+            f"{folder}: expected a run's folder that is new or of a stopped run, received one that "
+            f"is finished ({RESULT_NAME} is there); choose another hydra.run.dir"
+        )
+
+
+def require_same_config(
+    config: RunConfig, folder: Path, *, free: Collection[str] = FREE_KEYS
+) -> None:
+    """Stop where a folder holds a training of another configuration.
+
+    Args:
+        config: What is to be trained.
+        folder: Of the run or cell.
+        free: Keys that may differ.
+
+    Raises:
+        InputError: It names the keys that differ.
+    """
+    if not (folder / CONFIG_NAME).exists():
+        return
+    before, now = saved_config(folder).by_key(), config.by_key()
+    if changes := differences(before, now, free=free):
+        raise InputError(
+            f"{folder}: expected the run that was stopped there, received another one: it has "
+            f"{changes}; say the same, or choose another folder (hydra.run.dir, hydra.sweep.dir)"
+        )
+
+
+def saved_config(folder: Path) -> RunConfig:
+    """The configuration that a run or cell was started with.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    path = folder / CONFIG_NAME
+    try:
+        return read_config(yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER))
+    except (yaml.YAMLError, UnicodeDecodeError, InputError) as error:
+        raise InputError(
+            f"{path}: expected the configuration of what was started there, received a damaged "
+            "file; delete the folder to train it from the start"
+        ) from error
+
+
+def require_same_cohort(folder: Path, *, before: str | None, now: str) -> None:
+    """Stop where the scans are not those that a stopped run had.
+
+    Args:
+        folder: Of the run.
+        before: Fingerprint that the run was started with; None where it is new.
+        now: Fingerprint of the cohort that was read.
+
+    Raises:
+        InputError: They differ.
+    """
+    if before is not None and before != now:
+        raise InputError(
+            f"{folder}: expected the cohort of the run that was stopped there (fingerprint "
+            f"{before}), received another one ({now}); choose another hydra.run.dir"
+        )
+
+
+def finished_result(folder: Path, config: RunConfig) -> RunResult | None:
+    """The result of a training of this configuration, scored at every epoch that it names."""
+    try:
+        if not (folder / RESULT_NAME).exists():
+            return None
+        result = RunResult.load(folder / RESULT_NAME)
+        before = read_config(result.config)
+    except (InputError, OSError):  # damaged, or not to be read; training anew mends it
+        return None
+    if result.results_version != RESULTS_VERSION or not result.is_whole(before):
+        return None
+    if differences(before.by_key(), config.by_key(), free=NUMBERLESS_KEYS):
+        return None
+    return result if set(config.epochs_to_score) <= set(before.epochs_to_score) else None
+
+
+def save_split(
+    folder: Path, split: PatientSplit, parts: Mapping[str, PartSummary], *, fingerprint: str
+) -> None:
+    """Write who stands where, as JSON: development and test patients, each part, the cohort."""
+    record = asdict(split) | {
+        "parts": {part: asdict(who) for part, who in parts.items()},
+        "fingerprint": fingerprint,
+    }
+    write_whole(folder / SPLIT_NAME, json.dumps(record, indent=1, ensure_ascii=False))
+
+
+def saved_fingerprint(folder: Path) -> str | None:
+    """Fingerprint of the cohort that a training was started on; None where it is new."""
+    path = folder / SPLIT_NAME
+    if not path.exists():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected the split of what was started there, received a damaged file; "
+            "delete the folder to train it from the start"
+        ) from error
+
+
+def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
+    """Remove what a failed training wrote, unless there is a checkpoint to go on from."""
+    if any((folder / "checkpoints").glob("*.ckpt")):
+        return
+    for path in set(folder.iterdir()).difference(there_before):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def kept_readings(folder: Path) -> Readings | None:
+    """A second reader's grades as a folder has them; None where it has none.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    path = folder / SECOND_READER_NAME
+    return read_second_reader(path, known=None, key="second reader") if path.exists() else None

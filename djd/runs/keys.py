@@ -1,0 +1,114 @@
+"""Keys of a configuration: which of them can change a number, and how one types their values."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+AxisValue = str | int | float | bool | None
+
+FREE_KEYS = frozenset(
+    {
+        "paths.cache",
+        "paths.python",
+        "data.root",
+        "data.on_error",
+        "data.second_reader",
+        "trainer.accelerator",
+        "trainer.threads",
+        "trainer.progress",
+        "plots",
+        "test",
+        "keep",
+        "fail_fast",
+        "report",
+        "dry_run",
+    }
+)
+"""What may differ when a run goes on: none of it changes what is trained, beyond rounding."""
+
+
+COHORT_KEYS = frozenset(
+    {
+        "data.source",
+        "data.root",
+        "data.phantom_patients",
+        "data.phantom_seed",
+        "data.exclude",
+        "data.groups",
+        "data.test_list",
+        "data.test_count",
+        "data.labels_from",
+        "data.grade_names",
+        "data.on_error",
+    }
+)
+"""What says which knees there are and which of them are test patients'; one and the same for all
+cells of a comparison, and told by the cohort's own digest."""
+
+REPEAT_KEYS = ("data.fold", "seed", "data.split_seed")
+"""Trainings that differ in these alone are one setting, trained again."""
+
+NUMBERLESS_KEYS = FREE_KEYS | COHORT_KEYS | {"score_epochs"}
+"""What may differ between two trainings of one cell: it changes no number, or the cohort's digest
+has it."""
+
+UNNAMED_KEYS = NUMBERLESS_KEYS | {*REPEAT_KEYS, "trainer.max_epochs"}
+"""Keys that the name of a setting leaves out; it gives the epochs apart."""
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by their keys as one types them, such as `model.depth`."""
+    pairs: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            pairs |= flat(value, f"{prefix}{key}.")
+        else:
+            pairs[f"{prefix}{key}"] = value
+    return pairs
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The reverse of `flat`."""
+    whole: dict[str, Any] = {}
+    for key, value in values.items():
+        *groups, last = key.split(".")
+        inner = whole
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[last] = value
+    return whole
+
+
+def differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, free: Collection[str]
+) -> str | None:
+    """Keys whose values differ, as one says it; None where none does.
+
+    Args:
+        before: Flat keys and values, see `flat`.
+        now: The same.
+        free: Keys that may differ.
+    """
+    keys = dict.fromkeys([*before, *now])
+    different = [key for key in keys if before.get(key) != now.get(key) and key not in free]
+    return ", ".join(f"{key}={before.get(key)} (now {now.get(key)})" for key in different) or None
+
+
+def value_of(values: Mapping[str, Any], key: str) -> AxisValue:
+    """The value at a key; lists and mappings become text."""
+    value = values.get(key)
+    return value if isinstance(value, str | int | float | bool | None) else json.dumps(value)
+
+
+def as_typed(value: AxisValue) -> str:
+    """A value as one types it: `true`, `null`, `0.1`, `adam`."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """The last word of each key, or the whole key where several keys end alike."""
+    last = {key: key.rpartition(".")[2] for key in keys}
+    words = list(last.values())
+    return {key: word if words.count(word) == 1 else key for key, word in last.items()}

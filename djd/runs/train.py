@@ -1,0 +1,312 @@
+"""One training from its configuration to its result: a run by itself, a cell of a sweep, a refit.
+
+All three are the call of one function, `train`; `config.kind` says which of them it is.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from djd.errors import InputError
+from djd.plots.confusion import confusion_figure
+from djd.plots.curves import curves_figure
+from djd.plots.style import save_figure
+from djd.runs.callbacks.hparams import write_run_columns
+from djd.runs.config import RunConfig
+from djd.runs.duration import time_step, training_seconds
+from djd.runs.fit import Fit, fit_network, quiet_lightning
+from djd.runs.folder import (
+    CHECKPOINTS,
+    CONFIG_NAME,
+    CURVES,
+    ERROR_NAME,
+    LAST_CHECKPOINT,
+    MODEL_NAME,
+    PREDICTIONS_NAME,
+    RESULT_NAME,
+    TEST_MATRIX,
+    WINNER,
+    drop_lock,
+    epoch_checkpoint,
+    finished_result,
+    leave_no_false_start,
+    lock,
+    record_failure,
+    require_same_config,
+    require_unfinished,
+    saved_config,
+)
+from djd.runs.hardware import training_device
+from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS
+from djd.runs.prepare import Prepared, leave_for_report, prepare, read_readings, write_inputs
+from djd.runs.result import (
+    RESULTS_VERSION,
+    PartScores,
+    RunResult,
+    installed_versions,
+    prediction_rows,
+    score_outcome,
+    write_predictions,
+)
+from djd.runs.summary import in_one_line, openings_sentence, say
+from djd.runs.test_ledger import record_opening, require_ledger
+from djd.wording import in_words
+
+CURVES_PIXELS = 900
+
+
+def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> RunResult | None:
+    """Train one setting; a folder that holds the same training, stopped, is gone on with.
+
+    A run by itself is fitted on its fold and then, unless `test=never`, again on all development
+    patients and scored on the test patients, below its folder. A cell never looks at a test
+    patient. A refit is fitted on all development patients and scored at its score epochs.
+
+    Args:
+        config: What to train.
+        folder: The training's; it exists.
+        retry_failed: Whether a cell that failed is tried again; a sweep says so at its start by
+            removing what failures left, so that two sweeps don't try one cell in turn.
+
+    Returns:
+        The result. None where another process has the cell or refit, or it failed for one.
+
+    Raises:
+        InputError: Something the person gave is wrong, or the training diverged.
+    """
+    alone = config.kind == "run"
+    if alone:
+        require_unfinished(folder)
+    with lock(folder) as held:
+        if alone:
+            _require_alone(folder, held=held)
+        elif not held:
+            return None
+        elif result := finished_result(folder, config):
+            return result
+        elif retry_failed:
+            (folder / ERROR_NAME).unlink(missing_ok=True)
+        elif (folder / ERROR_NAME).exists():
+            return None
+        try:
+            result = _train_here(config, folder)
+        except (Exception, SystemExit) as error:
+            if not alone:
+                record_failure(folder, error)  # while nobody else can have begun it anew
+            raise
+    drop_lock(folder)
+    return result
+
+
+def print_duration(config: RunConfig, folder: Path) -> None:
+    """Print what `train` would train and how long that would take; `dry_run=true` asks for it.
+
+    Raises:
+        InputError: Something the person gave is wrong.
+    """
+    read_readings(config)
+    _say_duration(prepare(config, folder))
+    say("dry_run=true: nothing was trained")
+
+
+def _require_alone(folder: Path, *, held: bool) -> None:
+    if not held:
+        raise InputError(
+            f"{folder}: expected a run's folder that nobody works in, received one in which "
+            "another process trains"
+        )
+    require_unfinished(folder)  # another process may just have finished it
+
+
+def _train_here(config: RunConfig, folder: Path) -> RunResult:
+    alone = config.kind == "run"
+    require_same_config(config, folder, free=FREE_KEYS if alone else NUMBERLESS_KEYS)
+    if not alone:
+        config = _with_epochs_before(config, folder)
+        (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or lacks the epochs asked for
+    there_before = frozenset(folder.iterdir())
+    try:
+        return _fit_and_score(config, folder)
+    except (InputError, OSError):
+        leave_no_false_start(folder, there_before)
+        raise
+
+
+def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
+    """Score the epochs, too, that the folder's training is scored at already.
+
+    Where other epochs are asked for, the training has to start anew.
+    """
+    if not (folder / CONFIG_NAME).exists():
+        return config
+    before = saved_config(folder).score_epochs
+    wanted = set(config.epochs_to_score) - {config.trainer.max_epochs}
+    if not wanted <= set(before):
+        for name in (LAST_CHECKPOINT, CONFIG_NAME):
+            (folder / name).unlink(missing_ok=True)
+        before = tuple(sorted({*before, *config.score_epochs}))
+    return config.model_copy(update={"score_epochs": before})
+
+
+def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
+    alone, refit = config.kind == "run", config.kind == "refit"
+    readings = read_readings(config) if alone else None
+    prepared = prepare(config, folder)
+    if alone:
+        _say_duration(prepared)
+    if opens_test := refit or (alone and config.test != "never"):
+        require_ledger(config.paths.cache)
+    write_inputs(prepared)
+    if alone:
+        leave_for_report(folder, prepared.cohort, prepared.split, readings, stamp=prepared.stamp)
+        write_run_columns(config, folder)
+    fit = fit_prepared(prepared)
+    _plot_curves(prepared, fit)
+    test: list[PartScores] = []
+    openings, scored = None, folder
+    if opens_test:
+        if alone:
+            scored = folder / WINNER / config.setting_name
+            scored.mkdir(parents=True, exist_ok=True)
+        test, openings = _refit_and_score(prepared, fit, scored)
+    result = _result(prepared, fit, test=test, openings=openings)
+    result.save(folder / RESULT_NAME)
+    if opens_test:
+        shutil.rmtree(scored / CHECKPOINTS, ignore_errors=True)  # the model is enough
+    if not alone:
+        (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
+        _say_scores(folder, result)
+    return result
+
+
+def fit_prepared(prepared: Prepared) -> Fit:
+    """Train, or go on with what was stopped in the folder; see `fit_network`."""
+    return fit_network(
+        prepared.config,
+        prepared.cohort,
+        prepared.parts,
+        prepared.folder,
+        name=prepared.fold_name,
+        fingerprint=prepared.fingerprint,
+    )
+
+
+def _refit_and_score(
+    prepared: Prepared, fit: Fit, folder: Path
+) -> tuple[list[PartScores], int | None]:
+    """Score the setting on the test patients, refitted on all development patients before.
+
+    Args:
+        prepared: The training.
+        fit: Its fit, which is the refit itself where nothing was held out.
+        folder: Where model, predictions and confusion matrix go.
+    """
+    epochs = prepared.config.epochs_to_score
+    if prepared.config.kind == "run":
+        epochs = epochs[-1:]
+    if prepared.config.data.fold is not None:
+        prepared = prepared.refit(folder)
+        fit = fit_prepared(prepared)
+    return score_test(prepared, fit, folder, epochs=epochs)
+
+
+def score_test(
+    prepared: Prepared, fit: Fit, folder: Path, *, epochs: Sequence[int]
+) -> tuple[list[PartScores], int]:
+    """Score a refitted setting on the test patients, once for each of the epochs.
+
+    Leaves the model, predictions and, unless `plots=false`, the confusion matrix of the last epoch
+    in `folder`, and each opening in the ledgers before it happens.
+
+    Args:
+        prepared: The setting.
+        fit: Its fit on all development patients.
+        folder: Where the files go.
+        epochs: Epochs to score, ascending, of those whose weights the fit has kept.
+
+    Returns:
+        Scores of each epoch, and how often this cohort's test patients have been opened, these
+        times included.
+    """
+    fit.trainer.save_checkpoint(folder / MODEL_NAME, weights_only=True)
+    config, cohort = prepared.config, prepared.cohort
+    scored, rows, openings = [], [], 0
+    for epoch in epochs:
+        openings = record_opening(
+            cohort,
+            prepared.split,
+            setting=config.setting_at(epoch),
+            folder=prepared.top,
+            cache=config.paths.cache,
+        )
+        fit.classifier.take_epoch(epoch_checkpoint(fit.recorder.folder, epoch), epoch)
+        with quiet_lightning():
+            fit.trainer.test(fit.classifier, datamodule=fit.datamodule, verbose=False)
+        outcome = fit.classifier.outcomes["test"]
+        scored.append(score_outcome(outcome, cohort, epoch=epoch))
+        rows += prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
+    write_predictions(folder / PREDICTIONS_NAME, rows, stamp=prepared.stamp)
+    if config.plots:
+        counts = fit.classifier.outcomes["test"].counts
+        figure = confusion_figure(counts, title="Test patients", stamp=prepared.stamp)
+        (folder / TEST_MATRIX).parent.mkdir(exist_ok=True)
+        save_figure(figure, folder / TEST_MATRIX)
+    return scored, openings
+
+
+def _plot_curves(prepared: Prepared, fit: Fit) -> None:
+    """Leave the learning curves, unless `plots=false`; `Pictures` does the rest."""
+    if not prepared.config.plots:
+        return
+    (prepared.folder / CURVES).parent.mkdir(exist_ok=True)
+    rows = fit.recorder.rows
+    metrics = {name: [row[name] for row in rows] for name in rows[0]}
+    epochs = [int(epoch) for epoch in fit.recorder.score_epochs]
+    curves = curves_figure(
+        metrics, score_epochs=epochs, title="Learning curves", stamp=prepared.stamp
+    )
+    save_figure(curves, prepared.folder / CURVES, width=CURVES_PIXELS)
+
+
+def _result(
+    prepared: Prepared, fit: Fit, *, test: list[PartScores], openings: int | None
+) -> RunResult:
+    config = prepared.config
+    return RunResult(
+        results_version=RESULTS_VERSION,
+        setting=config.setting_name,
+        config=config.plain(),
+        fingerprint=prepared.fingerprint,
+        phantom=prepared.cohort.phantom,
+        leak=config.data.leak,
+        device=fit.device_name,
+        threads=prepared.threads,
+        versions={**installed_versions(), **fit.classifier.versions},
+        fit_seconds=fit.recorder.rows[-1]["seconds"],
+        validation=fit.recorder.scored,
+        test=test,
+        test_openings=openings,
+    )
+
+
+def _say_scores(folder: Path, result: RunResult) -> None:
+    if result.test_openings is not None:
+        say(f"{folder.name}: test {in_one_line(result.test[-1])}")
+        say(openings_sentence(result.test_openings))
+    elif result.validation:
+        say(f"{folder.name}: validation {in_one_line(result.validation[-1])}")
+
+
+def _say_duration(prepared: Prepared) -> None:
+    config = prepared.config
+    train, held_out = len(prepared.parts.train), len(prepared.parts.validation)
+    step = time_step(config)
+    seconds = training_seconds(config, step, train_knees=train, validation_knees=held_out)
+    refit_too = ""
+    if config.test != "never" and held_out:
+        refit_too = " and once more on all development patients"
+        seconds += training_seconds(config, step, train_knees=train + held_out, validation_knees=0)
+    say(
+        f"Training {config.setting_name} on {prepared.fold_name}{refit_too}: about "
+        f"{in_words(seconds)} on {training_device(config)} ({prepared.threads} threads)"
+    )
