@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from djd.runs.folder import SPLIT_NAME
 from djd.data.second_reader import Readings
 from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.report.findings import Findings, find
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, score_tested
+from djd.runs.folder import SPLIT_NAME
 from djd.runs.predictions import Predictions, held_out_of, patients_of
 from djd.statistics.held_out import HeldOut
 from djd.sweeps.baseline_files import KeptBaseline, basis_of

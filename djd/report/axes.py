@@ -7,8 +7,8 @@ from typing import Literal, TypeGuard, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.runs.keys import AxisValue, short_names
 from djd.runs.config import RunConfig
+from djd.runs.keys import AxisValue, short_names
 from djd.statistics.effects import LevelScores, best_in_grid, matched_settings, mean_over_grid
 from djd.statistics.selection import Draws
 from djd.sweeps.settings import Setting

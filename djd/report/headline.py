@@ -3,12 +3,22 @@
 import math
 from collections.abc import Collection, Iterable, Mapping
 
-from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.report.answer import OUT_OF_FOLD, Answer
-from djd.report.axes import ASKED, EPOCHS, QUESTIONS, AxisEffect, Question, axis_words, place_of, question_of, values_of
+from djd.report.axes import (
+    ASKED,
+    EPOCHS,
+    QUESTIONS,
+    AxisEffect,
+    Question,
+    axis_words,
+    place_of,
+    question_of,
+    values_of,
+)
 from djd.report.findings import Findings, SettingScores
 from djd.report.scores import Agreement, ScoresOnTest
 from djd.report.sentences import UPTAKE, against_uptake, effect_sentence, scored
+from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.sweeps.settings import Setting
 from djd.wording import capital, count_of
 

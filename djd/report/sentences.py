@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.report.answer import Answer
 from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
 from djd.report.findings import Findings
 from djd.report.scores import GraderScores, ScoresOnTest
+from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
 from djd.sweeps.baselines import BaselineName

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from djd.runs.keys import AxisValue, short_names
 from djd.errors import InputError
 from djd.files import write_rows
 from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, Answer
@@ -17,6 +16,7 @@ from djd.report.axes import EPOCHS, AxisEffect
 from djd.report.findings import Findings, SettingScores
 from djd.report.ranking import Line, head, ranking
 from djd.report.scores import GraderScores, Scoreboard
+from djd.runs.keys import AxisValue, short_names
 from djd.runs.predictions import Predictions, held_out_of, patients_of
 from djd.runs.result import stamp_column
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients

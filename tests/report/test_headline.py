@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import pytest
 
-from djd.runs.keys import AxisValue
 from djd.report.answer import Answer
 from djd.report.findings import Findings
 from djd.report.headline import NOTHING_HELD_OUT, headline, in_words, who_decided
 from djd.report.scores import GraderScores
+from djd.runs.keys import AxisValue
 from djd.statistics.intervals import Estimate
 from tests.sweeps.invented_answers import tell
 from tests.sweeps.invented_cells import leave_comparison

@@ -12,8 +12,6 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from djd.runs.keys import AxisValue
-from djd.runs.folder import LEDGER_NAME, RESULT_NAME, WINNER
 from djd.data.cohort_flow import Flow, flow_sentences
 from djd.errors import InputError
 from djd.files import write_whole
@@ -21,11 +19,24 @@ from djd.grades import GRADE_NAMES
 from djd.plots.style import figure_png
 from djd.report.answer import FIGURES, LATEX_NAME, REPORT_NAME, Answer
 from djd.report.axes import QUESTIONS
-from djd.report.headline import NOTHING_FINISHED, NOTHING_HELD_OUT, headline, question_sentences, reader_sentences
+from djd.report.headline import (
+    NOTHING_FINISHED,
+    NOTHING_HELD_OUT,
+    headline,
+    question_sentences,
+    reader_sentences,
+)
 from djd.report.page.plots import NAMES, Plot, plots
 from djd.report.page.rows import Row, grades_table, made_how, ranking_table, scores_table
-from djd.report.sentences import detection_sentence, edge_sentences, luck_sentences, tested_sentences
+from djd.report.sentences import (
+    detection_sentence,
+    edge_sentences,
+    luck_sentences,
+    tested_sentences,
+)
 from djd.report.tables import settings_in_latex, unfinished
+from djd.runs.folder import LEDGER_NAME, RESULT_NAME, WINNER
+from djd.runs.keys import AxisValue
 from djd.runs.result import RunResult
 from djd.runs.test_ledger import openings_in
 from djd.sweeps.folder import Contents

@@ -10,8 +10,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from djd.runs.keys import as_typed
-from djd.runs.folder import METRICS_NAME
 from djd.plots.confusion import confusion_figure
 from djd.plots.confusion_multiples import confusion_multiples_figure
 from djd.plots.curves import learning_curves_figure
@@ -25,6 +23,8 @@ from djd.report.findings import Findings
 from djd.report.headline import compared, effects_on
 from djd.report.ranking import READER, ranking
 from djd.report.sentences import UPTAKE
+from djd.runs.folder import METRICS_NAME
+from djd.runs.keys import as_typed
 from djd.statistics.intervals import Estimate
 from djd.sweeps.settings import Setting
 from djd.wording import capital, number, share

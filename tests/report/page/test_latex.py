@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.runs.keys import AxisValue
 from djd.report.answer import Answer
 from djd.report.scores import GraderScores
 from djd.report.tables import settings_in_latex
+from djd.runs.keys import AxisValue
 from djd.statistics.intervals import Estimate
 from tests.answers import Told
 from tests.report.page.parsed import require_figure
