@@ -30,6 +30,9 @@ WORDS: Mapping[str, str] = {
 }
 """Names of axes for readers of the page; other axes go by their keys."""
 
+USUAL: Mapping[str, str] = {"model": "cnn", "loss": "cross_entropy", "augment": "none"}
+"""Options that go without saying where no other option was compared."""
+
 LIMITS: Mapping[str, tuple[float, float]] = {
     EPOCHS: (1, np.inf),
     "model.depth": (1, 5),
@@ -138,4 +141,4 @@ def question_of(axis: str) -> Question:
 
 def values_of(config: RunConfig) -> dict[str, AxisValue]:
     """Every value of a configuration by its key, and the chosen option of a group by the group."""
-    return config.by_key() | config.choices
+    return {**config.by_key(), **config.choices}

@@ -8,6 +8,7 @@ from djd.report.axes import (
     ASKED,
     EPOCHS,
     QUESTIONS,
+    USUAL,
     AxisEffect,
     Question,
     axis_words,
@@ -35,30 +36,44 @@ NOTHING_HELD_OUT = "Nothing was held out (data.fold=null): there are no validati
 
 NOTHING_FINISHED = "Nothing finished: no setting has graded the held-out knees of all its folds"
 
-_SAID = ("model", "model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size")
+_SAID = {"model", "model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size"}
 
 
-def in_words(setting: Setting) -> str:
-    """A setting as people say it: `Depth 3 with Adam at 0.001 for 50 epochs`."""
-    config, axes = setting.cells[0].config, setting.axes
-    values = values_of(config)
+def in_words(setting: Setting, others: Iterable[Setting] = ()) -> str:
+    """A setting as people say it: `Depth 3 with Adam at 0.001 for 50 epochs`.
+
+    Args:
+        setting: The setting.
+        others: The settings that it was compared with.
+    """
+    config, unsaid = setting.cells[0].config, _unsaid([setting, *others])
+    values = values_of(config) | dict(setting.axes)
+    network, depth = values.get("model"), values.get("model.depth")
+    if "model" in unsaid and depth is not None:
+        who = f"Depth {depth}"
+    else:
+        who = f"Network {network}{'' if depth is None else f' (depth {depth})'}"
     optimizer = OPTIMIZERS.get(values["optim"], as_typed(values["optim"]))
-    batch = f", batch size {config.data.batch_size}" if "data.batch_size" in axes else ""
-    names = short_names(axes)
-    more = [f", {names[key]} {as_typed(axes[key])}" for key in axes if key not in _SAID]
+    batch = f", batch size {config.data.batch_size}" if "data.batch_size" in setting.axes else ""
+    more = [
+        f", {name} {as_typed(setting.axes[key])}"
+        for key, name in short_names(setting.axes).items()
+        if key not in _SAID | unsaid
+    ]
     return (
-        f"{_network(setting, values)} with {optimizer} at {config.optim.learning_rate:g} for "
+        f"{who} with {optimizer} at {config.optim.learning_rate:g} for "
         f"{count_of(setting.epochs, 'epoch')}{batch}{''.join(more)}"
     )
 
 
-def _network(setting: Setting, values: Mapping[str, AxisValue]) -> str:
-    """The network by its depth; by its name where names were compared, or where it has no depth."""
-    depth = values.get("model.depth")
-    if depth is not None and "model" not in setting.axes:
-        return f"Depth {depth}"
-    name = setting.axes.get("model", values.get("model"))
-    return f"Network {name}{'' if depth is None else f' (depth {depth})'}"
+def _unsaid(settings: Iterable[Setting]) -> set[str]:
+    """Groups of which all settings have the usual option."""
+    chosen = [{**each.cells[0].config.choices, **each.axes} for each in settings]
+    return {
+        group
+        for group, usual in USUAL.items()
+        if all(options.get(group, usual) == usual for options in chosen)
+    }
 
 
 def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
@@ -99,7 +114,8 @@ def _best(findings: Findings, tested: ScoresOnTest | None) -> str:
         which = "the other setting is" if others == 1 else f"all {others} other settings are"
         verb, ties = "grades best: kappa", f"; {which} worse"
     kappa = scored(best.scores["kappa"])
-    return f"{in_words(best.setting)} {verb} {kappa} out of fold{_on_test(best, tested)}{ties}."
+    who = in_words(best.setting, [each.setting for each in findings.settings])
+    return f"{who} {verb} {kappa} out of fold{_on_test(best, tested)}{ties}."
 
 
 def _on_test(best: SettingScores, tested: ScoresOnTest | None) -> str:
