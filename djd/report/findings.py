@@ -53,26 +53,6 @@ class SettingScores(GraderScores):
     between_repeats: RepeatDeviations
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What choosing the best did to its kappa; NaN where there was nothing to choose from.
-
-    Attributes:
-        distance: How far a kappa has to be behind the best to be told apart from it.
-        kappa_outside: Kappa of the choosing itself: chosen in the bag, scored outside of it.
-        accuracy_outside: Accuracy of the same.
-        optimism: The best's kappa less `kappa_outside`.
-        optimism_on_test: How much too good a best would look that was chosen on as many patients
-            as the test has.
-    """
-
-    distance: float
-    kappa_outside: float
-    accuracy_outside: float
-    optimism: float
-    optimism_on_test: float
-
-
 @dataclass(frozen=True, eq=False)
 class Findings:
     """A comparison in numbers, out of fold.
@@ -82,7 +62,13 @@ class Findings:
         settings: The best first.
         baselines: Scores of each baseline by name, on the same knees.
         beyond: The best setting's kappa less each baseline's.
-        choice: What choosing cost.
+        distance: How far a kappa has to be behind the best to be told apart from it.
+        kappa_outside: Kappa of the choosing itself: chosen in the bag, scored outside of it; NaN,
+            as the next three, where there was nothing to choose from.
+        accuracy_outside: Accuracy of the same.
+        optimism: The best's kappa less `kappa_outside`.
+        optimism_on_test: How much too good a best would look that was chosen on as many patients
+            as the test has.
         effects: Of every axis with more than one level, on kappa and accuracy.
         training_deviation: How much the kappa of one training of a setting differs from that of
             another; NaN where no training was repeated. Best set and effects allow for it.
@@ -92,7 +78,11 @@ class Findings:
     settings: tuple[SettingScores, ...]
     baselines: Mapping[str, GraderScores]
     beyond: Mapping[str, Estimate]
-    choice: Choice
+    distance: float
+    kappa_outside: float
+    accuracy_outside: float
+    optimism: float
+    optimism_on_test: float
     effects: tuple[AxisEffect, ...]
     training_deviation: float
 
@@ -112,7 +102,14 @@ def find(
     count = len(evidence.settings)
     networks = board.first(count)
     deviations = {score: _training_deviation(networks, score) for score in COMPARED}
-    again = {score: _trained_again(networks, score, deviations[score]) for score in COMPARED}
+    repeats = [each.repeats for each in evidence.held_out]
+    # Draws with the luck of their trainings, as far as repeats show that luck.
+    again = {
+        score: with_training_luck(networks.draws[score], deviations[score], repeats, lowest=lowest)
+        for score, lowest in COMPARED.items()
+    }
+    kappas = networks.values("kappa")
+    kappa_outside, accuracy_outside = networks.outside()
     fitted = zip(baselines.items(), board.scores[count:], strict=True)
     return Findings(
         evidence=evidence,
@@ -122,7 +119,11 @@ def find(
             for (name, (_, *candidates)), scores in fitted
         },
         beyond={name: networks.lead_over(tried) for name, (_, *tried) in baselines.items()},
-        choice=_choice(networks, again["kappa"], test_patients),
+        distance=distance_to_tell(kappas, again["kappa"], networks.patients),
+        kappa_outside=kappa_outside,
+        accuracy_outside=accuracy_outside,
+        optimism=float(kappas.max()) - kappa_outside,
+        optimism_on_test=_optimism_on_test(networks, test_patients),
         effects=tuple(
             effect
             for score, draws in again.items()
@@ -141,12 +142,6 @@ def _training_deviation(board: Scoreboard, score: str) -> float:
     counts = np.concatenate(board.counts())
     draws = score_draws(board.weights[:FEW_DRAWS], counts, {score: DRAWN[score]})[score]
     return training_deviation(DRAWN[score](counts.sum(axis=1)), draws, repeats)
-
-
-def _trained_again(board: Scoreboard, score: str, deviation: float) -> Draws:
-    """Draws of the settings with the luck of their trainings, as far as repeats show that luck."""
-    repeats = [each.repeats for each in board.graders]
-    return with_training_luck(board.draws[score], deviation, repeats, lowest=COMPARED[score])
 
 
 def _settings(
@@ -188,18 +183,6 @@ def _between_repeats(setting: Setting, held_out: HeldOut) -> RepeatDeviations:
     repeats = [held_out.one(repeat).confusion() for repeat in range(held_out.repeats)]
     kappas = np.array([float(quadratic_kappa(each)) for each in repeats])
     return repeat_deviations(kappas, np.array(setting.splits))
-
-
-def _choice(board: Scoreboard, again: Draws, test_patients: int) -> Choice:
-    kappas = board.values("kappa")
-    kappa_outside, accuracy_outside = board.outside()
-    return Choice(
-        distance=distance_to_tell(kappas, again, board.patients),
-        kappa_outside=kappa_outside,
-        accuracy_outside=accuracy_outside,
-        optimism=float(kappas.max()) - kappa_outside,
-        optimism_on_test=_optimism_on_test(board, test_patients),
-    )
 
 
 def _optimism_on_test(board: Scoreboard, test_patients: int) -> float:

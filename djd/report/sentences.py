@@ -87,7 +87,7 @@ def _best_sentences(findings: Findings) -> list[str]:
     said = [_best_set_sentence(findings)]
     best = f"Best: kappa {scored(findings.settings[0].scores['kappa'])} out of fold"
     luck = luck_sentences(findings)
-    if math.isnan(findings.choice.optimism):
+    if math.isnan(findings.optimism):
         return [*said, best, *luck]
     first, *others = luck
     return [*said, f"{best}; {first[:1].lower()}{first[1:]}", *others]
@@ -95,17 +95,17 @@ def _best_sentences(findings: Findings) -> list[str]:
 
 def luck_sentences(findings: Findings) -> list[str]:
     """What choosing the best cost, or would have cost on the test patients; what repeats say."""
-    said, choice, count = [], findings.choice, len(findings.settings)
-    if not math.isnan(choice.optimism):
+    said, count = [], len(findings.settings)
+    if not math.isnan(findings.optimism):
         said.append(
             f"The interval allows for its being the largest of {count}; with different patients "
-            f"for choosing and scoring (out of bag) kappa is {number(choice.kappa_outside)}, so "
-            f"the choice made it look about {number(max(choice.optimism, 0))} too good"
+            f"for choosing and scoring (out of bag) kappa is {number(findings.kappa_outside)}, so "
+            f"the choice made it look about {number(max(findings.optimism, 0))} too good"
         )
-    if not math.isnan(choice.optimism_on_test):
+    if not math.isnan(findings.optimism_on_test):
         said.append(
             f"Had the best of the {count} been picked on the test patients, its kappa would look "
-            f"at least {number(max(choice.optimism_on_test, 0))} too good"
+            f"at least {number(max(findings.optimism_on_test, 0))} too good"
         )
     return said + _spread_sentences(findings)
 
@@ -114,7 +114,7 @@ def _best_set_sentence(findings: Findings) -> str:
     others = len(findings.settings) - 1
     untold = sum(each.in_best_set for each in findings.settings) - 1
     found = detection_sentence(findings)
-    if math.isnan(findings.choice.distance):
+    if math.isnan(findings.distance):
         return found
     if untold == 0:
         which = "The other setting is" if others == 1 else f"All {others} other settings are"
@@ -130,7 +130,7 @@ def _best_set_sentence(findings: Findings) -> str:
 
 def detection_sentence(findings: Findings) -> str:
     """Which differences can be found with so many patients."""
-    distance = findings.choice.distance
+    distance = findings.distance
     if math.isnan(distance):
         return "Too few patients, or too few of their grades, to tell any settings apart"
     if distance == 0:

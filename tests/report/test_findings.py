@@ -104,8 +104,8 @@ def test_the_best_of_many_has_a_wider_interval_than_its_own(tmp_path: Path) -> N
     among_many, by_itself = (each.settings[0].scores["kappa"] for each in (many, alone))
     assert among_many.low < by_itself.low
     assert among_many.high == by_itself.high
-    assert many.choice.kappa_outside < best.scores["kappa"].value
-    assert np.isnan(alone.choice.optimism)
+    assert many.kappa_outside < best.scores["kappa"].value
+    assert np.isnan(alone.optimism)
 
 
 def test_several_seeds_are_averaged_and_their_spread_is_told(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_choosing_on_the_test_patients_is_priced_where_their_number_is_known(
     planned = leave_comparison(tmp_path, {"model.depth": (1, 2)})
     unknown = answer_of(tmp_path).findings
     assert unknown
-    assert np.isnan(unknown.choice.optimism_on_test)
+    assert np.isnan(unknown.optimism_on_test)
     priced = []
     for count in (8, 400):
         for each in planned:
@@ -165,7 +165,7 @@ def test_choosing_on_the_test_patients_is_priced_where_their_number_is_known(
             (each.folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
         findings = answer_of(tmp_path).findings
         assert findings
-        priced.append(findings.choice.optimism_on_test)
+        priced.append(findings.optimism_on_test)
     few, many = priced
     assert few > many + 0.05 > 0.05
 

@@ -162,7 +162,7 @@ def _ranking(findings: Findings, answer: Answer, stamp: str | None) -> Plot:
         {label: line.scores.scores["kappa"] for label, line in shown.items() if line.scores},
         _reader(answer) | baselines,
         best_set=[label for label, line in shown.items() if line.starred] if several else None,
-        distance=findings.choice.distance if several else math.nan,
+        distance=findings.distance if several else math.nan,
         title=title,
         stamp=stamp,
     )

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from djd.errors import InputError
@@ -133,26 +134,17 @@ def scores_table(answer: Answer) -> Table | None:
 
 def made_how(contents: Contents) -> list[tuple[str, str]]:
     """Name and value of everything that one needs to make the same again."""
+    made: list[tuple[str, str]] = []
+    with suppress(InputError, OSError):
+        if not contents.run:
+            arguments = Plan.load(contents.folder).arguments
+            made.append(("command", shlex.join(["python", "train.py", *arguments])))
     configs = [cell.config for cell in contents.cells]
-    results = [finished.result for finished in contents.states.finished]
-    results = [contents.run] if contents.run else results
-    done = f"{len(contents.states.finished)} of {len(contents.cells)} finished"
-    return [
-        *_command(contents),
-        ("cells", done),
-        *(_of_config(configs) if configs else ()),
-        *(_of_results(results) if results else ()),
-    ]
-
-
-def _command(contents: Contents) -> Iterable[tuple[str, str]]:
-    if contents.run:
-        return
-    try:
-        arguments = Plan.load(contents.folder).arguments
-    except (InputError, OSError):
-        return
-    yield "command", shlex.join(["python", "train.py", *arguments])
+    results = [each.result for each in contents.states.finished]
+    made.append(("cells", f"{len(results)} of {len(configs)} finished"))
+    made += _of_config(configs) if configs else ()
+    made += _of_results(results) if results else ()
+    return made
 
 
 def _of_config(configs: Sequence[RunConfig]) -> Iterable[tuple[str, str]]:
