@@ -61,7 +61,7 @@ class Answer:
         if self.findings:
             parts[OUT_OF_FOLD] = self.findings.settings[0]
         if self.tested:
-            _, parts[TEST] = self.tested.winner
+            parts[TEST] = self.tested.settings[self.tested.winner]
         return parts
 
     @property
@@ -75,8 +75,8 @@ class Answer:
         """The setting scored on the test patients, where another setting is the best now."""
         if not self.findings or not self.tested:
             return None
-        name, _ = self.tested.winner
-        return name if name != self.findings.settings[0].setting.name else None
+        changed = self.tested.winner != self.findings.settings[0].setting.name
+        return self.tested.winner if changed else None
 
 
 def work_out(

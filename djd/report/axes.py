@@ -86,14 +86,14 @@ def axis_effects(
     draws: Draws,
     patients: int,
 ) -> Iterable[AxisEffect]:
-    """The effect of every axis that has more than one level.
+    """The effect of every axis that has more than one level on a score.
 
     Args:
         settings: The settings.
         score: `kappa` or `accuracy`.
-        scores: float64 (setting,).
-        draws: float64 (setting, draw).
-        patients: How many a draw has.
+        scores: Of each setting, float64 (setting,).
+        draws: See `Draws`.
+        patients: How many patients a draw has.
     """
     places = [place_of(setting) for setting in settings]
     for axis, name in short_names(places[0]).items():

@@ -77,10 +77,7 @@ def _unsaid(settings: Iterable[Setting]) -> set[str]:
 
 
 def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
-    """The answer in up to four sentences.
-
-    Which setting is best and how surely, whether it beats uptake alone, whether it beats guessing,
-    and who decided where that was one fold.
+    """Which setting is best and how surely, whether it beats uptake and guessing, who decided.
 
     Args:
         answer: What was worked out.
@@ -92,9 +89,11 @@ def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
         return said + who_decided(findings)
     said = [f"{NOTHING_HELD_OUT if NOTHING_HELD_OUT in answer.notes else nothing}."]
     if tested:
-        name, scores = tested.winner
+        scores = tested.settings[tested.winner]
         patients = count_of(scores.patients, "test patient")
-        said.append(f"{name} reaches kappa {scored(scores.scores['kappa'])} on the {patients}.")
+        said.append(
+            f"{tested.winner} reaches kappa {scored(scores.scores['kappa'])} on the {patients}."
+        )
     return said
 
 
@@ -179,10 +178,7 @@ def question_sentences(
 ) -> list[str]:
     """What was found on a question: on kappa, then on accuracy; or that nothing was compared.
 
-    Args:
-        question: Which.
-        findings: What was found.
-        planned: Values of each compared axis that were asked for, finished or not.
+    `planned` holds the values of each compared axis that were asked for, finished or not.
     """
     on_kappa = effects_on(question, findings, "kappa")
     on_accuracy = effects_on(question, findings, "accuracy")
@@ -219,11 +215,7 @@ def _not_compared(question: Question, setting: Setting) -> str:
 
 
 def reader_sentences(reader: Mapping[str, Agreement] | None) -> list[str]:
-    """How far a second reader agrees with the grades, and what that means for a network.
-
-    Args:
-        reader: See `Answer.second_reader`.
-    """
+    """How far a second reader agrees with the grades, and what that means for a network."""
     if reader is None:
         return []
     said = [

@@ -48,10 +48,7 @@ class Line(NamedTuple):
     def cells(self, axes: int, *, mark: str = "*", blank: str = DASH) -> list[str]:
         """Rank or name, place on every axis, epochs, kappa, accuracy, minimal recall, test kappa.
 
-        Args:
-            axes: How many axes there are besides epochs.
-            mark: Behind the rank of a starred line.
-            blank: Where a line has no place on an axis.
+        `axes` is how many axes there are besides epochs.
         """
         head, places = self.name, [blank] * (axes + 1)
         if isinstance(self.scores, SettingScores):
@@ -93,12 +90,7 @@ def ranking(answer: Answer) -> list[Line]:
 
 
 def head(findings: Findings, names: Iterable[str]) -> list[str]:
-    """Names of the columns of `Line.cells`, without that of the test patients.
-
-    Args:
-        findings: With one setting at least.
-        names: Of the axes besides epochs.
-    """
+    """Names of the columns of `Line.cells` but the last; `names` are those of the axes."""
     minimal = count_of(findings.settings[0].knees_of_grades[MINIMAL], "knee")
     return ["rank", *names, EPOCHS, "kappa", "accuracy", f"minimal recall ({minimal})"]
 

@@ -64,12 +64,7 @@ class Scoreboard:
 
     @classmethod
     def of(cls, graders: Sequence[HeldOut], weights: Weights | None = None) -> "Scoreboard":
-        """Score everyone on the same draws of patients.
-
-        Args:
-            graders: One or more, of the same patients.
-            weights: The draws; by default as many as a setting's intervals need.
-        """
+        """Score one grader or more; by default on as many draws as a setting's intervals need."""
         weights = draw_patients(graders[0].patients) if weights is None else weights
         draws = score_settings_draws(graders, weights)
 
@@ -91,11 +86,7 @@ class Scoreboard:
         return int(self.weights.shape[1])
 
     def values(self, score: str) -> NDArray[np.float64]:
-        """A score of every grader, float64 (grader,).
-
-        An undefined score counts as 0, as a constant guess does: all knees are then of one grade,
-        and were given that grade.
-        """
+        """A score of every grader, float64 (grader,); 0 where undefined, as of a constant guess."""
         return np.nan_to_num([each.scores[score].value for each in self.scores])
 
     def first(self, count: int) -> "Scoreboard":
@@ -117,11 +108,7 @@ class Scoreboard:
         return float(quadratic_kappa(outside).mean()), float(accuracy(outside).mean())
 
     def lead_over(self, others: Sequence[HeldOut]) -> Estimate:
-        """Kappa of the best grader less that of the best of others, on the same draws.
-
-        The interval is that of the difference; its lower end allows for the best's being a best of
-        many.
-        """
+        """Kappa of the best grader less that of the best of others; see `interval_of_lead`."""
         kappas, draws = kappas_of(others, self.weights)
         own = self.values("kappa")
         interval = interval_of_lead(own, self.draws["kappa"], kappas, draws, self.patients)
@@ -155,18 +142,13 @@ class ScoresOnTest:
     flattered: float
 
     @property
-    def winner(self) -> tuple[str, GraderScores]:
-        """Name and scores of the first setting."""
-        return next(iter(self.settings.items()))
+    def winner(self) -> str:
+        """Name of the winner."""
+        return next(iter(self.settings))
 
 
 def score_tested(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOut]) -> ScoresOnTest:
-    """Score the test patients.
-
-    Args:
-        settings: Test knees as each refitted setting graded them, the winner first.
-        baselines: The same knees as each baseline graded them.
-    """
+    """Score test knees as each refitted setting graded them, and as each baseline did."""
     board = Scoreboard.of([*settings.values(), *baselines.values()])
     names, networks = list(settings), board.first(len(settings))
     kappas = networks.values("kappa")
@@ -183,8 +165,6 @@ def score_tested(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOu
 class Agreement(GraderScores):
     """A second reader against the grades in the files, on the knees that both graded.
 
-    Kappa is NaN where all these knees have one grade, and the reader gives that grade.
-
     Attributes:
         asked: Knees that the settings were scored on, read by the second reader or not.
     """
@@ -193,15 +173,7 @@ class Agreement(GraderScores):
 
 
 def agreement(readings: Readings, knees: Iterable[Knee]) -> Agreement | None:
-    """Scores of a second reader, whose intervals take patients as the settings' do.
-
-    Args:
-        readings: The second reader's grades.
-        knees: Scan, side, patient and grade of each knee, each knee once.
-
-    Returns:
-        The agreement; None where no knee was graded by both.
-    """
+    """Scores of a second reader on knees, each knee once; None where no knee was graded by both."""
     asked = sorted(knees)
     given = [readings.get((scan, cast(Side, side))) for scan, side, *_ in asked]
     shared = [(knee, grade) for knee, grade in zip(asked, given, strict=True) if grade is not None]

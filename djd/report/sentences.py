@@ -58,18 +58,13 @@ def sentences(answer: Answer) -> list[str]:
     else:
         said += _found_sentences(findings, answer)
     if tested:
-        name, scores = tested.winner
-        said += _who_was_tested(findings, name)
-        said += [f"test: {in_one_line(scores)}", *tested_sentences(tested, "It")]
+        if answer.other_tested or not findings:
+            said.append(f"Scored on the test patients: {tested.winner}")
+        elif len(findings.settings) > 1:
+            said.append(f"Winner: {tested.winner}")
+        line = f"test: {in_one_line(tested.settings[tested.winner])}"
+        said += [line, *tested_sentences(tested, "It")]
     return said
-
-
-def _who_was_tested(findings: Findings | None, name: str) -> list[str]:
-    """Whose test scores follow; of a single run everybody knows."""
-    settings = [each.setting.name for each in findings.settings] if findings else []
-    if settings == [name]:
-        return []
-    return [f"{'Winner' if settings[:1] == [name] else 'Scored on the test patients'}: {name}"]
 
 
 def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
@@ -162,12 +157,7 @@ def _spread_sentences(findings: Findings) -> list[str]:
 
 
 def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
-    """What one axis does, judged by the mean over the grid and by the best in it.
-
-    Args:
-        effect: Of the axis.
-        named: Whether the axis's name stands before the sentence.
-    """
+    """What one axis does, judged by the mean over the grid and by the best in it."""
     name = f"{effect.name}: " if named else ""
     if effect.mean is None or effect.best is None:
         return (
@@ -256,12 +246,7 @@ def against_uptake(difference: Estimate, who: str) -> str:
 
 
 def tested_sentences(tested: ScoresOnTest, who: str) -> list[str]:
-    """What the test patients say besides the winner's scores: of uptake, and of picking there.
-
-    Args:
-        tested: Scores of the test patients.
-        who: The name of the winner in the sentences.
-    """
+    """What the test patients say besides the winner's scores: of uptake, and of picking there."""
     said = []
     if UPTAKE in tested.beyond:
         kappa = tested.baselines[UPTAKE].scores["kappa"]
@@ -271,7 +256,7 @@ def tested_sentences(tested: ScoresOnTest, who: str) -> list[str]:
         )
     if not math.isnan(tested.flattered):
         best = tested.settings[tested.best].scores["kappa"].value
-        also = "this one" if tested.best == tested.winner[0] else tested.best
+        also = "this one" if tested.best == tested.winner else tested.best
         said.append(
             f"The best of {len(tested.settings)} settings on the test patients is {also}, with "
             f"kappa {number(best)} there; being the best there makes it look about "

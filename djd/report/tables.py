@@ -30,14 +30,7 @@ Row = dict[str, Any]
 
 
 def write_tables(folder: Path, answer: Answer, states: States, *, stamp: str | None) -> None:
-    """Write the three CSV files; a table that would be empty has a head alone.
-
-    Args:
-        folder: The sweep's or run's.
-        answer: What was worked out.
-        states: How far each cell is.
-        stamp: What has to stand on everything; a column of every table where there is one.
-    """
+    """Write the three CSV files, with a column of the stamp; an empty table has a head alone."""
     stamped = stamp_column(stamp)
     for name, rows, first in (
         (SETTINGS_NAME, setting_rows(answer), ("rank", "setting")),
@@ -218,12 +211,7 @@ _ESCAPES: Mapping[str, str] = {
 
 
 def settings_in_latex(answer: Answer, *, stamp: str | None) -> str:
-    """The ranked settings and baselines as a table for a manuscript; a comment without settings.
-
-    Args:
-        answer: What was worked out.
-        stamp: What has to stand on everything; it opens the caption.
-    """
+    """The ranked settings and baselines as a table for a manuscript, captioned by the stamp."""
     if answer.findings is None:
         return "% No setting is finished: there is nothing to compare.\n"
     best = answer.findings.settings[0]

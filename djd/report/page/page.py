@@ -50,15 +50,7 @@ WORST_FIRST = ("failed", "unusable", "running elsewhere", "not trained")
 
 
 def write_page(contents: Contents, answer: Answer) -> Path:
-    """Write `report.html`, `figures/` and `settings.tex` into the folder of a sweep or run.
-
-    Args:
-        contents: What is in the folder.
-        answer: What was worked out of the contents.
-
-    Raises:
-        OSError: A file can't be written.
-    """
+    """Write `report.html`, `figures/` and `settings.tex` into the folder of a sweep or run."""
     latex = settings_in_latex(answer, stamp=contents.stamp)
     write_whole(contents.folder / LATEX_NAME, latex)
     images = _write_plots(contents.folder / FIGURES, plots(answer, stamp=contents.stamp))
@@ -90,13 +82,7 @@ def image(png: bytes, *, alt: str) -> Markup:
 
 
 def page(contents: Contents, answer: Answer, images: Mapping[str, Markup]) -> str:
-    """The page as HTML that needs nothing besides itself.
-
-    Args:
-        contents: What is in the folder.
-        answer: What was worked out of the contents.
-        images: The plots by name, see `image`.
-    """
+    """The page as HTML that needs nothing besides itself; its images by name, see `image`."""
     looks = {"css": Markup(_file("report.css")), "script": Markup(_file("report.js"))}
     return _template().render({**_values(contents, answer), **looks, "figures": images})
 
@@ -270,11 +256,7 @@ def openings(contents: Contents) -> list[tuple[str, str]]:
 
 
 def openings_known(contents: Contents) -> int:
-    """How often this cohort's test patients had been opened, here or elsewhere, as training knew.
-
-    The ledger of the machine's cache counted them when the last winner was scored; 0 where none
-    was.
-    """
+    """Openings of this cohort's test patients on the machine, when the last winner was scored."""
     if contents.run:
         return contents.run.test_openings or 0
     known = 0

@@ -57,12 +57,7 @@ class Plot(NamedTuple):
 
 
 def plots(answer: Answer, *, stamp: str | None) -> dict[str, Plot]:
-    """Every plot that there are numbers for, by name.
-
-    Args:
-        answer: What was worked out.
-        stamp: What has to stand on every plot.
-    """
+    """Every plot that there are numbers for, by name; the stamp stands on all."""
     plotted = _of_findings(answer.findings, answer, stamp) if answer.findings else {}
     parts = answer.parts
     if parts:

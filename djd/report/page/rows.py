@@ -102,7 +102,7 @@ def grades_table(answer: Answer) -> Table | None:
     if answer.findings:
         names["out of fold"] = answer.findings.settings[0].setting.name
     if answer.tested:
-        names[TEST], _ = answer.tested.winner
+        names[TEST] = answer.tested.winner
     columns = ("knees", "recall", "precision")
     kinds = ["minimal" if grade == MINIMAL else "" for grade in range(len(GRADE_NAMES))]
     return Table(
