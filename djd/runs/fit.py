@@ -11,7 +11,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
@@ -26,10 +26,11 @@ from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.loggers import ScoreLogger, build_loggers
 from djd.runs.callbacks.pictures import Pictures
 from djd.runs.callbacks.progress import ProgressLine
-from djd.runs.callbacks.tensorboard import Dashboard
+from djd.runs.callbacks.tensorboard import Dashboard, is_tensorboard
 from djd.runs.config import RunConfig
 from djd.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from djd.runs.hardware import precision_plugin, training_device
+from djd.runs.prepare import Prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,51 +49,28 @@ class Fit:
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def fit_network(
-    config: RunConfig,
-    cohort: Cohort,
-    parts: Parts,
-    folder: Path,
-    *,
-    name: str,
-    fingerprint: str,
-) -> Fit:
-    """Train one network and leave metrics, predictions, weights and loggers' files in `folder`.
+def fit_network(prepared: Prepared) -> Fit:
+    """Train one network and leave metrics, predictions, weights and loggers' files in its folder.
 
     Where the folder holds the last epoch of a training that was stopped, this goes on from there
-    and ends with the very weights of one that never was.
-
-    Args:
-        config: What to train; of a run by itself the epoch with the best validation score is kept,
-            too (optimistic).
-        cohort: The knees.
-        parts: Who is trained on and who is held out.
-        folder: The training's.
-        name: What the progress line calls it.
-        fingerprint: Of the cohort.
+    and ends with the very weights of one that never was. Of a run by itself the epoch with the best
+    validation score is kept, too (optimistic).
     """
+    config, folder, parts = prepared.config, prepared.folder, prepared.parts
     lightning.seed_everything(config.seed, verbose=False)
-    classifier = build_classifier(config, cohort.grades[parts.train])
-    datamodule = build_datamodule(config, cohort, parts, inputs=classifier.inputs)
+    classifier = build_classifier(config, prepared.cohort.grades[parts.train])
+    datamodule = build_datamodule(config, prepared.cohort, parts, inputs=classifier.inputs)
     held_out = bool(len(parts.validation))
-    recorder = EpochRecorder(
-        folder,
-        cohort,
-        score_epochs=config.epochs_to_score,
-        fold=config.data.fold,
-        seed=config.seed,
-        stamp=config.stamp(phantom=cohort.phantom),
-    )
     last = folder / LAST_CHECKPOINT
     resumed_epochs = finished_epochs(last)
     loggers = build_loggers(config, folder, resumed_epochs=resumed_epochs)
-    in_tensorboard = any(isinstance(logger, TensorBoardLogger) for logger in loggers)
-    callbacks: list[Callback] = [
+    recorder = EpochRecorder(prepared)
+    callbacks = [
         recorder,
-        *([Dashboard(config, recorder, fingerprint=fingerprint)] if in_tensorboard else []),
-        ScoreLogger(config, recorder),
-        *([Pictures(config, recorder)] if config.plots else []),
-        ProgressLine(name, recorder, config.trainer.progress),
+        *([Dashboard(recorder)] if any(map(is_tensorboard, loggers)) else []),
+        ScoreLogger(recorder),
+        *([Pictures(recorder)] if config.plots else []),
+        ProgressLine(recorder),
         *_checkpoints(folder, best=config.kind == "run" and held_out),
     ]
     trainer = build_trainer(config, folder, callbacks, loggers=loggers, held_out=held_out)

@@ -53,6 +53,7 @@ class Prepared:
     Attributes:
         config: What to train.
         folder: Where its files go.
+        top: The folder of the run or sweep that the training belongs to.
         cohort: The knees.
         fingerprint: Of the cohort.
         split: The wall between development and test patients.
@@ -62,6 +63,7 @@ class Prepared:
 
     config: RunConfig
     folder: Path
+    top: Path
     cohort: Cohort
     fingerprint: str
     split: PatientSplit
@@ -80,12 +82,6 @@ class Prepared:
     def stamp(self) -> str | None:
         """What has to stand on everything that is made; see `RunConfig.stamp`."""
         return self.config.stamp(phantom=self.cohort.phantom)
-
-    @property
-    def top(self) -> Path:
-        """The folder of the run or sweep that the training belongs to."""
-        above = {"run": 0, "cell": 1, "refit": 2}[self.config.kind]
-        return [self.folder, *self.folder.parents][above]
 
     def refit(self, folder: Path) -> "Prepared":
         """The same setting on all development patients, in another folder."""
@@ -117,7 +113,9 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     fingerprint = cohort.fingerprint()
     require_same_cohort(folder, before=saved_fingerprint(folder), now=fingerprint)
     parts = split_cell(config, cohort, split, fold=config.data.fold)
-    prepared = Prepared(config, folder, cohort, fingerprint, split, parts, threads)
+    above = {"run": 0, "cell": 1, "refit": 2}[config.kind]
+    top = [folder, *folder.parents][above]
+    prepared = Prepared(config, folder, top, cohort, fingerprint, split, parts, threads)
     if prepared.stamp:
         say(prepared.stamp)
     summaries = part_summaries(cohort, parts)

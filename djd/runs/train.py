@@ -160,7 +160,7 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
     if alone:
         leave_for_report(folder, prepared.cohort, prepared.split, readings, stamp=prepared.stamp)
         write_run_columns(config, folder)
-    fit = fit_prepared(prepared)
+    fit = fit_network(prepared)
     _plot_curves(prepared, fit)
     test: list[PartScores] = []
     openings, scored = None, folder
@@ -179,18 +179,6 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
     return result
 
 
-def fit_prepared(prepared: Prepared) -> Fit:
-    """Train, or go on with what was stopped in the folder; see `fit_network`."""
-    return fit_network(
-        prepared.config,
-        prepared.cohort,
-        prepared.parts,
-        prepared.folder,
-        name=prepared.fold_name,
-        fingerprint=prepared.fingerprint,
-    )
-
-
 def _refit_and_score(
     prepared: Prepared, fit: Fit, folder: Path
 ) -> tuple[list[PartScores], int | None]:
@@ -206,7 +194,7 @@ def _refit_and_score(
         epochs = epochs[-1:]
     if prepared.config.data.fold is not None:
         prepared = prepared.refit(folder)
-        fit = fit_prepared(prepared)
+        fit = fit_network(prepared)
     return score_test(prepared, fit, folder, epochs=epochs)
 
 
@@ -239,7 +227,7 @@ def score_test(
             folder=prepared.top,
             cache=config.paths.cache,
         )
-        fit.classifier.take_epoch(epoch_checkpoint(fit.recorder.folder, epoch), epoch)
+        fit.classifier.take_epoch(epoch_checkpoint(fit.recorder.prepared.folder, epoch), epoch)
         with quiet_lightning():
             fit.trainer.test(fit.classifier, datamodule=fit.datamodule, verbose=False)
         outcome = fit.classifier.outcomes["test"]

@@ -2,18 +2,17 @@
 
 import math
 import time
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, cast
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from djd.data.cohort import Cohort
 from djd.errors import InputError
 from djd.files import append_row, write_rows
 from djd.models.classifier import GradeClassifier, Outcome
 from djd.runs.folder import METRICS_NAME, PREDICTIONS_NAME, epoch_checkpoint
+from djd.runs.prepare import Prepared
 from djd.runs.result import (
     PartScores,
     prediction_rows,
@@ -30,37 +29,19 @@ class EpochRecorder(Callback):
     It comes first among the callbacks: at its `on_train_epoch_end` the epoch's passes are read out
     for all of them.
 
-    Args:
-        folder: Where the files go; weights under `checkpoints/`.
-        cohort: The knees that predictions name.
-        score_epochs: Epochs, from 1, at which the held-out knees' predictions and the weights are
-            kept.
-        fold: For the predictions' column.
-        seed: For the predictions' column.
-        stamp: What every row of the tables has to say besides.
-
     Attributes:
+        prepared: The training.
+        score_epochs: Epochs, from 1, at which predictions of the held-out knees and weights are
+            kept.
         rows: One mapping an epoch, as written to `metrics.csv`.
         scored: Validation scores at the score epochs.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        cohort: Cohort,
-        *,
-        score_epochs: Collection[int],
-        fold: int | None,
-        seed: int,
-        stamp: str | None,
-    ) -> None:
-        self.folder = folder
-        self.cohort = cohort
-        self.score_epochs = score_epochs
-        self.fold = fold
-        self.seed = seed
-        self.stamp = stamp
-        self._stamp = stamp_column(stamp)
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.score_epochs = prepared.config.epochs_to_score
+        self._folder = prepared.folder
+        self._stamp = stamp_column(prepared.stamp)
         self.rows: list[dict[str, float]] = []
         self.scored: list[PartScores] = []
         self._predictions: list[dict[str, Any]] = []
@@ -130,22 +111,27 @@ class EpochRecorder(Callback):
         if len(self.rows) == 1:
             self._write_metrics()
         else:
-            append_row(self.folder / METRICS_NAME, (_cells(row) | self._stamp).values())
+            append_row(self._folder / METRICS_NAME, (_cells(row) | self._stamp).values())
 
     def _write_metrics(self) -> None:
         columns = [*self.rows[0], *self._stamp]
         rows = [_cells(row) | self._stamp for row in self.rows]
-        write_rows(self.folder / METRICS_NAME, columns, rows)
+        write_rows(self._folder / METRICS_NAME, columns, rows)
 
     def _write_predictions(self) -> None:
-        write_predictions(self.folder / PREDICTIONS_NAME, self._predictions, stamp=self.stamp)
+        path = self._folder / PREDICTIONS_NAME
+        write_predictions(path, self._predictions, stamp=self.prepared.stamp)
 
     def _keep(self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int) -> None:
-        trainer.save_checkpoint(epoch_checkpoint(self.folder, epoch), weights_only=True)
+        trainer.save_checkpoint(epoch_checkpoint(self._folder, epoch), weights_only=True)
         if outcome := classifier.outcomes.get("validation"):
-            self.scored.append(score_outcome(outcome, self.cohort, epoch=epoch))
+            self.scored.append(score_outcome(outcome, self.prepared.cohort, epoch=epoch))
             self._predictions += prediction_rows(
-                outcome, self.cohort, fold=self.fold, seed=self.seed, epoch=epoch
+                outcome,
+                self.prepared.cohort,
+                fold=self.prepared.config.data.fold,
+                seed=self.prepared.config.seed,
+                epoch=epoch,
             )
             self._write_predictions()
 

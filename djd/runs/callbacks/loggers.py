@@ -1,6 +1,5 @@
 """`conf/logger`: the loggers of a training, and what each of them is given."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,61 +51,50 @@ class ScoreLogger(Callback):
     """Gives loggers other than TensorBoard the setting at the start, and each epoch's scores.
 
     Args:
-        config: What is trained.
         recorder: Comes before this one among the callbacks; its rows are the scores.
     """
 
-    def __init__(self, config: RunConfig, recorder: EpochRecorder) -> None:
-        self.config = config
+    def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
 
     def on_fit_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Log the setting, fold and seed; and the epochs that a stopped training has finished."""
-        config = self.config
+        config, stamp = self.recorder.prepared.config, self.recorder.prepared.stamp
         setting: dict[str, Any] = setting_hparams(config, config.trainer.max_epochs)
         setting |= {"data.fold": config.data.fold, "seed": config.seed}
-        setting |= {"stamp": self.recorder.stamp} if self.recorder.stamp else {}
+        setting |= {"stamp": stamp} if stamp else {}
         config.paths.cache.mkdir(parents=True, exist_ok=True)
         for logger in _others(trainer):
             # Cells that start at once must not make the same data base twice.
             with FileLock(config.paths.cache / ".loggers.lock"):
                 logger.log_hyperparams(setting)
             for epochs in range(1, len(self.recorder.rows) + 1):
-                logger.log_metrics(scalars_of(trainer, self.recorder.rows, epochs), epochs)
+                logger.log_metrics(scalars_of(self.recorder, epochs), epochs)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Log the epoch's scores."""
-        rows = self.recorder.rows
+        epoch = len(self.recorder.rows)
         for logger in _others(trainer):
-            logger.log_metrics(scalars_of(trainer, rows, len(rows)), len(rows))
+            logger.log_metrics(scalars_of(self.recorder, epoch), epoch)
 
 
 def _others(trainer: lightning.Trainer) -> list[Logger]:
     return [each for each in trainer.loggers if not isinstance(each, TensorBoardLogger)]
 
 
-def scalars_of(
-    trainer: lightning.Trainer, rows: Sequence[Mapping[str, float]], epoch: int
-) -> dict[str, float]:
-    """Scores of an epoch by tag, such as `kappa/validation`; undefined ones are left out.
-
-    Args:
-        trainer: Of the training.
-        rows: Rows of a recorder, one an epoch.
-        epoch: From 1.
-    """
-    row = rows[epoch - 1]
+def scalars_of(recorder: EpochRecorder, epoch: int) -> dict[str, float]:
+    """Scores of an epoch, from 1, by tag such as `kappa/validation`; without undefined ones."""
+    before, row = [{"seconds": 0.0}, *recorder.rows][epoch - 1 : epoch + 1]
     scalars = {
         _tag(name): value
         for name, value in row.items()
         if name not in ("epoch", "seconds") and not np.isnan(value)
     }
-    seconds = row["seconds"] - (rows[epoch - 2]["seconds"] if epoch > 1 else 0.0)
-    knees = len(trainer.datamodule.parts.train)  # type: ignore[attr-defined]
+    knees, seconds = len(recorder.prepared.parts.train), row["seconds"] - before["seconds"]
     return scalars | {SPEED_TAG: knees / max(seconds, 1e-3)}  # kept to milliseconds
 
 

@@ -25,7 +25,6 @@ from djd.plots.reliability import reliability_bins, reliability_figure
 from djd.plots.style import figure_png
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.tensorboard import writer_of
-from djd.runs.config import RunConfig
 from djd.runs.folder import VALIDATION_MATRIX
 
 WIDTH_PIXELS = 350
@@ -55,14 +54,12 @@ class Pictures(Callback):
     scored.
 
     Args:
-        config: Of the training.
         recorder: Comes before this one among the callbacks; its score epochs have pictures.
     """
 
-    def __init__(self, config: RunConfig, recorder: EpochRecorder) -> None:
-        self.config = config
+    def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
-        self.stamp = config.stamp(phantom=recorder.cohort.phantom)
+        self.folder, self.stamp = recorder.prepared.folder, recorder.prepared.stamp
 
     def on_fit_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -97,14 +94,14 @@ class Pictures(Callback):
 
     def _keep(self, name: str, png: bytes) -> None:
         """Leave a picture as a file too; drawing it anew would take another tenth of all."""
-        path = self.recorder.folder / name
+        path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         write_whole(path, png)
 
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Show the confusion matrix of the test patients."""
         classifier = cast(GradeClassifier, pl_module)
-        epoch = classifier.tested_epoch or self.config.trainer.max_epochs
+        epoch = classifier.tested_epoch or self.recorder.prepared.config.trainer.max_epochs
         figure = confusion_figure(
             classifier.outcomes["test"].counts,
             title=f"Test patients, epoch {epoch}",

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
-from djd.runs.config import ProgressStyle
 
 LINES_WITHOUT_TERMINAL = 10
 """Lines that a training prints where its output is not a terminal."""
@@ -20,15 +19,13 @@ class ProgressLine(Callback):
     """Shows epoch, loss and validation kappa; refreshed once an epoch.
 
     Args:
-        name: What is trained.
         recorder: Comes before this one among the callbacks.
-        style: `trainer.progress`.
     """
 
-    def __init__(self, name: str, recorder: EpochRecorder, style: ProgressStyle) -> None:
-        self.name = name
+    def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
-        self.style = style
+        self.name = recorder.prepared.fold_name
+        self.style = recorder.prepared.config.trainer.progress
         self._console = Console(file=sys.stdout)
         self._progress: Progress | None = None
 

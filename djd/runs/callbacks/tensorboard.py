@@ -7,11 +7,10 @@ from typing import cast
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
-from djd.data.datamodule import KneeDataModule
 from djd.data.split import PartSummary, part_summaries
 from djd.grades import GRADE_NAMES
 from djd.models.classifier import GradeClassifier, Outcome
@@ -86,11 +85,13 @@ class EventsLogger(TensorBoardLogger):
 
 def writer_of(trainer: lightning.Trainer) -> SummaryWriter | None:
     """TensorBoard's writer of a training; None where TensorBoard is not among its loggers."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            writer: SummaryWriter = logger.experiment
-            return writer
-    return None
+    writers = [each.experiment for each in trainer.loggers if isinstance(each, TensorBoardLogger)]
+    return writers[0] if writers else None
+
+
+def is_tensorboard(logger: Logger) -> bool:
+    """Whether a logger writes TensorBoard's events."""
+    return isinstance(logger, TensorBoardLogger)
 
 
 def _writer(trainer: lightning.Trainer) -> SummaryWriter:
@@ -103,17 +104,15 @@ class Dashboard(Callback):
     """Writes scalars once an epoch, scores at the score epochs, and the rest as text.
 
     Args:
-        config: What is trained.
-        recorder: Comes before this one among the callbacks; its rows are the scalars,
-            and its score epochs have a curve and a row among the settings.
-        fingerprint: Of the cohort.
+        recorder: Comes before this one among the callbacks; its rows are the scalars, and its score
+            epochs have a curve and a row among the settings.
     """
 
-    def __init__(self, config: RunConfig, recorder: EpochRecorder, *, fingerprint: str) -> None:
-        self.config = config
+    def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
-        self.stamp = config.stamp(phantom=recorder.cohort.phantom)
-        self.sessions = Sessions(config, recorder.folder, fingerprint, self.stamp)
+        self.prepared = recorder.prepared
+        given = self.prepared
+        self.sessions = Sessions(given.config, given.folder, given.fingerprint, given.stamp)
 
     def on_fit_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -121,12 +120,11 @@ class Dashboard(Callback):
         """Show what is trained, and on what, unless an earlier start of the training did."""
         if self.recorder.rows:
             return
-        datamodule = cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         writer = _writer(trainer)
         texts = dashboard_texts(
-            self.config,
-            part_summaries(datamodule.cohort, datamodule.parts),
-            stamp=self.stamp,
+            self.prepared.config,
+            part_summaries(self.prepared.cohort, self.prepared.parts),
+            stamp=self.prepared.stamp,
             threads=torch.get_num_threads(),
         )
         for tag, text in texts.items():
@@ -140,7 +138,7 @@ class Dashboard(Callback):
         row = self.recorder.rows[-1]
         epoch = int(row["epoch"])
         writer = _writer(trainer)
-        scalars = scalars_of(trainer, self.recorder.rows, epoch)
+        scalars = scalars_of(self.recorder, epoch)
         outcome = cast(GradeClassifier, pl_module).outcomes.get("validation")
         _add_scalars(writer, scalars, epoch)
         if outcome and epoch in self.recorder.score_epochs:
@@ -151,7 +149,7 @@ class Dashboard(Callback):
         self, writer: SummaryWriter, scalars: Mapping[str, float], epoch: int
     ) -> None:
         """Be one of the trainings behind a row of the HParams tab."""
-        if epoch < self.config.trainer.max_epochs:
+        if epoch < self.prepared.config.trainer.max_epochs:
             tags = [f"{score}/validation" for score in HPARAM_METRICS]
             write_score_run(
                 self.sessions, epoch, {tag: scalars[tag] for tag in tags if tag in scalars}
@@ -165,7 +163,7 @@ class Dashboard(Callback):
         """Show the curve of the test patients."""
         classifier = cast(GradeClassifier, pl_module)
         outcome = classifier.outcomes["test"]
-        epoch = classifier.tested_epoch or self.config.trainer.max_epochs
+        epoch = classifier.tested_epoch or self.prepared.config.trainer.max_epochs
         _add_any_disease_curve(_writer(trainer), "test", outcome, epoch)
 
 
