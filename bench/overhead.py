@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from djd.sweeps.processes import Ending, run_in_processes
+from djd.sweeps.processes import Ending, Watcher, run_in_processes
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # train.py is no part of the package
@@ -75,11 +75,11 @@ class Stopwatch:
 
 def train_cell(folder: Path, overrides: list[str]) -> tuple[float, float]:
     """In a process of its own: train one cell, and say what its steps and figures took."""
+    import djd.runs.jobs as jobs
     from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
     from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
     import djd.runs.callbacks.pictures as pictures
-    import djd.runs.jobs as jobs
     import train
 
     steps, figures = Stopwatch(), Stopwatch()
@@ -95,7 +95,7 @@ def train_cell(folder: Path, overrides: list[str]) -> tuple[float, float]:
     return steps.seconds, figures.seconds
 
 
-class Clock:
+class Clock(Watcher):
     """Notes the wall time of each piece of work."""
 
     def __init__(self) -> None:
@@ -112,9 +112,6 @@ class Clock:
         self._last_end = time.perf_counter()
         self.wall[index] = self._last_end - self.began[index]
         return not ending.reason
-
-    def look(self) -> None:
-        """Nothing to see."""
 
 
 def main() -> None:

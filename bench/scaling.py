@@ -58,7 +58,7 @@ from djd.data.split import Parts
 from djd.machine import keep_freed_memory, let_waiting_threads_sleep, usable_cores
 from djd.models.classifier import GradeClassifier
 from djd.runs.hardware import use_threads
-from djd.sweeps.processes import Ending, run_in_processes
+from djd.sweeps.processes import Ending, Watcher, run_in_processes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
 
@@ -276,23 +276,17 @@ def in_columns(values: Sequence[str]) -> str:
     return "    " + "  ".join(value.rjust(max(len(head), 6)) for value, head in pairs)
 
 
-class Printer:
+class Printer(Watcher):
     """Prints each point as it is measured."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = points
-
-    def started(self, index: int) -> None:
-        """Nothing to say yet."""
 
     def ended(self, index: int, ending: Ending) -> bool:
         """Print a row; stop where there is none."""
         if not ending.reason:
             print(row(self._points[index], ending.value), flush=True)
         return not ending.reason
-
-    def look(self) -> None:
-        """Nothing to see."""
 
 
 def measure_all(seconds: float) -> dict[Point, Cost]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from typing import TYPE_CHECKING, NamedTuple
 
-from djd.sweeps.processes import Ending, run_in_processes
+from djd.sweeps.processes import Ending, Watcher, run_in_processes
 
 if TYPE_CHECKING:
     from bench.limits import Work
@@ -136,15 +136,9 @@ def _training_step(depth: int) -> Callable[[], object]:
     return step
 
 
-class _FirstFailure:
+class _FirstFailure(Watcher):
     """Ends it all when one fails, for whom the other would wait."""
-
-    def started(self, index: int) -> None:
-        """Nothing to see."""
 
     def ended(self, index: int, ending: Ending) -> bool:
         """Go on if it worked."""
         return not ending.reason
-
-    def look(self) -> None:
-        """Nothing to see."""

@@ -106,13 +106,13 @@ def report(
     is told.
     """
     from djd.report.report import answer_again, answer_lines, report_line, write_answer
-    from djd.sweeps.folder import read_folder
+    from djd.sweeps.sweep import read_folder
 
     contents = read_folder(folder)
     answer = answer_again(contents)
     for line in answer_lines(answer):
         console.print(line, markup=False)
-    for cell, reason in contents.states.failed:
+    for cell, reason in contents.failed:
         console.print(f"failed: {cell.folder.name}: {reason}", markup=False)
     console.print(". ".join(filter(None, (contents.stamp, "Research use only"))), markup=False)
     write_answer(contents, answer, with_page=True)

@@ -100,10 +100,10 @@ def browser(running_browser: "Browser") -> Iterator["Browser"]:
 def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparisons don't time training steps, which takes seconds."""
 
-    def time_shapes(shapes: Iterable[str], at_once: int) -> dict[str, float]:
-        return dict.fromkeys(shapes, 0.1)
+    def measure(shapes: Iterable[str], at_once: int) -> dict[str, tuple[float, int]]:
+        return dict.fromkeys(shapes, (0.1, 10_000))
 
-    monkeypatch.setattr("djd.sweeps.forecast._time_shapes", time_shapes)
+    monkeypatch.setattr("djd.sweeps.forecast._measure_shapes", measure)
 
 
 pytest_plugins = ("tests.answers", "tests.finished_run")

@@ -250,7 +250,7 @@ def test_what_cannot_be_composed_stops_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
     for axis, sentence in (
-        ("model.depth=9,1", "model.depth: expected less than or equal to 5, received 9"),
+        ("optim.lr=0,1", "optim.lr: expected greater than 0, received 0"),
         ("model.dept=1,2", "model.dept: expected a key of the configuration"),
         ("model.depth=[1,2]", "model.depth: expected values with commas"),
     ):

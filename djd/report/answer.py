@@ -11,10 +11,9 @@ from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, 
 from djd.runs.folder import SPLIT_NAME
 from djd.runs.predictions import Predictions, held_out_of, patients_of
 from djd.statistics.held_out import HeldOut
-from djd.sweeps.baseline_files import KeptBaseline, basis_of
-from djd.sweeps.evidence import Evidence, knees_of, predictions_at
-from djd.sweeps.scored_refits import OpenedRefit
-from djd.sweeps.settings import Setting
+from djd.sweeps.baselines import KeptBaseline, basis_of
+from djd.sweeps.setting_scores import Evidence, Setting, knees_of, predictions_at
+from djd.sweeps.winner import OpenedRefit
 from djd.wording import count_of
 
 SETTINGS_NAME = "settings.csv"
@@ -129,7 +128,7 @@ def work_out(
 
 def serves(baseline: KeptBaseline, evidence: Evidence) -> bool:
     """Whether a baseline was fitted as the best setting was, and graded the very same knees."""
-    fitted = baseline.basis == basis_of(evidence.settings[0])
+    fitted = baseline.basis == basis_of(evidence.settings[0].configs)
     return fitted and knees_of(baseline.repeats) == evidence.knees
 
 

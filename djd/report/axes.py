@@ -11,7 +11,7 @@ from djd.runs.config import RunConfig
 from djd.runs.keys import AxisValue, short_names
 from djd.statistics.effects import LevelScores, best_in_grid, matched_settings, mean_over_grid
 from djd.statistics.selection import Draws
-from djd.sweeps.settings import Setting
+from djd.sweeps.setting_scores import Setting
 
 COMPARED: Mapping[str, float] = {"kappa": -1.0, "accuracy": 0.0}
 """Scores by which settings are compared, and the least that each can be."""

@@ -28,8 +28,7 @@ from djd.statistics.spread import (
     training_deviation,
     with_training_luck,
 )
-from djd.sweeps.evidence import Evidence
-from djd.sweeps.settings import Setting
+from djd.sweeps.setting_scores import Evidence, Setting
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from djd.report.findings import Findings, SettingScores
 from djd.report.scores import Agreement, ScoresOnTest
 from djd.report.sentences import UPTAKE, against_uptake, effect_sentence, scored
 from djd.runs.keys import AxisValue, as_typed, short_names
-from djd.sweeps.settings import Setting
+from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, count_of
 
 OPTIMIZERS: Mapping[AxisValue, str] = {
@@ -46,7 +46,7 @@ def in_words(setting: Setting, others: Iterable[Setting] = ()) -> str:
         setting: The setting.
         others: The settings that it was compared with.
     """
-    config, unsaid = setting.cells[0].config, _unsaid([setting, *others])
+    config, unsaid = setting.configs[0], _unsaid([setting, *others])
     values = values_of(config) | dict(setting.axes)
     network, depth = values.get("model"), values.get("model.depth")
     if "model" in unsaid and depth is not None:
@@ -208,7 +208,7 @@ def _missing(
 
 
 def _not_compared(question: Question, setting: Setting) -> str:
-    values = {**values_of(setting.cells[0].config), EPOCHS: setting.epochs, **place_of(setting)}
+    values = {**values_of(setting.configs[0]), EPOCHS: setting.epochs, **place_of(setting)}
     words = axis_words([key for key in ASKED[question] if key in values] or ["model"])
     said = ", ".join(f"{word} {as_typed(values.get(key))}" for key, word in words.items())
     return f"Not compared: every setting has {said}."

@@ -17,22 +17,65 @@ from djd.runs.prepare import read_data
 from djd.runs.result import RunResult
 from djd.runs.summary import openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import count_openings
-from djd.sweeps.baseline_files import KeptBaseline, fit_to, keep_baselines, kept_baselines
-from djd.sweeps.cells import Cell
-from djd.sweeps.compare import Comparison
-from djd.sweeps.evidence import Evidence, gather
-from djd.sweeps.folder import Contents, run_contents
-from djd.sweeps.plan import Plan, cohort_digest
-from djd.sweeps.scored_refits import OpenedRefit, run_opened, unusable_winners, winners_opened
-from djd.sweeps.settings import Setting, score_settings
-from djd.sweeps.summary import Outcome
+from djd.sweeps.baselines import KeptBaseline, basis_of, fit_to
+from djd.sweeps.compare import Outcome
+from djd.sweeps.folder import keep_baselines, kept_baselines
+from djd.sweeps.plan import cohort_digest
+from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
+from djd.sweeps.sweep import Sweep, sweep_of_run
+from djd.sweeps.winner import OpenedRefit, refit_name, sweep_opened, unusable_winners
 from djd.wording import count_of
 
 
+def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
+    """Print the answer of a run as that of a comparison of one setting; write tables and page.
+
+    A disk that takes no more costs tables and baselines, not the run.
+    """
+    sweep = sweep_of_run(folder, result)
+    evidence, notes = _gather(sweep)
+    cohort, split = read_data(config)
+    answer = answer_now(sweep, evidence, cohort=cohort, split=split, notes=notes)
+    for line in answer_lines(answer):
+        say(line)
+    try:
+        say_written(sweep, answer)
+    except OSError as error:
+        say(f"warning: {error.filename or folder}: can't be written ({error.strerror or error})")
+    if result.test_openings:
+        say(openings_sentence(result.test_openings))
+        say(f"Model of all development patients: {folder / WINNER / result.setting / MODEL_NAME}")
+    _say_where(folder, sweep.stamp)
+
+
+def report_sweep(outcome: Outcome) -> None:
+    """Print the answer of a sweep, what failed, who decided; write tables and page.
+
+    Raises:
+        OSError: A table or the page can't be written.
+    """
+    sweep, cohort, split = outcome.sweep, outcome.cohort, outcome.split
+    answer = answer_now(sweep, outcome.evidence, cohort=cohort, split=split)
+    for line in answer_lines(answer):
+        say(line)
+    _say_missing(outcome)
+    if outcome.evidence.settings:
+        _say_who_decided(outcome)
+    _say_winner(outcome)
+    _say_where(sweep.folder, sweep.config.stamp(phantom=cohort.phantom))
+    say_written(sweep, answer)
+
+
+def say_written(sweep: Sweep, answer: Answer) -> None:
+    """Write the tables and, where the configuration says so, the page; say where the page is."""
+    write_answer(sweep, answer, with_page=sweep.config.report)
+    if sweep.config.report:
+        say(report_line(sweep.folder))
+
+
 def answer_now(
-    folder: Path,
+    sweep: Sweep,
     evidence: Evidence,
-    refits: Sequence[OpenedRefit],
     *,
     cohort: Cohort,
     split: PatientSplit,
@@ -41,19 +84,20 @@ def answer_now(
     """The answer of what has just been trained; baselines are fitted and kept beside it.
 
     Args:
-        folder: Of the sweep or run.
+        sweep: The sweep or run.
         evidence: Settings whose cells are all finished, the best first.
-        refits: Settings that were scored on the test patients, the winner first.
         cohort: The knees.
         split: The wall between development and test patients.
         notes: What the caller knows to be missing.
     """
-    said = list(notes)
+    said, folder = list(notes), sweep.folder
+    refits = sweep_opened(sweep, evidence.settings)
     if evidence.settings:
         best = evidence.settings[0]
+        basis, stamp = basis_of(best.configs), best.configs[0].stamp(phantom=cohort.phantom)
         try:
-            baselines = fit_to(best, cohort, split, opens_test=_is_opened(best, refits))
-            keep_baselines(folder, baselines, cohort, best)
+            baselines = fit_to(best.configs, cohort, split, opens_test=_is_opened(best, refits))
+            keep_baselines(folder, baselines, cohort, basis=basis, stamp=stamp)
         except InputError as error:
             said.append(f"no baselines: {error}")
         except OSError as error:
@@ -62,35 +106,46 @@ def answer_now(
     return _work_out(folder, evidence, refits, kept, notes=[*said, *damage])
 
 
-def answer_again(contents: Contents) -> Answer:
+def answer_again(sweep: Sweep) -> Answer:
     """The answer of a folder that a sweep or run has left, whatever is missing in the folder.
 
     Baselines are read from the folder; where the folder has none, or those of other knees, they
     are fitted, if the scans are still at hand.
     """
-    evidence, refits, notes = _gather(contents)
-    kept, damage = _kept(contents.folder)
+    evidence, notes = _gather(sweep)
+    refits = sweep_opened(sweep, evidence.settings)
+    kept, damage = _kept(sweep.folder)
     if evidence.settings and not _serve(kept, evidence, refits):
         try:
-            cohort, split = _data(contents, evidence.settings[0])
+            cohort, split = _data(sweep, evidence.settings[0])
         except (InputError, OSError) as error:
             notes += [*damage, f"no baselines fitted: the scans can't be read again ({error})"]
         else:
-            return answer_now(
-                contents.folder, evidence, refits, cohort=cohort, split=split, notes=notes
-            )
-    return _work_out(contents.folder, evidence, refits, kept, notes=notes)
+            return answer_now(sweep, evidence, cohort=cohort, split=split, notes=notes)
+    return _work_out(sweep.folder, evidence, refits, kept, notes=notes)
 
 
-def _gather(contents: Contents) -> tuple[Evidence, list[OpenedRefit], list[str]]:
-    """Settings that can be compared, those scored on the test patients, and what is left out."""
-    settings, incomplete = score_settings(contents.cells, contents.states.finished)
-    evidence = gather(settings)
-    if contents.run:
-        refits = run_opened(contents.folder, contents.run, evidence.settings)
-    else:
-        refits = winners_opened(contents.folder, contents.cells, evidence.settings)
-    return evidence, refits, [*contents.notes, *_missing(contents, settings, incomplete)]
+def _gather(sweep: Sweep) -> tuple[Evidence, list[str]]:
+    """Settings that can be compared, and what is left out before anything is compared."""
+    settings, incomplete = score_settings(sweep.cells, sweep.finished)
+    return gather(settings), [*sweep.notes, *_left_out(sweep, settings, incomplete)]
+
+
+def _left_out(sweep: Sweep, settings: Sequence[Setting], incomplete: int) -> Iterable[str]:
+    if sweep.run:
+        if not sweep.run.validation:
+            yield NOTHING_HELD_OUT
+        return
+    if incomplete:
+        some = count_of(incomplete, "setting")
+        yield f"left out: {some} that lack a finished cell, or hold nothing out (cells.csv has all)"
+    used = {id(cell) for setting in settings for cell in setting.cells}
+    compared = {tuple(setting.axes.values()) for setting in settings}
+    for cell in sweep.finished:
+        place = tuple(cell.setting_axes.values())
+        if place in compared and id(cell) not in used and cell.result.validation:
+            yield f"left out: {cell.folder.name}: another seed of its setting has more folds"
+    yield from unusable_winners(sweep.folder)
 
 
 def _work_out(
@@ -112,25 +167,6 @@ def _work_out(
     )
 
 
-def _missing(contents: Contents, settings: Sequence[Setting], incomplete: int) -> Iterable[str]:
-    """What is left out before anything is compared."""
-    if contents.run:
-        if not contents.run.validation:
-            yield NOTHING_HELD_OUT
-        return
-    if incomplete:
-        some = count_of(incomplete, "setting")
-        yield f"left out: {some} that lack a finished cell, or hold nothing out (cells.csv has all)"
-    used = {id(cell) for setting in settings for cell in setting.cells}
-    compared = {tuple(setting.axes.values()) for setting in settings}
-    for cell in contents.states.finished:
-        place = tuple(cell.setting_axes.values())
-        if place in compared and id(cell) not in used and cell.result.validation:
-            name = cell.folder.name
-            yield f"left out: {name}: another seed of its setting has more folds"
-    yield from unusable_winners(contents.folder)
-
-
 def _is_opened(best: Setting, refits: Iterable[OpenedRefit]) -> bool:
     """Whether this very setting has been scored on the test patients, and so its baselines may."""
     return any(refit.name == best.name for refit in refits)
@@ -138,80 +174,46 @@ def _is_opened(best: Setting, refits: Iterable[OpenedRefit]) -> bool:
 
 def _serve(kept: Sequence[KeptBaseline], evidence: Evidence, refits: Iterable[OpenedRefit]) -> bool:
     """Whether baselines are of the same knees, and of the test patients where those were opened."""
-    best = evidence.settings[0]
-    opened = _is_opened(best, refits)
+    opened = _is_opened(evidence.settings[0], refits)
     return bool(kept) and all(serves(each, evidence) and (each.test or not opened) for each in kept)
 
 
 def _kept(folder: Path) -> tuple[tuple[KeptBaseline, ...], list[str]]:
-    """Baselines as they lie there, and what is wrong with them."""
+    """The baselines in a folder, and what is wrong with them."""
     try:
         return kept_baselines(folder), []
     except InputError as error:
         return (), [f"no baselines: {error}"]
 
 
-def _data(contents: Contents, best: Setting) -> tuple[Cohort, PatientSplit]:
+def _data(sweep: Sweep, best: Setting) -> tuple[Cohort, PatientSplit]:
     """The cohort that a folder was trained on.
 
     Raises:
-        InputError: It is another one now, or can't be read.
+        InputError: The cohort is another one now, or can't be read.
     """
-    cohort, split = read_data(best.cells[0].config)
-    if contents.run:
-        same = cohort.fingerprint() == contents.run.fingerprint
+    cohort, split = read_data(best.configs[0])
+    if sweep.run:
+        same = cohort.fingerprint() == sweep.run.fingerprint
     else:
-        same = cohort_digest(cohort, split) == Plan.load(contents.folder).cohort_digest
+        digest = sweep.plan.cohort_digest if sweep.plan else None
+        same = cohort_digest(cohort, split) == digest
     if not same:
         raise InputError(f"{cohort.root} holds other scans than those that were compared")
     return cohort, split
 
 
-def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
-    """Print the answer of a run as that of a comparison of one setting; write tables and page.
-
-    A disk that takes no more costs tables and baselines, not the run.
-
-    Args:
-        config: Of the run.
-        folder: Of the run.
-        result: What came of it.
-    """
-    contents = run_contents(folder, result)
-    evidence, refits, notes = _gather(contents)
-    cohort, split = read_data(config)
-    answer = answer_now(folder, evidence, refits, cohort=cohort, split=split, notes=notes)
-    for line in answer_lines(answer):
-        say(line)
-    try:
-        write_answer(contents, answer, with_page=config.report)
-    except OSError as error:
-        say(f"warning: {error.filename or folder}: can't be written ({error.strerror or error})")
-    else:
-        if config.report:
-            say(report_line(folder))
-    if result.test_openings:
-        say(openings_sentence(result.test_openings))
-        say(f"Model of all development patients: {folder / WINNER / result.setting / MODEL_NAME}")
-    _say_where(folder, contents.stamp)
-
-
-def write_answer(contents: Contents, answer: Answer, *, with_page: bool) -> None:
-    """Write the tables of an answer, and the page, into its folder.
-
-    Args:
-        contents: What is in the folder.
-        answer: What was worked out of the contents.
-        with_page: Whether the page and its plots are written too.
+def write_answer(sweep: Sweep, answer: Answer, *, with_page: bool) -> None:
+    """Write the tables of an answer, and the page with its plots, into its folder.
 
     Raises:
         OSError: A file can't be written.
     """
-    write_tables(contents.folder, answer, contents.states, stamp=contents.stamp)
+    write_tables(sweep, answer)
     if with_page:
         from djd.report.page.page import write_page  # matplotlib takes half a second
 
-        write_page(contents, answer)
+        write_page(sweep, answer)
 
 
 def report_line(folder: Path) -> str:
@@ -222,60 +224,6 @@ def report_line(folder: Path) -> str:
 def answer_lines(answer: Answer) -> list[str]:
     """The answer for the terminal: ranked settings, effects, grades, sentences."""
     return [*terminal_tables(answer), *sentences(answer), *reader_sentences(answer.second_reader)]
-
-
-def report_sweep(comparison: Comparison, outcome: Outcome) -> None:
-    """Print the answer of a sweep and write its tables and page.
-
-    Args:
-        comparison: The sweep.
-        outcome: What came of it.
-
-    Raises:
-        OSError: A table or the page can't be written.
-    """
-    config, folder = comparison.cells[0].config, comparison.folder
-    evidence = outcome.evidence
-    refits = winners_opened(folder, comparison.cells, evidence.settings)
-    answer = answer_now(folder, evidence, refits, cohort=comparison.cohort, split=comparison.split)
-    say_end(
-        outcome,
-        comparison.cells,
-        answer_lines(answer),
-        stamp=config.stamp(phantom=comparison.cohort.phantom),
-        openings=count_openings(config.paths.cache, comparison.cohort, comparison.split),
-    )
-    contents = Contents(folder, tuple(comparison.cells), outcome.states, None, ())
-    write_answer(contents, answer, with_page=config.report)
-    if config.report:
-        say(report_line(folder))
-
-
-def say_end(
-    outcome: Outcome,
-    cells: Sequence[Cell],
-    answer: Sequence[str],
-    *,
-    stamp: str | None,
-    openings: int,
-) -> None:
-    """The answer, what failed, who decided, and where everything is.
-
-    Args:
-        outcome: What came of it.
-        cells: Its cells.
-        answer: The answer in lines.
-        stamp: What has to stand on everything.
-        openings: How often the cohort's test patients have been opened so far.
-    """
-    folder = cells[0].folder.parent
-    for line in answer:
-        say(line)
-    _say_missing(outcome)
-    if outcome.evidence.settings:
-        _say_who_decided(outcome.evidence, cells)
-    _say_winner(outcome, openings)
-    _say_where(folder, stamp)
 
 
 def _say_where(folder: Path, stamp: str | None) -> None:
@@ -290,9 +238,9 @@ def _say_missing(outcome: Outcome) -> None:
             f"{count_of(outcome.incomplete, 'setting')} left out: not all cells are finished, or "
             "nothing was held out"
         )
-    if outcome.states.elsewhere:
+    if outcome.sweep.elsewhere:
         say(
-            f"{count_of(len(outcome.states.elsewhere), 'cell')} in another process's hands: the "
+            f"{count_of(len(outcome.sweep.elsewhere), 'cell')} in another process's hands: the "
             "last one to finish will choose the winner"
         )
     for name, reason in outcome.failures:
@@ -301,25 +249,25 @@ def _say_missing(outcome: Outcome) -> None:
         say("Each failed folder holds error.txt and run.log; the same command tries them again")
 
 
-def _say_who_decided(evidence: Evidence, cells: Sequence[Cell]) -> None:
-    data = cells[0].config.data
-    folds = {cell.config.data.fold for cell in cells} - {None}
+def _say_who_decided(outcome: Outcome) -> None:
+    evidence, folds = outcome.evidence, outcome.sweep.config.data.folds
+    held_out = {cell.config.data.fold for cell in outcome.sweep.cells} - {None}
     knees = count_of(len(evidence.knees), "knee")
     patients = count_of(len(evidence.patients), "patient")
     say(f"Scores are out of fold: {knees} of {patients} decide")
-    if len(folds) < data.folds:
-        say(f"With {all_folds(data.folds)} in the command, all development patients decide")
+    if len(held_out) < folds:
+        say(f"With {all_folds(folds)} in the command, all development patients decide")
 
 
-def _say_winner(outcome: Outcome, openings: int) -> None:
-    if outcome.best and not outcome.winner:
-        say(f"Best out of fold: {outcome.best.name}. The test patients stay closed (test=never)")
-    if not outcome.winner:
-        return
-    result = outcome.winner.result()
-    if result is None:
-        if not outcome.winner.reason():
-            say(f"The winner {outcome.winner.name} is in another process's hands")
-        return
-    say(openings_sentence(openings))
-    say(f"Model of all development patients: {outcome.winner.folder / MODEL_NAME}")
+def _say_winner(outcome: Outcome) -> None:
+    winner = outcome.winner
+    if winner is None:
+        if outcome.best:
+            name = outcome.best.name
+            say(f"Best out of fold: {name}. The test patients stay closed (test=never)")
+    elif outcome.sweep.result_of(winner):
+        cache = outcome.sweep.config.paths.cache
+        say(openings_sentence(count_openings(cache, outcome.cohort, outcome.split)))
+        say(f"Model of all development patients: {winner.folder / MODEL_NAME}")
+    elif refit_name(winner) not in dict(outcome.failures):
+        say(f"The winner {refit_name(winner)} is in another process's hands")

@@ -17,7 +17,7 @@ from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import accuracy, quadratic_kappa
 from djd.statistics.scoring import score_settings_draws, scores_with_intervals
 from djd.statistics.selection import Draws, interval_of_lead, out_of_bag
-from djd.sweeps.evidence import Knee
+from djd.sweeps.setting_scores import Knee
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ Numbers in CSV have six digits; what is undefined is left empty. Shares are betw
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from djd.errors import InputError
@@ -23,22 +22,22 @@ from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
 from djd.sweeps.cells import Cell, FinishedCell
-from djd.sweeps.evidence import predictions_at
-from djd.sweeps.states import UNUSABLE_RESULT, States, has_unusable_result
+from djd.sweeps.setting_scores import predictions_at
+from djd.sweeps.sweep import UNUSABLE_RESULT, Sweep, has_unusable_result
 
 Row = dict[str, Any]
 
 
-def write_tables(folder: Path, answer: Answer, states: States, *, stamp: str | None) -> None:
+def write_tables(sweep: Sweep, answer: Answer) -> None:
     """Write the three CSV files, with a column of the stamp; an empty table has a head alone."""
-    stamped = stamp_column(stamp)
+    stamped = stamp_column(sweep.stamp)
     for name, rows, first in (
         (SETTINGS_NAME, setting_rows(answer), ("rank", "setting")),
         (EFFECTS_NAME, effect_rows(answer.findings), ("axis", "level")),
-        (CELLS_NAME, cell_rows(states), ("cell", "state", "reason")),
+        (CELLS_NAME, cell_rows(sweep), ("cell", "state", "reason")),
     ):
         columns = dict.fromkeys([*first, *(column for row in rows for column in row)])
-        write_rows(folder / name, [*columns, *stamped], [{**row, **stamped} for row in rows])
+        write_rows(sweep.folder / name, [*columns, *stamped], [{**row, **stamped} for row in rows])
 
 
 def setting_rows(answer: Answer) -> list[Row]:
@@ -66,7 +65,7 @@ def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None)
     setting = scores.setting
     return {
         **axis_columns(setting.axes),
-        "learning_rate": written(setting.cells[0].config.optim.learning_rate),
+        "learning_rate": written(setting.configs[0].optim.learning_rate),
         EPOCHS: setting.epochs,
         "repeats": setting.repeats,
         **counts,
@@ -132,21 +131,21 @@ def _yes(fact: bool) -> str:
     return "yes" if fact else "no"
 
 
-def unfinished(states: States) -> list[tuple[str, Cell, str]]:
+def unfinished(sweep: Sweep) -> list[tuple[str, Cell, str]]:
     """State, cell and reason of every cell without a usable result."""
     return [
-        *(("failed", cell, reason) for cell, reason in states.failed),
-        *(("running elsewhere", cell, "") for cell in states.elsewhere),
+        *(("failed", cell, reason) for cell, reason in sweep.failed),
+        *(("running elsewhere", cell, "") for cell in sweep.elsewhere),
         *(
             ("unusable", cell, UNUSABLE_RESULT)
             if has_unusable_result(cell)
             else ("not trained", cell, "")
-            for cell in states.to_do
+            for cell in sweep.to_do
         ),
     ]
 
 
-def cell_rows(states: States) -> list[Row]:
+def cell_rows(sweep: Sweep) -> list[Row]:
     """A row for each cell at each of its score epochs; a single row for a cell without a result.
 
     Cells that held out the same knees are scored together. Intervals are those of one fold's
@@ -154,7 +153,7 @@ def cell_rows(states: States) -> list[Row]:
     """
     rows: list[Row] = []
     alike: dict[tuple[tuple[str, str], ...], list[tuple[Row, Predictions]]] = {}
-    for cell in states.finished:
+    for cell in sweep.finished:
         for row, predictions in _finished_rows(cell):
             rows.append(row)
             if predictions:
@@ -165,7 +164,7 @@ def cell_rows(states: States) -> list[Row]:
         board = Scoreboard.of(graders, draw_patients(len(patients), draws=FEW_DRAWS))
         for (row, _), grader in zip(group, board.scores, strict=True):
             row |= score_columns(grader.scores)
-    return rows + [_cell_head(cell, state, reason) for state, cell, reason in unfinished(states)]
+    return rows + [_cell_head(cell, state, reason) for state, cell, reason in unfinished(sweep)]
 
 
 def _cell_head(cell: Cell, state: str, reason: str = "") -> Row:

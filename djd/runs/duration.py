@@ -2,16 +2,21 @@
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from djd.data.crop import CROP_SIZE, VIEW_INDICES
-from djd.data.datamodule import Batch
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
-from djd.runs.fit import build_classifier
-from djd.runs.hardware import precision_plugin, training_device, use_precision
+
+if TYPE_CHECKING:
+    import torch
+
+    from djd.data.datamodule import Batch
+
+# A sweep's own process reckons with times and never imports torch, which takes seconds: what
+# builds networks imports it.
 
 TIMED_STEPS = 3
 
@@ -22,6 +27,11 @@ def time_step(config: RunConfig) -> float:
     It trains a network of its own on noise, with Adam whatever the configuration has: optimizers
     differ by a millisecond or two. It seeds nothing that lasts: `fit_cell` seeds anew.
     """
+    import torch
+
+    from djd.runs.fit import build_classifier
+    from djd.runs.hardware import precision_plugin, training_device, use_precision
+
     device = training_device(config)
     classifier = build_classifier(config, np.arange(GRADE_COUNT)).to(device)
     optimizer = torch.optim.Adam(classifier.parameters())
@@ -41,7 +51,26 @@ def time_step(config: RunConfig) -> float:
     return middle(seconds[1:])
 
 
-def _noise(config: RunConfig, device: torch.device) -> Batch:
+def count_values(config: RunConfig) -> int:
+    """How many values the network's state has, such as weights and running means.
+
+    Raises:
+        InputError: The network can't be built.
+    """
+    import torch
+
+    from djd.runs.fit import build_classifier
+
+    with torch.device("meta"):
+        network = build_classifier(config, np.arange(GRADE_COUNT)).network
+    return sum(value.numel() for value in network.state_dict().values() if value.dim())
+
+
+def _noise(config: RunConfig, device: "torch.device") -> "Batch":
+    import torch
+
+    from djd.data.datamodule import Batch
+
     knees, views = config.data.batch_size, len(VIEW_INDICES[config.data.views])
     crop = torch.rand(knees, views, CROP_SIZE, CROP_SIZE)
     return Batch(

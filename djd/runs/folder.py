@@ -219,8 +219,16 @@ def require_same_cohort(folder: Path, *, before: str | None, now: str) -> None:
         )
 
 
-def finished_result(folder: Path, config: RunConfig) -> RunResult | None:
-    """The result of a training of this configuration, scored at every epoch that it names."""
+def finished_result(
+    folder: Path, config: RunConfig, *, version: int = RESULTS_VERSION
+) -> RunResult | None:
+    """The result of a training of this configuration, scored at every epoch that it names.
+
+    Args:
+        folder: Of the training.
+        config: What was to be trained.
+        version: The `results_version` that counts; a report of an older folder takes that folder's.
+    """
     try:
         if not (folder / RESULT_NAME).exists():
             return None
@@ -228,7 +236,7 @@ def finished_result(folder: Path, config: RunConfig) -> RunResult | None:
         before = read_config(result.config)
     except (InputError, OSError):  # damaged, or not to be read; training anew mends it
         return None
-    if result.results_version != RESULTS_VERSION or not result.is_whole(before):
+    if result.results_version != version or not result.is_whole(before):
         return None
     if differences(before.by_key(), config.by_key(), free=NUMBERLESS_KEYS):
         return None

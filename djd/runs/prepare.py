@@ -32,13 +32,6 @@ from djd.runs.folder import (
     save_split,
     saved_fingerprint,
 )
-from djd.runs.hardware import (
-    require_accelerator,
-    require_precision,
-    training_device,
-    use_precision,
-    use_threads,
-)
 from djd.runs.summary import log, say, say_cohort
 
 THREADS_IN_SWEEP = 1
@@ -104,6 +97,15 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     Raises:
         InputError: Hardware, scans or split are not as expected.
     """
+    # A sweep's own process reads cohorts, and never imports torch.
+    from djd.runs.hardware import (
+        require_accelerator,
+        require_precision,
+        training_device,
+        use_precision,
+        use_threads,
+    )
+
     require_accelerator(config.trainer.accelerator)
     require_precision(config.trainer.precision, training_device(config))
     use_precision(config.trainer.precision)

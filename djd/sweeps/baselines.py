@@ -9,22 +9,25 @@ network, so what every candidate graded is handed on.
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from itertools import product
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES, Views
-from djd.data.split import Parts
+from djd.data.split import Parts, PatientSplit
 from djd.data.uptake import relative_uptake
 from djd.grades import GRADE_COUNT
+from djd.runs.config import RunConfig
+from djd.runs.predictions import Predictions
+from djd.runs.prepare import split_cell
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
 
 BaselineName = Literal["majority", "uptake"]
@@ -87,6 +90,48 @@ class Baseline:
         return self.candidates[self.setting]
 
 
+class Basis(NamedTuple):
+    """What baselines were fitted on, besides the knees.
+
+    Attributes:
+        views: Those of the networks.
+        folds: How many there are.
+        held_out: Split seed and fold of each held-out set, ascending.
+    """
+
+    views: str
+    folds: int
+    held_out: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "Basis":
+        """Read back what was written as JSON."""
+        held_out = tuple((int(split_seed), int(fold)) for split_seed, fold in plain["held_out"])
+        return cls(str(plain["views"]), int(plain["folds"]), held_out)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptBaseline:
+    """A baseline as its folder has it.
+
+    Attributes:
+        name: `majority` or `uptake`.
+        setting: The chosen candidate; empty where there was nothing to choose.
+        basis: What it was fitted on.
+        repeats: Held-out knees of each split seed, all folds together.
+        candidates: int64 (candidate, knee), 0 to 4: what each candidate gave the knees of all
+            repeats, one repeat after the other.
+        test: The test patients' knees; None where they weren't opened.
+    """
+
+    name: str
+    setting: str
+    basis: Basis
+    repeats: tuple[Predictions, ...]
+    candidates: NDArray[np.int64]
+    test: Predictions | None
+
+
 @dataclass(frozen=True)
 class _Candidate:
     """How an uptake model is fitted; C is scikit-learn's, the inverse of the penalty."""
@@ -138,6 +183,40 @@ def fit_baselines(
         best = max(candidates, key=lambda name: _rank(grades, candidates[name]))
         uptake = Baseline("uptake", best, candidates, _test(models[best], test))
     return Baseline("majority", "", {"": _folds(majority, parts)}, _test(majority, test)), uptake
+
+
+def basis_of(configs: Sequence[RunConfig]) -> Basis:
+    """What the baselines of a setting have to be fitted on.
+
+    Args:
+        configs: Of the setting's cells.
+    """
+    held_out = {(each.data.split_seed, each.data.fold) for each in configs}
+    folds = sorted((seed, fold) for seed, fold in held_out if fold is not None)
+    return Basis(configs[0].data.views, configs[0].data.folds, tuple(folds))
+
+
+def fit_to(
+    configs: Sequence[RunConfig], cohort: Cohort, split: PatientSplit, *, opens_test: bool
+) -> tuple[Baseline, ...]:
+    """Fit the baselines on the folds and views of a setting.
+
+    Args:
+        configs: Of the cells of the setting that they are held against.
+        cohort: The knees.
+        split: The wall between development and test patients.
+        opens_test: Whether they are scored on the test patients too.
+
+    Raises:
+        InputError: The split is not as expected.
+    """
+    by_fold = {(config.data.split_seed, config.data.fold): config for config in configs}
+    parts = {
+        (split_seed, fold): split_cell(by_fold[split_seed, fold], cohort, split, fold=fold)
+        for split_seed, fold in basis_of(configs).held_out
+    }
+    test = split_cell(configs[0], cohort, split, fold=None) if opens_test else None
+    return fit_baselines(cohort, parts, views=configs[0].data.views, test=test)
 
 
 def _on_one_core() -> AbstractContextManager[object]:

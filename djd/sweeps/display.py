@@ -1,4 +1,4 @@
-"""What one sees while a comparison trains: one calm table on a terminal, else a line a cell."""
+"""What one sees while a sweep trains: one calm table on a terminal, else a line a cell."""
 
 import csv
 import time
@@ -14,14 +14,14 @@ from rich.table import Table
 from djd.errors import InputError
 from djd.runs.folder import METRICS_NAME, RESULT_NAME, failure_reason, record_loss
 from djd.runs.result import RunResult
-from djd.sweeps.job import Job
-from djd.sweeps.processes import Ending
+from djd.sweeps.cells import Job
+from djd.sweeps.processes import Ending, Watcher
 from djd.wording import in_words, number, share
 
 SECONDS_BETWEEN_PICTURES = 1.0
 
 
-class JobDisplay:
+class JobDisplay(Watcher):
     """Watches jobs, says at once which failed and why, and how long the others will take.
 
     Use it as a context. What a killed job could not leave behind itself, it leaves: the reason.

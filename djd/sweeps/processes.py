@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from typing import Any
 
 from djd.machine import Stopped, die_with_parent, stop_on_signals
 
@@ -22,7 +22,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_STOP = 30
 """How long stopped work may take to write its last finished epoch."""
 
-PRELOADED = ["djd.sweeps.guarded", "djd.sweeps.loaded"]
+PRELOADED = ["djd.sweeps.preload"]
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,15 @@ def _signal_sentence(number: int) -> str:
     return hints.get(name, f"its process was ended by {name}")
 
 
-class Watcher(Protocol):
-    """Is told what happens."""
+class Watcher:
+    """Learns what happens; this one lets all of it happen."""
 
     def started(self, index: int) -> None:
         """A piece of work has begun."""
 
     def ended(self, index: int, ending: Ending) -> bool:
         """A piece of work has ended; whether to go on with the others."""
+        return True
 
     def look(self) -> None:
         """Some time has passed."""
@@ -103,7 +104,7 @@ def run_in_processes(
     arguments: Sequence[tuple[Any, ...]],
     *,
     at_once: int,
-    watcher: Watcher,
+    watcher: Watcher | None = None,
 ) -> list[Ending | None]:
     """Call `work` with each of the arguments, each call in a process of its own.
 
@@ -114,12 +115,12 @@ def run_in_processes(
         work: A function that a fresh process can import; its values and arguments can be pickled.
         arguments: Of each call.
         at_once: How many run at a time.
-        watcher: Is told what happens; it may end it all.
+        watcher: Learns what happens; it may end it all.
 
     Returns:
         How each ended; None for those that were never started or were stopped.
     """
-    context = _context()
+    context, watcher = _context(), watcher or Watcher()
     waiting = deque(enumerate(arguments))
     slots = list(range(at_once))
     running: list[_Running] = []

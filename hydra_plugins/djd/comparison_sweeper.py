@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from djd.sweeps.job import Job
+    from djd.sweeps.cells import Job
 
 
 @dataclass
@@ -65,7 +65,7 @@ class ComparisonSweeper(Sweeper):
         """
         from djd.errors import FailedCellsError, InputError
         from djd.report.report import report_sweep
-        from djd.sweeps.compare import Comparison, compare
+        from djd.sweeps.compare import compare
         from hydra_plugins.djd._axes import read_axes
         from hydra_plugins.djd._composing import CellComposer
 
@@ -75,16 +75,16 @@ class ComparisonSweeper(Sweeper):
         if not self.master.hydra.sweep.dir:  # what a shell makes of an unset variable
             raise InputError("hydra.sweep.dir: expected a path, received an empty one")
         folder = Path(self.master.hydra.sweep.dir)
-        comparison = Comparison.of(
+        outcome = compare(
             cells,
             folder,
             at_once=getattr(self.launcher, "n_jobs", 1),
             arguments=sys.argv[1:],
+            launch=self._launch,
         )
-        outcome = compare(comparison, self._launch)
         if outcome is None:  # dry_run
             return
-        report_sweep(comparison, outcome)
+        report_sweep(outcome)
         if outcome.failures:
             raise FailedCellsError
 

@@ -20,7 +20,7 @@ from djd.errors import InputError
 from djd.machine import usable_cores
 
 if TYPE_CHECKING:
-    from djd.sweeps.job import Job
+    from djd.sweeps.cells import Job
     from djd.sweeps.processes import Ending
 
 
@@ -95,7 +95,7 @@ class ProcessesLauncher(Launcher):
 
     def _job(self, overrides: Sequence[str], index: int) -> "Job":
         """What the display has to know of a job that another sweeper launches."""
-        from djd.sweeps.job import Job
+        from djd.sweeps.cells import Job
 
         config = _composed(self.context, self.master, overrides, index)
         subdir = str(config.hydra.sweep.subdir)

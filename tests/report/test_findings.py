@@ -8,16 +8,15 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 from djd.report.answer import Answer, work_out
 from djd.report.axes import EPOCHS
 from djd.runs.config import RunConfig
-from djd.sweeps.evidence import gather
-from djd.sweeps.folder import read_folder
-from djd.sweeps.settings import score_settings
+from djd.sweeps.setting_scores import gather, score_settings
+from djd.sweeps.sweep import read_folder
 from tests.sweeping import rows_of
 from tests.sweeps.invented_cells import leave_comparison
 
 
 def answer_of(folder: Path) -> Answer:
     contents = read_folder(folder)
-    settings, _ = score_settings(contents.cells, contents.states.finished)
+    settings, _ = score_settings(contents.cells, contents.finished)
     return work_out(gather(settings), refits=[], baselines=[])
 
 

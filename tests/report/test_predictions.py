@@ -6,7 +6,7 @@ import pytest
 from djd.errors import InputError
 from djd.runs.predictions import Predictions, held_out_of, read_predictions
 from djd.runs.result import RunResult
-from djd.sweeps.evidence import predictions_at
+from djd.sweeps.setting_scores import predictions_at
 from tests.sweeps.invented_cells import cell, grades_of, leave_cell
 
 

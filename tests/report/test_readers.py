@@ -14,7 +14,7 @@ from djd.report.scores import Agreement, agreement
 from djd.statistics.bootstrap import draw_patients, score_draws
 from djd.statistics.intervals import percentile_interval
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
-from djd.sweeps.evidence import Knee
+from djd.sweeps.setting_scores import Knee
 
 
 def knees_with(grades: Sequence[int]) -> list[Knee]:

@@ -6,7 +6,7 @@ import pytest
 from djd.errors import InputError
 from djd.runs.keys import AxisValue
 from djd.sweeps.cells import Cell
-from djd.sweeps.plan import Plan, plan_and_save
+from djd.sweeps.folder import plan_and_save, read_plan
 from tests.sweeps.invented_cells import cell
 
 
@@ -46,7 +46,7 @@ def test_a_cut_axis_finds_its_cells_again(tmp_path: Path) -> None:
     cut = planned(tmp_path, [{"model.depth": 1}], optim="sgd")
     assert names(cut) == ["depth=1 optim=sgd"]
     assert cut[0].setting_axes == {"model.depth": 1, "optim": "sgd"}
-    assert len(Plan.load(tmp_path).cells) == 2
+    assert len(read_plan(tmp_path).cells) == 2
 
 
 def test_one_cell_said_twice_is_trained_once(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_damaged_plan_is_one_sentence(tmp_path: Path) -> None:
 def test_commands_that_widen_one_comparison_lose_none_of_its_cells(tmp_path: Path) -> None:
     planned(tmp_path, [{"model.depth": 1}])
     planned(tmp_path, [{"model.depth": 2}])
-    assert {each.name for each in Plan.load(tmp_path).cells} == {"depth=1", "depth=2"}
+    assert {each.name for each in read_plan(tmp_path).cells} == {"depth=1", "depth=2"}
 
 
 def test_what_is_fixed_below_a_compared_group_may_not_change_either(tmp_path: Path) -> None:

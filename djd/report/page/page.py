@@ -35,11 +35,11 @@ from djd.report.sentences import (
     tested_sentences,
 )
 from djd.report.tables import settings_in_latex, unfinished
-from djd.runs.folder import LEDGER_NAME, RESULT_NAME, WINNER
+from djd.runs.folder import LEDGER_NAME
 from djd.runs.keys import AxisValue
-from djd.runs.result import RunResult
 from djd.runs.test_ledger import openings_in
-from djd.sweeps.folder import Contents
+from djd.sweeps.folder import winner_results
+from djd.sweeps.sweep import Sweep
 from djd.wording import capital, count_of
 
 WIDTH_PIXELS = 1152
@@ -49,7 +49,7 @@ WORST_FIRST = ("failed", "unusable", "running elsewhere", "not trained")
 """States of cells without a result, in the order of the page."""
 
 
-def write_page(contents: Contents, answer: Answer) -> Path:
+def write_page(contents: Sweep, answer: Answer) -> Path:
     """Write `report.html`, `figures/` and `settings.tex` into the folder of a sweep or run."""
     latex = settings_in_latex(answer, stamp=contents.stamp)
     write_whole(contents.folder / LATEX_NAME, latex)
@@ -81,7 +81,7 @@ def image(png: bytes, *, alt: str) -> Markup:
     return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(data, alt)
 
 
-def page(contents: Contents, answer: Answer, images: Mapping[str, Markup]) -> str:
+def page(contents: Sweep, answer: Answer, images: Mapping[str, Markup]) -> str:
     """The page as HTML that needs nothing besides itself; its images by name, see `image`."""
     looks = {"css": Markup(_file("report.css")), "script": Markup(_file("report.js"))}
     return _template().render({**_values(contents, answer), **looks, "figures": images})
@@ -111,7 +111,7 @@ def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _values(contents: Contents, answer: Answer) -> dict[str, Any]:
+def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
     """Everything on the page but the plots, by the names in the template."""
     findings = answer.findings
     leaks = any(cell.config.data.leak for cell in contents.cells)
@@ -142,7 +142,7 @@ def _values(contents: Contents, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _planned_values(contents: Contents) -> dict[str, list[AxisValue]]:
+def _planned_values(contents: Sweep) -> dict[str, list[AxisValue]]:
     """Values of each compared axis that were asked for."""
     values: dict[str, dict[AxisValue, None]] = {}
     for cell in contents.cells:
@@ -151,9 +151,9 @@ def _planned_values(contents: Contents) -> dict[str, list[AxisValue]]:
     return {axis: list(there) for axis, there in values.items()}
 
 
-def _why_nothing(contents: Contents) -> str:
+def _why_nothing(contents: Sweep) -> str:
     """Why there is no finding, where there is none."""
-    finished = contents.states.finished
+    finished = contents.finished
     if not finished:
         return NOTHING_FINISHED
     if not any(each.result.validation for each in finished):
@@ -164,9 +164,9 @@ def _why_nothing(contents: Contents) -> str:
     )
 
 
-def missing_cells(contents: Contents) -> list[Row]:
+def missing_cells(contents: Sweep) -> list[Row]:
     """Name, state and reason of each cell that has no usable result, the worst first."""
-    missing = unfinished(contents.states)
+    missing = unfinished(contents)
     missing.sort(key=lambda each: WORST_FIRST.index(each[0]))
     return [Row((cell.folder.name, state, reason)) for state, cell, reason in missing]
 
@@ -199,9 +199,7 @@ def _remarks(answer: Answer) -> list[str]:
     return said + reader_sentences(answer.second_reader)
 
 
-def _warnings(
-    contents: Contents, answer: Answer, missing: Sequence[Row], *, leaks: bool
-) -> list[str]:
+def _warnings(contents: Sweep, answer: Answer, missing: Sequence[Row], *, leaks: bool) -> list[str]:
     said = []
     if leaks:
         said.append(
@@ -222,7 +220,7 @@ def _warnings(
     return [*said, *(f"{capital(note)}." for note in notes)]
 
 
-def _openings(contents: Contents, *, tested: bool) -> dict[str, Any]:
+def _openings(contents: Sweep, *, tested: bool) -> dict[str, Any]:
     """How often the test patients were opened, in a sentence, and each time from this folder."""
     found = openings(contents)
     if found:
@@ -244,7 +242,7 @@ def _openings(contents: Contents, *, tested: bool) -> dict[str, Any]:
     return {"sentence": sentence, "rows": list(map(Row, found))}
 
 
-def openings(contents: Contents) -> list[tuple[str, str]]:
+def openings(contents: Sweep) -> list[tuple[str, str]]:
     """When this folder opened the test patients, and for which setting, the first time first."""
     found = []
     with suppress(OSError):
@@ -255,15 +253,10 @@ def openings(contents: Contents) -> list[tuple[str, str]]:
     return found
 
 
-def openings_known(contents: Contents) -> int:
+def openings_known(contents: Sweep) -> int:
     """Openings of this cohort's test patients on the machine, when the last winner was scored."""
-    if contents.run:
-        return contents.run.test_openings or 0
-    known = 0
-    for path in contents.folder.glob(f"{WINNER}/*/{RESULT_NAME}"):
-        with suppress(InputError, OSError):  # the answer's notes name it
-            known = max(known, RunResult.load(path).test_openings or 0)
-    return known
+    results = [contents.run] if contents.run else dict(winner_results(contents.folder)).values()
+    return max((result.test_openings or 0 for result in results if result), default=0)
 
 
 def _times(count: int) -> str:

@@ -26,7 +26,7 @@ from djd.report.sentences import UPTAKE
 from djd.runs.folder import METRICS_NAME
 from djd.runs.keys import as_typed
 from djd.statistics.intervals import Estimate
-from djd.sweeps.settings import Setting
+from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, number, share
 
 MOST_RANKED = 30

@@ -2,10 +2,8 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
-from djd.errors import InputError
 from djd.grades import GRADE_NAMES
 from djd.report.answer import TEST, Answer
 from djd.report.axes import axis_words
@@ -14,8 +12,7 @@ from djd.report.sentences import UPTAKE, scored
 from djd.runs.config import RunConfig
 from djd.runs.result import RunResult
 from djd.statistics.scoring import MINIMAL
-from djd.sweeps.folder import Contents
-from djd.sweeps.plan import Plan
+from djd.sweeps.sweep import Sweep
 from djd.wording import capital, count_of, in_words
 
 MOST_SHOWN = 40
@@ -132,15 +129,13 @@ def scores_table(answer: Answer) -> Table | None:
     return Table(["score", *columns], [*rows, knees])
 
 
-def made_how(contents: Contents) -> list[tuple[str, str]]:
+def made_how(contents: Sweep) -> list[tuple[str, str]]:
     """Name and value of everything that one needs to make the same again."""
     made: list[tuple[str, str]] = []
-    with suppress(InputError, OSError):
-        if not contents.run:
-            arguments = Plan.load(contents.folder).arguments
-            made.append(("command", shlex.join(["python", "train.py", *arguments])))
+    if contents.plan:
+        made.append(("command", shlex.join(["python", "train.py", *contents.plan.arguments])))
     configs = [cell.config for cell in contents.cells]
-    results = [each.result for each in contents.states.finished]
+    results = [each.result for each in contents.finished]
     made.append(("cells", f"{len(results)} of {len(configs)} finished"))
     made += _of_config(configs) if configs else ()
     made += _of_results(results) if results else ()

@@ -6,7 +6,7 @@ from djd.plots.style import figure_png
 from djd.report.answer import Answer
 from djd.report.page.page import WIDTH_PIXELS, image, page
 from djd.report.page.plots import Plot, plots
-from djd.sweeps.folder import Contents
+from djd.sweeps.sweep import Sweep
 from tests.answers import Told
 from tests.report.page.parsed import Element, parsed
 
@@ -15,7 +15,7 @@ from tests.report.page.parsed import Element, parsed
 class DrawnPage:
     """A page with all its figures."""
 
-    contents: Contents
+    contents: Sweep
     answer: Answer
     drawn: dict[str, Plot]
     html: str

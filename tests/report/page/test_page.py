@@ -14,7 +14,7 @@ from djd.report.page.page import page, write_page
 from djd.report.page.plots import plots
 from djd.report.report import answer_again
 from djd.runs.result import RunResult
-from djd.sweeps.folder import Contents, read_folder
+from djd.sweeps.sweep import Sweep, read_folder
 from tests.answers import Told
 from tests.data.test_cohort_flow import some_flow
 from tests.report.page.conftest import DrawnPage
@@ -41,7 +41,7 @@ from tests.sweeps.invented_cells import leave_comparison
 RESEARCH = "Research use only, not a medical device."
 
 
-def read_page(contents: Contents, answer: Answer) -> Element:
+def read_page(contents: Sweep, answer: Answer) -> Element:
     """The page without its figures, held to what every page must keep."""
     html = page(contents, answer, {})
     read = parsed(html)
@@ -158,15 +158,14 @@ def test_real_scans_without_a_leak_have_no_stamp_but_the_use(compared: Told) -> 
     contents, answer = compared
     finished = [
         replace(each, result=each.result.model_copy(update={"phantom": False}))
-        for each in contents.states.finished
+        for each in contents.finished
     ]
     cells = []
     for each in contents.cells:
         config = each.config
         data = config.data.model_copy(update={"source": "mat", "root": Path("/scans & <b>")})
         cells.append(replace(each, config=config.model_copy(update={"data": data})))
-    states = replace(contents.states, finished=tuple(finished))
-    read = read_page(replace(contents, cells=tuple(cells), states=states), answer)
+    read = read_page(replace(contents, cells=tuple(cells), finished=tuple(finished)), answer)
     assert read.first("footer").text == RESEARCH
     assert "PHANTOM" not in read.text
     assert "/scans & <b>" in read.text

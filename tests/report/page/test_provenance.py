@@ -11,8 +11,8 @@ from djd.report.page.page import missing_cells, openings, openings_known
 from djd.report.page.rows import made_how
 from djd.runs.folder import lock
 from djd.runs.result import RunResult
-from djd.sweeps.folder import read_folder
-from djd.sweeps.plan import plan_and_save
+from djd.sweeps.folder import plan_and_save
+from djd.sweeps.sweep import read_folder
 from tests.answers import Told
 from tests.sweeps.invented_answers import contents_of, leave_run
 from tests.sweeps.invented_cells import DIGEST, cell, leave_comparison
@@ -100,19 +100,18 @@ def test_where_nothing_was_held_out_no_fold_is_named(tmp_path: Path) -> None:
     assert made(tmp_path)["folds held out"] == "none (5 folds, split seed 0)"
 
 
-def test_a_damaged_plan_costs_the_command_alone(tmp_path: Path) -> None:
+def test_a_plan_that_is_damaged_meanwhile_costs_nothing(tmp_path: Path) -> None:
     leave_comparison(tmp_path, {"model.depth": (1,)})
     contents = read_folder(tmp_path)
     (tmp_path / "comparison.json").write_bytes(b"\xff")
     told = dict(made_how(contents))
-    assert "command" not in told
+    assert told["command"] == "python train.py"
     assert told["cells"] == "3 of 3 finished"
 
 
 def test_nothing_planned_is_told_as_nothing(compared: Told) -> None:
     contents = compared[0]
-    states = replace(contents.states, finished=())
-    told = dict(made_how(replace(contents, cells=(), states=states)))
+    told = dict(made_how(replace(contents, cells=(), finished=())))
     assert told["cells"] == "0 of 0 finished"
     assert "cohort" not in told
 
