@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from djd.errors import InputError
-from djd.runs.config import RunConfig, read_config
+from djd.runs.config import NEUTRAL, RunConfig, read_config
 from djd.runs.folder import (
     CONFIG_NAME,
     RESULT_NAME,
@@ -16,7 +16,7 @@ from djd.runs.folder import (
     is_locked,
     saved_config,
 )
-from djd.runs.keys import AxisValue
+from djd.runs.keys import UNNAMED_KEYS, AxisValue, value_of
 from djd.runs.result import RESULTS_VERSION, RunResult
 from djd.sweeps.cells import Cell, FinishedCell, at_axes, by_setting
 from djd.sweeps.folder import COMPARISON_NAME, read_plan, sweep_above
@@ -173,8 +173,10 @@ def sweep_of_run(folder: Path, result: RunResult) -> Sweep:
         InputError: The configuration in its result is not as expected.
     """
     config = read_config(result.config)
+    values = config.by_key()
     axes: dict[str, AxisValue] = {
-        **config.choices,
+        **{group: name for group, name in config.choices.items() if NEUTRAL.get(group) != name},
+        **{key: value_of(values, key) for key in config.changed if key not in UNNAMED_KEYS},
         "optim.lr": config.optim.learning_rate,
         "data.batch_size": config.data.batch_size,
     }

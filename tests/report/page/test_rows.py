@@ -122,11 +122,11 @@ def test_a_single_setting_is_neither_marked_nor_called_one_of_many(tmp_path: Pat
     assert table.title == "The setting and the baselines"
     assert len(table.rows) == 1
     assert table.head[1:6] == [
-        "depth",
+        "network",
+        "loss",
         "optimizer",
         "learning rate",
         "batch size",
-        "epochs",
     ]
 
 
