@@ -24,7 +24,7 @@ import numpy as np
 from djd.runs.jobs import run_cell
 from platformdirs import user_cache_path
 
-from hydra_plugins.djd._options import compose_values
+from hydra_plugins.djd._composing import compose_values
 
 COHORT_SEEDS = (101, 102)
 

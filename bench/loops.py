@@ -34,7 +34,7 @@ from djd.grades import GRADE_COUNT
 from djd.machine import keep_freed_memory
 from djd.models.networks import KneeCNN
 from djd.runs.config import RunConfig, read_config
-from hydra_plugins.djd._options import compose_values
+from hydra_plugins.djd._composing import compose_values
 
 TRAIN_KNEES, VALIDATION_KNEES = 256, 64
 LEARNING_RATE = 0.001

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 import train
-from hydra_plugins.djd import _options
+from hydra_plugins.djd import _composing
 
 if TYPE_CHECKING:
     from tests.browser import Browser
@@ -36,7 +36,7 @@ TINY = (
 
 def compose_values(*overrides: str) -> dict[str, Any]:
     """The resolved configuration as plain values, as `train.py` hands it on."""
-    return _options.compose_values(train.CONF, overrides)
+    return _composing.compose_values(train.CONF, overrides)
 
 
 @pytest.fixture(scope="session")

@@ -69,16 +69,18 @@ class Plan(BaseModel):
         if sample is None:
             return None
         values, choices = sample.by_key() | self.fixed, {**sample.choices, **self.options}
+        groups = {axis for axis, value in named.axes.items() if f"{axis}={value}" in self.choices}
         for axis, value in named.axes.items():
             if axis in choices:
                 choices[axis] = str(value)
+            if axis in groups:
                 # Another option of the group may have keys that this one lacks, such as a momentum.
                 values = {k: each for k, each in values.items() if not k.startswith(f"{axis}.")}
-                values |= self.choices.get(f"{axis}={value}", {})
+                values |= self.choices[f"{axis}={value}"]
         values |= {
             axis: value
             for axis, value in named.axes.items()
-            if axis not in choices and (axis in values or value is not None)
+            if axis not in groups and (axis in values or value is not None)
         }
         try:
             config = read_config(nested(values) | {"choices": choices, "logger": {}})

@@ -174,9 +174,10 @@ def sweep_of_run(folder: Path, result: RunResult) -> Sweep:
     """
     config = read_config(result.config)
     values = config.by_key()
+    named = [key for key in config.changed if key in values and key not in UNNAMED_KEYS]
     axes: dict[str, AxisValue] = {
         **{group: name for group, name in config.choices.items() if NEUTRAL.get(group) != name},
-        **{key: value_of(values, key) for key in config.changed if key not in UNNAMED_KEYS},
+        **{key: value_of(values, key) for key in named},
         "optim.lr": config.optim.learning_rate,
         "data.batch_size": config.data.batch_size,
     }

@@ -11,14 +11,14 @@ from hydra.core.override_parser.types import Override
 from djd.errors import InputError
 from djd.runs.keys import COHORT_KEYS, FREE_KEYS
 
-LIST_KEYS = ("score_epochs", "data.exclude")
+LIST_KEYS = ("score_epochs", "data.exclude", "logger")
 """Keys whose values are lists; the list of any other is a comparison written in another way."""
 
 ONE_COHORT = COHORT_KEYS | {"data", "data.leak"}
 """Keys that say who is compared on: the same for all cells."""
 
-ABOUT_ALL = FREE_KEYS - COHORT_KEYS | {"paths"}
-"""Keys that change no result."""
+ABOUT_ALL = FREE_KEYS - COHORT_KEYS | {"paths", "kind"}
+"""Keys that change no result; so do those of loggers."""
 
 
 @dataclass(frozen=True)
@@ -126,5 +126,10 @@ def _require_comparable(key: str, override: Override) -> None:
             f"{key}: expected one value, since all cells of a comparison grade the same patients, "
             f"{said}"
         )
-    if key in ABOUT_ALL:
+    if key == "logger":
+        raise InputError(
+            f"logger: expected the loggers of all cells as a list in brackets "
+            f"(logger=[{','.join(_values(override))}]), since loggers change no result, {said}"
+        )
+    if key in ABOUT_ALL or key.startswith("logger."):
         raise InputError(f"{key}: expected one value, since it changes no result, {said}")

@@ -16,8 +16,7 @@ from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
 from djd.sweeps.cells import Cell
 from hydra_plugins.djd._axes import Axes, read_axes
-from hydra_plugins.djd._composing import CellComposer
-from hydra_plugins.djd._options import plain_values
+from hydra_plugins.djd._composing import CellComposer, plain_values
 
 VALUES = {
     "optim.lr_times": ("0.1", "1", "1e1"),
