@@ -9,7 +9,6 @@ from djd.errors import InputError
 from djd.report.findings import Findings, find
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, score_tested
 from djd.runs.folder import SPLIT_NAME
-from djd.runs.predictions import Predictions, held_out_of, patients_of
 from djd.statistics.held_out import HeldOut
 from djd.sweeps.baselines import KeptBaseline, basis_of
 from djd.sweeps.setting_scores import Evidence, Setting, knees_of, predictions_at
@@ -111,7 +110,7 @@ def work_out(
             for each in baselines
             if each not in serving
         ]
-        on_folds = {each.name: _candidates(each, evidence.patients) for each in serving}
+        on_folds = {each.name: _candidates(each) for each in serving}
         findings = find(evidence, on_folds, test_patients=_test_patients(evidence.settings[0]))
     second_reader = None
     if readings is not None:
@@ -132,18 +131,18 @@ def serves(baseline: KeptBaseline, evidence: Evidence) -> bool:
     return fitted and knees_of(baseline.repeats) == evidence.knees
 
 
-def _candidates(baseline: KeptBaseline, patients: Sequence[str]) -> list[HeldOut]:
+def _candidates(baseline: KeptBaseline) -> list[HeldOut]:
     """The chosen candidate of a baseline, then every candidate.
 
     Candidates have the probabilities of the chosen one; only their grades are compared.
     """
-    chosen = held_out_of([[each] for each in baseline.repeats], patients)
+    chosen = HeldOut.joined([[each] for each in baseline.repeats])
     return [chosen, *(replace(chosen, predicted=given) for given in baseline.candidates)]
 
 
-def _on_test(refits: Iterable[OpenedRefit]) -> tuple[dict[str, Predictions], list[str]]:
+def _on_test(refits: Iterable[OpenedRefit]) -> tuple[dict[str, HeldOut], list[str]]:
     """Predictions of the test patients by setting, and refits whose predictions can't be read."""
-    read: dict[str, Predictions] = {}
+    read: dict[str, HeldOut] = {}
     notes = []
     for refit in refits:
         try:
@@ -155,7 +154,7 @@ def _on_test(refits: Iterable[OpenedRefit]) -> tuple[dict[str, Predictions], lis
 
 
 def _score_tested(
-    refitted: Mapping[str, Predictions], baselines: Iterable[KeptBaseline]
+    refitted: Mapping[str, HeldOut], baselines: Iterable[KeptBaseline]
 ) -> ScoresOnTest | None:
     """Scores of all who graded the knees that the first refit graded."""
     if not refitted:
@@ -164,12 +163,7 @@ def _score_tested(
     settings = {name: each for name, each in refitted.items() if knees_of([each]) == knees}
     tests = {each.name: each.test for each in baselines if each.test}
     beside = {name: each for name, each in tests.items() if knees_of([each]) == knees}
-    patients = patients_of(settings.values())
-
-    def arrays(graders: Mapping[str, Predictions]) -> dict[str, HeldOut]:
-        return {name: held_out_of([[each]], patients) for name, each in graders.items()}
-
-    return score_tested(arrays(settings), arrays(beside))
+    return score_tested(settings, beside)
 
 
 def _test_patients(setting: Setting) -> int:

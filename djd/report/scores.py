@@ -179,14 +179,11 @@ def agreement(readings: Readings, knees: Iterable[Knee]) -> Agreement | None:
     shared = [(knee, grade) for knee, grade in zip(asked, given, strict=True) if grade is not None]
     if not shared:
         return None
-    names, patient = np.unique([knee[2] for knee, _ in shared], return_inverse=True)
     predicted = np.array([grade for _, grade in shared], dtype=np.int64)
-    reader = HeldOut(
-        patient=patient.astype(np.int64),
-        repeat=np.zeros(len(shared), dtype=np.int64),
+    reader = HeldOut.of_knees(
+        knees=tuple(knee[:3] for knee, _ in shared),
         grades=np.array([knee[3] for knee, _ in shared], dtype=np.int64),
         predicted=predicted,
         probabilities=np.eye(GRADE_COUNT)[predicted],  # the reader is sure of every grade
-        patients=len(names),
     )
     return Agreement(**vars(Scoreboard.of([reader]).scores[0]), asked=len(asked))

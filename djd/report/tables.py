@@ -16,10 +16,10 @@ from djd.report.findings import Findings, SettingScores
 from djd.report.ranking import Line, head, ranking
 from djd.report.scores import GraderScores, Scoreboard
 from djd.runs.keys import AxisValue, short_names
-from djd.runs.predictions import Predictions, held_out_of, patients_of
 from djd.runs.result import stamp_column
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.statistics.effects import LevelScores
+from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.sweeps.cells import Cell, FinishedCell
 from djd.sweeps.setting_scores import predictions_at
@@ -152,16 +152,15 @@ def cell_rows(sweep: Sweep) -> list[Row]:
     patients, by fewer draws than a setting's.
     """
     rows: list[Row] = []
-    alike: dict[tuple[tuple[str, str], ...], list[tuple[Row, Predictions]]] = {}
+    alike: dict[tuple[tuple[str, str, str], ...], list[tuple[Row, HeldOut]]] = {}
     for cell in sweep.finished:
         for row, predictions in _finished_rows(cell):
             rows.append(row)
             if predictions:
                 alike.setdefault(predictions.knees, []).append((row, predictions))
     for group in alike.values():
-        patients = patients_of(each for _, each in group)
-        graders = [held_out_of([[each]], patients) for _, each in group]
-        board = Scoreboard.of(graders, draw_patients(len(patients), draws=FEW_DRAWS))
+        graders = [grader for _, grader in group]
+        board = Scoreboard.of(graders, draw_patients(graders[0].patients, draws=FEW_DRAWS))
         for (row, _), grader in zip(group, board.scores, strict=True):
             row |= score_columns(grader.scores)
     return rows + [_cell_head(cell, state, reason) for state, cell, reason in unfinished(sweep)]
@@ -181,7 +180,7 @@ def _cell_head(cell: Cell, state: str, reason: str = "") -> Row:
     }
 
 
-def _finished_rows(cell: FinishedCell) -> Iterator[tuple[Row, Predictions | None]]:
+def _finished_rows(cell: FinishedCell) -> Iterator[tuple[Row, HeldOut | None]]:
     """Rows of a finished cell, each with the predictions that it is to be scored by."""
     row, seconds = _cell_head(cell, "finished"), {"fit_seconds": written(cell.result.fit_seconds)}
     try:

@@ -26,8 +26,8 @@ from djd.data.split import Parts, PatientSplit
 from djd.data.uptake import relative_uptake
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
-from djd.runs.predictions import Predictions
 from djd.runs.prepare import split_cell
+from djd.statistics.held_out import HeldOut
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
 
 BaselineName = Literal["majority", "uptake"]
@@ -127,9 +127,9 @@ class KeptBaseline:
     name: str
     setting: str
     basis: Basis
-    repeats: tuple[Predictions, ...]
+    repeats: tuple[HeldOut, ...]
     candidates: NDArray[np.int64]
-    test: Predictions | None
+    test: HeldOut | None
 
 
 @dataclass(frozen=True)

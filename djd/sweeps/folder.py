@@ -21,13 +21,14 @@ from djd.files import write_rows, write_whole
 from djd.grades import GRADE_COUNT
 from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
 from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
-from djd.runs.predictions import Predictions, read_predictions, received
+from djd.runs.predictions import read_predictions, received
 from djd.runs.result import (
     PREDICTION_COLUMNS,
     RunResult,
     prediction_rows,
     stamp_column,
 )
+from djd.statistics.held_out import HeldOut
 from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, Basis, KeptBaseline
 from djd.sweeps.cells import Cell
 from djd.sweeps.plan import OTHER_FOLDER, Plan, plan_cells
@@ -273,7 +274,7 @@ def _kept(folder: Path) -> KeptBaseline:
     )
 
 
-def _candidates(path: Path, repeats: Mapping[str, Predictions]) -> NDArray[np.int64]:
+def _candidates(path: Path, repeats: Mapping[str, HeldOut]) -> NDArray[np.int64]:
     """What every candidate gave the knees of all repeats; see `KeptBaseline`.
 
     Raises:
@@ -286,7 +287,7 @@ def _candidates(path: Path, repeats: Mapping[str, Predictions]) -> NDArray[np.in
         given = {
             tuple(row[key] for key in _KNEE): [int(row[name]) for name in names] for row in rows
         }
-        knees = [(*knee, seed) for seed, each in repeats.items() for knee in each.knees]
+        knees = [(*knee[:2], seed) for seed, each in repeats.items() for knee in each.knees]
         candidates = np.array([given[knee] for knee in knees], dtype=np.int64).T
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(
