@@ -18,7 +18,7 @@ from djd.report.axes import (
 )
 from djd.report.findings import Findings, SettingScores
 from djd.report.scores import Agreement, ScoresOnTest
-from djd.report.sentences import UPTAKE, against_uptake, effect_sentence, scored
+from djd.report.sentences import UPTAKE, against_uptake, best_set_words, effect_sentence, scored
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, count_of
@@ -100,18 +100,11 @@ def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
 def _best(findings: Findings, tested: ScoresOnTest | None) -> str:
     best = findings.settings[0]
     others, untold = len(findings.settings) - 1, sum(s.in_best_set for s in findings.settings) - 1
+    # Where most can't be told apart from it there is no best to speak of.
+    verb = "grades best: kappa" if 2 * untold < others else "has the highest kappa:"
+    ties = f"; {best_set_words(findings)}{' be told apart from it' if untold else ''}"
     if not others:
         verb, ties = "reaches kappa", ""
-    elif untold == others:
-        which = "the other setting can't" if others == 1 else f"none of the {others} others can"
-        verb, ties = "has the highest kappa:", f"; {which} be told apart from it"
-    elif untold:
-        # Where most can't be told apart from it there is no best to speak of.
-        verb = "grades best: kappa" if 2 * untold < others else "has the highest kappa:"
-        ties = f"; {untold} of the {others} other settings can't be told apart from it"
-    else:
-        which = "the other setting is" if others == 1 else f"all {others} other settings are"
-        verb, ties = "grades best: kappa", f"; {which} worse"
     kappa = scored(best.scores["kappa"])
     who = in_words(best.setting, [each.setting for each in findings.settings])
     return f"{who} {verb} {kappa} out of fold{_on_test(best, tested)}{ties}."

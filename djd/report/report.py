@@ -1,7 +1,8 @@
 """The answer at the end of a run or sweep, and again from a folder: printed and written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
@@ -25,6 +26,8 @@ from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep, sweep_of_run
 from djd.sweeps.winner import OpenedRefit, refit_name, sweep_opened, unusable_winners
 from djd.wording import count_of
+
+_Kept = TypeVar("_Kept")
 
 
 def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
@@ -102,8 +105,8 @@ def answer_now(
             said.append(f"no baselines: {error}")
         except OSError as error:
             said.append(f"no baselines: {error.filename} can't be written ({error.strerror})")
-    kept, damage = _kept(folder)
-    return _work_out(folder, evidence, refits, kept, notes=[*said, *damage])
+    kept, damage = _readable(kept_baselines, folder, "baselines")
+    return _work_out(folder, evidence, refits, kept or (), notes=[*said, *damage])
 
 
 def answer_again(sweep: Sweep) -> Answer:
@@ -114,15 +117,15 @@ def answer_again(sweep: Sweep) -> Answer:
     """
     evidence, notes = _gather(sweep)
     refits = sweep_opened(sweep, evidence.settings)
-    kept, damage = _kept(sweep.folder)
-    if evidence.settings and not _serve(kept, evidence, refits):
+    kept, damage = _readable(kept_baselines, sweep.folder, "baselines")
+    if evidence.settings and not _serve(kept or (), evidence, refits):
         try:
             cohort, split = _data(sweep, evidence.settings[0])
         except (InputError, OSError) as error:
             notes += [*damage, f"no baselines fitted: the scans can't be read again ({error})"]
         else:
             return answer_now(sweep, evidence, cohort=cohort, split=split, notes=notes)
-    return _work_out(sweep.folder, evidence, refits, kept, notes=notes)
+    return _work_out(sweep.folder, evidence, refits, kept or (), notes=notes)
 
 
 def _gather(sweep: Sweep) -> tuple[Evidence, list[str]]:
@@ -157,11 +160,7 @@ def _work_out(
     notes: Sequence[str],
 ) -> Answer:
     """The answer, with the second reader as the folder has it."""
-    readings, damage = None, []
-    try:
-        readings = kept_readings(folder)
-    except InputError as error:
-        damage = [f"no second reader: {error}"]
+    readings, damage = _readable(kept_readings, folder, "second reader")
     return work_out(
         evidence, refits=refits, baselines=baselines, notes=[*notes, *damage], readings=readings
     )
@@ -178,12 +177,14 @@ def _serve(kept: Sequence[KeptBaseline], evidence: Evidence, refits: Iterable[Op
     return bool(kept) and all(serves(each, evidence) and (each.test or not opened) for each in kept)
 
 
-def _kept(folder: Path) -> tuple[tuple[KeptBaseline, ...], list[str]]:
-    """The baselines in a folder, and what is wrong with them."""
+def _readable(
+    read: Callable[[Path], _Kept], folder: Path, what: str
+) -> tuple[_Kept | None, list[str]]:
+    """Something that a folder keeps, None where that is damaged, and a note on the damage."""
     try:
-        return kept_baselines(folder), []
+        return read(folder), []
     except InputError as error:
-        return (), [f"no baselines: {error}"]
+        return None, [f"no {what}: {error}"]
 
 
 def _data(sweep: Sweep, best: Setting) -> tuple[Cohort, PatientSplit]:

@@ -11,7 +11,7 @@ from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
 from djd.sweeps.baselines import BaselineName
-from djd.wording import count_of, number, share
+from djd.wording import capital, count_of, number, share
 
 UPTAKE: BaselineName = "uptake"
 
@@ -106,21 +106,24 @@ def luck_sentences(findings: Findings) -> list[str]:
 
 
 def _best_set_sentence(findings: Findings) -> str:
-    others = len(findings.settings) - 1
-    untold = sum(each.in_best_set for each in findings.settings) - 1
-    found = detection_sentence(findings)
+    found, said = detection_sentence(findings), capital(best_set_words(findings))
     if math.isnan(findings.distance):
         return found
+    if said.endswith("worse"):
+        return f"{said} than the best"
+    return f"{said} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
+
+
+def best_set_words(findings: Findings) -> str:
+    """How many of the others are worse than the best, or can or can't be told apart from it."""
+    others = len(findings.settings) - 1
+    untold = sum(each.in_best_set for each in findings.settings) - 1
     if untold == 0:
-        which = "The other setting is" if others == 1 else f"All {others} other settings are"
-        return f"{which} worse than the best"
-    if untold == others > 1:
-        which = f"None of the {others} other settings can"
-    elif untold == others:
-        which = "The other setting can't"
-    else:
-        which = f"{untold} of the {others} other settings can't"
-    return f"{which} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
+        which = "the other setting is" if others == 1 else f"all {others} other settings are"
+        return f"{which} worse"
+    if untold < others:
+        return f"{untold} of the {others} other settings can't"
+    return "the other setting can't" if others == 1 else f"none of the {others} other settings can"
 
 
 def detection_sentence(findings: Findings) -> str:

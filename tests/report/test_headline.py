@@ -10,10 +10,18 @@ import pytest
 
 from djd.report.answer import Answer
 from djd.report.findings import Findings
-from djd.report.headline import NOTHING_HELD_OUT, headline, in_words, who_decided
+from djd.report.headline import (
+    NOTHING_HELD_OUT,
+    headline,
+    in_words,
+    question_sentences,
+    who_decided,
+)
 from djd.report.scores import GraderScores
+from djd.runs.config import read_config
 from djd.runs.keys import AxisValue
 from djd.statistics.intervals import Estimate
+from djd.sweeps.setting_scores import Setting
 from tests.sweeps.invented_answers import tell
 from tests.sweeps.invented_cells import leave_comparison
 
@@ -58,7 +66,12 @@ def told_of(
             "; 2 of the 3 other settings can't be told apart from it.",
         ),
         (1, 3, "grades best: kappa", "; 1 of the 3 other settings can't be told apart from it."),
-        (3, 3, "has the highest kappa:", "; none of the 3 others can be told apart from it."),
+        (
+            3,
+            3,
+            "has the highest kappa:",
+            "; none of the 3 other settings can be told apart from it.",
+        ),
         (0, 1, "grades best: kappa", "; the other setting is worse."),
         (1, 1, "has the highest kappa:", "; the other setting can't be told apart from it."),
         (0, 0, "reaches kappa", "."),
@@ -241,6 +254,40 @@ def test_a_setting_is_said_as_one_says_it(answer: Answer, name: str, called: str
     assert in_words(replace(told, axes=more)) == (
         f"Depth 2 with {called} at 0.01 for 1 epoch, batch size 16, width 8, mirror_left true"
     )
+
+
+def without_depth(setting: Setting) -> Setting:
+    """The same of a network that somebody brought, and that has no depth."""
+    cell = setting.cells[0]
+    values = cell.config.plain()
+    values["model"], values["choices"]["model"] = {"_target_": "mine.Network"}, "mine"
+    axes = {key: value for key, value in setting.axes.items() if key != "model.depth"}
+    return replace(setting, axes=axes, cells=(replace(cell, config=read_config(values)),))
+
+
+def test_a_network_without_a_depth_goes_by_its_name(answer: Answer) -> None:
+    findings = findings_of(answer)
+    best = findings.settings[0]
+    mine = without_depth(best.setting)
+    assert re.match(r"Network mine with \w+ at 0\.001 for 100 epochs", in_words(mine))
+    alone = replace(findings, settings=(replace(best, setting=mine),), effects=())
+    assert question_sentences("depth", alone, {}) == [
+        "Not compared: every setting has network mine."
+    ]
+    assert headline(replace(answer, findings=alone))[0].startswith("Network mine with ")
+
+
+def test_networks_that_were_compared_are_said_by_name_and_usual_options_are_not(
+    answer: Answer,
+) -> None:
+    setting = findings_of(answer).settings[0].setting
+    axes: dict[str, AxisValue] = {"model": "cnn", "model.depth": 2, "loss": "cross_entropy"}
+    best, mine = replace(setting, axes=axes), replace(setting, axes={**axes, "model": "mine"})
+    other_loss = replace(setting, axes={**axes, "loss": "mine"})
+    assert in_words(best).startswith("Depth 2 with ")
+    assert in_words(best, [best, mine]).startswith("Network cnn (depth 2) with ")
+    assert "loss" not in in_words(best, [best, mine])
+    assert in_words(best, [best, other_loss]).endswith(", loss cross_entropy")
 
 
 def test_one_fold_of_invented_patients_says_how_few_they_are(tmp_path: Path) -> None:
