@@ -14,7 +14,7 @@ from djd.report.sentences import sentences
 from djd.report.tables import write_tables
 from djd.runs.config import RunConfig
 from djd.runs.folder import MODEL_NAME, WINNER, kept_readings
-from djd.runs.prepare import read_data
+from djd.runs.reading import read_data
 from djd.runs.result import RunResult
 from djd.runs.summary import openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import count_openings

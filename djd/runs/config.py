@@ -145,11 +145,14 @@ class LossConfig(OpenGroup):
 
 
 class OptimConfig(OpenGroup):
-    """`optim.*`: an optimizer, its learning rate, the schedule of the rate, other arguments."""
+    """`optim.*`: an optimizer, its learning rate, the schedule of the rate, other arguments.
+
+    A file of one's own may leave factor and schedule out.
+    """
 
     lr: Rate
-    lr_times: Rate
-    schedule: Schedule | dict[str, Any]
+    lr_times: Rate = 1.0
+    schedule: Schedule | dict[str, Any] = "constant"
 
     @property
     def learning_rate(self) -> float:

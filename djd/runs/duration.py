@@ -1,22 +1,10 @@
-"""How long a training takes, from a few timed steps."""
+"""How long a training takes, from a few timed steps. Nothing at the top imports torch."""
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from djd.data.crop import CROP_SIZE, VIEW_INDICES
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
-
-if TYPE_CHECKING:
-    import torch
-
-    from djd.data.datamodule import Batch
-
-# A sweep's own process reckons with times and never imports torch, which takes seconds: what
-# builds networks imports it.
 
 TIMED_STEPS = 3
 
@@ -24,20 +12,23 @@ TIMED_STEPS = 3
 def time_step(config: RunConfig) -> float:
     """Seconds of one training step of this configuration, the median of a few after a first.
 
-    It trains a network of its own on noise, with Adam whatever the configuration has: optimizers
-    differ by a millisecond or two. It seeds nothing that lasts: `fit_cell` seeds anew.
+    The step trains a network of its own on noise, with Adam whatever the configuration has:
+    optimizers differ by a millisecond or two. Nothing is seeded that lasts: a fit seeds anew.
+
+    Raises:
+        InputError: The network or loss can't be made as the configuration says.
     """
     import torch
 
-    from djd.runs.fit import build_classifier
+    from djd.runs.fit import build_classifier, noise_batch
     from djd.runs.hardware import precision_plugin, training_device, use_precision
 
     device = training_device(config)
-    classifier = build_classifier(config, np.arange(GRADE_COUNT)).to(device)
+    batch = noise_batch(config, device)
+    classifier = build_classifier(config, batch["grade"].cpu().numpy()).to(device)
     optimizer = torch.optim.Adam(classifier.parameters())
     precision = precision_plugin(config.trainer.precision, device)
     use_precision(config.trainer.precision)
-    batch = _noise(config, device)
     seconds = []
     for _ in range(1 + TIMED_STEPS):
         started = time.perf_counter()
@@ -55,29 +46,16 @@ def count_values(config: RunConfig) -> int:
     """How many values the network's state has, such as weights and running means.
 
     Raises:
-        InputError: The network can't be built.
+        InputError: The network or loss can't be made as the configuration says.
     """
+    import numpy as np
     import torch
 
     from djd.runs.fit import build_classifier
 
-    with torch.device("meta"):
+    with torch.device("meta"):  # values without memory
         network = build_classifier(config, np.arange(GRADE_COUNT)).network
     return sum(value.numel() for value in network.state_dict().values() if value.dim())
-
-
-def _noise(config: RunConfig, device: "torch.device") -> "Batch":
-    import torch
-
-    from djd.data.datamodule import Batch
-
-    knees, views = config.data.batch_size, len(VIEW_INDICES[config.data.views])
-    crop = torch.rand(knees, views, CROP_SIZE, CROP_SIZE)
-    return Batch(
-        crop=crop.contiguous(memory_format=torch.channels_last).to(device),
-        grade=torch.arange(knees, device=device) % GRADE_COUNT,
-        knee=torch.arange(knees, device=device),
-    )
 
 
 def training_seconds(

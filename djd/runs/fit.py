@@ -15,9 +15,11 @@ from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
-from djd.data.crop import VIEW_INDICES
-from djd.data.datamodule import KneeDataModule
+from djd.data.crop import CROP_SIZE, VIEW_INDICES
+from djd.data.datamodule import Batch, KneeDataModule
 from djd.data.split import Parts
+from djd.data.uptake import MEASURES
+from djd.grades import GRADE_COUNT
 from djd.models.build import build_augmentation
 from djd.models.classifier import GradeClassifier
 from djd.models.losses import balanced_weights
@@ -124,6 +126,22 @@ def build_datamodule(
         seed=config.seed,
         augment=build_augmentation(config.plain()["augment"]),
         inputs=inputs,
+    )
+
+
+def noise_batch(config: RunConfig, device: torch.device) -> Batch:
+    """A training batch of noise with every grade in turn, for timing."""
+    knees, views = config.data.batch_size, len(VIEW_INDICES[config.data.views])
+    crop = torch.rand(knees, views, CROP_SIZE, CROP_SIZE)
+    crop = crop.contiguous(memory_format=torch.channels_last).to(device)
+    index = torch.arange(knees, device=device)
+    return Batch(
+        crop=crop,
+        grade=index % GRADE_COUNT,
+        knee=index,
+        uptake=torch.rand(knees, views * len(MEASURES), device=device),
+        other_knee=crop.flip(0),
+        has_other_knee=index % 2 == 0,
     )
 
 

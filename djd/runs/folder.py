@@ -1,10 +1,9 @@
-"""The folder of a run: the name of every file in it, and how the files are written and locked.
+"""The folder of a run: the name of every file in it, and how files are written, read and locked.
 
-A cell of a sweep and a refit have such a folder too. `results.py` and `predictions.py` hold what
-stands in their two files.
+A cell of a sweep and a refit have such a folder too. `result.py` and `predictions.py` hold the
+contents of their two files, `cohort_flow.py` those of `cohort.json`.
 """
 
-import contextlib
 import json
 import shutil
 import traceback
@@ -12,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -61,15 +61,9 @@ def epoch_checkpoint(folder: Path, epoch: int) -> Path:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[bool]:
-    """Hold the lock of a folder, if nobody else does.
+    """Hold the lock of an existing folder, if nobody else does; yields whether it is held.
 
-    The system takes it back when its process ends, however it ends.
-
-    Args:
-        folder: Of the cell; it exists.
-
-    Yields:
-        Whether it is held.
+    The system takes the lock back when its process ends, however the process ends.
     """
     file = FileLock(folder / LOCK_NAME)
     try:
@@ -92,43 +86,40 @@ def is_locked(folder: Path) -> bool:
         file.acquire(blocking=False)
     except Timeout:
         return True
-    except OSError:  # where one may only read: whoever works there would have to be able to write
+    except OSError:  # a read-only folder: whoever worked there would have to write
         return False
     file.release()
     return False
 
 
 def drop_lock(folder: Path) -> None:
-    """Remove the lock of a finished cell; whoever still waits for it finds the result."""
+    """Remove the lock of a finished training; whoever still waits for it finds the result."""
     with suppress(OSError):  # Windows removes no file that another process has open
         (folder / LOCK_NAME).unlink(missing_ok=True)
 
 
 def record_failure(folder: Path, error: BaseException | str) -> None:
-    """Leave why a cell failed; a disk that is full is no second failure."""
-    with contextlib.suppress(OSError):
+    """Leave the reason of a failure; a full disk is no second failure."""
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / ERROR_NAME, _text(error))
+        write_whole(folder / ERROR_NAME, _reason(error))
 
 
 def record_loss(folder: Path, error: BaseException | str) -> None:
-    """Leave why a cell was lost that could not say it itself.
-
-    Not where it did say, or has ended well after all, or another process works on it by now.
-    """
+    """Leave the reason of a loss, unless the training left one, has ended well, or runs again."""
     ended = (folder / RESULT_NAME).exists() or (folder / ERROR_NAME).exists()
     if not ended and not is_locked(folder):
         record_failure(folder, error)
 
 
 def forget_failure(folder: Path) -> None:
-    """Let what failed be tried again; where that can't be written, it will fail again."""
-    with contextlib.suppress(OSError):
+    """Let a failed training be tried again; in a read-only folder it will fail again."""
+    with suppress(OSError):
         (folder / ERROR_NAME).unlink()
 
 
 def failure_reason(folder: Path) -> str | None:
-    """Why a cell failed, in one line; None where it hasn't."""
+    """The reason of a failure in one line; None where nothing failed."""
     try:
         lines = (folder / ERROR_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -136,25 +127,43 @@ def failure_reason(folder: Path) -> str | None:
     return next((line.strip() for line in reversed(lines) if line.strip()), "no reason was left")
 
 
-def _text(error: BaseException | str) -> str:
+def _reason(error: BaseException | str) -> str:
     if isinstance(error, str | InputError):
         return f"{error}\n"
+    lines = traceback.format_exception(error)
     if isinstance(error, SystemExit):
-        lines = traceback.format_exception(error)
-        return "".join([*lines, f"the cell called sys.exit({error.code!r})\n"])
-    return "".join(traceback.format_exception(error))
+        lines.append(f"the cell called sys.exit({error.code!r})\n")
+    return "".join(lines)
 
 
-# Where it was built with libyaml it reads 540 configurations in half a second instead of four.
+# Built with libyaml, PyYAML reads 540 configurations in half a second instead of four.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def require_unfinished(folder: Path) -> None:
-    """Stop where a folder holds a run that is finished.
+def saved_config(folder: Path) -> RunConfig:
+    """The configuration that a training was started with.
 
     Raises:
-        InputError: It is.
+        InputError: The file is damaged.
     """
+    return _saved_config(folder)[0]
+
+
+def _saved_config(folder: Path) -> tuple[RunConfig, Mapping[str, Any]]:
+    """The configuration, and the values of its file."""
+    path = folder / CONFIG_NAME
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        return read_config(values), values
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, InputError) as error:
+        raise InputError(
+            f"{path}: expected the configuration of what was started there, received a damaged "
+            "file; delete the folder to train it from the start"
+        ) from error
+
+
+def require_unfinished(folder: Path) -> None:
+    """Raise InputError where a folder holds a finished run."""
     if (folder / RESULT_NAME).exists():
         raise InputError(
             f"{folder}: expected a run's folder that is new or of a stopped run, received one that "
@@ -165,58 +174,63 @@ def require_unfinished(folder: Path) -> None:
 def require_same_config(
     config: RunConfig, folder: Path, *, free: Collection[str] = FREE_KEYS
 ) -> None:
-    """Stop where a folder holds a training of another configuration.
+    """Stop where a folder holds a training that can't be gone on with.
 
     Args:
         config: What is to be trained.
-        folder: Of the run or cell.
+        folder: Of the training.
         free: Keys that may differ.
 
     Raises:
-        InputError: It names the keys that differ.
+        InputError: An earlier version of the software began it, or keys differ, which are named.
     """
     if not (folder / CONFIG_NAME).exists():
         return
-    before, now = saved_config(folder).by_key(), config.by_key()
-    if changes := differences(before, now, free=free):
+    before, values = _saved_config(folder)
+    if "choices" not in values:
+        raise InputError(
+            f"{folder}: expected a training of this version, received one that an earlier version "
+            "began, whose numbers come about in another way; choose another folder"
+        )
+    if changes := differences(before.by_key(), config.by_key(), free=free):
         raise InputError(
             f"{folder}: expected the run that was stopped there, received another one: it has "
             f"{changes}; say the same, or choose another folder (hydra.run.dir, hydra.sweep.dir)"
         )
 
 
-def saved_config(folder: Path) -> RunConfig:
-    """The configuration that a run or cell was started with.
+def require_same_cohort(folder: Path, fingerprint: str) -> None:
+    """Stop where a stopped training had other scans, by the cohort's fingerprint.
 
     Raises:
-        InputError: The file is damaged.
+        InputError: The fingerprints differ, or the file that has the first is damaged.
     """
-    path = folder / CONFIG_NAME
+    path = folder / SPLIT_NAME
+    if not path.exists():
+        return
     try:
-        return read_config(yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER))
-    except (yaml.YAMLError, UnicodeDecodeError, InputError) as error:
+        before = str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: expected the configuration of what was started there, received a damaged "
-            "file; delete the folder to train it from the start"
+            f"{path}: expected the split of what was started there, received a damaged file; "
+            "delete the folder to train it from the start"
         ) from error
-
-
-def require_same_cohort(folder: Path, *, before: str | None, now: str) -> None:
-    """Stop where the scans are not those that a stopped run had.
-
-    Args:
-        folder: Of the run.
-        before: Fingerprint that the run was started with; None where it is new.
-        now: Fingerprint of the cohort that was read.
-
-    Raises:
-        InputError: They differ.
-    """
-    if before is not None and before != now:
+    if before != fingerprint:
         raise InputError(
             f"{folder}: expected the cohort of the run that was stopped there (fingerprint "
-            f"{before}), received another one ({now}); choose another hydra.run.dir"
+            f"{before}), received another one ({fingerprint}); choose another hydra.run.dir"
         )
+
+
+def save_split(
+    folder: Path, split: PatientSplit, parts: Mapping[str, PartSummary], *, fingerprint: str
+) -> None:
+    """Write who is where, as JSON: development and test patients, each part, the cohort."""
+    record = asdict(split) | {
+        "parts": {part: asdict(who) for part, who in parts.items()},
+        "fingerprint": fingerprint,
+    }
+    write_whole(folder / SPLIT_NAME, json.dumps(record, indent=1, ensure_ascii=False))
 
 
 def finished_result(
@@ -230,11 +244,9 @@ def finished_result(
         version: The `results_version` that counts; a report of an older folder takes that folder's.
     """
     try:
-        if not (folder / RESULT_NAME).exists():
-            return None
         result = RunResult.load(folder / RESULT_NAME)
         before = read_config(result.config)
-    except (InputError, OSError):  # damaged, or not to be read; training anew mends it
+    except (InputError, OSError):  # missing or damaged; training anew mends it
         return None
     if result.results_version != version or not result.is_whole(before):
         return None
@@ -243,34 +255,9 @@ def finished_result(
     return result if set(config.epochs_to_score) <= set(before.epochs_to_score) else None
 
 
-def save_split(
-    folder: Path, split: PatientSplit, parts: Mapping[str, PartSummary], *, fingerprint: str
-) -> None:
-    """Write who stands where, as JSON: development and test patients, each part, the cohort."""
-    record = asdict(split) | {
-        "parts": {part: asdict(who) for part, who in parts.items()},
-        "fingerprint": fingerprint,
-    }
-    write_whole(folder / SPLIT_NAME, json.dumps(record, indent=1, ensure_ascii=False))
-
-
-def saved_fingerprint(folder: Path) -> str | None:
-    """Fingerprint of the cohort that a training was started on; None where it is new."""
-    path = folder / SPLIT_NAME
-    if not path.exists():
-        return None
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: expected the split of what was started there, received a damaged file; "
-            "delete the folder to train it from the start"
-        ) from error
-
-
 def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
     """Remove what a failed training wrote, unless there is a checkpoint to go on from."""
-    if any((folder / "checkpoints").glob("*.ckpt")):
+    if any((folder / CHECKPOINTS).glob("*.ckpt")):
         return
     for path in set(folder.iterdir()).difference(there_before):
         if path.is_dir():

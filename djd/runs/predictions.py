@@ -1,21 +1,75 @@
-"""`predictions.csv` of trainings, read back as arrays of held-out knees."""
+"""`predictions.csv`: a row for each held-out knee at each score epoch, written and read back."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from djd.data.cohort import Cohort
 from djd.errors import InputError
+from djd.files import write_rows
 from djd.grades import GRADE_COUNT, SIDES
-from djd.runs.result import PREDICTION_COLUMNS, PartScores
+from djd.runs.result import PartScores, stamp_column
 from djd.statistics.held_out import HeldOut
+
+PREDICTION_COLUMNS = (
+    "scan",
+    "patient",
+    "side",
+    "grade",
+    "predicted",
+    *(f"p{grade}" for grade in range(GRADE_COUNT)),
+    "fold",
+    "seed",
+    "epoch",
+)
 
 _KNEE_COLUMNS = 5 + GRADE_COUNT
 """Scan, patient, side, grade, predicted, and a probability a grade."""
 
 _ROUNDING = 1e-4
 """How far from 1 written probabilities may add up."""
+
+
+def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]], *, stamp: str | None) -> None:
+    """Write rows of `PREDICTION_COLUMNS`."""
+    column = stamp_column(stamp)
+    write_rows(path, (*PREDICTION_COLUMNS, *column), [{**row, **column} for row in rows])
+
+
+def prediction_rows(
+    cohort: Cohort,
+    knees: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    **training: int | None,
+) -> list[dict[str, Any]]:
+    """A row of `PREDICTION_COLUMNS` for each knee; probabilities to eight digits.
+
+    Args:
+        cohort: The knees.
+        knees: int64 (knee,), indices into the cohort's knees.
+        predicted: int64 (knee,), 0 to 4.
+        probabilities: float64 (knee, grade 5), 0 to 1.
+        training: Fold, seed and epoch of what graded them; None leaves a cell empty.
+    """
+    same = {name: "" if value is None else value for name, value in training.items()}
+    rows = []
+    for knee, given, chances in zip(knees, predicted, probabilities, strict=True):
+        scan = cohort.scan_index[knee]
+        row = {
+            "scan": cohort.scans[scan],
+            "patient": cohort.patients[scan],
+            "side": SIDES[cohort.side_index[knee]],
+            "grade": int(cohort.grades[knee]),
+            "predicted": int(given),
+            **{f"p{grade}": f"{chance:.8f}" for grade, chance in enumerate(chances)},
+        }
+        rows.append(row | same)
+    return rows
 
 
 def read_predictions(path: Path, *, by: str = "epoch") -> dict[str, HeldOut]:

@@ -1,56 +1,28 @@
-"""What one cell leaves for others to read, and how it is written."""
+"""The result of a training: what was trained, on what, how long, every score."""
 
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from djd.data.cohort import Cohort
 from djd.errors import InputError
-from djd.files import write_rows, write_whole
-from djd.grades import GRADE_COUNT, SIDES
+from djd.files import write_whole
+from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
 from djd.statistics.metrics import auroc, score_table
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch takes seconds
     from djd.models.classifier import Outcome
 
 RESULTS_VERSION = 3
 """Raised whenever the same command on the same cohort gives other numbers than before."""
-
-METRICS_NAME = "metrics.csv"
-"""A line an epoch, written as epochs end."""
-
-PREDICTIONS_NAME = "predictions.csv"
-"""A line for each held-out knee at each score epoch; of a refit for each test knee."""
-
-MODEL_NAME = "model.ckpt"
-"""Weights of a setting refitted on all development patients: what new scans are graded with."""
-
-PREDICTION_COLUMNS = (
-    "scan",
-    "patient",
-    "side",
-    "grade",
-    "predicted",
-    *(f"p{grade}" for grade in range(GRADE_COUNT)),
-    "fold",
-    "seed",
-    "epoch",
-)
-
-
-def epoch_checkpoint(folder: Path, epoch: int) -> Path:
-    """Where a training keeps its weights at a score epoch."""
-    return folder / "checkpoints" / f"epoch={epoch:03d}.ckpt"
-
 
 CountsOfGrade = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**31)]],
@@ -157,56 +129,6 @@ def score_outcome(outcome: "Outcome", cohort: Cohort, *, epoch: int) -> PartScor
 def stamp_column(stamp: str | None) -> dict[str, str]:
     """What every row of a table carries besides; see `RunConfig.stamp`."""
     return {"stamp": stamp} if stamp else {}
-
-
-def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]], *, stamp: str | None) -> None:
-    """Write rows of `PREDICTION_COLUMNS`."""
-    column = stamp_column(stamp)
-    write_rows(path, (*PREDICTION_COLUMNS, *column), [{**row, **column} for row in rows])
-
-
-class GradedKnees(Protocol):
-    """Knees with the grades that something gave them."""
-
-    @property
-    def knees(self) -> NDArray[np.int64]:
-        """Indices into the cohort's knees, int64 (knee,)."""
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """Grades given, int64 (knee,), 0 to 4."""
-
-    @property
-    def probabilities(self) -> NDArray[np.floating]:
-        """Of each grade, (knee, grade 5), 0 to 1, rows sum to 1."""
-
-
-def prediction_rows(
-    graded: GradedKnees,
-    cohort: Cohort,
-    *,
-    fold: int | None,
-    seed: int | None,
-    epoch: int | None,
-) -> list[dict[str, Any]]:
-    """A row of `PREDICTION_COLUMNS` for each knee; probabilities to eight digits."""
-    rows = []
-    told = ["" if value is None else value for value in (fold, seed, epoch)]
-    for knee, predicted, chances in zip(
-        graded.knees, graded.predicted, graded.probabilities, strict=True
-    ):
-        scan = cohort.scan_index[knee]
-        values = (
-            cohort.scans[scan],
-            cohort.patients[scan],
-            SIDES[cohort.side_index[knee]],
-            int(cohort.grades[knee]),
-            int(predicted),
-            *(f"{chance:.8f}" for chance in chances),
-            *told,
-        )
-        rows.append(dict(zip(PREDICTION_COLUMNS, values, strict=True)))
-    return rows
 
 
 VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")

@@ -38,15 +38,15 @@ from djd.runs.folder import (
 )
 from djd.runs.hardware import training_device
 from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS
-from djd.runs.prepare import Prepared, leave_for_report, prepare, read_readings, write_inputs
+from djd.runs.predictions import prediction_rows, write_predictions
+from djd.runs.prepare import Prepared, prepare, write_inputs
+from djd.runs.reading import leave_for_report, read_readings
 from djd.runs.result import (
     RESULTS_VERSION,
     PartScores,
     RunResult,
     installed_versions,
-    prediction_rows,
     score_outcome,
-    write_predictions,
 )
 from djd.runs.summary import in_one_line, openings_sentence, say
 from djd.runs.test_ledger import record_opening, require_ledger
@@ -232,7 +232,8 @@ def score_test(
             fit.trainer.test(fit.classifier, datamodule=fit.datamodule, verbose=False)
         outcome = fit.classifier.outcomes["test"]
         scored.append(score_outcome(outcome, cohort, epoch=epoch))
-        rows += prediction_rows(outcome, cohort, fold=None, seed=config.seed, epoch=epoch)
+        graded = (outcome.knees, outcome.predicted, outcome.probabilities)
+        rows += prediction_rows(cohort, *graded, fold=None, seed=config.seed, epoch=epoch)
     write_predictions(folder / PREDICTIONS_NAME, rows, stamp=prepared.stamp)
     if config.plots:
         counts = fit.classifier.outcomes["test"].counts

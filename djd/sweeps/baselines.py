@@ -26,7 +26,7 @@ from djd.data.split import Parts, PatientSplit
 from djd.data.uptake import relative_uptake
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
-from djd.runs.prepare import split_cell
+from djd.runs.reading import split_cell
 from djd.statistics.held_out import HeldOut
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
 

@@ -16,7 +16,7 @@ from djd.runs.folder import (
     is_locked,
     record_loss,
 )
-from djd.runs.prepare import leave_for_report, read_data, read_readings, split_cell
+from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
 from djd.sweeps.cells import Cell, Job, Launch
 from djd.sweeps.folder import (
     forget_outcome,

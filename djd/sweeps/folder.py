@@ -21,13 +21,13 @@ from djd.files import write_rows, write_whole
 from djd.grades import GRADE_COUNT
 from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
 from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
-from djd.runs.predictions import read_predictions, received
-from djd.runs.result import (
+from djd.runs.predictions import (
     PREDICTION_COLUMNS,
-    RunResult,
     prediction_rows,
-    stamp_column,
+    read_predictions,
+    received,
 )
+from djd.runs.result import RunResult, stamp_column
 from djd.statistics.held_out import HeldOut
 from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, Basis, KeptBaseline
 from djd.sweeps.cells import Cell
@@ -237,7 +237,8 @@ def _keep(
 
 
 def _rows(fold: BaselineFold, cohort: Cohort, stamp: Mapping[str, str]) -> Iterable[dict[str, Any]]:
-    for row in prediction_rows(fold, cohort, fold=fold.fold, seed=None, epoch=None):
+    graded = (fold.knees, fold.predicted, fold.probabilities)
+    for row in prediction_rows(cohort, *graded, fold=fold.fold, seed=None, epoch=None):
         yield {**row, "split_seed": fold.split_seed, **stamp}
 
 

@@ -174,10 +174,12 @@ def sweep_of_run(folder: Path, result: RunResult) -> Sweep:
     """
     config = read_config(result.config)
     values = config.by_key()
-    named = [key for key in config.changed if key in values and key not in UNNAMED_KEYS]
+    changed = {key: value_of(values, key) for key in config.changed if key not in UNNAMED_KEYS}
     axes: dict[str, AxisValue] = {
         **{group: name for group, name in config.choices.items() if NEUTRAL.get(group) != name},
-        **{key: value_of(values, key) for key in named},
+        # A network's numbers, such as its depth, stand there even where they are its file's.
+        **{key: v for key, v in values.items() if key.startswith("model.") and type(v) is int},
+        **{key: value for key, value in changed.items() if key in values},
         "optim.lr": config.optim.learning_rate,
         "data.batch_size": config.data.batch_size,
     }

@@ -11,7 +11,7 @@ from djd.data.cohort_flow import FLOW_NAME, Flow, flow_of, flow_sentences
 from djd.data.split import split_patients
 from djd.errors import InputError
 from djd.runs.config import read_config
-from djd.runs.prepare import leave_for_report, read_data, scans_found
+from djd.runs.reading import leave_for_report, read_data, scans_found
 from tests.conftest import Compose
 from tests.finished_run import FinishedRun
 from tests.invented import cycling_grades, invented_cohort

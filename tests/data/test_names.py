@@ -19,7 +19,7 @@ from djd.data.scan import Scan, read_scan
 from djd.errors import InputError
 from djd.grades import LabelsFrom
 from djd.runs.config import RunConfig, read_config
-from djd.runs.prepare import read_data
+from djd.runs.reading import read_data
 from djd.runs.summary import say_cohort
 from tests.conftest import TINY, compose_values
 from tests.data.mat_files import (

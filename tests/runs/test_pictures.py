@@ -18,7 +18,7 @@ from djd.models.classifier import GradeClassifier, Outcome
 from djd.runs.callbacks.pictures import WIDTH_PIXELS, mistakes_sheet, most_wrong, training_sheet
 from djd.runs.config import read_config
 from djd.runs.fit import build_classifier, build_datamodule
-from djd.runs.prepare import read_data
+from djd.runs.reading import read_data
 from tests.conftest import Compose
 from tests.finished_run import FinishedRun
 from tests.plots.drawn import overlapping, texts

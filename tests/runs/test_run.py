@@ -12,7 +12,7 @@ from djd.errors import InputError
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP
 from djd.models.classifier import GradeClassifier
 from djd.runs.config import read_config
-from djd.runs.prepare import read_data
+from djd.runs.reading import read_data
 from djd.runs.result import RunResult
 from tests.conftest import Compose
 from tests.finished_run import FinishedRun

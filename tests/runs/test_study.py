@@ -14,7 +14,7 @@ from djd.data.datamodule import select_views
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP
 from djd.runs.config import RunConfig, read_config
 from djd.runs.fit import build_classifier
-from djd.runs.prepare import read_data
+from djd.runs.reading import read_data
 from tests.conftest import Compose, compose_values
 from tests.invented import cycling_grades, invented_cohort
 from tests.study_network import SimpleCNN

@@ -12,13 +12,8 @@ from numpy.typing import NDArray
 from djd.grades import SIDES
 from djd.runs.config import RunConfig, read_config
 from djd.runs.keys import AxisValue
-from djd.runs.result import (
-    PREDICTION_COLUMNS,
-    RESULTS_VERSION,
-    PartScores,
-    RunResult,
-    write_predictions,
-)
+from djd.runs.predictions import PREDICTION_COLUMNS, write_predictions
+from djd.runs.result import RESULTS_VERSION, PartScores, RunResult
 from djd.statistics.metrics import confusion_counts, score_table
 from djd.sweeps.cells import Cell
 from djd.sweeps.folder import plan_and_save
@@ -29,7 +24,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "optim=sgd": {"_target_": "torch.optim.SGD"},
     "optim=momentum": {"_target_": "torch.optim.SGD", "momentum": 0.9},
     "optim=adagrad": {"_target_": "torch.optim.Adagrad"},
-    "model=cnn": {"_target_": "djd.models.networks.KneeCNN", "depth": 2, "width": 16},
+    "model=cnn": {
+        "_target_": "djd.models.networks.KneeCNN",
+        "depth": 2,
+        "width": 16,
+        "clip_logits": False,
+    },
     "model=mine": {"_target_": "networks.Mine", "rings": 3},
 }
 

@@ -125,3 +125,44 @@ def test_cells_that_no_plan_tells_of_are_not_taken_for_ours(tmp_path: Path) -> N
     (tmp_path / "depth=1" / "result.json").write_text("{}")
     with pytest.raises(InputError, match=r"holds .*depth=1.* and no comparison\.json"):
         planned(tmp_path, [{"model.depth": 1}])
+
+
+GROUPS: list[dict[str, AxisValue]] = [
+    {"model": model, "optim": optim} for model in ("cnn", "mine") for optim in ("adam", "sgd")
+]
+
+
+def test_a_group_that_was_fixed_may_become_an_axis(tmp_path: Path) -> None:
+    planned(tmp_path, [{"optim": "adam"}])
+    assert names(planned(tmp_path, GROUPS)) == [
+        "optim=adam",
+        "optim=sgd model=cnn",
+        "optim=adam model=mine",
+        "optim=sgd model=mine",
+    ]
+    assert names(planned(tmp_path, [{"optim": "adam"}])) == ["optim=adam"]
+
+
+def test_another_option_of_a_group_that_is_not_compared_is_refused_by_name(tmp_path: Path) -> None:
+    planned(tmp_path, [{"optim": "adam"}])
+    with pytest.raises(InputError, match=r"it has model=cnn \(now mine\); say the same"):
+        planned(tmp_path, [{"optim": "adam"}], model="mine")
+
+
+def test_cells_of_every_option_are_known_before_they_are_started(tmp_path: Path) -> None:
+    planned(tmp_path, [{"model.depth": depth} for depth in (1, 2)])
+    planned(tmp_path, [{"model": "mine", "model.rings": rings} for rings in (2, 3)])
+    cells = planned(tmp_path, GROUPS)
+    plan = read_plan(tmp_path)
+    sample = cells[0].config
+    configs = [plan.config_of(named, sample) for named in plan.cells]
+    assert [config and config.model.target for config in configs] == [
+        *["djd.models.networks.KneeCNN"] * 2,
+        *["networks.Mine"] * 2,
+        "djd.models.networks.KneeCNN",
+        "networks.Mine",
+    ]
+    assert [config and config.choices["optim"] for config in configs] == [
+        *["adam"] * 4,
+        *["sgd"] * 2,
+    ]

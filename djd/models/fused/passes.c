@@ -118,22 +118,25 @@ static void spread(void (*pass)(const void *, long), const void *task, long knee
 
 /* ---- The first block, from crops of one view: its convolution is computed where it is pooled. ---- */
 
-typedef struct {
+typedef struct { /* each pass reads and writes some of these */
     long size, channels;
-    const REAL *crops;         /* (knee, size + 2, size + 2), with their padding */
-    const REAL *weights;       /* (9, channels) */
-    const REAL *scale, *shift; /* (channels) */
-    REAL *activation;          /* (knee, size / 2, size / 2, channels) */
-    uint8_t *choice;           /* the same shape */
-    const REAL *gradient;      /* of the activation */
-    double *sums;              /* (knee, ...), zero before */
-} first_block;
+    const REAL *crops;                 /* (knee, size + 2, size + 2), with their padding */
+    const REAL *weights;               /* (9, channels) */
+    const REAL *raw;                   /* (knee, size, size, channels): what the convolution gave */
+    REAL *pooled;                      /* (knee, size / 2, size / 2, channels): its largest of each window */
+    uint8_t *choice;                   /* as pooled */
+    const REAL *scale, *shift, *slope; /* (channels) */
+    REAL *activation;                  /* as pooled */
+    const REAL *gradient;              /* of the activation */
+    REAL *raw_gradient;                /* as raw */
+    double *sums;                      /* (knee, ..., channels), zero before */
+} block_arrays;
 
 /* sums (knee, 10, 9): products of each two pixels under the kernel, and in the last
    line the pixels themselves; in double, since what is left of smooth crops after a kernel that
    takes differences is far smaller than the products. */
 static void moments_pass(const void *task, long knee) {
-    const first_block *block = task;
+    const block_arrays *block = task;
     long line = block->size + 2;
     const REAL *crop = block->crops + knee * line * line;
     double rows[3][line]; /* those under the kernel */
@@ -170,7 +173,7 @@ static inline REAL under_kernel(const REAL *corner, long line, int place, long t
 }
 
 static void first_forward_pass(const void *task, long knee) {
-    const first_block *block = task;
+    const block_arrays *block = task;
     long line = block->size + 2, half = block->size / 2;
     const REAL *crop = block->crops + knee * line * line;
     for (long group = 0; group < block->channels; group += LANES) {
@@ -203,7 +206,7 @@ static void first_forward_pass(const void *task, long knee) {
 /* sums (knee, 10, channels): of the gradient at the chosen places times the pixels under the
    kernel there; in the last line of the gradient alone. */
 static void first_backward_pass(const void *task, long knee) {
-    const first_block *block = task;
+    const block_arrays *block = task;
     long line = block->size + 2, half = block->size / 2;
     const REAL *crop = block->crops + knee * line * line;
     double *sums = block->sums + knee * (KERNEL + 1) * block->channels;
@@ -230,22 +233,9 @@ static void first_backward_pass(const void *task, long knee) {
 
 /* ---- Any block, around PyTorch's convolution. ---- */
 
-typedef struct {
-    long size, channels;
-    const REAL *raw;           /* (knee, size, size, channels): what the convolution gave */
-    REAL *pooled;              /* (knee, size / 2, size / 2, channels): its largest of each window */
-    uint8_t *choice;           /* the same shape */
-    const REAL *scale, *shift; /* (channels) */
-    REAL *activation;          /* as pooled */
-    const REAL *gradient;      /* of the activation */
-    const REAL *slope;         /* (channels) */
-    REAL *raw_gradient;        /* as raw */
-    double *sums;              /* (knee, 2, channels), zero before */
-} any_block;
-
 /* sums: of the raw values, and of their squared distances from the knee's mean. */
 static void pool_pass(const void *task, long knee) {
-    const any_block *block = task;
+    const block_arrays *block = task;
     long half = block->size / 2, channels = block->channels, line = block->size * channels;
     const REAL *raw = block->raw + knee * block->size * line;
     double *sums = block->sums + knee * 2 * channels, pixels = block->size * block->size;
@@ -280,7 +270,7 @@ static void pool_pass(const void *task, long knee) {
 }
 
 static void activate_pass(const void *task, long knee) {
-    const any_block *block = task;
+    const block_arrays *block = task;
     long windows = block->size / 2 * (block->size / 2), channels = block->channels;
     for (long window = knee * windows; window < (knee + 1) * windows; window++)
         for (long group = 0; group < channels; group += LANES) {
@@ -294,7 +284,7 @@ static void activate_pass(const void *task, long knee) {
 
 /* sums: of the gradient that passes the ReLU, and of it times the pooled values. */
 static void sum_gradients_pass(const void *task, long knee) {
-    const any_block *block = task;
+    const block_arrays *block = task;
     long half = block->size / 2, channels = block->channels;
     double *sums = block->sums + knee * 2 * channels;
     for (long row = 0; row < half; row++)
@@ -314,7 +304,7 @@ static void sum_gradients_pass(const void *task, long knee) {
 
 /* raw_gradient = slope * raw + shift, and at the chosen places scale * gradient more. */
 static void spread_gradients_pass(const void *task, long knee) {
-    const any_block *block = task;
+    const block_arrays *block = task;
     long half = block->size / 2, channels = block->channels, line = block->size * channels;
     for (long row = 0; row < half; row++)
         for (long column = 0; column < half; column++)

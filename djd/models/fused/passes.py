@@ -18,19 +18,28 @@ KERNEL = 9
 """Pixels under a kernel of 3x3."""
 
 
-class _FirstBlock(ctypes.Structure):
-    _fields_: ClassVar = [
-        *((name, c_long) for name in ("size", "channels")),
-        *((name, c_void_p) for name in ("crops", "weights", "scale", "shift")),
-        *((name, c_void_p) for name in ("activation", "choice", "gradient", "sums")),
-    ]
+_POINTERS = [
+    "crops",
+    "weights",
+    "raw",
+    "pooled",
+    "choice",
+    "scale",
+    "shift",
+    "slope",
+    "activation",
+    "gradient",
+    "raw_gradient",
+    "sums",
+]
 
 
-class _AnyBlock(ctypes.Structure):
+class _Arrays(ctypes.Structure):
+    """`block_arrays` of `passes.c`."""
+
     _fields_: ClassVar = [
         *((name, c_long) for name in ("size", "channels")),
-        *((name, c_void_p) for name in ("raw", "pooled", "choice", "scale", "shift")),
-        *((name, c_void_p) for name in ("activation", "gradient", "slope", "raw_gradient", "sums")),
+        *((name, c_void_p) for name in _POINTERS),
     ]
 
 
@@ -69,10 +78,10 @@ def patch_moments(padded: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         padded: Crops (knee, 1, row, column) with one more pixel on each side.
     """
-    knees, size = _crops_shape(padded)
-    sums = torch.zeros(knees, KERNEL + 1, KERNEL, dtype=torch.float64)
-    _call("moments", _FirstBlock, padded, size=size, crops=padded, sums=sums)
-    moments = sums.sum(dim=0) / (knees * size * size)
+    size = padded.shape[2] - 2
+    sums = torch.zeros(len(padded), KERNEL + 1, KERNEL, dtype=torch.float64)
+    _call("moments", padded, size, 1, crops=padded, sums=sums)
+    moments = sums.sum(dim=0) / (len(padded) * size * size)
     products, mean = moments[:-1], moments[-1]
     return mean, products - torch.outer(mean, mean)
 
@@ -91,24 +100,13 @@ def pool_convolved(
     Returns:
         (knee, channel, row, column) of half the rows and columns, and uint8 of the same shape.
     """
-    knees, size = _crops_shape(padded)
-    channels = len(weights)
-    activation = empty_like_channels_last(padded, knees, channels, size // 2)
+    size, channels = padded.shape[2] - 2, len(weights)
+    activation = empty_like_channels_last(padded, len(padded), channels, size // 2)
     choice = torch.empty_like(activation, dtype=torch.uint8)
     by_tap = weights.reshape(channels, KERNEL).T.contiguous()
-    _call(
-        "first_forward",
-        _FirstBlock,
-        padded,
-        size=size,
-        channels=channels,
-        crops=padded,
-        weights=by_tap,
-        scale=scale,
-        shift=shift,
-        activation=activation,
-        choice=choice,
-    )
+    scaling = {"scale": scale, "shift": shift}
+    out = {"activation": activation, "choice": choice}
+    _call("first_forward", padded, size, channels, crops=padded, weights=by_tap, **scaling, **out)
     return activation, choice
 
 
@@ -117,51 +115,27 @@ def sum_under_choice(padded: Tensor, gradient: Tensor, choice: Tensor) -> tuple[
 
     Args:
         padded: Crops (knee, 1, row, column) with one more pixel on each side.
-        gradient: (knee, channel, row, column), of what `pool_convolved` gave.
+        gradient: (knee, channel, row, column), of the activation of `pool_convolved`.
         choice: From there.
 
     Returns:
         float64 (channel, tap) and float64 (channel,).
     """
-    knees, size = _crops_shape(padded)
-    channels = gradient.shape[1]
-    sums = torch.zeros(knees, KERNEL + 1, channels, dtype=torch.float64)
-    _call(
-        "first_backward",
-        _FirstBlock,
-        padded,
-        size=size,
-        channels=channels,
-        crops=padded,
-        choice=choice,
-        gradient=gradient,
-        sums=sums,
-    )
+    size, channels = padded.shape[2] - 2, gradient.shape[1]
+    sums = torch.zeros(len(padded), KERNEL + 1, channels, dtype=torch.float64)
+    given = {"crops": padded, "choice": choice, "gradient": gradient}
+    _call("first_backward", padded, size, channels, **given, sums=sums)
     whole = sums.sum(dim=0)
     return whole[:-1].T, whole[-1]
 
 
 def pool(raw: Tensor) -> Pooled:
-    """Pool windows of 2x2 and take the mean and variance of each channel on the way.
-
-    Args:
-        raw: (knee, channel, row, column).
-    """
+    """Pool windows of 2x2 of (knee, channel, row, column); with mean and variance of channels."""
     knees, channels, size, _ = raw.shape
     values = empty_like_channels_last(raw, knees, channels, size // 2)
     choice = torch.empty_like(values, dtype=torch.uint8)
     sums = torch.zeros(knees, 2, channels, dtype=torch.float64)
-    _call(
-        "pool",
-        _AnyBlock,
-        raw,
-        size=size,
-        channels=channels,
-        raw=raw,
-        pooled=values,
-        choice=choice,
-        sums=sums,
-    )
+    _call("pool", raw, size, channels, raw=raw, pooled=values, choice=choice, sums=sums)
     means, squares = sums.unbind(dim=1)
     means = means / size**2
     mean = means.mean(dim=0)
@@ -170,27 +144,11 @@ def pool(raw: Tensor) -> Pooled:
 
 
 def activate(pooled: Pooled, scale: Tensor, shift: Tensor) -> Tensor:
-    """ReLU of the scaled and shifted values; `choice` is closed where nothing comes through.
-
-    Args:
-        pooled: What `pool` gave.
-        scale: (channel,).
-        shift: (channel,).
-    """
+    """ReLU of the values, scaled and shifted by (channel,); `choice` is closed where it is 0."""
     _, channels, half, _ = pooled.values.shape
     activation = torch.empty_like(pooled.values)
-    _call(
-        "activate",
-        _AnyBlock,
-        pooled.values,
-        size=2 * half,
-        channels=channels,
-        pooled=pooled.values,
-        choice=pooled.choice,
-        scale=scale,
-        shift=shift,
-        activation=activation,
-    )
+    given = {"pooled": pooled.values, "choice": pooled.choice, "scale": scale, "shift": shift}
+    _call("activate", pooled.values, 2 * half, channels, **given, activation=activation)
     return activation
 
 
@@ -198,7 +156,7 @@ def sum_gradients(gradient: Tensor, values: Tensor, choice: Tensor) -> tuple[Ten
     """Sums of the gradient that passes the ReLU, and of it times the pooled values.
 
     Args:
-        gradient: (knee, channel, row, column), of what `activate` gave.
+        gradient: (knee, channel, row, column), of the activation.
         values: Of `Pooled`, the same shape.
         choice: Of `Pooled`, the same shape.
 
@@ -207,17 +165,8 @@ def sum_gradients(gradient: Tensor, values: Tensor, choice: Tensor) -> tuple[Ten
     """
     knees, channels, half, _ = gradient.shape
     sums = torch.zeros(knees, 2, channels, dtype=torch.float64)
-    _call(
-        "sum_gradients",
-        _AnyBlock,
-        gradient,
-        size=2 * half,
-        channels=channels,
-        pooled=values,
-        choice=choice,
-        gradient=gradient,
-        sums=sums,
-    )
+    given = {"pooled": values, "choice": choice, "gradient": gradient}
+    _call("sum_gradients", gradient, 2 * half, channels, **given, sums=sums)
     plain, products = sums.sum(dim=0)
     return plain, products
 
@@ -228,7 +177,7 @@ def spread_gradients(
     """`slope * raw + shift`, and at the chosen places `scale * gradient` more: shaped as raw.
 
     Args:
-        gradient: (knee, channel, row, column), of what `activate` gave.
+        gradient: (knee, channel, row, column), of the activation.
         raw: (knee, channel, row, column) of twice the rows and columns.
         choice: uint8, shaped as gradient.
         scale: (channel,).
@@ -237,20 +186,9 @@ def spread_gradients(
     """
     _, channels, size, _ = raw.shape
     raw_gradient = torch.empty_like(raw)
-    _call(
-        "spread_gradients",
-        _AnyBlock,
-        raw,
-        size=size,
-        channels=channels,
-        raw=raw,
-        choice=choice,
-        scale=scale,
-        shift=shift,
-        gradient=gradient,
-        slope=slope,
-        raw_gradient=raw_gradient,
-    )
+    given = {"raw": raw, "choice": choice, "gradient": gradient}
+    lines = {"scale": scale, "shift": shift, "slope": slope}
+    _call("spread_gradients", raw, size, channels, **given, **lines, raw_gradient=raw_gradient)
     return raw_gradient
 
 
@@ -260,23 +198,12 @@ def empty_like_channels_last(like: Tensor, knees: int, channels: int, size: int)
     return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
 
 
-def _crops_shape(padded: Tensor) -> tuple[int, int]:
-    return len(padded), padded.shape[2] - 2
-
-
-def _call(name: str, kind: type[ctypes.Structure], like: Tensor, **fields: int | Tensor) -> None:
-    """Do a pass over all knees; of tensors it gets where they lie."""
-    compiled = _library(like.dtype)
-    told = {
-        name: value.data_ptr() if isinstance(value, Tensor) else value
-        for name, value in fields.items()
-    }
-    compiled[name](
-        ctypes.byref(kind(**told)),
-        c_long(len(like)),
-        _parallel(),
-        c_long(torch.get_num_threads()),
-    )
+def _call(name: str, like: Tensor, size: int, channels: int, **arrays: Tensor) -> None:
+    """Do a pass over all knees of `like`; the pass gets the addresses of the arrays."""
+    places = {array: tensor.data_ptr() for array, tensor in arrays.items()}
+    arguments = _Arrays(size=size, channels=channels, **places)
+    threads = c_long(torch.get_num_threads())
+    _library(like.dtype)[name](ctypes.byref(arguments), c_long(len(like)), _parallel(), threads)
 
 
 def _library(dtype: torch.dtype) -> ctypes.CDLL:

@@ -12,14 +12,9 @@ from djd.errors import InputError
 from djd.files import append_row, write_rows
 from djd.models.classifier import GradeClassifier, Outcome
 from djd.runs.folder import METRICS_NAME, PREDICTIONS_NAME, epoch_checkpoint
+from djd.runs.predictions import prediction_rows, write_predictions
 from djd.runs.prepare import Prepared
-from djd.runs.result import (
-    PartScores,
-    prediction_rows,
-    score_outcome,
-    stamp_column,
-    write_predictions,
-)
+from djd.runs.result import PartScores, score_outcome, stamp_column
 from djd.statistics.metrics import score_table
 
 
@@ -127,8 +122,10 @@ class EpochRecorder(Callback):
         if outcome := classifier.outcomes.get("validation"):
             self.scored.append(score_outcome(outcome, self.prepared.cohort, epoch=epoch))
             self._predictions += prediction_rows(
-                outcome,
                 self.prepared.cohort,
+                outcome.knees,
+                outcome.predicted,
+                outcome.probabilities,
                 fold=self.prepared.config.data.fold,
                 seed=self.prepared.config.seed,
                 epoch=epoch,

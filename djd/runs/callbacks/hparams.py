@@ -116,14 +116,12 @@ def group_name(training: Sessions, epochs: int) -> str:
     Other scans make another row. So does another comparison, so that a cell that two of them have
     doesn't count twice; it goes by its name, which survives a move.
     """
-    config = training.config
-    hparams = setting_hparams(config, epochs)
+    hparams = setting_hparams(training.config, epochs)
     beside = training.folder.absolute().parent.name
-    told = json.dumps([training.fingerprint, beside, hparams], sort_keys=True)
-    one_split = config.data.model_copy(update={"split_seed": 0})
+    identity = json.dumps([training.fingerprint, beside, hparams], sort_keys=True)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:6]
     stamps = [each.partition(":")[0] for each in (training.stamp or "").split(". ") if each]
-    setting = config.model_copy(update={"data": one_split}).setting_at(epochs)
-    return " ".join([*stamps, setting, f"#{hashlib.sha256(told.encode()).hexdigest()[:6]}"])
+    return " ".join([*stamps, training.config.setting_at(epochs), f"#{digest}"])
 
 
 def session_summaries(training: Sessions, epochs: int) -> list[Summary]:

@@ -13,7 +13,7 @@ from djd.errors import InputError
 from djd.models.fused import fitting, fused, passes
 from djd.models.fused.fitting import Blocks, fits, trusted, use_blocks
 from djd.models.networks import KneeBlock, KneeCNN
-from tests.runs.blocks.builds import FLAGS, built_with, lanes_of
+from tests.models.fused.builds import FLAGS, built_with, lanes_of
 
 compiled = pytest.mark.skipif(not trusted(torch.float32), reason="no C compiler here")
 

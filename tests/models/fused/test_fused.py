@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from djd.models.fused import fitting
 from djd.models.fused.fused import FusedBlock, FusedFirstBlock
 from djd.models.networks import KneeBlock, KneeCNN
-from tests.runs.blocks.builds import FLAGS, always, built_with
+from tests.models.fused.builds import FLAGS, always, built_with
 
 pytestmark = pytest.mark.skipif(
     not fitting.trusted(torch.float32), reason="no C compiler here: plain layers are used"
