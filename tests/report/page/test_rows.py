@@ -121,10 +121,12 @@ def test_a_single_setting_is_neither_marked_nor_called_one_of_many(tmp_path: Pat
     assert MARK not in table.explained
     assert table.title == "The setting and the baselines"
     assert len(table.rows) == 1
-    assert table.head[1:6] == [
+    assert table.head[1:8] == [
         "network",
         "loss",
         "optimizer",
+        "depth",
+        "width",
         "learning rate",
         "batch size",
     ]
