@@ -27,8 +27,8 @@ from threadpoolctl import threadpool_limits
 
 from djd.machine import usable_cores
 from djd.statistics.bootstrap import (
+    SPECIFICITY,
     draw_patients,
-    draw_some_patients,
     mean_of_repeats,
     score_draws,
 )
@@ -45,7 +45,6 @@ from djd.statistics.metrics import (
     ranked_probability_score,
     score_table,
 )
-from djd.statistics.probabilities import SPECIFICITY
 from djd.statistics.scoring import (
     score_settings_draws,
     scores_with_intervals,
@@ -351,7 +350,7 @@ def test_choice_trial(patients: int, settings: int, seed: int) -> dict[str, floa
     found, _, _, _ = kappas(Cohort(patients), skills, seed)
     truth = true_kappas(skills)
     development, _, counts, _ = kappas(Cohort(165), skills, seed + 10**6)
-    few = draw_some_patients(165, patients, draws=DRAWS, seed=seed)
+    few = draw_patients(165, patients, draws=DRAWS, seed=seed)
     drawn = score_draws(few, counts, {"kappa": quadratic_kappa})["kappa"]
     return {
         "too high by": float(found.max() - truth[found.argmax()]),

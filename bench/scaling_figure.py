@@ -11,9 +11,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from djd.plots.style import BLUE, GREY, ORANGE, TEXT_POINTS, head_inches, new_figure
+from djd.plots.style import BLUE, GREY, ORANGE, TEXT_POINTS, new_figure
 
-WIDTH, HEIGHT = 9.0, 5.4
+WIDTH, HEIGHT = 9.0, 5.2
 TITLE = "How time and memory of training grow (simulated crops: noise)"
 MB_A_GB = 1000
 ROOM = 1.9
@@ -56,18 +56,19 @@ def scaling_figure(columns: Sequence[Column], *, base: str, caption: str) -> Fig
         caption: Where, when and how it was measured.
     """
     figure = new_figure(WIDTH, HEIGHT, stamp=None, title=TITLE, constrained=False)
+    whole = figure.get_figheight()
     figure.subplots_adjust(
         left=0.45 / WIDTH,
         right=1 - 0.12 / WIDTH,
-        bottom=1.3 / HEIGHT,
-        top=1 - (head_inches(WIDTH, stamp=None, title=TITLE) + 0.3) / HEIGHT,
+        bottom=1.3 / whole,
+        top=(HEIGHT - 0.3) / whole,
         wspace=0.26,
         hspace=0.24,
     )
     panels = figure.subplots(2, len(columns))
     for column, (above, below) in zip(columns, panels.T, strict=True):
-        _draw_time(above, column)
-        _draw_memory(below, column)
+        _plot_time(above, column)
+        _plot_memory(below, column)
         _label_levels(above, below, column)
     for axes_of_row in panels:
         _share_scale(axes_of_row[1:])
@@ -75,24 +76,24 @@ def scaling_figure(columns: Sequence[Column], *, base: str, caption: str) -> Fig
     return figure
 
 
-def _draw_time(axes: Axes, column: Column) -> None:
+def _plot_time(axes: Axes, column: Column) -> None:
     if column.work is not None:
         expected = column.work / column.work[column.base] * column.time[column.base]
         axes.plot(column.levels, expected, "--", color=GREY, linewidth=1)
-    _draw_measured(axes, column, column.time)
+    _plot_measured(axes, column, column.time)
     axes.set_title(column.time_label, fontsize=TEXT_POINTS, loc="left")
 
 
-def _draw_memory(axes: Axes, column: Column) -> None:
+def _plot_memory(axes: Axes, column: Column) -> None:
     in_gb = max(column.memory) >= MB_A_GB
     unit = MB_A_GB if in_gb else 1
     axes.plot(column.levels, np.array(column.crops) / unit, ":", color=GREY, linewidth=1.5)
-    _draw_measured(axes, column, [memory / unit for memory in column.memory])
+    _plot_measured(axes, column, [memory / unit for memory in column.memory])
     name = f"peak memory, {'GB' if in_gb else 'MB'}"
     axes.set_title(name, fontsize=TEXT_POINTS, loc="left")
 
 
-def _draw_measured(axes: Axes, column: Column, values: Sequence[float]) -> None:
+def _plot_measured(axes: Axes, column: Column, values: Sequence[float]) -> None:
     axes.plot(column.levels, values, "o-", color=BLUE, linewidth=1.5, ms=5)
     base = (column.levels[column.base], values[column.base])
     axes.plot(*base, "D", color=ORANGE, ms=6.5)
@@ -156,12 +157,12 @@ def _write_below(figure: Figure, base: str, caption: str) -> None:
     figure.legend(
         handles=handles,
         loc="lower center",
-        bbox_to_anchor=(0.5, 0.28 / HEIGHT),
+        bbox_to_anchor=(0.5, 0.28 / figure.get_figheight()),
         ncols=2,
-        fontsize=TEXT_POINTS,
-        frameon=False,
     )
-    figure.text(0.1 / WIDTH, 0.1 / HEIGHT, caption, fontsize=TEXT_POINTS, color="0.3")
+    figure.text(
+        0.1 / WIDTH, 0.1 / figure.get_figheight(), caption, fontsize=TEXT_POINTS, color="0.3"
+    )
 
 
 def _in_short(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Draw the data format's picture of a finished run: `python docs/overview.py outputs/<date-time>`.
+"""Plot the data format's picture of a finished run: `python docs/overview.py outputs/<date-time>`.
 
 One of the run's test scans with the place of its crops, both crops, and the confusion matrix of the
 test patients.
@@ -18,8 +18,8 @@ from djd.data.crop import CROP_SIZE, crop_knees
 from djd.data.phantom.kept import kept_phantom
 from djd.data.scan import Scan, read_scan
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES
-from djd.plots.confusion import draw_confusion
-from djd.plots.crops import counts_window, show_counts
+from djd.plots.confusion import plot_confusion
+from djd.plots.sheets import counts_window, plot_counts
 from djd.plots.style import ORANGE, new_figure, save_figure
 from djd.runs.config import read_config
 from djd.runs.result import RunResult
@@ -38,13 +38,13 @@ def main(run_folder: Path) -> None:
     )
     (winner,) = (run_folder / "winner").iterdir()
     scan, predicted = _shown_scan(root, winner)
-    figure = new_figure(10.5, 4.6, stamp=PHANTOM_STAMP)
+    figure = new_figure(10.5, 4.4, stamp=PHANTOM_STAMP)
     grid = figure.add_gridspec(1, 3, width_ratios=(1.0, 1.15, 2.0))
     left, middle, right = (figure.add_subfigure(grid[0, i]) for i in range(3))
-    _draw_scan(left.subplots(), scan)
-    _draw_crops(middle, scan, predicted)
+    _plot_scan(left.subplots(), scan)
+    _plot_crops(middle, scan, predicted)
     counts = np.array(test.confusion)
-    draw_confusion(right.subplots(), counts, title=f"{test.patients} test patients")
+    plot_confusion(right.subplots(), counts, title=f"{test.patients} test patients")
     save_figure(figure, Path(__file__).with_name("overview.png"))
 
 
@@ -60,8 +60,8 @@ def _shown_scan(root: Path, winner: Path) -> tuple[Scan, dict[str, int]]:
     raise SystemExit(f"no test scan has knees that differ by {LEAST_DIFFERENCE} grades")
 
 
-def _draw_scan(axes: Axes, scan: Scan) -> None:
-    _draw(axes, scan.counts[0], f"scan {scan.name}, anterior", window=_window(scan))
+def _plot_scan(axes: Axes, scan: Scan) -> None:
+    _plot(axes, scan.counts[0], f"scan {scan.name}, anterior", window=_window(scan))
     first_row = crop_knees(scan).first_row
     for column in (0, CROP_SIZE):
         corner = (column, first_row)
@@ -70,13 +70,13 @@ def _draw_scan(axes: Axes, scan: Scan) -> None:
         )
 
 
-def _draw_crops(figure: SubFigure, scan: Scan, predicted: dict[str, int]) -> None:
+def _plot_crops(figure: SubFigure, scan: Scan, predicted: dict[str, int]) -> None:
     crops = crop_knees(scan).counts[:, 0]
     panels = figure.subplots(2, 1).tolist()
     for axes, crop, side, grade in zip(panels, crops, SIDES, scan.grades, strict=True):
         assert grade is not None
         truth, guess = GRADE_NAMES[grade], GRADE_NAMES[predicted[side]]
-        _draw(axes, crop, f"{side} knee: {truth}\npredicted: {guess}", window=_window(scan))
+        _plot(axes, crop, f"{side} knee: {truth}\npredicted: {guess}", window=_window(scan))
 
 
 def _window(scan: Scan) -> float:
@@ -84,8 +84,8 @@ def _window(scan: Scan) -> float:
     return counts_window(crop_knees(scan).counts[:, 0])
 
 
-def _draw(axes: Axes, counts: NDArray[np.uint16], title: str, *, window: float) -> None:
-    show_counts(axes, counts, window=window)
+def _plot(axes: Axes, counts: NDArray[np.uint16], title: str, *, window: float) -> None:
+    plot_counts(axes, counts, window=window)
     axes.set_title(title, fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from djd.data.cohort import Cohort, obstacles
 from djd.data.scan import GradeNames, ScanError, read_scan
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES, LabelsFrom, OnError
-from djd.plots.crops import crop_sheet
+from djd.plots.sheets import crops_figure
 from djd.plots.style import save_figure
 
 SHEET_COLUMNS = 10
@@ -76,7 +76,7 @@ def save_crop_sheet(cohort: Cohort, path: Path) -> None:
     """
     shown = np.unique(np.linspace(0, len(cohort) - 1, MOST_SHEET_KNEES).round().astype(int))
     knees = shown if len(cohort) else shown[:0]
-    figure = crop_sheet(
+    figure = crops_figure(
         cohort.crops[knees, 0],
         [_caption(cohort, knee) for knee in knees],
         columns=SHEET_COLUMNS,

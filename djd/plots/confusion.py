@@ -1,51 +1,56 @@
 """Confusion matrices: knees and shares of each true grade."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT, GRADE_NAMES
-from djd.plots.style import new_figure
-
-SHARES_IMAGE: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 100, "interpolation": "none"}
-"""How shares of a row are shown in all confusion matrices; an SVG holds five pixels a side."""
+from djd.plots.style import (
+    GREY,
+    PAGE_INCHES,
+    PERCENT_TICKS,
+    axes_at,
+    frame_tiles,
+    new_figure,
+    tiles,
+)
 
 Knees = NDArray[np.int64] | NDArray[np.float64]
 """(..., true grade 5, predicted grade 5), knees: int64, or float64 means over repeats."""
 
-_FIGURE_INCHES = (4.4, 4.2)
-_MATRIX_INCHES = (0.95, 0.45, 3.4, 3.3)
-"""Left, bottom, width and height: labels have the same length in all matrices, and placing them by
-matplotlib's constrained layout would take as long as drawing them twice."""
+_SHARES: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 100, "interpolation": "none"}
+"""How shares of a row look in all confusion matrices."""
 
 _CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 _DARK = 55
 """Percentage from which a cell is dark enough for white text."""
+
+_GAP_CELLS, _CAPTION_CELLS = 1, 3
+_KEY_INCHES, _MARGIN_INCHES = 1.25, 0.05
 
 
 def confusion_figure(counts: Knees, *, title: str, stamp: str | None = None) -> Figure:
     """One confusion matrix, readable at 350 pixels.
 
     Args:
-        counts: (true grade 5, predicted grade 5), knees: int64, or float64 means over repeats,
-            which are written with a decimal.
+        counts: See `Knees`, one matrix; means are written with a decimal.
         title: Above it; the number of knees is added.
         stamp: Such as PHANTOM.
     """
-    figure = new_figure(*_FIGURE_INCHES, stamp=stamp, constrained=False)
-    place = np.array(_MATRIX_INCHES) / np.tile(_FIGURE_INCHES, 2)
-    left, bottom, width, height = (float(part) for part in place)
-    draw_confusion(figure.add_axes((left, bottom, width, height)), counts, title=title)
+    figure = new_figure(4.4, 4.0, stamp=stamp, constrained=False)
+    plot_confusion(axes_at(figure, 0.95, 0.45, 3.4, 3.3), counts, title=title)
     return figure
 
 
-def draw_confusion(axes: Axes, counts: Knees, *, title: str) -> None:
-    """Draw one confusion matrix: colour is the share of the row, on one scale for all figures."""
+def plot_confusion(axes: Axes, counts: Knees, *, title: str) -> None:
+    """Plot one confusion matrix: colour is the share of the row, on one scale for all plots."""
     knees, shares = counts.sum(axis=1), row_shares(counts)
-    axes.imshow(shares, **SHARES_IMAGE)
+    axes.imshow(shares, **_SHARES)
     grades = range(GRADE_COUNT)
     for truth in grades:
         for guess in grades:
@@ -62,31 +67,16 @@ def draw_confusion(axes: Axes, counts: Knees, *, title: str) -> None:
     axes.set_axis_off()
 
 
-def _name_grades(axes: Axes, knees: NDArray[np.int64] | NDArray[np.float64]) -> None:
+def _name_grades(axes: Axes, knees: Knees) -> None:
     """Label rows and columns. Ticks, lines and all, would be a sixth of the time of drawing."""
     below, before = GRADE_COUNT - 0.4, -0.6
     for grade, name in enumerate(GRADE_NAMES):
-        axes.text(grade, below, name, fontsize=8, ha="center", va="top")
+        axes.text(grade, below, name, ha="center", va="top")
         row = f"{name}\n({knees[grade]:.0f})"
-        axes.text(before, grade, row, fontsize=8, ha="right", va="center", multialignment="center")
+        axes.text(before, grade, row, ha="right", va="center", multialignment="center")
     middle = (GRADE_COUNT - 1) / 2
     axes.text(middle, below + 0.32, "predicted grade", fontsize=9, ha="center", va="top")
     axes.text(before - 1.1, middle, "true grade (knees)", fontsize=9, rotation=90, **_CENTRED)
-
-
-def row_shares(counts: Knees) -> NDArray[np.float64]:
-    """Percentages of each true grade's knees; NaN in the row of a grade without knees.
-
-    Args:
-        counts: (true grade 5, predicted grade 5), knees, int64 or float64.
-
-    Returns:
-        float64 (true grade 5, predicted grade 5), 0 to 100.
-    """
-    knees = counts.sum(axis=1, keepdims=True)
-    shares = np.full(counts.shape, np.nan)
-    np.divide(100 * counts, knees, out=shares, where=knees > 0)
-    return shares
 
 
 def _cell(count: float, share: float, knees: float) -> str:
@@ -94,3 +84,70 @@ def _cell(count: float, share: float, knees: float) -> str:
         return "–"
     written = f"{count:.1f}".removesuffix(".0")
     return f"{written}\n{share:.0f} %" if count else "0"
+
+
+def row_shares(counts: Knees) -> NDArray[np.float64]:
+    """Percentages of each true grade's knees; NaN in the row of a grade without knees.
+
+    Args:
+        counts: See `Knees`.
+
+    Returns:
+        float64 of the same shape, 0 to 100.
+    """
+    knees = counts.sum(axis=-1, keepdims=True)
+    shares = np.full(counts.shape, np.nan)
+    np.divide(100 * counts, knees, out=shares, where=knees > 0)
+    return shares
+
+
+def confusion_multiples_figure(
+    counts: Knees,
+    captions: Sequence[str],
+    *,
+    title: str,
+    columns: int = 6,
+    stamp: str | None = None,
+) -> Figure:
+    """Many small confusion matrices without text, on the colour scale of large ones, with one key.
+
+    A row without knees is left empty.
+
+    Args:
+        counts: See `Knees`, a matrix for each setting; up to 36 can be told apart.
+        captions: One a matrix, of up to two short lines such as rank and kappa.
+        title: Of the figure.
+        columns: Matrices a row.
+        stamp: Such as PHANTOM.
+    """
+    shares = row_shares(counts)
+    mosaic, corners = tiles(shares, columns, right=_GAP_CELLS, below=_CAPTION_CELLS, fill=np.nan)
+    width = PAGE_INCHES - 2 * _MARGIN_INCHES
+    height = width * mosaic.shape[0] / mosaic.shape[1]
+    figure = new_figure(
+        PAGE_INCHES, height + _KEY_INCHES, stamp=stamp, title=title, constrained=False
+    )
+    axes = axes_at(figure, _MARGIN_INCHES, 0, width, height)
+    image = axes.imshow(mosaic, aspect="auto", **_SHARES)
+    frame_tiles(axes, corners, (GRADE_COUNT, GRADE_COUNT), captions, gap=-0.2, points=8)
+    _plot_key(figure, image, height)
+    return figure
+
+
+def _plot_key(figure: Figure, image: AxesImage, bottom: float) -> None:
+    """Plot, `bottom` inches up, a matrix of a grader who is always right, and the scale."""
+    left, size = 1.25, _KEY_INCHES - 0.5
+    axes = axes_at(figure, left, bottom + 0.3, size, size)
+    axes.imshow(100 * np.eye(GRADE_COUNT), **_SHARES)
+    axes.set_yticks(range(GRADE_COUNT), GRADE_NAMES)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set(color=GREY, linewidth=0.5)
+    axes.set_ylabel("true grade")
+    axes.set_xlabel("predicted grade, same order", labelpad=2)
+    axes.set_title("all graded right", fontsize=8, pad=2)
+    left += size + 0.9
+    scale = axes_at(figure, left, bottom + 0.65, PAGE_INCHES - left - 0.25, 0.13)
+    bar = figure.colorbar(image, cax=scale, orientation="horizontal", ticks=PERCENT_TICKS)
+    bar.set_label("share of a true grade's knees (%)", labelpad=2)
+    scale.tick_params(length=2, pad=2)

@@ -12,17 +12,15 @@ from djd.plots.style import (
     GREY,
     ORANGE,
     PAGE_INCHES,
-    TEXT_POINTS,
-    head_inches,
+    axes_at,
     new_figure,
 )
 
 _PANELS = {"loss": "mean loss a knee", "kappa": "quadratic kappa", "accuracy": "accuracy"}
 _COLOURS = {"train": BLUE, "validation": ORANGE}
-_WIDTH, _HEIGHT = 9.0, 3.0
 _THIN = 0.8
 _MOST_MARKED_EPOCHS = 3
-"""Curves shorter than this are drawn with marks: a line of one point is invisible."""
+"""Curves shorter than this have marks: a line of one point is invisible."""
 
 
 def curves_figure(
@@ -40,25 +38,13 @@ def curves_figure(
         title: Of the figure.
         stamp: Such as PHANTOM.
     """
-    figure = new_figure(_WIDTH, _HEIGHT, stamp=stamp, title=title, constrained=False)
-    figure.subplots_adjust(
-        left=0.65 / _WIDTH,
-        right=1 - 0.1 / _WIDTH,
-        bottom=0.75 / _HEIGHT,
-        top=1 - (head_inches(_WIDTH, stamp=stamp, title=title) + 0.16) / _HEIGHT,
-        wspace=0.28,
-    )
-    for axes, (score, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
-        _draw_curves(axes, metrics, score)
-        _draw_scored(axes, score_epochs)
+    figure = new_figure(9.0, 2.6, stamp=stamp, title=title, constrained=False)
+    for place, (score, label) in enumerate(_PANELS.items()):
+        axes = axes_at(figure, 0.65 + 2.97 * place, 0.75, 2.3, 1.7)
+        _plot_curves(axes, metrics, score)
+        _plot_scored(axes, score_epochs)
         axes.set_ylabel(label, fontsize=9)
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="lower center",
-        ncols=3,
-        fontsize=8,
-        frameon=False,
-    )
+    figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=3)
     return figure
 
 
@@ -80,34 +66,27 @@ def learning_curves_figure(
         title: Of the figure.
         stamp: Such as PHANTOM.
     """
-    figure = new_figure(PAGE_INCHES, 4.6, stamp=stamp, title=title)
+    figure = new_figure(PAGE_INCHES, 4.2, stamp=stamp, title=title)
     kappa, loss = figure.subplots(2, 1, sharex=True)
-    _draw_runs(kappa, runs, "validation_kappa", "validation")
-    _draw_runs(loss, runs, "train_loss", "train")
-    _draw_runs(loss, runs, "validation_loss", "validation")
+    _plot_runs(kappa, runs, "validation_kappa", "validation")
+    _plot_runs(loss, runs, "train_loss", "train")
+    _plot_runs(loss, runs, "validation_loss", "validation")
     _limit(kappa, "kappa", runs)
     _limit(loss, "loss", runs)
     for axes in (kappa, loss):
-        _draw_scored(axes, score_epochs)
-        axes.tick_params(labelsize=TEXT_POINTS)
+        _plot_scored(axes, score_epochs)
         axes.spines[["top", "right"]].set_visible(False)
-    kappa.set_ylabel("validation kappa", fontsize=TEXT_POINTS)
-    loss.set_ylabel(_PANELS["loss"], fontsize=TEXT_POINTS)
+    kappa.set_ylabel("validation kappa")
+    loss.set_ylabel(_PANELS["loss"])
     loss.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    loss.set_xlabel("epoch", fontsize=TEXT_POINTS)
+    loss.set_xlabel("epoch")
     loss.plot([], [], color=GREY, linewidth=_THIN, label="one fold or seed")
-    figure.legend(
-        *loss.get_legend_handles_labels(),
-        loc="outside lower left",
-        ncols=4,
-        fontsize=TEXT_POINTS,
-        frameon=False,
-        columnspacing=1,
-    )
+    shown = loss.get_legend_handles_labels()
+    figure.legend(*shown, loc="outside lower left", ncols=4, columnspacing=1)
     return figure
 
 
-def _draw_runs(
+def _plot_runs(
     axes: Axes, runs: Sequence[Mapping[str, Sequence[float]]], column: str, stage: str
 ) -> None:
     there = [run for run in runs if column in run]
@@ -133,14 +112,14 @@ def _mark_of(runs: Sequence[Mapping[str, Sequence[float]]]) -> str:
     return "o-" if shortest <= _MOST_MARKED_EPOCHS else "-"
 
 
-def _draw_scored(axes: Axes, score_epochs: Sequence[int]) -> None:
+def _plot_scored(axes: Axes, score_epochs: Sequence[int]) -> None:
     for epoch in score_epochs:
         axes.axvline(epoch, color=GREY, linewidth=0.8, linestyle=":")
     if score_epochs:
         axes.plot([], [], color=GREY, linewidth=0.8, linestyle=":", label="scored")
 
 
-def _draw_curves(axes: Axes, metrics: Mapping[str, Sequence[float]], score: str) -> None:
+def _plot_curves(axes: Axes, metrics: Mapping[str, Sequence[float]], score: str) -> None:
     epochs = metrics["epoch"]
     style = _mark_of([metrics])
     for stage, colour in _COLOURS.items():
@@ -153,7 +132,6 @@ def _draw_curves(axes: Axes, metrics: Mapping[str, Sequence[float]], score: str)
     axes.ticklabel_format(axis="y", scilimits=(-3, 4))  # a loss of many digits has no room
     axes.yaxis.get_offset_text().set_fontsize(7)
     axes.set_xlabel("epoch", fontsize=9)
-    axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -6,16 +6,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from djd.grades import GRADE_NAMES
-from djd.plots.estimates import UNDEFINED, draw_estimate, legend_mark
 from djd.plots.style import (
     BLUE,
     GREY,
     LEGEND_INCHES,
     ORANGE,
     PAGE_INCHES,
-    TEXT_POINTS,
-    head_inches,
+    PERCENT_LIMITS,
+    PERCENT_TICKS,
+    UNDEFINED,
+    legend_mark,
     new_figure,
+    plot_estimate,
+    show_rows,
 )
 from djd.statistics.intervals import Estimate
 
@@ -47,54 +50,38 @@ def grades_figure(
         title: Of the figure.
         stamp: Such as PHANTOM.
     """
-    head = head_inches(PAGE_INCHES, stamp=stamp, title=title)
-    height = head + _ROW_INCHES * len(GRADE_NAMES) + _REST_INCHES
+    height = _ROW_INCHES * len(GRADE_NAMES) + _REST_INCHES
     figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title)
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, score in ((left, "recall"), (right, "precision")):
         for index, scores in enumerate(parts.values()):
             shares = [scores[f"{score}_{name}"] for name in GRADE_NAMES]
-            _draw_shares(axes, shares, _APART * (2 * index - len(parts) + 1), index)
-        _dress(axes, f"{score} (%)")
+            _plot_shares(axes, shares, _APART * (2 * index - len(parts) + 1), index)
+        axes.axhspan(_EMPHASISED - 0.5, _EMPHASISED + 0.5, color=_BAND, linewidth=0, zorder=0)
+        axes.set(xlim=PERCENT_LIMITS, xticks=PERCENT_TICKS, xlabel=f"{score} (%)")
+        show_rows(axes)
     _label_rows(left, {part: knees[part] for part in parts})
-    figure.legend(
-        handles=[
-            legend_mark(f"{part}, 95 % interval", colour, marker, filled=filled)
-            for part, (colour, marker, filled) in zip(parts, _LOOKS, strict=False)
-        ],
-        loc="outside lower left",
-        ncols=len(parts),
-        fontsize=TEXT_POINTS,
-        frameon=False,
-    )
+    handles = [
+        legend_mark(f"{part}, 95 % interval", colour, marker, filled=filled)
+        for part, (colour, marker, filled) in zip(parts, _LOOKS, strict=False)
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(parts))
     return figure
 
 
-def _draw_shares(axes: Axes, shares: Sequence[Estimate], shift: float, index: int) -> None:
+def _plot_shares(axes: Axes, shares: Sequence[Estimate], shift: float, index: int) -> None:
     colour, marker, filled = _LOOKS[index]
     for grade, share in enumerate(shares):
-        percent = Estimate(*(100 * figure for figure in share))
-        draw_estimate(axes, grade + shift, percent, colour=colour, marker=marker, filled=filled)
+        percent = Estimate(*(100 * end for end in share))
+        plot_estimate(axes, grade + shift, percent, colour=colour, marker=marker, filled=filled)
         if not share.is_defined:
-            axes.text(2, grade + shift, UNDEFINED, va="center", fontsize=TEXT_POINTS, color=GREY)
+            axes.text(2, grade + shift, UNDEFINED, va="center", color=GREY)
 
 
 def _label_rows(axes: Axes, knees: Mapping[str, Sequence[int]]) -> None:
     counts = [" + ".join(map(str, of_grade)) for of_grade in zip(*knees.values(), strict=True)]
     labels = [f"{name}\n({count})" for name, count in zip(GRADE_NAMES, counts, strict=True)]
-    axes.set_yticks(range(len(labels)), labels, fontsize=TEXT_POINTS)
+    axes.set_yticks(range(len(labels)), labels)
     axes.get_yticklabels()[_EMPHASISED].set_fontweight("bold")
-    axes.set_ylabel(f"grade (knees: {' + '.join(knees)})", fontsize=TEXT_POINTS)
+    axes.set_ylabel(f"grade (knees: {' + '.join(knees)})")
     axes.set_ylim(len(GRADE_NAMES) - 0.5, -0.5)
-
-
-def _dress(axes: Axes, label: str) -> None:
-    axes.axhspan(_EMPHASISED - 0.5, _EMPHASISED + 0.5, color=_BAND, linewidth=0, zorder=0)
-    axes.set_xlim(-4, 104)
-    axes.set_xticks([0, 25, 50, 75, 100])
-    axes.set_xlabel(label, fontsize=TEXT_POINTS)
-    axes.tick_params(axis="x", labelsize=TEXT_POINTS)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)

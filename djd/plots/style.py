@@ -1,21 +1,28 @@
-"""What all figures share: size, fonts, colours, the stamp, and the way to a file or to pixels."""
+"""What all plots share: size, fonts, colours, the stamp, marks, and the way to a file."""
 
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
 from matplotlib import font_manager, rcParams
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
 from djd.errors import InputError
 from djd.files import write_whole
+from djd.statistics.intervals import Estimate
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
 """Of Okabe and Ito's palette, which colour-blind people can tell apart."""
@@ -24,14 +31,13 @@ PAGE_INCHES = 5.2
 """Width of a figure of the report: its text can still be read at the width of a phone."""
 
 TEXT_POINTS, TITLE_POINTS = 8, 10
+STAMP_INCHES, TITLE_INCHES, LEGEND_INCHES = 0.2, 0.2, 0.18
+"""Height of a line each."""
 
-STAMP_INCHES = 0.2
-LEGEND_INCHES = 0.18
-"""A line of a legend."""
+PERCENT_LIMITS, PERCENT_TICKS = (-4, 104), (0, 25, 50, 75, 100)
+UNDEFINED = "undefined"
 
-_TITLE_INCHES = 0.2
 _TITLE_CHARACTERS = 11  # an inch
-
 _DPI = 150
 _COLOURS = 128
 _COMPRESSION = 4
@@ -41,54 +47,121 @@ _HANGUL_FONTS = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD G
 
 
 def new_figure(
-    width: float,
-    height: float,
-    *,
-    stamp: str | None,
-    title: str = "",
-    constrained: bool = True,
+    width: float, height: float, *, stamp: str | None, title: str = "", constrained: bool = True
 ) -> Figure:
-    """An empty figure of so many inches, with its stamp at the top right and its title below.
+    """An empty figure with its stamp at the top right and its title below the stamp.
 
     It belongs to no window system and to no global state.
 
     Args:
         width: In inches.
-        height: In inches.
-        stamp: Such as PHANTOM; it takes `STAMP_INCHES` at the top.
+        height: In inches, below stamp and title, which come on top of it.
+        stamp: Such as PHANTOM.
         title: A long one is broken into lines.
-        constrained: Whether matplotlib places the axes, below stamp and title.
+        constrained: Whether matplotlib places the axes. That takes as long as drawing twice.
     """
-    head = head_inches(width, stamp=stamp, title=title)
-    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - head / height)) if constrained else None
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
+    lines = wrap(title, int(width * _TITLE_CHARACTERS), break_on_hyphens=False)
+    stamp_inches = STAMP_INCHES if stamp else 0
+    whole = height + stamp_inches + TITLE_INCHES * len(lines)
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, height / whole)) if constrained else None
+    figure = Figure(figsize=(width, whole), dpi=_DPI, layout=layout)
     FigureCanvasAgg(figure)
-    if title:
-        y = 1 - ((STAMP_INCHES if stamp else 0) + 0.04) / height
-        lines = _title_lines(width, title)
-        figure.text(0.05 / width, y, "\n".join(lines), va="top", fontsize=TITLE_POINTS)
+    place = (0.05 / width, 1 - (stamp_inches + 0.04) / whole)
+    figure.text(*place, "\n".join(lines), va="top", fontsize=TITLE_POINTS)
     if stamp:
-        figure.text(
-            1 - 0.05 / width,
-            1 - 0.04 / height,
-            stamp,
-            ha="right",
-            va="top",
-            fontsize=7,
-            color=ORANGE,
-            weight="bold",
-        )
+        corner = (1 - 0.05 / width, 1 - 0.04 / whole)
+        looks: dict[str, Any] = {"fontsize": 7, "color": ORANGE, "weight": "bold"}
+        figure.text(*corner, stamp, ha="right", va="top", **looks)
     return figure
 
 
-def head_inches(width: float, *, stamp: str | None, title: str) -> float:
-    """Inches that stamp and title take at the top of a figure so many inches wide."""
-    lines = _title_lines(width, title)
-    return (STAMP_INCHES if stamp else 0) + _TITLE_INCHES * len(lines)
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """New axes of a figure, placed in inches from its lower left corner."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
-def _title_lines(width: float, title: str) -> list[str]:
-    return wrap(title, int(width * _TITLE_CHARACTERS), break_on_hyphens=False)
+def plot_estimate(
+    axes: Axes, y: float, estimate: Estimate, *, colour: str, marker: str = "o", filled: bool = True
+) -> None:
+    """Plot a dot with its interval as a whisker at height `y`, or nothing for an undefined one."""
+    if estimate.has_interval:
+        axes.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=1.4)
+    if estimate.is_defined:
+        axes.plot([estimate.value], [y], **mark(colour, marker, filled=filled))
+
+
+def mark(colour: str, marker: str = "o", *, filled: bool = True) -> dict[str, Any]:
+    """The properties of a dot, alike in a plot and in its legend."""
+    face = colour if filled else "white"
+    looks = {"color": colour, "marker": marker, "markersize": 5.5, "markerfacecolor": face}
+    return {**looks, "markeredgewidth": 1.4}
+
+
+def legend_mark(label: str, colour: str, marker: str = "o", *, filled: bool = True) -> Line2D:
+    """A dot on a whisker for a legend."""
+    return Line2D([], [], linewidth=1.4, label=label, **mark(colour, marker, filled=filled))
+
+
+def show_rows(axes: Axes) -> None:
+    """Leave of the frame its lower line, and lines up from its ticks, for estimates in rows."""
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def tiles(
+    pictures: NDArray[Any], columns: int, *, right: int, below: int, fill: float
+) -> tuple[NDArray[Any], list[tuple[int, int]]]:
+    """Pictures side by side in one, which is plotted much faster, and the corner of each.
+
+    Args:
+        pictures: (picture, row, column) or (picture, row, column, colour).
+        columns: Pictures a row.
+        right: Pixels to the right of each.
+        below: Pixels below each.
+        fill: Value between them.
+
+    Returns:
+        Pixels of the same type, and the first row and column of each picture.
+    """
+    _, height, width, *colours = pictures.shape
+    step = (height + below, width + right)
+    corners = [(step[0] * (i // columns), step[1] * (i % columns)) for i in range(len(pictures))]
+    rows = max(1, -(-len(pictures) // columns))
+    whole = np.full((rows * step[0], columns * step[1], *colours), fill, pictures.dtype)
+    for (top, left), picture in zip(corners, pictures, strict=True):
+        whole[top : top + height, left : left + width] = picture
+    return whole, corners
+
+
+def frame_tiles(
+    axes: Axes,
+    corners: Sequence[tuple[int, int]],
+    size: tuple[int, int],
+    captions: Sequence[str],
+    *,
+    gap: float,
+    points: float,
+) -> None:
+    """Plot a frame around each tile and write its caption below.
+
+    Args:
+        axes: Where the tiles are.
+        corners: See `tiles`.
+        size: Rows and columns of a tile.
+        captions: One a tile.
+        gap: Rows between a tile and its caption.
+        points: Size of the caption's letters.
+    """
+    height, width = size
+    frames = [Rectangle((left - 0.5, top - 0.5), width, height) for top, left in corners]
+    axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor=GREY, linewidth=0.5))
+    looks: dict[str, Any] = {"ha": "center", "va": "top", "linespacing": 1.1, "fontsize": points}
+    for (top, left), caption in zip(corners, captions, strict=True):
+        axes.text(left + width / 2 - 0.5, top + height + gap, caption, **looks)
+    axes.set_axis_off()
 
 
 def save_figure(figure: Figure, path: Path, *, width: int | None = None) -> None:
@@ -106,7 +179,7 @@ def save_figure(figure: Figure, path: Path, *, width: int | None = None) -> None
 def figure_png(figure: Figure, *, width: int | None = None) -> bytes:
     """A figure as a PNG of 128 colours, chosen for it: 11 kB a thumbnail of a matrix, not 28.
 
-    White stays white; the greys of scans change by 3 of 255 at the most, other colours by 13.
+    White stays white; the greys of scans change by 3 of 255 at the most, other colours by 14.
 
     Args:
         figure: Any of this room.
@@ -134,13 +207,11 @@ def figure_pixels(figure: Figure) -> NDArray[np.uint8]:
     return pixels[..., :3].copy()
 
 
-def _families() -> list[str]:
-    """The usual font, then those with Hangul that are there, for file names in captions."""
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    return ["DejaVu Sans", *(font for font in _HANGUL_FONTS if font in there)]
-
-
-rcParams["font.family"] = _families()
+_installed = {font.name for font in font_manager.fontManager.ttflist}
+# For file names in captions.
+rcParams["font.family"] = ["DejaVu Sans", *(font for font in _HANGUL_FONTS if font in _installed)]
+rcParams["font.size"] = TEXT_POINTS
+rcParams["legend.frameon"] = False
 rcParams["text.parse_math"] = False  # a file's name or a setting may hold dollar signs
 # It tells of building a list of fonts and of choosing among them; nobody here can act on it.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from djd.report.axes import COMPARED, AxisEffect, axis_effects
 from djd.report.scores import GraderScores, Scoreboard, kappas_of
-from djd.statistics.bootstrap import FEW_DRAWS, draw_some_patients, score_draws
+from djd.statistics.bootstrap import FEW_DRAWS, draw_patients, score_draws
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import quadratic_kappa
@@ -187,6 +187,6 @@ def _between_repeats(setting: Setting, held_out: HeldOut) -> RepeatDeviations:
 def _optimism_on_test(board: Scoreboard, test_patients: int) -> float:
     if not test_patients or len(board.scores) == 1:
         return math.nan
-    few = draw_some_patients(board.patients, test_patients, draws=FEW_DRAWS)
+    few = draw_patients(board.patients, test_patients, draws=FEW_DRAWS)
     draws = score_settings_draws(board.graders, few, {"kappa": quadratic_kappa})["kappa"]
     return optimism_of_best(board.values("kappa"), draws)

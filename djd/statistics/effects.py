@@ -5,18 +5,14 @@ the other axes, and by the best in that grid, chosen again in every draw; the me
 punish an optimizer for a narrow range of good rates.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.statistics.intervals import Estimate, percentile_interval
-from djd.statistics.selection import (
-    Draws,
-    distance_to_tell,
-    interval_of_best,
-    near_best,
-)
+from djd.statistics.intervals import Estimate, Interval, percentile_interval
+from djd.statistics.selection import Draws, distance_to_tell, interval_of_best, near_best
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +52,11 @@ def mean_over_grid(
             of the other axes has to be the same in all (see `matched_settings`).
         patients: How many a draw has.
     """
-    means = np.stack([scores[each].mean() for each in _settings_of(levels)])
-    drawn = np.stack([draws[each].mean(axis=0) for each in _settings_of(levels)])
-    estimates = tuple(
-        Estimate(float(mean), *percentile_interval(row, patients))
-        for mean, row in zip(means, drawn, strict=True)
-    )
-    return LevelScores(estimates, distance_to_tell(means, drawn, patients))
+    grids = _settings_of(levels)
+    means = [scores[each].mean() for each in grids]
+    drawn = [draws[each].mean(axis=0) for each in grids]
+    intervals = [percentile_interval(row, patients) for row in drawn]
+    return _level_scores(means, drawn, intervals, patients)
 
 
 def best_in_grid(
@@ -75,23 +69,28 @@ def best_in_grid(
 ) -> LevelScores:
     """The best of each level's settings; its interval is that of a best of many.
 
-    Args:
-        scores: float64 (setting,).
-        draws: See `Draws`.
-        levels: See `mean_over_grid`.
-        patients: How many a draw has.
-        lowest: The least that the score can be, see `interval_of_best`.
+    The arguments are those of `mean_over_grid`, and `lowest` of `interval_of_best`.
     """
-    best = np.stack([scores[each].max() for each in _settings_of(levels)])
-    drawn = np.stack([draws[each].max(axis=0) for each in _settings_of(levels)])
-    estimates = tuple(
-        Estimate(
-            float(scores[each].max()),
-            *interval_of_best(scores[each], draws[each], patients, lowest=lowest),
-        )
-        for each in _settings_of(levels)
+    grids = _settings_of(levels)
+    best = [scores[each].max() for each in grids]
+    drawn = [draws[each].max(axis=0) for each in grids]
+    intervals = [
+        interval_of_best(scores[each], draws[each], patients, lowest=lowest) for each in grids
+    ]
+    return _level_scores(best, drawn, intervals, patients)
+
+
+def _level_scores(
+    scores: Sequence[float],
+    draws: Sequence[NDArray[np.float64]],
+    intervals: Sequence[Interval],
+    patients: int,
+) -> LevelScores:
+    pairs = zip(scores, intervals, strict=True)
+    return LevelScores(
+        tuple(Estimate(float(score), *ends) for score, ends in pairs),
+        distance_to_tell(np.array(scores), np.stack(draws), patients),
     )
-    return LevelScores(estimates, distance_to_tell(best, drawn, patients))
 
 
 def matched_settings(

@@ -88,12 +88,12 @@ class HeldOut:
         """The knees of one repeat."""
         chosen = self.repeat == repeat
         return HeldOut(
-            patient=self.patient[chosen],
-            repeat=np.zeros(int(chosen.sum()), dtype=np.int64),
-            grades=self.grades[chosen],
-            predicted=self.predicted[chosen],
-            probabilities=self.probabilities[chosen],
-            patients=self.patients,
+            self.patient[chosen],
+            self.repeat[chosen] - repeat,
+            self.grades[chosen],
+            self.predicted[chosen],
+            self.probabilities[chosen],
+            self.patients,
         )
 
     def confusion(self) -> NDArray[np.int64]:

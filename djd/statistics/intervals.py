@@ -1,7 +1,10 @@
-"""Intervals that hold what they say: 95 of 100 such intervals hold the true figure.
+"""Intervals that hold what they say: 95 of 100 such intervals hold the true value.
 
 Which kind goes with which score was chosen by simulation, 40 and 165 patients with two knees each;
 `docs/statistics.md` has the coverage of every one. What is undefined is NaN on both ends.
+
+Draws here are float64 (draw,), a score in each draw, NaN where it was undefined, and `patients` is
+how many patients a draw has.
 """
 
 from math import isnan, nan
@@ -16,7 +19,7 @@ from djd.statistics.bootstrap import Weights
 LEVEL = 0.95
 _TAIL = (1 - LEVEL) / 2
 _Z = float(ndtri(1 - _TAIL))
-_LEAST_DEFINED = 0.5
+LEAST_DEFINED = 0.5
 """Share of draws in which a score has to be defined for its interval to mean anything."""
 
 _MOST_LOGIT = 1e-4
@@ -78,47 +81,36 @@ def percentile_interval(draws: NDArray[np.float64], patients: int) -> Interval:
     Where every draw gives the same the interval has no width: so it is for a constant guess, whose
     kappa is 0 with any patients. Where that is because every knee is graded right, the draws can't
     know better, and it is for the caller to say that there is no interval.
-
-    Args:
-        draws: float64 (draw,), the score in each draw; NaN where it was undefined.
-        patients: How many a draw has.
     """
+    defined = defined_draws(draws, patients)
+    return NO_INTERVAL if defined is None else _ends(defined, expanded_tail(patients))
+
+
+def defined_draws(draws: NDArray[np.float64], patients: int) -> NDArray[np.float64] | None:
+    """Draws in which the score was defined; None with one patient, or where those are too few."""
     defined = draws[np.isfinite(draws)]
-    if patients < 2 or len(defined) < _LEAST_DEFINED * len(draws):
-        return NO_INTERVAL
-    tail = expanded_tail(patients)
-    low, high = _order_statistics(defined, tail)
-    return Interval(low, high)
+    return None if patients < 2 or len(defined) < LEAST_DEFINED * len(draws) else defined
 
 
-def _order_statistics(draws: NDArray[np.float64], tail: float) -> tuple[float, float]:
-    # Two places of a partly sorted array, without numpy.quantile's interpolation.
+def _ends(draws: NDArray[np.float64], tail: float) -> Interval:
+    """Two places of a partly sorted array, without numpy.quantile's interpolation."""
     last = len(draws) - 1
     places = round(tail * last), round((1 - tail) * last)
     ordered = np.partition(draws, places)
-    return float(ordered[places[0]]), float(ordered[places[1]])
+    return Interval(float(ordered[places[0]]), float(ordered[places[1]]))
 
 
 def logit_interval(
-    score: float,
-    draws: NDArray[np.float64],
-    patients: int,
-    *,
-    freedom: float | None = None,
+    score: float, draws: NDArray[np.float64], patients: int, *, freedom: float | None = None
 ) -> Interval:
     """Student's t around the logit of a score between 0 and 1, as wide as its draws are spread.
 
     For scores whose draws sit off the centre: AUROC, and means over grades of which one is rare.
-
-    Args:
-        score: 0 to 1. At 0 or 1 there is no interval: no logit, and draws that don't differ.
-        draws: float64 (draw,), the score in each draw; NaN where it was undefined.
-        patients: How many a draw has.
-        freedom: Degrees of freedom; patients less one unless something rarer bounds them.
+    At 0 or 1 there is no interval: no logit, and draws that don't differ. Degrees of freedom are
+    the patients less one unless something rarer bounds them.
     """
-    defined = draws[np.isfinite(draws)]
-    too_few = patients < 2 or len(defined) < _LEAST_DEFINED * len(draws)
-    if too_few or not 0 < score < 1:
+    defined = defined_draws(draws, patients)
+    if defined is None or not 0 < score < 1:
         return NO_INTERVAL
     near = np.clip(defined, _MOST_LOGIT, 1 - _MOST_LOGIT)
     deviation = float(np.std(np.log(near / (1 - near)))) * np.sqrt(patients / (patients - 1))
@@ -133,10 +125,7 @@ def freedom_over_grades(patients_with: NDArray[np.int64]) -> float:
 
     Welch's and Satterthwaite's, with the variance of a grade's share as one over its patients: five
     patients with the rarest grade leave a mean over grades 20 where the others have five as well,
-    and little more than 4 where they have very many.
-
-    Args:
-        patients_with: int64 (grade,), patients with a knee of each grade; 0 counts for nothing.
+    and little more than 4 where they have very many. A grade that no patient has counts nothing.
     """
     present = patients_with[patients_with > 0].astype(np.float64)
     if not len(present):
@@ -156,8 +145,9 @@ def design_effect(right: NDArray[np.float64], knees: NDArray[np.float64]) -> flo
     surer than one of them, as far as they err in different patients: 1 becomes less by as much.
 
     Args:
-        right: float64 (patient,) or (repeat, patient), knees of each patient that count.
-        knees: float64, the same shape, knees of each patient, one of them at least above 0.
+        right: float64 (patient,) or (repeat, patient), knees of each patient that count, such as
+            those graded right.
+        knees: float64, the same shape, all knees of each patient that could count.
     """
     right, knees = np.atleast_2d(right), np.atleast_2d(knees)
     of_patient = knees.mean(axis=0)
@@ -181,10 +171,7 @@ def share_interval(right: NDArray[np.float64], knees: NDArray[np.float64]) -> In
     Wilson, Journal of the American Statistical Association 22:209, 1927. It has a width where all
     knees are right, and with one patient. Of several trainings it is that of their mean share.
 
-    Args:
-        right: float64 (patient,) or (repeat, patient), knees of each patient that count, such as
-            those graded right.
-        knees: float64, the same shape, all knees of each patient that could count.
+    The arguments are those of `design_effect`.
     """
     right, knees = np.atleast_2d(right), np.atleast_2d(knees)
     totals = knees.sum(axis=1)
@@ -208,7 +195,7 @@ def loss_interval(
     """Interval of a mean loss, such as the Brier score: studentized draws of its logarithm.
 
     Args:
-        losses: float64 (patient,), sum over each patient's knees, 0 or more.
+        losses: float64 (patient,), sum over each patient's knees, 0 to `most` times their number.
         knees: float64 (patient,), how many those are.
         weights: Draws of the patients.
         most: The largest loss that there is.
@@ -220,10 +207,10 @@ def loss_interval(
     error = _log_errors(np.ones((1, len(losses))), losses, knees)[1][0]
     drawn, errors = _log_errors(weights, losses, knees)
     usable = np.isfinite(drawn) & (errors > _LEAST_ERROR)
-    if error < _LEAST_ERROR or usable.mean() < _LEAST_DEFINED:
+    if error < _LEAST_ERROR or usable.mean() < LEAST_DEFINED:
         return NO_INTERVAL
     studentized = (drawn[usable] - np.log(mean)) / errors[usable]
-    below, above = _order_statistics(studentized, expanded_tail(patients))
+    below, above = _ends(studentized, expanded_tail(patients))
     # A few patients with nearly no loss can make an end larger than the loss can be.
     exponents = np.minimum(-error * np.array([above, below]), np.log(most / mean))
     with np.errstate(over="ignore"):

@@ -25,14 +25,15 @@ Counts = NDArray[np.int64] | NDArray[np.float64]
 Scores = NDArray[np.float64]
 """float64 (...): the leading axes of the counts."""
 
+Grades = NDArray[np.int64]
+"""int64 (knee,), 0 to 4."""
 
-def confusion_counts(grades: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Knees by true and predicted grade, int64 (true grade 5, predicted grade 5).
+Probabilities = NDArray[np.float64]
+"""float64 (knee, grade 5), 0 to 1, rows sum to 1."""
 
-    Args:
-        grades: int64 (knee,), true grades 0 to 4.
-        predicted: int64 (knee,), predicted grades 0 to 4.
-    """
+
+def confusion_counts(grades: Grades, predicted: Grades) -> NDArray[np.int64]:
+    """Knees by true and predicted grade, int64 (true grade 5, predicted grade 5)."""
     pairs = grades * GRADE_COUNT + predicted
     return np.bincount(pairs, minlength=GRADE_COUNT**2).reshape(GRADE_COUNT, GRADE_COUNT)
 
@@ -47,8 +48,8 @@ def merge_grades(counts: Counts, groups: Sequence[Sequence[int]]) -> NDArray[np.
     member = np.zeros((GRADE_COUNT, len(groups)))
     for group, grades in enumerate(groups):
         member[list(grades), group] = 1
-    cells = _cells(counts) @ np.kron(member, member)
-    return cells.reshape(*counts.shape[:-2], len(groups), len(groups))
+    groups_of = _sums(counts, np.kron(member, member))
+    return groups_of.reshape(*counts.shape[:-2], len(groups), len(groups))
 
 
 def quadratic_kappa(counts: Counts) -> Scores:
@@ -60,24 +61,24 @@ def quadratic_kappa(counts: Counts) -> Scores:
     """
     weights = _distance(counts) ** 2
     truth, guess = _by_truth(counts), _by_guess(counts)
-    observed = _weighted_sum(counts, weights) * truth.sum(axis=-1)
+    observed = _sums(counts, weights.ravel()) * truth.sum(axis=-1)
     expected = ((truth @ weights) * guess).sum(axis=-1)
-    return 1 - _ratio(observed, expected)
+    return 1 - ratio(observed, expected)
 
 
 def accuracy(counts: Counts) -> Scores:
     """Share of knees whose grade is right, 0 to 1."""
-    return _share_within(counts, 0)
+    return _mean_of_knees(counts, np.eye(counts.shape[-1]))
 
 
 def off_by_one(counts: Counts) -> Scores:
     """Share of knees whose grade is right or next to right, 0 to 1."""
-    return _share_within(counts, 1)
+    return _mean_of_knees(counts, (_distance(counts) <= 1).astype(np.float64))
 
 
 def mean_absolute_error(counts: Counts) -> Scores:
     """Mean distance between true and predicted grade, in grades, 0 to 4."""
-    return _ratio(_weighted_sum(counts, _distance(counts)), _knees(counts))
+    return _mean_of_knees(counts, _distance(counts))
 
 
 def recall(counts: Counts) -> Scores:
@@ -85,7 +86,7 @@ def recall(counts: Counts) -> Scores:
 
     NaN for a grade that no knee has.
     """
-    return _ratio(_right(counts), _by_truth(counts))
+    return ratio(np.diagonal(counts, axis1=-2, axis2=-1), _by_truth(counts))
 
 
 def precision(counts: Counts) -> Scores:
@@ -93,7 +94,7 @@ def precision(counts: Counts) -> Scores:
 
     NaN for a grade that is never given.
     """
-    return _ratio(_right(counts), _by_guess(counts))
+    return ratio(np.diagonal(counts, axis1=-2, axis2=-1), _by_guess(counts))
 
 
 def balanced_accuracy(counts: Counts) -> Scores:
@@ -104,15 +105,11 @@ def balanced_accuracy(counts: Counts) -> Scores:
 def macro_f1(counts: Counts) -> Scores:
     """Mean F1 over the grades that some knee has or is given, 0 to 1."""
     either = _by_truth(counts) + _by_guess(counts)
-    return _mean_where(_ratio(2 * _right(counts), either), either > 0)
+    return _mean_where(ratio(2 * np.diagonal(counts, axis1=-2, axis2=-1), either), either > 0)
 
 
 def score_table(counts: Counts) -> dict[str, float]:
-    """Every score of one matrix of confusion counts by name, NaN where it is undefined.
-
-    Args:
-        counts: int64 (true grade 5, predicted grade 5).
-    """
+    """Every score of one matrix of confusion counts by name, NaN where it is undefined."""
     table = {
         "kappa": quadratic_kappa(counts),
         "accuracy": accuracy(counts),
@@ -122,9 +119,8 @@ def score_table(counts: Counts) -> dict[str, float]:
         "off_by_one": off_by_one(counts),
     }
     for name, per_grade in (("recall", recall(counts)), ("precision", precision(counts))):
-        table |= {
-            f"{name}_{grade}": value for grade, value in zip(GRADE_NAMES, per_grade, strict=True)
-        }
+        names = [f"{name}_{grade}" for grade in GRADE_NAMES]
+        table |= zip(names, per_grade, strict=True)
     return {name: float(value) for name, value in table.items()}
 
 
@@ -140,41 +136,28 @@ def auroc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
     """
     from scipy.stats import rankdata  # takes 0.7 s to import, and many only need counts
 
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
+    positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         return float("nan")
     above = rankdata(score)[positive].sum() - positives * (positives + 1) / 2
     return float(above / (positives * negatives))
 
 
-def brier_score(
-    grades: NDArray[np.int64], probabilities: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def brier_score(grades: Grades, probabilities: Probabilities) -> NDArray[np.float64]:
     """Squared distance of each knee's probabilities from its grade, float64 (knee,), 0 to 2.
 
     The sum over grades (Brier, Monthly Weather Review 78:1, 1950), smaller is better.
-
-    Args:
-        grades: int64 (knee,), 0 to 4.
-        probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
     """
     squares = (probabilities - np.eye(GRADE_COUNT)[grades]) ** 2
     score: NDArray[np.float64] = squares.sum(axis=1)
     return score
 
 
-def ranked_probability_score(
-    grades: NDArray[np.int64], probabilities: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def ranked_probability_score(grades: Grades, probabilities: Probabilities) -> NDArray[np.float64]:
     """Squared distance between cumulative probabilities and grade, float64 (knee,), 0 to 1.
 
     The mean over the four limits between grades (Murphy, Journal of Applied Meteorology 10:155,
     1971): a probability far from the grade costs more than one beside it. Smaller is better.
-
-    Args:
-        grades: int64 (knee,), 0 to 4.
-        probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
     """
     at_most = np.cumsum(probabilities, axis=1)[:, :-1]
     reached = np.arange(GRADE_COUNT - 1) >= grades[:, None]
@@ -182,9 +165,11 @@ def ranked_probability_score(
     return score
 
 
-def _share_within(counts: Counts, grades: int) -> Scores:
-    near = (_distance(counts) <= grades).astype(np.float64)
-    return _ratio(_weighted_sum(counts, near), _knees(counts))
+def ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> Scores:
+    """Part over whole; NaN where the whole is zero."""
+    whole = np.asarray(whole, dtype=np.float64)
+    share: Scores = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole != 0)
+    return share
 
 
 def _distance(counts: Counts) -> NDArray[np.float64]:
@@ -193,46 +178,33 @@ def _distance(counts: Counts) -> NDArray[np.float64]:
     return np.abs(np.subtract.outer(steps, steps))
 
 
-def _weighted_sum(counts: Counts, weights: NDArray[np.float64]) -> Scores:
-    total: Scores = _cells(counts) @ weights.ravel()
-    return total
+def _sums(counts: Counts, weights: NDArray[np.floating]) -> Scores:
+    """Sums of the cells with weights (cell,) or (cell, sum), float64 (...) or (..., sum).
+
+    As products they take a sixth of the time of numpy's sums over short axes.
+    """
+    cells = counts.reshape(*counts.shape[:-2], -1).astype(np.float64, copy=False)
+    sums: Scores = cells @ weights
+    return sums
 
 
 def _by_truth(counts: Counts) -> Scores:
     """Knees of each true grade, float64 (..., grade)."""
     grades = np.eye(counts.shape[-1])
-    total: Scores = _cells(counts) @ np.repeat(grades, len(grades), axis=0)
-    return total
+    return _sums(counts, np.repeat(grades, len(grades), axis=0))
 
 
 def _by_guess(counts: Counts) -> Scores:
     """Knees given each grade, float64 (..., grade)."""
     grades = np.eye(counts.shape[-1])
-    total: Scores = _cells(counts) @ np.tile(grades, (len(grades), 1))
-    return total
+    return _sums(counts, np.tile(grades, (len(grades), 1)))
 
 
-def _knees(counts: Counts) -> Scores:
-    total: Scores = _cells(counts) @ np.ones(counts.shape[-1] ** 2)
-    return total
-
-
-def _cells(counts: Counts) -> NDArray[np.float64]:
-    """Counts in a row, (..., cell): as products sums take a sixth of numpy's over short axes."""
-    return counts.reshape(*counts.shape[:-2], -1).astype(np.float64, copy=False)
-
-
-def _right(counts: Counts) -> NDArray[np.number]:
-    return np.diagonal(counts, axis1=-2, axis2=-1)
-
-
-def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> Scores:
-    """Part over whole; NaN where the whole is zero."""
-    whole = np.asarray(whole, dtype=np.float64)
-    ratio: Scores = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole != 0)
-    return ratio
+def _mean_of_knees(counts: Counts, weights: NDArray[np.float64]) -> Scores:
+    """Mean over knees of a weight for each cell, (true, predicted)."""
+    return ratio(_sums(counts, weights.ravel()), _sums(counts, np.ones(weights.size)))
 
 
 def _mean_where(values: Scores, present: NDArray[np.bool_]) -> Scores:
     """Mean over the last axis of what is present; NaN where nothing is."""
-    return _ratio(np.where(present, values, 0) @ np.ones(values.shape[-1]), present.sum(axis=-1))
+    return ratio(np.where(present, values, 0) @ np.ones(values.shape[-1]), present.sum(axis=-1))

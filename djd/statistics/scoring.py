@@ -6,7 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT, GRADE_NAMES
-from djd.statistics.bootstrap import Weights, mean_of_repeats, score_draws
+from djd.statistics.bootstrap import (
+    Weights,
+    auroc_draws,
+    mean_of_repeats,
+    score_draws,
+    sensitivity_draws,
+)
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import (
     NO_INTERVAL,
@@ -31,7 +37,6 @@ from djd.statistics.metrics import (
     quadratic_kappa,
     ranked_probability_score,
 )
-from djd.statistics.probabilities import auroc_draws, sensitivity_draws
 
 MINIMAL = 1
 
@@ -50,7 +55,6 @@ DRAWN: Mapping[str, Callable[[Counts], Scores]] = {
     "accuracy": accuracy,
 }
 """Scores of confusion counts of which draws are needed."""
-
 
 Cells = NDArray[np.bool_]
 """bool (true grade 5, predicted grade 5): cells of the confusion counts."""
@@ -76,10 +80,7 @@ def _shares() -> dict[str, tuple[Cells, Cells]]:
 
 def _group_of(groups: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """Group of each grade, int64 (grade 5,)."""
-    group_of = np.empty(GRADE_COUNT, dtype=np.int64)
-    for group, grades in enumerate(groups):
-        group_of[list(grades)] = group
-    return group_of
+    return np.repeat(np.arange(len(groups)), [len(grades) for grades in groups])
 
 
 SHARES = _shares()
@@ -92,7 +93,7 @@ OVER_GRADES = ("balanced_accuracy", "macro_f1")
 """Means over grades, which the rarest grade makes unsure."""
 
 PERFECT = {"kappa": 1.0, "mae": 0.0, "three_group_kappa": 1.0}
-"""Where all is right no draw can be wrong, so draws can't tell how sure that is."""
+"""Where all is right no draw can be wrong, so draws can't show how sure that is."""
 
 
 def score_settings_draws(
@@ -126,6 +127,8 @@ def scores_with_intervals(
     return {
         **_of_counts(setting, draws),
         **_of_shares(setting),
+        "brier": _loss(setting, brier_score, few_weights, most=2.0),
+        "rps": _loss(setting, ranked_probability_score, few_weights, most=1.0),
         **_of_probabilities(setting, few_weights),
     }
 
@@ -133,11 +136,10 @@ def scores_with_intervals(
 def _of_counts(setting: HeldOut, draws: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
     counts = setting.counts()
     patients = int((counts.sum(axis=(0, 2, 3)) > 0).sum())
-    with_grade = (counts.sum(axis=(0, 3)) > 0).sum(axis=0)
-    freedom = freedom_over_grades(with_grade)
+    freedom = freedom_over_grades((counts.sum(axis=(0, 3)) > 0).sum(axis=0))
     scored = {}
     for name, score in DRAWN.items():
-        value = _mean_over_repeats(score, counts)
+        value = float(np.mean(score(counts.sum(axis=1))))
         if value == PERFECT.get(name):
             interval = NO_INTERVAL
         elif name in OVER_GRADES:
@@ -146,10 +148,6 @@ def _of_counts(setting: HeldOut, draws: Mapping[str, NDArray[np.float64]]) -> di
             interval = percentile_interval(draws[name], patients)
         scored[name] = Estimate(value, *interval)
     return scored
-
-
-def _mean_over_repeats(score: Callable[[Counts], Scores], counts: NDArray[np.int64]) -> float:
-    return float(np.mean(score(counts.sum(axis=1))))
 
 
 def _of_shares(setting: HeldOut) -> dict[str, Estimate]:
@@ -162,25 +160,6 @@ def _of_shares(setting: HeldOut) -> dict[str, Estimate]:
         name: Estimate(float(values[place]), *share_interval(right[..., place], all_of[..., place]))
         for place, name in enumerate(SHARES)
     }
-
-
-def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Estimate]:
-    scored = {
-        "brier": _loss(setting, brier_score, weights, most=2.0),
-        "rps": _loss(setting, ranked_probability_score, weights, most=1.0),
-    }
-    every = np.ones((1, setting.patients), dtype=np.float32)
-    all_weights = np.concatenate([every, weights])
-    repeats = [setting.one(repeat) for repeat in range(setting.repeats)]
-    area = np.mean([_any_auroc(each, all_weights) for each in repeats], axis=0)
-    early = np.mean([_early_sensitivity(each, all_weights) for each in repeats], axis=0)
-    patients = len(np.unique(setting.patient))
-    scored["auroc_any"] = Estimate(float(area[0]), *logit_interval(area[0], area[1:], patients))
-    interval = percentile_interval(early[1:], patients)
-    # Where every draw finds all or none, draws can't know better.
-    interval = NO_INTERVAL if interval.low == interval.high else interval
-    scored["early_sensitivity"] = Estimate(float(early[0]), *interval)
-    return scored
 
 
 def _loss(
@@ -198,17 +177,21 @@ def _loss(
     return Estimate(float(np.mean(means)), *interval)
 
 
-def _any_auroc(setting: HeldOut, weights: Weights) -> NDArray[np.float64]:
-    diseased = setting.grades > 0
-    return auroc_draws(diseased, 1 - setting.probabilities[:, 0], setting.patient, weights)
-
-
-def _early_sensitivity(setting: HeldOut, weights: Weights) -> NDArray[np.float64]:
-    """Minimal disease found while nine in ten normal knees are called normal."""
-    early = setting.grades <= MINIMAL
-    return sensitivity_draws(
-        setting.grades[early] == MINIMAL,
-        1 - setting.probabilities[early, 0],
-        setting.patient[early],
-        weights,
-    )
+def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Estimate]:
+    """AUROC, and minimal disease found while nine in ten normal knees are called normal."""
+    weights = np.concatenate([np.ones((1, setting.patients), dtype=np.float32), weights])
+    areas, found = [], []
+    for knees in map(setting.one, range(setting.repeats)):
+        chance, early = 1 - knees.probabilities[:, 0], knees.grades <= MINIMAL
+        areas.append(auroc_draws(knees.grades > 0, chance, knees.patient, weights))
+        minimal = knees.grades[early] == MINIMAL
+        found.append(sensitivity_draws(minimal, chance[early], knees.patient[early], weights))
+    area, sensitivity = np.mean(areas, axis=0), np.mean(found, axis=0)
+    patients = len(np.unique(setting.patient))
+    interval = percentile_interval(sensitivity[1:], patients)
+    if interval.low == interval.high:
+        interval = NO_INTERVAL  # where every draw finds all or none, draws can't know better
+    return {
+        "auroc_any": Estimate(float(area[0]), *logit_interval(area[0], area[1:], patients)),
+        "early_sensitivity": Estimate(float(sensitivity[0]), *interval),
+    }

@@ -1,8 +1,9 @@
-"""What choosing the best of many does to its figure, and which others might be the best.
+"""What choosing the best of many does to its score, and which others might be the best.
 
-Scores here are one a setting, draws of them share their patients, and larger is better. The
-largest of many scores is too large: with 36 equal settings and 165 patients by 0.04 of kappa, and
-its plain interval holds the truth in 75 of 100 cases (`bench/coverage.py`).
+Scores here are float64 (setting,), draws of them share their patients, and larger is better;
+`patients` is how many patients a draw has. The largest of many scores is too large: with 36 equal
+settings and 165 patients by 0.04 of kappa, and its plain interval holds the truth in 75 of 100
+cases (`bench/coverage.py`).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from djd.grades import GRADE_COUNT
 from djd.statistics.bootstrap import Weights
 from djd.statistics.intervals import (
+    LEAST_DEFINED,
     NO_INTERVAL,
     Interval,
     expanded_tail,
@@ -22,8 +24,6 @@ from djd.statistics.intervals import (
 Draws = NDArray[np.float64]
 """float64 (setting, draw): the score of each setting in each draw; NaN where it was undefined."""
 
-_LEAST_DEFINED = 0.5
-
 
 def distance_to_tell(scores: NDArray[np.float64], draws: Draws, patients: int) -> float:
     """How far behind the best a setting has to be to be told apart from it.
@@ -32,11 +32,6 @@ def distance_to_tell(scores: NDArray[np.float64], draws: Draws, patients: int) -
     bound on all differences at once, so the best need not have been named beforehand (in the
     spirit of comparisons with the best, Hsu, Annals of Statistics 12:1136, 1984; as a range,
     Tukey's). 0 for a single setting; NaN where the draws are too few to say.
-
-    Args:
-        scores: float64 (setting,).
-        draws: See `Draws`.
-        patients: How many a draw has.
     """
     deviations = _defined(draws - scores[:, None])
     if patients < 2 or deviations is None:
@@ -49,23 +44,14 @@ def best_set(scores: NDArray[np.float64], draws: Draws, patients: int) -> NDArra
     """Settings that can't be told apart from the best, bool (setting,), the best among them.
 
     All of them where the draws are too few to say: one patient tells nothing apart.
-
-    Args:
-        scores: float64 (setting,).
-        draws: See `Draws`.
-        patients: How many a draw has.
     """
     return near_best(scores, distance_to_tell(scores, draws, patients))
 
 
 def near_best(scores: NDArray[np.float64], distance: float) -> NDArray[np.bool_]:
-    """Scores at most this far behind the largest, bool (setting,); all where it is NaN.
+    """Scores at most this far behind the largest, bool (setting,); all where the distance is NaN.
 
     An undefined score is never among them where there is a distance.
-
-    Args:
-        scores: float64 (setting,).
-        distance: See `distance_to_tell`.
     """
     if np.isnan(distance):
         return np.ones(len(scores), dtype=np.bool_)
@@ -80,13 +66,8 @@ def interval_of_best(
 
     The lower end is a one-sided bound on all settings at once, studentized, on the scale of the
     inverse hyperbolic tangent, on which a kappa's spread hardly depends on how large it is; the
-    upper end is the setting's own, since luck can't have made it too small.
-
-    Args:
-        scores: float64 (setting,).
-        draws: See `Draws`.
-        patients: How many a draw has.
-        lowest: The least that the score can be: -1 for kappa, 0 for a share. The largest is 1.
+    upper end is the setting's own, since luck can't have made it too small. `lowest` is the least
+    that the score can be: -1 for kappa, 0 for a share. The largest is 1.
     """
     best = int(scores.argmax())
     own = percentile_interval(draws[best], patients)
@@ -106,24 +87,18 @@ def interval_of_lead(
     other_draws: Draws,
     patients: int,
 ) -> Interval:
-    """Interval of how far the best of several settings is above the best of several others.
+    """Interval of how far the best kappa of several settings is above the best of several others.
 
     Luck has made either best too large: the lower end allows for that of the settings, the upper
-    end for that of the others. Where there is one alone, its end is a plain one.
-
-    Args:
-        scores: float64 (setting,), kappas.
-        draws: See `Draws`.
-        others: float64 (other,), such as the candidates of a baseline.
-        other_draws: float64 (other, draw), of the same patients.
-        patients: How many a draw has.
+    end for that of the others, such as the candidates of a baseline. Where there is one alone, its
+    end is a plain one.
     """
     best, best_other = int(scores.argmax()), int(others.argmax())
     own = percentile_interval(draws[best] - other_draws[best_other], patients)
-    usable = np.isfinite(draws).all(axis=0) & np.isfinite(other_draws).all(axis=0)
-    if np.isnan(own.low) or usable.mean() < _LEAST_DEFINED:
+    both = _defined(np.concatenate([draws, other_draws]))
+    if np.isnan(own.low) or both is None:
         return NO_INTERVAL
-    some, some_others = draws[:, usable], other_draws[:, usable]
+    some, some_others = both[: len(draws)], both[len(draws) :]
     low = _least_lead(scores, some, others[best_other], some_others[best_other], patients)
     high = -_least_lead(others, some_others, scores[best], some[best], patients)
     return Interval(min(own.low, low), max(own.high, high))
@@ -183,18 +158,12 @@ class _Scale:
 
 
 def _slack_of_best(deviations: Draws, best: int, patients: int) -> float:
-    """How far the best may be above its true score, by a bound on all settings at once.
-
-    Args:
-        deviations: float64 (setting, draw), of draws from their scores.
-        best: Which is the best.
-        patients: How many a draw has.
-    """
+    """How far the best may be above its true score, by a bound on all deviations at once."""
     spread = deviations.std(axis=1)
-    told = spread > 0  # a constant guess deviates from nothing
-    if not told[best]:
+    varied = spread > 0  # a constant guess deviates from nothing
+    if not varied[best]:
         return 0.0
-    above = (deviations[told] / spread[told, None]).max(axis=0)
+    above = (deviations[varied] / spread[varied, None]).max(axis=0)
     return float(np.quantile(above, 1 - expanded_tail(patients)) * spread[best])
 
 
@@ -233,12 +202,8 @@ def out_of_bag(
 def optimism_of_best(scores: NDArray[np.float64], draws: Draws) -> float:
     """How much too good the best looks where these draws do the choosing.
 
-    In each draw the best is chosen; its figure there is held against its score among all patients.
-    With draws of 40 patients it tells what choosing on 40 test patients would have cost.
-
-    Args:
-        scores: float64 (setting,), among all patients.
-        draws: See `Draws`.
+    In each draw the best is chosen; its score there is held against its score among all patients.
+    With draws of 40 patients that is how much choosing on 40 test patients would have cost.
     """
     usable = draws[:, np.isfinite(draws).all(axis=0)]
     if not usable.size:
@@ -249,6 +214,4 @@ def optimism_of_best(scores: NDArray[np.float64], draws: Draws) -> float:
 def _defined(draws: Draws) -> Draws | None:
     """Draws in which every setting has a score; None where those are too few."""
     usable = np.isfinite(draws).all(axis=0)
-    if usable.mean() < _LEAST_DEFINED:
-        return None
-    return draws[:, usable]
+    return draws[:, usable] if usable.mean() >= LEAST_DEFINED else None

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from djd.statistics.intervals import LEVEL
+from djd.statistics.bootstrap import mean_of_repeats
+from djd.statistics.intervals import LEVEL, defined_draws
 from djd.statistics.selection import Draws
 
 
@@ -53,8 +54,8 @@ def patient_error(draws: NDArray[np.float64], patients: int) -> float:
         draws: float64 (draw,).
         patients: How many a draw has.
     """
-    defined = draws[np.isfinite(draws)]
-    if patients < 2 or len(defined) < len(draws) / 2:
+    defined = defined_draws(draws, patients)
+    if defined is None:
         return float("nan")
     # Draws have (n - 1)/n of the variance that patients have.
     return float(defined.std() * np.sqrt(patients / (patients - 1)))
@@ -63,7 +64,7 @@ def patient_error(draws: NDArray[np.float64], patients: int) -> float:
 def training_deviation(scores: NDArray[np.float64], draws: Draws, repeats: Sequence[int]) -> float:
     """How much a score differs between trainings of one setting, whatever the patients.
 
-    A standard deviation, pooled over settings since a few repeats tell little; NaN where nothing
+    A standard deviation, pooled over settings since a few repeats say little; NaN where nothing
     was repeated. On the same patients repeats differ by the luck of the training, and by that of
     these patients with it, which draws of patients hold already. With V the variance between
     repeats and D its mean over draws, D is V and the latter once more, so that 2V - D is left.
@@ -77,12 +78,10 @@ def training_deviation(scores: NDArray[np.float64], draws: Draws, repeats: Seque
     usable = draws[:, np.isfinite(draws).all(axis=0)]
     if not freedom or not usable.size or not np.isfinite(scores).all():
         return float("nan")
-    firsts = np.cumsum([0, *repeats[:-1]])
 
     def within(values: NDArray[np.float64]) -> float:
-        means = np.add.reduceat(values, firsts, axis=0) / np.array(repeats)[:, None]
-        squares = ((values - np.repeat(means, repeats, axis=0)) ** 2).sum(axis=0)
-        return float(squares.mean() / freedom)
+        means = np.repeat(mean_of_repeats(values, repeats), repeats, axis=0)
+        return float(((values - means) ** 2).sum(axis=0).mean() / freedom)
 
     return float(np.sqrt(max(2 * within(scores[:, None]) - within(usable), 0.0)))
 

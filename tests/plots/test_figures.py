@@ -10,14 +10,12 @@ from PIL import Image
 
 from djd.errors import InputError
 from djd.grades import GRADE_NAMES
-from djd.plots.confusion import confusion_figure
-from djd.plots.confusion_multiples import confusion_multiples_figure
-from djd.plots.crops import counts_window, crop_sheet
+from djd.plots.confusion import confusion_figure, confusion_multiples_figure
 from djd.plots.curves import curves_figure, learning_curves_figure
-from djd.plots.effects import effects_figure
 from djd.plots.grades import grades_figure
-from djd.plots.ranking import ranking_figure
+from djd.plots.kappas import effects_figure, ranking_figure
 from djd.plots.reliability import reliability_figure
+from djd.plots.sheets import counts_window, crops_figure
 from djd.plots.style import figure_pixels, figure_png, new_figure, save_figure
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
@@ -38,7 +36,7 @@ def figures(stamp: str | None) -> list[Figure]:
     }
     return [
         confusion_figure(COUNTS, title="Validation", stamp=stamp),
-        crop_sheet(CROPS, ["0000001 right\nmild"] * 7, columns=3, title="Knees", stamp=stamp),
+        crops_figure(CROPS, ["0000001 right\nmild"] * 7, columns=3, title="Knees", stamp=stamp),
         curves_figure(metrics, score_epochs=[2], title=title, stamp=stamp),
         learning_curves_figure([metrics], score_epochs=[2], title=title, stamp=stamp),
         confusion_multiples_figure(COUNTS[None], ["1 *\n0.6"], title=title, stamp=stamp),
@@ -98,7 +96,7 @@ def test_the_colours_of_confusion_matrices_have_one_scale() -> None:
 
 def test_a_crop_sheet_shows_every_crop_where_its_caption_is() -> None:
     captions = [f"knee {index}" for index in range(7)]
-    figure = crop_sheet(CROPS, captions, columns=3, title="Knees")
+    figure = crops_figure(CROPS, captions, columns=3, title="Knees")
     axes = figure.axes[0]
     mosaic = np.asarray(axes.images[0].get_array())
     places = {text.get_text(): text.get_position() for text in axes.texts}
@@ -109,7 +107,7 @@ def test_a_crop_sheet_shows_every_crop_where_its_caption_is() -> None:
 
 
 def test_all_crops_of_a_sheet_share_one_window_with_a_scale() -> None:
-    figure = crop_sheet(CROPS, [""] * 7, columns=3, title="Knees")
+    figure = crops_figure(CROPS, [""] * 7, columns=3, title="Knees")
     assert len(figure.axes[0].images) == 1
     assert figure.axes[0].images[0].get_clim() == (0, counts_window(CROPS))
     assert figure.axes[0].images[0].get_cmap().name == "gray_r"
@@ -117,7 +115,7 @@ def test_all_crops_of_a_sheet_share_one_window_with_a_scale() -> None:
 
 
 def test_a_sheet_of_no_crops_is_still_a_picture() -> None:
-    figure = crop_sheet(CROPS[:0], [], columns=3, title="0 knees")
+    figure = crops_figure(CROPS[:0], [], columns=3, title="0 knees")
     assert figure_pixels(figure).std() > 0
 
 

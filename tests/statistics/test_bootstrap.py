@@ -5,7 +5,6 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 from djd.statistics import bootstrap
 from djd.statistics.bootstrap import (
     draw_patients,
-    draw_some_patients,
     mean_of_repeats,
     score_draws,
 )
@@ -22,7 +21,7 @@ def test_every_draw_holds_as_many_patients_as_there_are() -> None:
     np.testing.assert_allclose(weights.mean(axis=0), 1, atol=0.15)
     np.testing.assert_array_equal(weights, draw_patients(7, draws=500))
     assert not np.array_equal(weights, draw_patients(7, draws=500, seed=1))
-    np.testing.assert_array_equal(draw_some_patients(7, 3, draws=9).sum(axis=1), 3)
+    np.testing.assert_array_equal(draw_patients(7, 3, draws=9).sum(axis=1), 3)
 
 
 def test_a_draws_score_is_that_of_its_patients_knees_written_out() -> None:

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from djd.statistics.bootstrap import draw_patients
+from djd.statistics.bootstrap import auroc_draws, draw_patients, sensitivity_draws
 from djd.statistics.held_out import HeldOut
-from djd.statistics.probabilities import auroc_draws, sensitivity_draws
 from tests.statistics.invented_readers import reader
 
 

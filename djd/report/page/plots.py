@@ -10,12 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from djd.plots.confusion import confusion_figure
-from djd.plots.confusion_multiples import confusion_multiples_figure
+from djd.plots.confusion import confusion_figure, confusion_multiples_figure
 from djd.plots.curves import learning_curves_figure
-from djd.plots.effects import effects_figure
 from djd.plots.grades import grades_figure
-from djd.plots.ranking import ranking_figure
+from djd.plots.kappas import effects_figure, ranking_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import QUESTIONS, AxisEffect, axis_words

@@ -20,8 +20,8 @@ from djd.models.classifier import GradeClassifier, Outcome
 from djd.models.grad_cam import grad_cam
 from djd.models.losses import Loss
 from djd.plots.confusion import confusion_figure
-from djd.plots.network_inputs import attention_figure, inputs_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
+from djd.plots.sheets import grad_cam_figure, inputs_figure
 from djd.plots.style import figure_png
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.tensorboard import writer_of
@@ -158,7 +158,7 @@ def mistakes_sheet(
         lambda outputs: _score_of(classifier.loss, outputs, grades),
         **inputs_of(batch, classifier.inputs),
     )
-    return attention_figure(
+    return grad_cam_figure(
         batch["crop"].cpu().numpy(),
         None if maps is None else maps.cpu().numpy(),
         [

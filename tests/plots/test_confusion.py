@@ -4,8 +4,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from djd.grades import GRADE_NAMES
-from djd.plots.confusion import confusion_figure, row_shares
-from djd.plots.confusion_multiples import confusion_multiples_figure
+from djd.plots.confusion import confusion_figure, confusion_multiples_figure, row_shares
 from djd.plots.style import figure_pixels
 from tests.plots.drawn import overlapping, texts
 

@@ -1,0 +1,199 @@
+"""Kappas with intervals: of settings in their order, and of the levels of an axis."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import accumulate, chain
+from math import isnan
+from textwrap import fill
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from djd.plots.style import (
+    BLUE,
+    GREY,
+    LEGEND_INCHES,
+    ORANGE,
+    PAGE_INCHES,
+    TEXT_POINTS,
+    UNDEFINED,
+    legend_mark,
+    new_figure,
+    plot_estimate,
+    show_rows,
+)
+from djd.statistics.effects import LevelScores
+from djd.statistics.intervals import Estimate
+
+AxisLevels = tuple[str, Sequence[str], LevelScores, LevelScores]
+"""An axis by name, the names of its levels, and their kappas: mean over the grid, best in it."""
+
+_LEAST_SPAN = 0.2
+"""Of kappa on an axis: a lone setting isn't blown up until chance looks like a difference."""
+
+_BAND = "#DCEBF5"
+_LABEL_CHARACTERS = 70
+"""What fits in a line above a whisker."""
+
+_LINE_INCHES = 0.14
+_ABOVE_INCHES, _BELOW_INCHES, _END_INCHES = 0.07, 0.07, 0.1
+"""Space above a label, between the label and its whisker, and below that."""
+
+_SCALES_INCHES = 0.75  # ticks above and below, and their label
+
+_LEVEL_INCHES = 0.4
+_PANEL_INCHES = 0.4  # name of the axis and space
+_REST_INCHES = 0.45 + 3 * LEGEND_INCHES  # ticks, label, legend
+_APART = 0.2
+"""Of a level's row: how far mean and best lie above and below its middle."""
+
+
+def ranking_figure(
+    settings: Mapping[str, Estimate],
+    baselines: Mapping[str, Estimate],
+    *,
+    best_set: Collection[str] | None,
+    distance: float,
+    title: str,
+    stamp: str | None = None,
+) -> Figure:
+    """Kappa of settings and, below a line, of baselines: a forest plot of one row each.
+
+    Labels stand above their whiskers, so that long ones can be read on a phone. A band reaches
+    from the highest kappa to the least that can't be told apart from it. An undefined kappa is
+    written as such.
+
+    Args:
+        settings: Kappas by label from the top, the best among them; up to 40 can be read. A long
+            label is broken into lines.
+        baselines: Such as uptake and majority.
+        best_set: Labels of settings that can't be told apart from the best; None where the settings
+            weren't compared with each other, and then none is marked.
+        distance: How far behind the best a kappa has to be to be told apart from it; NaN where
+            there are too few patients to say, and then there is no band.
+        title: Of the figure.
+        stamp: Such as PHANTOM.
+    """
+    rows = [*settings.items(), *baselines.items()]
+    labels = [fill(label, _LABEL_CHARACTERS, break_on_hyphens=False) for label, _ in rows]
+    edges = [0.0, *accumulate(_height(label) for label in labels)]
+    marks = _explanations(settings, baselines, best_set)
+    rest = _SCALES_INCHES + LEGEND_INCHES * (len(marks) + 1)
+    figure = new_figure(PAGE_INCHES, edges[-1] + rest, stamp=stamp, title=title)
+    axes = figure.subplots()
+    band = _plot_band(axes, settings.values(), distance)
+    for index, (name, kappa) in enumerate(rows):
+        _write_label(axes, edges[index] + _ABOVE_INCHES, labels[index])
+        ties = index < len(settings) and (best_set is None or name in best_set)
+        colour, marker = (BLUE if ties else GREY, "o") if index < len(settings) else (ORANGE, "s")
+        y = edges[index + 1] - _END_INCHES
+        plot_estimate(axes, y, kappa, colour=colour, marker=marker, filled=ties)
+        _write_value(axes, y, kappa, starred=ties and best_set is not None)
+    if baselines and settings:
+        axes.axhline(edges[len(settings)], color="black", linewidth=0.8)
+    axes.set(ylim=(edges[-1], 0), yticks=[])
+    axes.tick_params(axis="x", top=True, labeltop=True)
+    axes.spines[["left", "right"]].set_visible(False)
+    _show_kappas(axes, [kappa for _, kappa in rows])
+    figure.legend(handles=[*marks, *band], loc="outside lower left")
+    return figure
+
+
+def effects_figure(
+    effects: Sequence[AxisLevels], *, title: str, stamp: str | None = None
+) -> Figure:
+    """Kappa of each level of each axis, one panel an axis, all on one scale.
+
+    A filled dot is the mean over the grid of the other axes, an open one the best in that grid, a
+    whisker the 95 % interval. Levels that can be told apart from the best one are grey; the others
+    have a star. An undefined score is written as such.
+
+    Args:
+        effects: See `AxisLevels`; one or more.
+        title: Of the figure.
+        stamp: Such as PHANTOM.
+    """
+    rows = [len(levels) for _, levels, _, _ in effects]
+    height = sum(_PANEL_INCHES + _LEVEL_INCHES * count for count in rows) + _REST_INCHES
+    figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title)
+    panels = figure.subplots(len(effects), 1, sharex=True, squeeze=False, height_ratios=rows)
+    for axes, effect in zip(panels[:, 0], effects, strict=True):
+        _plot_axis(axes, *effect)
+    shown = [scores.estimates for _, _, *both in effects for scores in both]
+    _show_kappas(axes, chain.from_iterable(shown))
+    handles = [
+        legend_mark("mean over the grid of the other axes", BLUE),
+        legend_mark("best in that grid", ORANGE, filled=False),
+        legend_mark("grey, no *: can be told apart from the best level", GREY),
+    ]
+    figure.legend(handles=handles, loc="outside lower left")
+    return figure
+
+
+def _height(label: str) -> float:
+    lines = label.count("\n") + 1
+    return _ABOVE_INCHES + _LINE_INCHES * lines + _BELOW_INCHES + _END_INCHES
+
+
+def _write_label(axes: Axes, y: float, label: str) -> None:
+    text = axes.text(0.005, y, label, transform=axes.get_yaxis_transform(), va="top")
+    text.set_in_layout(False)  # it may run into the column of values, where its line is free
+
+
+def _plot_band(axes: Axes, kappas: Iterable[Estimate], distance: float) -> list[Artist]:
+    defined = [kappa.value for kappa in kappas if kappa.is_defined]
+    if not defined or isnan(distance):
+        return []
+    best = max(defined)
+    label = f"less than {distance:.2f} behind the best"
+    return [axes.axvspan(best - distance, best, color=_BAND, linewidth=0, label=label)]
+
+
+def _explanations(
+    settings: Collection[str], baselines: Collection[str], best_set: Collection[str] | None
+) -> list[Artist]:
+    marks: list[Artist] = []
+    if best_set:
+        marks.append(legend_mark("* can't be told apart from the best", BLUE))
+    if best_set is not None and not set(settings) <= set(best_set):
+        marks.append(legend_mark("behind the best", GREY, filled=False))
+    if baselines:
+        marks.append(legend_mark("baseline", ORANGE, "s", filled=False))
+    return marks
+
+
+def _plot_axis(
+    axes: Axes, name: str, levels: Sequence[str], mean: LevelScores, best: LevelScores
+) -> None:
+    for scores, shift, colour in ((mean, -_APART, BLUE), (best, _APART, ORANGE)):
+        rows = zip(scores.estimates, scores.among_best, strict=True)
+        for row, (estimate, ties) in enumerate(rows):
+            shown = colour if ties else GREY
+            plot_estimate(axes, row + shift, estimate, colour=shown, filled=scores is mean)
+            _write_value(axes, row + shift, estimate, starred=ties)
+    axes.set_yticks(range(len(levels)), levels)
+    axes.set_ylim(len(levels) - 0.5, -0.5)
+    axes.set_title(name, fontsize=TEXT_POINTS, weight="bold", loc="left")
+    show_rows(axes)
+
+
+def _write_value(axes: Axes, y: float, estimate: Estimate, *, starred: bool) -> None:
+    """Write the value right of the axes at height `y`, with a star for one of the best set."""
+    text = f"{estimate.value:.2f}" if estimate.is_defined else UNDEFINED
+    colour, right = "black" if estimate.is_defined else GREY, axes.get_yaxis_transform()
+    text = f"{text} *" if starred else text
+    axes.text(1.02, y, text, transform=right, va="center_baseline", color=colour)
+
+
+def _show_kappas(axes: Axes, kappas: Iterable[Estimate]) -> None:
+    """Let an axis of kappa hold all dots and whiskers, from -1 to 1 at the most."""
+    ends = np.array([*kappas], dtype=np.float64).ravel()
+    ends = ends[np.isfinite(ends)]
+    limits = (0.0, 1.0)
+    if ends.size:
+        low, high = float(ends.min()), float(ends.max())
+        margin = max(0.04 * (high - low), (_LEAST_SPAN - (high - low)) / 2)
+        limits = max(-1.03, low - margin), min(1.03, high + margin)
+    axes.set(xlim=limits, xlabel="quadratic kappa, 95 % interval")
+    axes.locator_params(axis="x", nbins=6)

@@ -1,0 +1,183 @@
+"""Sheets of knees: crops as physicians read them, and as the network sees them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from djd.plots.style import ORANGE, axes_at, frame_tiles, new_figure, tiles
+
+_PANEL_INCHES = 1.15
+_SCALE_INCHES = 0.35
+_GAP_PIXELS = 10
+_CAPTION_PIXELS = 17  # a line
+
+_WIDTH = 4.4  # inches of a sheet of inputs; 80 pixels an inch at 350 pixels
+_MARGIN = 0.05
+_INPUT_GAP_PIXELS = 8
+_SEAM_PIXELS = 2  # between the pictures of one knee
+_CAPTION_INCHES = 0.14  # a line
+_CHARACTERS = 14  # an inch
+
+_LOW_PERCENTILE, _HIGH_PERCENTILE = 1, 99.8
+"""Of all values shown: white, and black. A few hot pixels then don't turn all else pale."""
+
+_LOOK = 0.7
+"""How much of the colour there is where the network looks most."""
+
+
+def crops_figure(
+    crops: NDArray[np.uint16],
+    captions: Sequence[str],
+    *,
+    columns: int,
+    title: str,
+    stamp: str | None = None,
+) -> Figure:
+    """Crops side by side with a caption under each, dark uptake on white, in one window.
+
+    Args:
+        crops: uint16 (knee, row, column), counts a pixel.
+        captions: One a crop, of one or more lines.
+        columns: Crops a row.
+        title: Of the sheet.
+        stamp: Such as PHANTOM.
+    """
+    lines = max((caption.count("\n") + 1 for caption in captions), default=1)
+    below = _GAP_PIXELS + lines * _CAPTION_PIXELS
+    mosaic, corners = tiles(crops, columns, right=_GAP_PIXELS, below=below, fill=0)
+    width = columns * _PANEL_INCHES
+    height = width * mosaic.shape[0] / mosaic.shape[1]
+    figure = new_figure(
+        width + 2 * _MARGIN, height + _SCALE_INCHES, stamp=stamp, title=title, constrained=False
+    )
+    axes = axes_at(figure, _MARGIN, 0, width, height)
+    image = plot_counts(axes, mosaic, window=counts_window(crops))
+    frame_tiles(axes, corners, crops.shape[1:], captions, gap=3, points=5.5)
+    scale = axes_at(figure, width - 1.6, height + 0.36, 1.5, 0.1)  # right of the title
+    bar = figure.colorbar(image, cax=scale, orientation="horizontal", extend="max")
+    bar.set_label("counts a pixel", fontsize=6, labelpad=1)
+    scale.tick_params(labelsize=6, length=2, pad=1)
+    return figure
+
+
+def counts_window(counts: NDArray[np.uint16]) -> float:
+    """Counts that are black."""
+    return float(max(1, np.percentile(counts, _HIGH_PERCENTILE))) if counts.size else 1.0
+
+
+def plot_counts(axes: Axes, counts: NDArray[np.generic], *, window: float) -> AxesImage:
+    """Plot counts (row, column): 0 white, `window` and more black."""
+    return axes.imshow(counts, cmap="gray_r", vmin=0, vmax=window, interpolation="nearest")
+
+
+def inputs_figure(
+    inputs: NDArray[np.float32],
+    captions: Sequence[str],
+    *,
+    columns: int,
+    title: str,
+    unit: str,
+    stamp: str | None = None,
+) -> Figure:
+    """Knees as they go into the network, the views of one side by side, in one window for all.
+
+    The sheet is readable at 350 pixels.
+
+    Args:
+        inputs: float32 (knee, view, row, column), scaled.
+        captions: One a knee, of two lines; longer ones are cut.
+        columns: Knees a row.
+        title: Of the sheet; the window is written behind it.
+        unit: Of the inputs, such as "counts a pixel".
+        stamp: Such as PHANTOM.
+    """
+    white, black = _inputs_window(inputs)
+    title = f"{title}; white {white:.2g}, black {black:.2g} {unit}"
+    return _inputs_sheet(_coloured(_greys(inputs)), captions, columns, title, stamp)
+
+
+def grad_cam_figure(
+    inputs: NDArray[np.float32],
+    maps: NDArray[np.float32] | None,
+    captions: Sequence[str],
+    *,
+    columns: int,
+    title: str,
+    stamp: str | None = None,
+) -> Figure:
+    """Knees as they go into the network, and beside each its first view with a Grad-CAM map.
+
+    Args:
+        inputs: float32 (knee, view, row, column), scaled.
+        maps: float32 (knee, row, column), 0 to 1: shown as orange over the crop; None shows none.
+        captions: One a knee, of two lines; longer ones are cut.
+        columns: Knees a row.
+        title: Of the sheet.
+        stamp: Such as PHANTOM.
+    """
+    greys = _greys(inputs)
+    if maps is None:
+        return _inputs_sheet(_coloured(greys), captions, columns, title, stamp)
+    shares = np.concatenate([np.zeros_like(greys), _LOOK * maps[:, None]], axis=1)
+    pictures = _coloured(np.concatenate([greys, greys[:, :1]], axis=1), shares)
+    return _inputs_sheet(pictures, captions, columns, title, stamp)
+
+
+def _inputs_window(inputs: NDArray[np.float32]) -> tuple[float, float]:
+    """Values that are white and black, by every second row and column."""
+    if not inputs.size:
+        return 0.0, 1.0
+    low, high = np.percentile(inputs[..., ::2, ::2], (_LOW_PERCENTILE, _HIGH_PERCENTILE))
+    return float(low), float(max(high, low + 1e-6))
+
+
+def _greys(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Greys of the same shape, 1 (white) where there is little uptake to 0 (black)."""
+    low, high = _inputs_window(inputs)
+    greys: NDArray[np.float32] = 1 - np.clip((inputs - low) / (high - low), 0, 1)
+    return greys
+
+
+def _coloured(
+    greys: NDArray[np.float32], shares: NDArray[np.float32] | float = 0.0
+) -> NDArray[np.uint8]:
+    """Pixels uint8 (..., row, column, colour 3) of greys with shares of orange laid over them."""
+    pixels = [((1 - shares) * greys + shares * part) * 255 for part in to_rgb(ORANGE)]
+    return np.stack(pixels, axis=-1).round().astype(np.uint8)
+
+
+def _inputs_sheet(
+    pictures: NDArray[np.uint8],
+    captions: Sequence[str],
+    columns: int,
+    title: str,
+    stamp: str | None,
+) -> Figure:
+    """Pictures (knee, view, row, column, colour 3), those of a knee side by side, with captions."""
+    seam = ((0, 0), (0, 0), (0, 0), (0, _SEAM_PIXELS), (0, 0))
+    strips = np.concatenate(
+        list(np.pad(pictures, seam, constant_values=255).swapaxes(0, 1)), axis=2
+    )
+    strips = strips[:, :, :-_SEAM_PIXELS]
+    across = columns * (strips.shape[2] + _INPUT_GAP_PIXELS) - _INPUT_GAP_PIXELS
+    inch = across / (_WIDTH - 2 * _MARGIN)  # in pixels of the strips
+    below = round(2.5 * _CAPTION_INCHES * inch)
+    mosaic, corners = tiles(strips, columns, right=_INPUT_GAP_PIXELS, below=below, fill=255)
+    height = len(mosaic) / inch
+    figure = new_figure(_WIDTH, height + 2 * _MARGIN, stamp=stamp, title=title, constrained=False)
+    axes = axes_at(figure, _MARGIN, 0, _WIDTH - 2 * _MARGIN, height)
+    axes.imshow(mosaic[:, :across], interpolation="auto", aspect="auto")
+    characters = int(strips.shape[2] / inch * _CHARACTERS)
+    cut = ["\n".join(_cut(line, characters) for line in text.split("\n")) for text in captions]
+    frame_tiles(axes, corners, strips.shape[1:3], cut, gap=0.03 * inch, points=7.5)
+    return figure
+
+
+def _cut(line: str, characters: int) -> str:
+    """A line whose start makes way where it is too long: its end has side and grade."""
+    return line if len(line) <= characters else f"…{line[len(line) - characters + 1 :]}"
