@@ -14,9 +14,6 @@ from djd.runs.config import RunConfig
 from djd.runs.folder import PREDICTIONS_NAME
 from djd.runs.keys import AxisValue
 from djd.runs.predictions import (
-    Predictions,
-    held_out_of,
-    patients_of,
     read_predictions,
     require_agreement,
 )
@@ -177,7 +174,7 @@ class Evidence:
     on_other_knees: int
 
 
-def predictions_at(folder: Path, parts: Sequence[PartScores]) -> dict[int, Predictions]:
+def predictions_at(folder: Path, parts: Sequence[PartScores]) -> dict[int, HeldOut]:
     """Predictions of a training by epoch, checked against the scores in its result.
 
     Raises:
@@ -209,11 +206,10 @@ def gather(settings: Sequence[Setting]) -> Evidence:
     groups = Counter(knees)
     most = max(groups, key=lambda each: (len(each), groups[each]), default=frozenset())
     same = [place for place, each in enumerate(knees) if each == most]
-    patients = patients_of(fold for place in same for folds in repeats[place] for fold in folds)
     return Evidence(
         settings=tuple(whole[place] for place in same),
-        held_out=tuple(held_out_of(repeats[place], patients) for place in same),
-        patients=patients,
+        held_out=tuple(HeldOut.joined(repeats[place]) for place in same),
+        patients=tuple(sorted({patient for _, _, patient, _ in most})),
         knees=most,
         broken=broken,
         on_other_knees=len(whole) - len(same),
@@ -222,7 +218,7 @@ def gather(settings: Sequence[Setting]) -> Evidence:
 
 def _read_all(
     cells: Iterable[FinishedCell],
-) -> tuple[dict[Path, dict[int, Predictions]], tuple[tuple[str, str], ...]]:
+) -> tuple[dict[Path, dict[int, HeldOut]], tuple[tuple[str, str], ...]]:
     read, broken = {}, []
     for cell in cells:
         try:
@@ -232,10 +228,10 @@ def _read_all(
     return read, tuple(broken)
 
 
-def knees_of(folds: Iterable[Predictions]) -> frozenset[Knee]:
+def knees_of(folds: Iterable[HeldOut]) -> frozenset[Knee]:
     """Every knee that some predictions tell of."""
     return frozenset(
         (scan, side, patient, int(grade))
         for fold in folds
-        for (scan, side), patient, grade in zip(fold.knees, fold.patients, fold.grades, strict=True)
+        for (scan, side, patient), grade in zip(fold.knees, fold.grades, strict=True)
     )
