@@ -57,7 +57,7 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
 
     try:
         config = read_config(values)  # says a wrong value before torch and lightning are imported
-        from djd.report.run_end import report_run
+        from djd.report.report import report_run
         from djd.runs.train import print_duration, train
 
         if config.dry_run:

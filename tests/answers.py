@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from djd.report.answer import Answer
-from djd.report.out_of_fold import Findings
+from djd.report.findings import Findings
 from djd.runs.config import RunConfig
 from djd.runs.keys import AxisValue
 from djd.sweeps.sweep import Sweep

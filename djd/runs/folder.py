@@ -192,7 +192,9 @@ def require_same_config(
             f"{folder}: expected a training of this version, received one that an earlier version "
             "began, whose numbers come about in another way; choose another folder"
         )
-    if changes := differences(before.by_key(), config.by_key(), free=free):
+    if differences(before.by_key(), config.by_key(), free=free):
+        was, now = ({**each.choices, **each.by_key()} for each in (before, config))
+        changes = differences(was, now, free=free)
         raise InputError(
             f"{folder}: expected the run that was stopped there, received another one: it has "
             f"{changes}; say the same, or choose another folder (hydra.run.dir, hydra.sweep.dir)"

@@ -26,8 +26,8 @@ from djd.data.split import Parts, PatientSplit
 from djd.data.uptake import relative_uptake
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
-from djd.runs.predictions import Predictions
 from djd.runs.reading import split_cell
+from djd.statistics.held_out import HeldOut
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
 
 BaselineName = Literal["majority", "uptake"]
@@ -106,9 +106,9 @@ class KeptBaseline:
     name: str
     setting: str
     basis: Mapping[str, Any]
-    repeats: tuple[Predictions, ...]
+    repeats: tuple[HeldOut, ...]
     candidates: NDArray[np.int64]
-    test: Predictions | None
+    test: HeldOut | None
 
 
 def fit_baselines(

@@ -24,12 +24,12 @@ from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
 from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
 from djd.runs.predictions import (
     PREDICTION_COLUMNS,
-    Predictions,
     prediction_rows,
     read_predictions,
     received,
 )
 from djd.runs.result import RunResult, stamp_column
+from djd.statistics.held_out import HeldOut
 from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, KeptBaseline, basis_of
 from djd.sweeps.cells import Cell
 from djd.sweeps.plan import OTHER_FOLDER, Plan, plan_cells
@@ -264,7 +264,7 @@ def _kept(folder: Path) -> KeptBaseline:
     )
 
 
-def _candidates(path: Path, repeats: Mapping[str, Predictions]) -> NDArray[np.int64]:
+def _candidates(path: Path, repeats: Mapping[str, HeldOut]) -> NDArray[np.int64]:
     """The grades that every candidate gave the knees of all repeats; see `KeptBaseline`."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -273,7 +273,7 @@ def _candidates(path: Path, repeats: Mapping[str, Predictions]) -> NDArray[np.in
         given = {
             tuple(row[key] for key in _KNEE): [int(row[name]) for name in names] for row in rows
         }
-        knees = [(*knee, seed) for seed, each in repeats.items() for knee in each.knees]
+        knees = [(*knee[:2], seed) for seed, each in repeats.items() for knee in each.knees]
         candidates = np.array([given[knee] for knee in knees], dtype=np.int64).T
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(

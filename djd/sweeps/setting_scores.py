@@ -13,9 +13,6 @@ from djd.runs.config import RunConfig
 from djd.runs.folder import PREDICTIONS_NAME
 from djd.runs.keys import AxisValue
 from djd.runs.predictions import (
-    Predictions,
-    held_out_of,
-    patients_of,
     read_predictions,
     require_agreement,
 )
@@ -161,7 +158,7 @@ class Evidence:
     on_other_knees: int
 
 
-def predictions_at(folder: Path, parts: Sequence[PartScores]) -> dict[int, Predictions]:
+def predictions_at(folder: Path, parts: Sequence[PartScores]) -> dict[int, HeldOut]:
     """Predictions of a training by epoch, checked against the scores in its result.
 
     Raises:
@@ -182,7 +179,7 @@ def gather(settings: Sequence[Setting]) -> Evidence:
     Those are the settings that held out the same knees; of several such groups the one with the
     most knees, and of equal ones that with the most settings.
     """
-    read: dict[Path, dict[int, Predictions]] = {}
+    read: dict[Path, dict[int, HeldOut]] = {}
     broken = []
     for cell in {each.folder: each for setting in settings for each in setting.cells}.values():
         try:
@@ -198,21 +195,20 @@ def gather(settings: Sequence[Setting]) -> Evidence:
     groups = Counter(knees)
     most = max(groups, key=lambda each: (len(each), groups[each]), default=frozenset())
     same = [place for place, each in enumerate(knees) if each == most]
-    patients = patients_of(fold for place in same for folds in repeats[place] for fold in folds)
     return Evidence(
         settings=tuple(whole[place] for place in same),
-        held_out=tuple(held_out_of(repeats[place], patients) for place in same),
-        patients=patients,
+        held_out=tuple(HeldOut.joined(repeats[place]) for place in same),
+        patients=tuple(sorted({patient for _, _, patient, _ in most})),
         knees=most,
         broken=tuple(broken),
         on_other_knees=len(whole) - len(same),
     )
 
 
-def knees_of(folds: Iterable[Predictions]) -> frozenset[Knee]:
+def knees_of(folds: Iterable[HeldOut]) -> frozenset[Knee]:
     """Every knee of some predictions."""
     return frozenset(
         (scan, side, patient, int(grade))
         for fold in folds
-        for (scan, side), patient, grade in zip(fold.knees, fold.patients, fold.grades, strict=True)
+        for (scan, side, patient), grade in zip(fold.knees, fold.grades, strict=True)
     )

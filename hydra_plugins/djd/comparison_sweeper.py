@@ -64,7 +64,7 @@ class ComparisonSweeper(Sweeper):
             Stopped: The sweep was stopped; the exception says how to go on.
         """
         from djd.errors import FailedCellsError, InputError
-        from djd.report.sweep_end import report_sweep
+        from djd.report.report import report_sweep
         from djd.sweeps.compare import compare
         from hydra_plugins.djd._axes import read_axes
         from hydra_plugins.djd._composing import CellComposer

@@ -9,8 +9,8 @@ from djd.data.second_reader import Readings
 from djd.grades import SIDES, Side
 from djd.report.answer import Answer, work_out
 from djd.runs.config import RunConfig
-from djd.runs.predictions import Predictions
 from djd.runs.result import PartScores, RunResult
+from djd.statistics.held_out import HeldOut
 from djd.sweeps.baselines import KeptBaseline, basis_of
 from djd.sweeps.setting_scores import Evidence, Knee, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep, read_folder, sweep_of_run
@@ -95,7 +95,7 @@ def knees_of(patients: Sequence[int]) -> list[Knee]:
     ]
 
 
-def guesses(knees: Iterable[Knee], skill: float, seed: int = 5) -> Predictions:
+def guesses(knees: Iterable[Knee], skill: float, seed: int = 5) -> HeldOut:
     """What somebody with so much skill makes of some knees, see `leave_cell`."""
     scans, sides, patients, truth = zip(*knees, strict=True)
     generator = np.random.default_rng(seed)
@@ -103,7 +103,8 @@ def guesses(knees: Iterable[Knee], skill: float, seed: int = 5) -> Predictions:
     lucky = generator.random(grades.shape) < skill
     predicted = np.where(lucky, grades, generator.integers(0, 5, grades.shape))
     chances = np.full((len(grades), 5), 0.1) + 0.5 * np.eye(5)[predicted]
-    return Predictions(tuple(zip(scans, sides, strict=True)), patients, grades, predicted, chances)
+    named = tuple(zip(scans, sides, patients, strict=True))
+    return HeldOut.of_knees(named, grades, predicted, chances)
 
 
 def read_by(knees: Iterable[Knee], skill: float, *, every: int = 1) -> Readings:

@@ -50,7 +50,7 @@ def test_long_names_and_reasons_are_broken_not_cut(
     effects = [replace(each, name="k" * 90) for each in findings.effects]
     findings = replace(findings, settings=tuple(settings), effects=tuple(effects))
     notes = (f"left out: {'/a_very_long_path' * 12}: no",)
-    answer = replace(large.answer, findings=findings, notes=notes, edges=())
+    answer = replace(large.answer, findings=findings, notes=notes)
     failed = ((large.contents.cells[0], f"E: {'y' * 300}"),)
     path = tmp_path / "report.html"
     path.write_text(page(replace(large.contents, failed=failed), answer, {}), encoding="utf-8")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from djd.report.page.provenance import made_how, missing_cells, openings, openings_known
+from djd.report.page.page import missing_cells, openings, openings_known
+from djd.report.page.rows import made_how
 from djd.runs.folder import lock
 from djd.runs.result import RunResult
 from djd.sweeps.folder import plan_and_save
@@ -37,13 +38,13 @@ def test_cells_without_a_result_are_told_with_their_state_and_reason(tmp_path: P
     busy.mkdir()
     with lock(busy):
         told = missing_cells(read_folder(tmp_path))
-    assert set(told) == {
+    assert {row.cells for row in told} == {
         ("depth=1 fold=0", "failed", "ValueError: <no> & why"),
         ("depth=1 fold=1", "not trained", ""),
         ("depth=1 fold=2", "unusable", "its result.json is damaged, or of another training"),
-        ("depth=2 fold=0", "in training", ""),
+        ("depth=2 fold=0", "running elsewhere", ""),
     }
-    assert told[0].state == "failed", "the worst stands first"
+    assert told[0].cells[1] == "failed", "the worst stands first"
 
 
 def test_a_whole_comparison_lacks_nothing(compared: Told) -> None:
@@ -127,7 +128,7 @@ def test_damaged_lines_of_the_ledger_cost_themselves_alone(
     good = json.dumps(GOOD).encode()
     (tmp_path / "test_openings.jsonl").write_bytes(b"\n".join([good, damage, good]))
     found = openings(replace(compared[0], folder=tmp_path))
-    assert found == [("2026-01-02T03:04:05+00:00", "depth=1 epochs=25")] * 2
+    assert found == [("2026-01-02 03:04:05", "depth=1 epochs=25")] * 2
 
 
 def test_a_ledger_that_can_not_be_read_is_survived(compared: Told, tmp_path: Path) -> None:
