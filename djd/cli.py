@@ -54,13 +54,14 @@ def phantom(
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder of .mat scans.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of scans.")],
     sheet: Annotated[Path, typer.Option(help="Where the sheet of crops goes.")] = Path("check.png"),
     test_count: Annotated[int, typer.Option(min=1, help="As data.test_count.")] = 40,
     labels_from: Annotated[LabelsFrom, typer.Option(help="As data.labels_from.")] = "auto",
     on_error: Annotated[OnError, typer.Option(help="As data.on_error.")] = "stop",
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     show_names: Annotated[
         bool,
         typer.Option("--show-names", help="Print unknown severity names; they may name patients."),
@@ -72,8 +73,11 @@ def check(
     """
     from djd.data.check import check_cohort, save_crop_sheet
     from djd.data.cohort import Cohort, find_scans, read_cohort
+    from djd.data.formats import import_formats
     from djd.data.tables import read_grade_names
 
+    if format_module:
+        import_formats(format_module)
     paths = find_scans(folder, exclude or ())
     known = read_grade_names(grade_names) if grade_names else {}
     cohorts: list[Cohort] = []

@@ -31,6 +31,7 @@ COHORT_KEYS = frozenset(
     {
         "data.source",
         "data.root",
+        "data.format_module",
         "data.phantom_patients",
         "data.phantom_seed",
         "data.exclude",
