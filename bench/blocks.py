@@ -62,10 +62,12 @@ from torch import Tensor
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # bench is no part of the package
 
-from djd.runs.allocator import keep_freed_memory  # noqa: E402
-
 from bench.turns import Turns  # noqa: E402
-from djd.machine import let_waiting_threads_sleep, usable_cores  # noqa: E402
+from djd.machine import (  # noqa: E402
+    keep_freed_memory,
+    let_waiting_threads_sleep,
+    usable_cores,
+)
 from djd.models.fused import fitting, passes  # noqa: E402
 from djd.models.networks import KneeBlock, KneeCNN  # noqa: E402
 
@@ -118,7 +120,7 @@ def block_ways(shape: Shape) -> Ways:
 
 def network_ways(depth: int, views: int) -> Ways:
     """One training step of a network without its optimizer."""
-    network = KneeCNN(depth=depth, channels=views)
+    network = KneeCNN(depth=depth, views=views)
     crops = torch.rand(KNEES, views, SIZE, SIZE)
     return _ways(lambda: network(crops))
 
