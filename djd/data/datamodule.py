@@ -136,14 +136,23 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """One pass over all knees."""
-        generator = torch.Generator(self._batch["crop"].device)
-        generator.manual_seed(epoch_seed(self._shuffle_seed or 0, self._epoch))
+        prepare = self._seeded()
         for chosen in torch.split(self._order(), self._batch_size):
             batch = {name: cast(Tensor, each)[chosen] for name, each in self._batch.items()}
-            if self._prepare:
-                for name in {"crop", "other_knee"} & batch.keys():
-                    batch[name] = self._prepare(batch[name], generator)
+            if prepare:
+                for name in ("crop", "other_knee"):
+                    if name in batch:
+                        batch[name] = prepare(batch[name])
             yield cast(Batch, batch)
+
+    def _seeded(self) -> Callable[[Tensor], Tensor] | None:
+        """What prepares the crops of one pass; its random numbers follow from seed and epoch."""
+        change = self._prepare
+        if change is None:
+            return None
+        generator = torch.Generator(self._batch["crop"].device)
+        generator.manual_seed(epoch_seed(self._shuffle_seed or 0, self._epoch))
+        return lambda counts: change(counts, generator)
 
     def _order(self) -> Tensor:
         knees = self._batch["grade"]
