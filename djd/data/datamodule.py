@@ -140,9 +140,10 @@ class Batches:
         for chosen in torch.split(self._order(), self._batch_size):
             batch = {name: cast(Tensor, each)[chosen] for name, each in self._batch.items()}
             if prepare:
-                for name in ("crop", "other_knee"):
-                    if name in batch:
-                        batch[name] = prepare(batch[name])
+                batch["crop"] = prepare(batch["crop"])
+                if "other_knee" in batch:
+                    there = batch["has_other_knee"][:, None, None, None]
+                    batch["other_knee"] = prepare(batch["other_knee"]) * there
             yield cast(Batch, batch)
 
     def _seeded(self) -> Callable[[Tensor], Tensor] | None:

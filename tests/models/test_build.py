@@ -105,7 +105,7 @@ def test_a_module_that_fails_while_it_is_imported_says_why(
 def test_arguments_that_a_network_does_not_take_are_one_sentence(
     arguments: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(InputError, match="^model") as caught:
+    with pytest.raises(InputError, match=r"^model") as caught:
         build_network({**CNN, **arguments}, **SIZES)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
