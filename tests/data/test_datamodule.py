@@ -305,7 +305,7 @@ def test_both_knees_are_augmented_and_each_anew() -> None:
         assert -0.01 < noise.min() < 1
         assert 4 < noise.max() < 5.01
         noises.append(noise)
-    assert not torch.allclose(*noises, atol=0.1)
+    assert not torch.allclose(noises[0], noises[1], atol=0.1)
     ((again, others_again),) = augmented_passes(0, 0, inputs=EXTRA_INPUTS)
     assert torch.equal(crops, again)
     assert torch.equal(others, others_again)
