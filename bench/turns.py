@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from djd.sweeps.processes import Ending
+from djd.sweeps.processes import Ending, Watcher
 
 LAST_LINES = 15
 """Of a process that failed."""
@@ -62,18 +62,12 @@ class Turns:
         raise SystemExit("\n".join(["a process of the measurement failed:", *lines]))
 
 
-class UntilFailure:
+class UntilFailure(Watcher):
     """Watches `run_in_processes`: the other pieces of work end where one fails."""
-
-    def started(self, index: int) -> None:
-        """Do nothing."""
 
     def ended(self, index: int, ending: Ending) -> bool:
         """Go on where it worked."""
         return not ending.reason
-
-    def look(self) -> None:
-        """Do nothing."""
 
 
 def _quietly(log: Path, work: Callable[..., None], *arguments: Any) -> None:
