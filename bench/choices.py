@@ -9,8 +9,6 @@ what was chosen, is in docs/defaults.md.
 """
 
 import argparse
-import contextlib
-import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -21,27 +19,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from djd.runs.jobs import run_cell
-from platformdirs import user_cache_path
 
-from hydra_plugins.djd._options import compose_values
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
+
+from bench.cells import train_cell  # noqa: E402
 
 COHORT_SEEDS = (101, 102)
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # train.py is no part of the package
 
 
 def kappas(overrides: Sequence[str], cohort_seed: int) -> list[float]:
     """Validation kappa at the score epochs of one cell."""
-    import train
-
     logging.disable(logging.CRITICAL)
     cell = [*overrides, f"data.phantom_seed={cohort_seed}"]
-    values = compose_values(train.CONF, cell)
-    values["paths"]["cache"] = str(user_cache_path("djd"))
-    with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        result = run_cell(values, Path(folder))
-        assert result is not None, "nobody else works in a folder of our own"
+    with TemporaryDirectory() as place:
+        result = train_cell(Path(place) / "cell", cell)
     return [scores.scores["kappa"] or 0.0 for scores in result.validation]
 
 

@@ -13,28 +13,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import lightning
 import numpy as np
 import torch
+from hydra_plugins.djd._options import compose_values
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa
 
-import djd.runs.fit as cell
+import djd.runs.fit as fit
 import train
 from bench.simulated import simulated_cohort
 from djd.data.cohort import Cohort
 from djd.data.datamodule import Batch, Batches, KneeDataModule
-from djd.data.split import Parts
+from djd.data.split import Parts, PatientSplit
 from djd.grades import GRADE_COUNT
 from djd.machine import keep_freed_memory
 from djd.models.networks import KneeCNN
 from djd.runs.config import RunConfig, read_config
-from hydra_plugins.djd._options import compose_values
+from djd.runs.prepare import Prepared
 
 TRAIN_KNEES, VALIDATION_KNEES = 256, 64
 LEARNING_RATE = 0.001
@@ -99,10 +100,10 @@ class Gate:
 
 
 @contextlib.contextmanager
-def prepared(task: Task) -> Iterator[tuple[RunConfig, KneeDataModule]]:
-    """Configuration and knees, the same in every process."""
+def prepared(task: Task) -> Iterator[tuple[Prepared, KneeDataModule]]:
+    """A training that could start and its knees, the same in every process."""
     torch.set_num_threads(task.threads)
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as place:
         overrides = [
             f"model.depth={task.depth}",
             "model.clip_logits=true",
@@ -111,10 +112,13 @@ def prepared(task: Task) -> Iterator[tuple[RunConfig, KneeDataModule]]:
             f"optim.lr={LEARNING_RATE}",
             f"trainer.max_epochs={task.epochs + 1}",
             f"trainer.accelerator={'gpu' if task.device == 'cuda' else 'cpu'}",
-            f"paths.cache='{cache}'",
+            f"paths.cache='{place}'",
         ]
-        config = read_config(compose_values(train.CONF, overrides))
-        yield config, cell.build_datamodule(config, noisy_cohort(), noisy_parts())
+        config = read_config(compose_values(train.CONF, overrides) | {"kind": "cell"})
+        cohort, parts, folder = noisy_cohort(), noisy_parts(), Path(place)
+        split = PatientSplit(development=cohort.patients, test=())
+        ready = Prepared(config, folder, folder, cohort, "noise", split, parts, task.threads)
+        yield ready, fit.build_datamodule(config, cohort, parts)
 
 
 def noisy_cohort() -> Cohort:
@@ -184,11 +188,11 @@ def study_network(config: RunConfig) -> StudyCNN:
 def study_loop(gate: Gate) -> None:
     """Plain PyTorch with its default settings, as the study's notebook has it."""
     task = gate.task
-    with prepared(task) as (config, datamodule):
+    with prepared(task) as (ready, datamodule):
         device = torch.device(task.device)
         whole = datamodule.batch_of(datamodule.parts.train)
         crops, grades = whole["crop"].contiguous(), whole["grade"]
-        network = study_network(config).to(device)
+        network = study_network(ready.config).to(device)
         criterion = nn.CrossEntropyLoss()
         optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
         for order in orders(datamodule):
@@ -281,7 +285,7 @@ class EpochOrder:
 def usual_loop(gate: Gate) -> None:
     """Dataset, DataLoader, torchmetrics and logging in each step, a bar, a checkpoint an epoch."""
     task = gate.task
-    with prepared(task) as (config, datamodule), tempfile.TemporaryDirectory() as folder:
+    with prepared(task) as (ready, datamodule):
         loaders = {}
         for part in ("train", "validation"):
             batch = datamodule.batch_of(getattr(datamodule.parts, part))
@@ -293,10 +297,10 @@ def usual_loop(gate: Gate) -> None:
             devices=1,
             max_epochs=task.epochs + 1,
             callbacks=[ModelCheckpoint(save_top_k=-1), EpochGate(gate)],
-            default_root_dir=folder,
+            default_root_dir=ready.folder,
             log_every_n_steps=1,
         )
-        module = UsualModule(study_network(config))
+        module = UsualModule(study_network(ready.config))
         trainer.fit(module, loaders["train"], loaders["validation"])
 
 
@@ -353,40 +357,32 @@ class EpochGate(Callback):
 def our_network(config: RunConfig) -> KneeCNN:
     """The network as `djd.runs` begins with it."""
     lightning.seed_everything(config.seed, verbose=False)
-    return cell.build_classifier(config, np.arange(GRADE_COUNT)).network
+    return cast(KneeCNN, fit.build_classifier(config, np.arange(GRADE_COUNT)).network)
 
 
 def our_loop(gate: Gate) -> None:
-    """`fit_cell` as it is: Lightning, metrics, TensorBoard, checkpoints, progress."""
+    """`fit_network` as it is: Lightning, metrics, TensorBoard, checkpoints, progress."""
     keep_freed_memory()
-    built = cell.build_trainer
+    built = fit.build_trainer
 
     def gated(config: RunConfig, folder: Path, callbacks: list[Callback], **named: Any) -> Any:
         return built(config, folder, [*callbacks, EpochGate(gate)], **named)
 
-    vars(cell)["build_trainer"] = gated
-    with prepared(gate.task) as (config, datamodule), tempfile.TemporaryDirectory() as folder:
-        cell.fit_cell(
-            config,
-            datamodule.cohort,
-            datamodule.parts,
-            Path(folder),
-            fold=0,
-            name="bench",
-            fingerprint="noise",
-        )
+    vars(fit)["build_trainer"] = gated
+    with prepared(gate.task) as (ready, _):
+        fit.fit_network(ready)
 
 
 def bare_loop(gate: Gate) -> None:
     """Our network and batches in a plain loop that keeps nothing but the losses."""
     keep_freed_memory()
     task = gate.task
-    with prepared(task) as (config, datamodule):
+    with prepared(task) as (ready, datamodule):
         device = torch.device(task.device)
-        network = our_network(config).to(device)
+        network = our_network(ready.config).to(device)
         loss_of = nn.CrossEntropyLoss()
         optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
-        train_batches = on_device(datamodule, datamodule.parts.train, task, seed=config.seed)
+        train_batches = on_device(datamodule, datamodule.parts.train, task, seed=ready.config.seed)
         held_out = on_device(datamodule, datamodule.parts.validation, task, seed=None)
         for epoch in range(2**31):
             train_batches.set_epoch(epoch)
@@ -455,9 +451,9 @@ def serve_differences(task: Task, connection: Connection) -> None:
 
 def largest_difference(task: Task, dtype: torch.dtype, steps: int) -> float:
     """Between the losses of the study's network and ours over the first steps."""
-    with prepared(task) as (config, datamodule):
+    with prepared(task) as (ready, datamodule):
         losses: list[list[float]] = []
-        for network in (study_network(config), our_network(config)):
+        for network in (study_network(ready.config), our_network(ready.config)):
             network.to(dtype)
             optimizer = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE)
             losses.append(

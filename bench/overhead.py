@@ -18,8 +18,6 @@ cell took another 0.3 s.
 """
 
 import argparse
-import contextlib
-import io
 import statistics
 import sys
 import tempfile
@@ -28,11 +26,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from djd.sweeps.processes import Ending, run_in_processes
-
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # train.py is no part of the package
+sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
 
+from bench.cells import bytes_beside_weights, train_cell  # noqa: E402
+from bench.turns import UntilFailure  # noqa: E402
+from djd.sweeps.processes import Ending, run_in_processes  # noqa: E402
 
 PICTURES = ("training_sheet", "confusion_figure", "reliability_figure", "mistakes_sheet")
 
@@ -73,29 +72,25 @@ class Stopwatch:
         return timed
 
 
-def train_cell(folder: Path, overrides: list[str]) -> tuple[float, float]:
+def time_cell(folder: Path, overrides: list[str]) -> tuple[float, float]:
     """In a process of its own: train one cell, and say what its steps and figures took."""
     from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
     from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
     import djd.runs.callbacks.pictures as pictures
-    import djd.runs.jobs as jobs
-    import train
+    import djd.runs.train as training
 
     steps, figures = Stopwatch(), Stopwatch()
     _TrainingEpochLoop.advance = steps.around(_TrainingEpochLoop.advance)  # type: ignore[method-assign]
     _EvaluationLoop._evaluation_step = steps.around(_EvaluationLoop._evaluation_step)  # type: ignore[method-assign]
     for name in (*PICTURES, "add_picture"):
         setattr(pictures, name, figures.around(getattr(pictures, name)))
-    vars(jobs)["draw"] = figures.around(vars(jobs)["draw"])
-    values = compose_values(train.CONF, overrides)
-    folder.mkdir()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        jobs.run_cell(values, folder)
+    vars(training)["_plot_curves"] = figures.around(training._plot_curves)
+    train_cell(folder, overrides)
     return steps.seconds, figures.seconds
 
 
-class Clock:
+class Clock(UntilFailure):
     """Notes the wall time of each piece of work."""
 
     def __init__(self) -> None:
@@ -111,10 +106,7 @@ class Clock:
         """Note the time."""
         self._last_end = time.perf_counter()
         self.wall[index] = self._last_end - self.began[index]
-        return not ending.reason
-
-    def look(self) -> None:
-        """Nothing to see."""
+        return super().ended(index, ending)
 
 
 def main() -> None:
@@ -138,10 +130,10 @@ def measure(cells: int, settings: Sequence[str] = ()) -> dict[int, list[Cost]]:
             (Path(place) / str(seed), [*settings, *_fixed(count), f"seed={seed}"])
             for seed, count in enumerate(epochs)
         ]
-        endings = run_in_processes(train_cell, calls, at_once=1, watcher=clock)
+        endings = run_in_processes(time_cell, calls, at_once=1, watcher=clock)
         if failed := [ending.reason for ending in endings if ending and ending.reason]:
             raise SystemExit(f"a cell failed: {failed[0]}")
-        sizes = [_size(folder) for folder, _ in calls]
+        sizes = [bytes_beside_weights(folder) for folder, _ in calls]
     spent: list[tuple[float, float]] = [ending.value for ending in endings if ending]
     costs = [
         Cost(clock.wall[index], steps, figures, sizes[index])
@@ -173,11 +165,6 @@ def _line(epochs: int, costs: Sequence[Cost]) -> str:
         f"{epochs} epochs: wall {wall:.2f} s, steps {steps:.2f} s, figures {figures:.2f} s, "
         f"{size / 1e6:.2f} MB beside weights"
     )
-
-
-def _size(folder: Path) -> int:
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".ckpt"]
-    return sum(path.stat().st_size for path in files)
 
 
 if __name__ == "__main__":

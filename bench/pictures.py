@@ -5,8 +5,7 @@
 Cells of the base setting on the default phantom, three epochs each and all of them scored, one
 after another in this process; the first one, which finds fonts, doesn't count. Of each picture: the
 median time of a processor from its arrays to its bytes, and what it has in TensorBoard's events or
-in `figures/`. Held against the same cell with `plots=false`. matplotlib's import is left
-out.
+in `figures/`. Held against the same cell with `plots=false`. matplotlib's import is left out.
 
 2026-11-25, two-core x86-64 with one other busy process, depth 2, one thread:
 
@@ -25,9 +24,7 @@ wide, took 183 ms and 63 kB, learning curves 265 ms and 198 kB, a sheet of 20 cr
 each line of text.
 """
 
-import contextlib
 import gc
-import io
 import statistics
 import sys
 import tempfile
@@ -38,14 +35,15 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import djd.runs.jobs as jobs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import djd.runs.callbacks.pictures as pictures
-import djd.runs.prepare as prepare
+import djd.runs.train as training
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # train.py is no part of the package
+sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
+
+from bench.cells import bytes_beside_weights, train_cell  # noqa: E402
 
 CELLS = 7
 COMPARED_CELLS = 100
@@ -92,24 +90,14 @@ class Stopwatch:
 def watch() -> Stopwatch:
     """Time every picture of this process from now on."""
     clock = Stopwatch()
-    for module, names in ((pictures, BUILDERS), (prepare, ("curves_figure",))):
+    for module, names in ((pictures, BUILDERS), (training, ("curves_figure",))):
         for name in names:
             setattr(module, name, clock.building(getattr(module, name)))
     vars(pictures)["add_picture"] = clock.keeping(pictures.add_picture, lambda _, tag, *rest: tag)
-    vars(prepare)["save_figure"] = clock.keeping(
-        vars(prepare)["save_figure"], lambda _, path, **_named: f"figures/{path.name}"
+    vars(training)["save_figure"] = clock.keeping(
+        vars(training)["save_figure"], lambda _, path, **_named: f"figures/{path.name}"
     )
     return clock
-
-
-def train_cell(folder: Path, *overrides: str) -> None:
-    """Train one cell in this process."""
-    import train
-
-    values = compose_values(train.CONF, [*FIXED, *overrides])
-    folder.mkdir()
-    with contextlib.redirect_stdout(io.StringIO()):
-        jobs.run_cell(values, folder)
 
 
 def bytes_of(folder: Path) -> dict[str, list[int]]:
@@ -123,25 +111,19 @@ def bytes_of(folder: Path) -> dict[str, list[int]]:
     return sizes | {f"figures/{p.name}": [p.stat().st_size] for p in folder.glob("figures/*")}
 
 
-def folder_bytes(folder: Path) -> int:
-    """Of all files of a cell beside its weights."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".ckpt"]
-    return sum(path.stat().st_size for path in files)
-
-
 def main() -> None:
     """Print a line a picture, then the totals."""
     clock = watch()
     with tempfile.TemporaryDirectory() as place:
         folders = [Path(place) / str(index) for index in range(CELLS + 1)]
         for folder in folders:
-            train_cell(folder)
+            train_cell(folder, FIXED)
             if folder == folders[0]:
                 clock.seconds.clear()
                 gc.freeze()  # as the fork server does: nothing imported is garbage
-        train_cell(Path(place) / "plain", "plots=false")
+        train_cell(Path(place) / "plain", [*FIXED, "plots=false"])
         sizes = bytes_of(folders[-1])
-        whole, plain = folder_bytes(folders[-1]), folder_bytes(Path(place) / "plain")
+        whole, plain = map(bytes_beside_weights, (folders[-1], Path(place) / "plain"))
     a_cell = 0.0
     for name, seconds in clock.seconds.items():
         median, times = statistics.median(seconds), len(seconds) // CELLS

@@ -63,6 +63,7 @@ from djd.sweeps.processes import Ending, run_in_processes
 sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
 
 from bench.simulated import simulated_cohort
+from bench.turns import UntilFailure
 
 SECONDS = 8.0
 """Of timed steps a point."""
@@ -80,7 +81,7 @@ class Point:
     """What is trained; as it stands, the base setting."""
 
     patients: int = 205
-    crop_size: int = 128
+    pixels: int = 128
     depth: int = 2
     batch_size: int = 32
 
@@ -88,7 +89,7 @@ class Point:
 BASE = Point()
 AXES = {
     "patients": [replace(BASE, patients=patients) for patients in (205, 2_000, 20_000)],
-    "crop_size": [replace(BASE, pixels=size) for size in (64, 128, 256)],
+    "pixels": [replace(BASE, pixels=size) for size in (64, 128, 256)],
     "depth": [replace(BASE, depth=depth) for depth in (1, 2, 3, 4, 5)],
     "batch_size": [replace(BASE, batch_size=knees) for knees in (8, 16, 32, 64, 128)],
 }
@@ -199,10 +200,10 @@ def time_steps(
         epoch += 1
 
 
-def noise_of(patients: int, crop_size: int) -> Cohort:
+def noise_of(patients: int, pixels: int) -> Cohort:
     """Knees of noise, two a patient."""
     knees = np.arange(2 * patients)
-    shape = (DIFFERENT_KNEES, 2, crop_size, crop_size)
+    shape = (DIFFERENT_KNEES, 2, pixels, pixels)
     counts = np.random.default_rng(0).integers(0, 40, shape, dtype=np.uint16)
     return simulated_cohort(counts[knees % DIFFERENT_KNEES], knees % 5)
 
@@ -217,7 +218,7 @@ def first_fold(patients: int) -> Parts:
 
 def _datamodule(point: Point) -> KneeDataModule:
     return KneeDataModule(
-        noise_of(point.patients, point.crop_size),
+        noise_of(point.patients, point.pixels),
         first_fold(point.patients),
         views="anterior",
         scaling="standard",
@@ -229,8 +230,14 @@ def _datamodule(point: Point) -> KneeDataModule:
 
 def _classifier(point: Point) -> GradeClassifier:
     return GradeClassifier(
-        network={"depth": point.depth, "crop_size": point.crop_size},
-        optimizer={"target": "torch.optim.Adam", "learning_rate": 0.001, "arguments": {}},
+        network={"_target_": "djd.models.networks.KneeCNN", "depth": point.depth},
+        loss={"_target_": "djd.models.losses.CrossEntropy"},
+        optimizer={"_target_": "torch.optim.Adam"},
+        learning_rate=0.001,
+        schedule="constant",
+        epochs=1,
+        views=1,
+        pixels=point.pixels,
     )
 
 
@@ -262,7 +269,7 @@ HEADS = (
 def row(point: Point, cost: Cost) -> str:
     """A line of the table."""
     values = (
-        *(f"{point.patients:,}", f"{point.crop_size}", f"{point.depth}", f"{point.batch_size}"),
+        *(f"{point.patients:,}", f"{point.pixels}", f"{point.depth}", f"{point.batch_size}"),
         *(f"{cost.batches_seconds:.2f}", f"{cost.step_ms:.1f}", f"{cost.knees_per_second:,.0f}"),
         *(f"{cost.epoch_seconds:.2f}", f"{100 * cost.epoch_share:.0f} %"),
         *(f"{cost.peak_mb:,.0f}", f"{cost.crops_mb:,.0f}"),
@@ -276,23 +283,17 @@ def in_columns(values: Sequence[str]) -> str:
     return "    " + "  ".join(value.rjust(max(len(head), 6)) for value, head in pairs)
 
 
-class Printer:
+class Printer(UntilFailure):
     """Prints each point as it is measured."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = points
 
-    def started(self, index: int) -> None:
-        """Nothing to say yet."""
-
     def ended(self, index: int, ending: Ending) -> bool:
         """Print a row; stop where there is none."""
         if not ending.reason:
             print(row(self._points[index], ending.value), flush=True)
-        return not ending.reason
-
-    def look(self) -> None:
-        """Nothing to see."""
+        return super().ended(index, ending)
 
 
 def measure_all(seconds: float) -> dict[Point, Cost]:
@@ -347,11 +348,11 @@ def draw(path: Path, machine: Machine, costs: dict[Point, Cost]) -> None:
     figure = scaling_figure(
         [
             column("patients", "patients (two knees each)", _along("patients")),
-            column("crop_size", "crop size, pixels a side", _along("crop_size") ** 2),
+            column("pixels", "crop size, pixels a side", _along("pixels") ** 2),
             column("depth", "depth, blocks", None),
             column("batch_size", "batch size, knees", _along("batch_size")),
         ],
-        base=f"{BASE.patients} patients, {BASE.crop_size} pixels, depth {BASE.depth}, "
+        base=f"{BASE.patients} patients, {BASE.pixels} pixels, depth {BASE.depth}, "
         f"batches of {BASE.batch_size}",
         caption=f"{machine}. {_share_sentence(costs)}",
     )

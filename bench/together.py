@@ -12,7 +12,8 @@ from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from typing import TYPE_CHECKING, NamedTuple
 
-from djd.sweeps.processes import Ending, run_in_processes
+from bench.turns import UntilFailure
+from djd.sweeps.processes import run_in_processes
 
 if TYPE_CHECKING:
     from bench.limits import Work
@@ -51,7 +52,7 @@ def measure(*, rounds: int, seconds: float) -> dict[str, Gain]:
     """
     barrier = multiprocessing.get_context("spawn").Barrier(WORKERS)
     calls = [(worker, barrier, rounds, seconds) for worker in range(WORKERS)]
-    endings = run_in_processes(_serve, calls, at_once=WORKERS, watcher=_FirstFailure())
+    endings = run_in_processes(_serve, calls, at_once=WORKERS, watcher=UntilFailure())
     if failed := [ending.reason for ending in endings if ending and ending.reason]:
         raise SystemExit(f"work in two processes failed: {failed[0]}")
     rates: list[dict[str, list[Gain]]] = [ending.value for ending in endings if ending]
@@ -134,17 +135,3 @@ def _training_step(depth: int) -> Callable[[], object]:
         optimizer.step()
 
     return step
-
-
-class _FirstFailure:
-    """Ends it all when one fails, for whom the other would wait."""
-
-    def started(self, index: int) -> None:
-        """Nothing to see."""
-
-    def ended(self, index: int, ending: Ending) -> bool:
-        """Go on if it worked."""
-        return not ending.reason
-
-    def look(self) -> None:
-        """Nothing to see."""

@@ -6,10 +6,10 @@
 
 Four loops go in turn, an epoch of 256 knees each, every one in a process of its own: (a) the
 study's plain PyTorch loop with PyTorch's default settings; (b) the usual Lightning way; (c) ours,
-`fit_cell` as `train.py` calls it; (d) our network and batches in a plain loop, with the validation
-that (c) has, so that (c) less (d) is what Lightning, logging, checkpoints and display take. Same
-knees, same first weights, same batches. A step is timed from its batch to the next one's. Roofline:
-see `bench/limits.py`. Peak memory is the process's, libraries and knees included.
+`fit_network` as `train.py` calls it; (d) our network and batches in a plain loop, with the
+validation that (c) has, so that (c) less (d) is what Lightning, logging, checkpoints and display
+take. Same knees, same first weights, same batches. A step is timed from its batch to the next
+one's. Roofline: see `bench/limits.py`. Peak memory is the process's, libraries and knees included.
 
 2026-11-25, two-core x86-64 (AVX-512), two threads, batch 32; median and minimum of 80 steps in ms:
 
