@@ -192,7 +192,7 @@ class RunConfig(_Group):
     augment: OpenGroup
     optim: OptimConfig
     trainer: TrainerConfig
-    logger: dict[str, OpenGroup]
+    logger: dict[str, OpenGroup] = {}  # logger=[] leaves the group out
     paths: PathsConfig
     score_epochs: tuple[Count, ...]
     seed: Seed

@@ -25,7 +25,7 @@ from djd.models.classifier import GradeClassifier
 from djd.models.losses import balanced_weights
 from djd.runs.callbacks.checkpoints import LastEpoch, WholeCheckpointIO, finished_epochs
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
-from djd.runs.callbacks.loggers import ScoreLogger, build_loggers
+from djd.runs.callbacks.loggers import ScoreLogger, build_loggers, end_runs
 from djd.runs.callbacks.pictures import Pictures
 from djd.runs.callbacks.progress import ProgressLine
 from djd.runs.callbacks.tensorboard import Dashboard, is_tensorboard
@@ -65,7 +65,8 @@ def fit_network(prepared: Prepared) -> Fit:
     held_out = bool(len(parts.validation))
     last = folder / LAST_CHECKPOINT
     resumed_epochs = finished_epochs(last)
-    loggers = build_loggers(config, folder, resumed_epochs=resumed_epochs)
+    with quiet_lightning():
+        loggers = build_loggers(prepared, resumed_epochs=resumed_epochs)
     recorder = EpochRecorder(prepared)
     callbacks = [
         recorder,
@@ -78,6 +79,8 @@ def fit_network(prepared: Prepared) -> Fit:
     trainer = build_trainer(config, folder, callbacks, loggers=loggers, held_out=held_out)
     with quiet_lightning():
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last if resumed_epochs else None)
+    if held_out:  # otherwise test patients may be scored next
+        end_runs(loggers)
     return Fit(trainer, classifier, datamodule, recorder)
 
 
@@ -193,7 +196,7 @@ def quiet_lightning() -> Iterator[None]:
         # a run folder that was moved while it was stopped
         warnings.filterwarnings("ignore", message="The dirpath has changed from")
         # it is where a stopped run goes on
-        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        warnings.filterwarnings("ignore", message=".* directory .* exists and is not empty")
         yield
 
 

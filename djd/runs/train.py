@@ -12,6 +12,7 @@ from djd.plots.confusion import confusion_figure
 from djd.plots.curves import curves_figure
 from djd.plots.style import save_figure
 from djd.runs.callbacks.hparams import write_run_columns
+from djd.runs.callbacks.loggers import end_runs
 from djd.runs.config import RunConfig
 from djd.runs.duration import time_step, training_seconds
 from djd.runs.fit import Fit, fit_network, quiet_lightning
@@ -238,6 +239,7 @@ def score_test(
         scored.append(score_outcome(outcome, cohort, epoch=epoch))
         graded = (outcome.knees, outcome.predicted, outcome.probabilities)
         rows += prediction_rows(cohort, *graded, fold=None, seed=config.seed, epoch=epoch)
+    end_runs(fit.trainer.loggers)
     write_predictions(folder / PREDICTIONS_NAME, rows, stamp=prepared.stamp)
     if config.plots:
         counts = fit.classifier.outcomes["test"].counts
