@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from djd.data.second_reader import Readings
 from djd.data.split import PatientSplit
+from djd.data.tables import Readings
 from djd.errors import InputError
 from djd.report.axis_effects import Edge, edges
 from djd.report.opened import Opened, score_opened

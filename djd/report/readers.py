@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 
-from djd.data.second_reader import Readings
+from djd.data.tables import Readings
 from djd.grades import GRADE_COUNT, Side
 from djd.report.scoreboard import Scoreboard
 from djd.statistics.held_out import HeldOut

@@ -12,7 +12,6 @@ from djd.data.cohort_flow import flow_of
 from djd.data.formats import import_formats
 from djd.data.kept_cohort import kept_cohort
 from djd.data.phantom.kept import kept_phantom
-from djd.data.second_reader import Readings, read_second_reader, write_second_reader
 from djd.data.split import (
     Parts,
     PatientSplit,
@@ -21,7 +20,14 @@ from djd.data.split import (
     split_knees,
     split_patients,
 )
-from djd.data.tables import read_grade_names, read_groups, read_names
+from djd.data.tables import (
+    Readings,
+    read_grade_names,
+    read_groups,
+    read_names,
+    read_second_reader,
+    write_second_reader,
+)
 from djd.files import write_whole
 from djd.machine import keep_freed_memory
 from djd.models.fused.fitting import use_blocks

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from djd.data.cohort import Cohort
-from djd.data.second_reader import Readings
 from djd.data.split import Parts, PatientSplit
+from djd.data.tables import Readings
 from djd.files import write_whole
 from djd.machine import Stopped
 from djd.runs.folder import RESULT_NAME, forget_failure, record_loss
