@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from djd.data.second_reader import Readings
 from djd.data.split import PatientSplit
+from djd.data.tables import Readings
 from djd.errors import InputError
 from djd.report.findings import Findings, find
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, score_tested

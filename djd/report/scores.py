@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.second_reader import Readings
+from djd.data.tables import Readings
 from djd.grades import GRADE_COUNT, Side
 from djd.machine import on_all_cores
 from djd.statistics.bootstrap import FEW_DRAWS, Weights, draw_patients

@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from djd.data.second_reader import Readings, read_second_reader
 from djd.data.split import PartSummary, PatientSplit
+from djd.data.tables import Readings, read_second_reader
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.runs.config import RunConfig, read_config

@@ -15,6 +15,8 @@ Writing 205 patients took 31 to 33 s on one core (two-core x86-64, 2026-11-24).
 import csv
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -109,6 +111,33 @@ def make_cohort(
     except OSError as error:
         path = error.filename or folder
         raise InputError(f"{path}: can't be written ({error.strerror or error})") from error
+
+
+def cached_phantom(
+    cache: Path, *, patients: int, seed: int, on_scan: Callable[[int], None] | None = None
+) -> Path:
+    """Folder of the invented cohort of `data=phantom`, made on first use.
+
+    The cohort is made beside its place and renamed when whole: a stopped process leaves no half
+    cohort, and two processes at once do no harm.
+
+    Raises:
+        InputError: The cache can't be written.
+    """
+    folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}"
+    if folder.is_dir():
+        return folder
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        make_cohort(beside, patients=patients, seed=seed, on_scan=on_scan)
+        beside.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # another process was first: its cohort is the same
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
 
 
 def is_phantom(path: Path) -> bool:
