@@ -21,7 +21,7 @@ from platformdirs import user_cache_path
 from djd.errors import FailedCellsError, InputError
 from djd.machine import Stopped, let_waiting_threads_sleep, stop_on_signals
 from djd.runs.command_line import flags_first, hydra_sentence, latest_arguments, quote_paths
-from hydra_plugins.djd._options import plain_values
+from hydra_plugins.djd._composing import plain_values
 
 if TYPE_CHECKING:
     from djd.runs.result import RunResult
@@ -57,7 +57,7 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
 
     try:
         config = read_config(values)  # says a wrong value before torch and lightning are imported
-        from djd.report.run_end import report_run
+        from djd.report.report import report_run
         from djd.runs.train import print_duration, train
 
         if config.dry_run:

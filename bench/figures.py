@@ -18,7 +18,7 @@ import time
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
-from djd.report.scoreboard import Scoreboard
+from djd.report.scores import Scoreboard
 from djd.statistics.bootstrap import DRAWS
 from djd.statistics.effects import best_in_grid, mean_over_grid
 from djd.statistics.held_out import HeldOut

@@ -1,1 +1,17 @@
 """Grade knee degenerative joint disease on whole-body bone scans, and compare settings honestly."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from djd.data.scan import Scan, ScanError, read_scan
+
+__all__ = ["Scan", "ScanError", "read_scan"]
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use: `import djd` alone loads neither numpy nor scipy."""
+    if name not in __all__:
+        raise AttributeError(f"module 'djd' has no attribute {name!r}")
+    from djd.data import scan
+
+    return getattr(scan, name)

@@ -54,13 +54,14 @@ def phantom(
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder of .mat scans.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of scans.")],
     sheet: Annotated[Path, typer.Option(help="Where the sheet of crops goes.")] = Path("check.png"),
     test_count: Annotated[int, typer.Option(min=1, help="As data.test_count.")] = 40,
     labels_from: Annotated[LabelsFrom, typer.Option(help="As data.labels_from.")] = "auto",
     on_error: Annotated[OnError, typer.Option(help="As data.on_error.")] = "stop",
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     show_names: Annotated[
         bool,
         typer.Option("--show-names", help="Print unknown severity names; they may name patients."),
@@ -72,8 +73,11 @@ def check(
     """
     from djd.data.check import check_cohort, save_crop_sheet
     from djd.data.cohort import Cohort, find_scans, read_cohort
+    from djd.data.formats import import_formats
     from djd.data.tables import read_grade_names
 
+    if format_module:
+        import_formats(format_module)
     paths = find_scans(folder, exclude or ())
     known = read_grade_names(grade_names) if grade_names else {}
     cohorts: list[Cohort] = []
@@ -106,13 +110,13 @@ def report(
     is told.
     """
     from djd.report.report import answer_again, answer_lines, report_line, write_answer
-    from djd.sweeps.folder import read_folder
+    from djd.sweeps.sweep import read_folder
 
     contents = read_folder(folder)
     answer = answer_again(contents)
     for line in answer_lines(answer):
         console.print(line, markup=False)
-    for cell, reason in contents.states.failed:
+    for cell, reason in contents.failed:
         console.print(f"failed: {cell.folder.name}: {reason}", markup=False)
     console.print(". ".join(filter(None, (contents.stamp, "Research use only"))), markup=False)
     write_answer(contents, answer, with_page=True)

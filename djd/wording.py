@@ -23,6 +23,11 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{round(value + math.copysign(_HALF, value), 2) + 0.0:.2f}"
 
 
+def capital(words: str) -> str:
+    """The same with a large first letter."""
+    return words[:1].upper() + words[1:]
+
+
 def in_words(seconds: float) -> str:
     """About how long, as one says it."""
     if seconds < 1.5:

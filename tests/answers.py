@@ -3,14 +3,14 @@ from collections.abc import Sequence
 import pytest
 
 from djd.report.answer import Answer
-from djd.report.out_of_fold import Findings
+from djd.report.findings import Findings
 from djd.runs.config import RunConfig
 from djd.runs.keys import AxisValue
-from djd.sweeps.folder import Contents
+from djd.sweeps.sweep import Sweep
 from tests.sweeps.invented_answers import TEST_PATIENTS, knees_of, read_by, tell
 from tests.sweeps.invented_cells import leave_comparison
 
-Told = tuple[Contents, Answer]
+Told = tuple[Sweep, Answer]
 
 
 def better_when_deep(config: RunConfig, epoch: int) -> float:

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 import train
-from hydra_plugins.djd import _options
+from hydra_plugins.djd import _composing
 
 if TYPE_CHECKING:
     from tests.browser import Browser
@@ -36,7 +36,7 @@ TINY = (
 
 def compose_values(*overrides: str) -> dict[str, Any]:
     """The resolved configuration as plain values, as `train.py` hands it on."""
-    return _options.compose_values(train.CONF, overrides)
+    return _composing.compose_values(train.CONF, overrides)
 
 
 @pytest.fixture(scope="session")
@@ -100,10 +100,10 @@ def browser(running_browser: "Browser") -> Iterator["Browser"]:
 def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparisons don't time training steps, which takes seconds."""
 
-    def time_shapes(shapes: Iterable[str], at_once: int) -> dict[str, float]:
-        return dict.fromkeys(shapes, 0.1)
+    def measure(shapes: Iterable[str], at_once: int) -> dict[str, tuple[float, int]]:
+        return dict.fromkeys(shapes, (0.1, 10_000))
 
-    monkeypatch.setattr("djd.sweeps.forecast._time_shapes", time_shapes)
+    monkeypatch.setattr("djd.sweeps.forecast._measure_shapes", measure)
 
 
 pytest_plugins = ("tests.answers", "tests.finished_run")

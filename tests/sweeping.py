@@ -60,7 +60,6 @@ def failing_config(folder: Path) -> str:
     names = ("Raises", "RaisesUntilHealed", "Exits", "Crashes", "IsKilled", "Diverges")
     for name in names:
         values = {
-            "name": name.lower(),
             "_target_": f"tests.failing_optimizers.{name}",
             "lr": 0.01,
             "lr_times": 1,

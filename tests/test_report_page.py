@@ -1,5 +1,6 @@
 """The page that a sweep leaves: every figure on it worked out again from predictions alone."""
 
+import json
 import re
 from pathlib import Path
 
@@ -232,7 +233,8 @@ def test_a_sweep_tells_the_opening_of_its_test_patients_and_its_command(
     head, (when, setting) = lines_of(read, "openings")
     assert head == ["when (UTC)", "setting"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", when)
-    assert setting.startswith(f"depth={winner(sweep).name[6]} ")
+    result = json.loads((winner(sweep) / "result.json").read_text(encoding="utf-8"))
+    assert setting == result["setting"]
     made = read.with_id("made")
     assert made.text == "How this was made"
     terms = {

@@ -10,10 +10,11 @@ from sklearn.metrics import cohen_kappa_score
 from djd.data.cohort_flow import Flow
 from djd.errors import InputError
 from djd.runs.config import read_config
+from djd.runs.train import print_duration
 from tests.conftest import Compose
 from tests.sweeping import AXES, Sweep, rows_of, run_train, sweep_arguments
 from tests.test_cli import run_djd
-from tests.training import run, tell_duration
+from tests.training import run
 
 pytestmark = pytest.mark.usefixtures("no_timing")
 
@@ -134,13 +135,14 @@ def test_a_bad_file_is_found_before_anything_is_trained_or_written(
     sentence = r"data\.second_reader: .*readings\.csv, line 2: expected a scan of the cohort"
     values = tiny()
     values["data"]["second_reader"] = str(path)
-    monkeypatch.setattr("djd.runs.run.fit", None)
+    monkeypatch.setattr("djd.runs.train.fit_network", None)
     folder = tmp_path / "run"
     folder.mkdir()
-    for start in (run, tell_duration):
-        with pytest.raises(InputError, match=sentence):
-            start(values, folder)
-    assert [each.name for each in folder.iterdir() if each.name != ".claim"] == []
+    with pytest.raises(InputError, match=sentence):
+        run(values, folder)
+    with pytest.raises(InputError, match=sentence):
+        print_duration(read_config(values), folder)
+    assert [each.name for each in folder.iterdir() if each.name != ".lock"] == []
     arguments = sweep_arguments(sweep.cache, tmp_path / "new", *AXES)
     assert run_train(monkeypatch, *arguments, f"data.second_reader={path}") == 1
     assert re.search(sentence, capsys.readouterr().err)

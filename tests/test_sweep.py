@@ -176,6 +176,55 @@ def test_axes_may_grow_and_what_is_finished_stays(
     assert "2 cells done, 0 to do" in sweep("optim=adam", "seed=0,1"), "and shrink"
 
 
+NETWORK = """
+from torch import nn
+
+
+class Mine(nn.Module):
+    def __init__(self, rings, outputs):
+        super().__init__()
+        layers = nn.Linear(64, rings), nn.ReLU(), nn.Linear(rings, outputs)
+        self.layers = nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), *layers)
+
+    def forward(self, crops):
+        return self.layers(crops)
+"""
+
+
+def test_a_network_of_ones_own_widens_a_sweep_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "networks_of_ones_own.py").write_text(NETWORK, encoding="utf-8")
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    values = "_target_: networks_of_ones_own.Mine\nrings: 3\n"
+    (tmp_path / "conf" / "model" / "mine.yaml").write_text(values, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "sweep"
+
+    def sweep(*axes: str) -> str:
+        arguments = sweep_arguments(cache, folder, *axes, "test=never", BASIC)
+        # Keys of one network are no keys of the other.
+        arguments = [each for each in arguments if not each.startswith("model.")]
+        assert run_train(monkeypatch, "--config-dir", str(tmp_path / "conf"), *arguments) == 0
+        return capsys.readouterr().out
+
+    sweep("optim=adam,sgd", "model=cnn")
+    shown = sweep("optim=adam,sgd", "model=cnn,mine", "logger=[tensorboard,csv]")
+    assert "2 cells done, 2 to do" in shown
+    assert "8 settings in 4 cells: optim adam, sgd; model cnn, mine; epochs 1, 2" in shown
+    assert {path.parent.name for path in folder.glob("*/result.json")} == {
+        "optim=adam", "optim=sgd", "optim=adam model=mine", "optim=sgd model=mine",
+    }  # fmt: skip
+    assert list(folder.glob("optim=adam model=mine/csv/*/metrics.csv"))
+    assert {row["model"] for row in rows_of(folder / "settings.csv") if row["rank"]} == {
+        "cnn",
+        "mine",
+    }
+
+
 @pytest.mark.slow
 def test_score_epochs_that_are_there_train_nothing_again_and_others_do(
     monkeypatch: pytest.MonkeyPatch,
@@ -250,7 +299,7 @@ def test_what_cannot_be_composed_stops_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
     for axis, sentence in (
-        ("model.depth=9,1", "model.depth: expected less than or equal to 5, received 9"),
+        ("optim.lr=0,1", "optim.lr: expected greater than 0, received 0"),
         ("model.dept=1,2", "model.dept: expected a key of the configuration"),
         ("model.depth=[1,2]", "model.depth: expected values with commas"),
     ):

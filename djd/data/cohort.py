@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.crop import CROP_SIZE, Placement, crop_knees
+from djd.data.formats import known_suffixes, reader_of
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, read_scan
 from djd.errors import InputError
@@ -132,21 +133,18 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
     """Files of the cohort in order of name, without those excluded by stem.
 
     Raises:
-        InputError: The folder is missing or holds no `.mat` file, or two files have one stem.
+        InputError: The folder is missing or holds no scan, or two files have one stem.
     """
     if not root.is_dir():
         received = "a file" if root.exists() else "nothing there"
         raise InputError(
-            f"data.root: expected a folder of .mat scans, received {root} ({received})"
+            f"data.root: expected a folder of {known_suffixes()} scans, received {root} "
+            f"({received})"
         )
     excluded = frozenset(exclude)
     try:
         paths = sorted(
-            (
-                path
-                for path in root.iterdir()
-                if path.suffix.lower() == ".mat" and not path.name.startswith(".")
-            ),
+            (path for path in root.iterdir() if reader_of(path) and not path.name.startswith(".")),
             key=lambda path: path.stem,
         )
     except OSError as error:
@@ -157,7 +155,9 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
     kept = [path for path in paths if path.stem not in excluded]
     if not kept:
         received = f"{len(paths)} files, all excluded" if paths else "none"
-        raise InputError(f"data.root: expected .mat scans in {root}, received {received}")
+        raise InputError(
+            f"data.root: expected {known_suffixes()} scans in {root}, received {received}"
+        )
     return kept
 
 

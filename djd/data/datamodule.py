@@ -136,14 +136,22 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """One pass over all knees."""
-        generator = torch.Generator(self._batch["crop"].device)
-        generator.manual_seed(epoch_seed(self._shuffle_seed or 0, self._epoch))
+        prepare = self._prepare_epoch()
         for chosen in torch.split(self._order(), self._batch_size):
             batch = {name: cast(Tensor, each)[chosen] for name, each in self._batch.items()}
-            if self._prepare:
-                for name in {"crop", "other_knee"} & batch.keys():
-                    batch[name] = self._prepare(batch[name], generator)
+            if prepare:
+                for name in sorted({"crop", "other_knee"} & batch.keys()):
+                    batch[name] = prepare(batch[name])
             yield cast(Batch, batch)
+
+    def _prepare_epoch(self) -> Callable[[Tensor], Tensor] | None:
+        """`prepare` with a generator of the epoch's own, on the device of the crops."""
+        if self._prepare is None:
+            return None
+        generator = torch.Generator(self._batch["crop"].device)
+        generator.manual_seed(epoch_seed(self._shuffle_seed or 0, self._epoch))
+        prepare = self._prepare
+        return lambda counts: prepare(counts, generator)
 
     def _order(self) -> Tensor:
         knees = self._batch["grade"]

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from djd.data.cohort import Cohort, patients_of, read_cohort
 from djd.data.crop import Placement
+from djd.data.formats import reader_of
 from djd.data.scan import GradeNames
 from djd.files import write_whole
 from djd.grades import LabelsFrom
@@ -46,7 +48,8 @@ def kept_cohort(
         grade_names: See `read_cohort`.
         on_scan: See `read_cohort`.
     """
-    choices = [KEPT_VERSION, placement, labels_from, sorted((grade_names or {}).items())]
+    readers = sorted({_reader_digest(path) for path in paths})
+    choices = [KEPT_VERSION, readers, placement, labels_from, sorted((grade_names or {}).items())]
     names = [str(path.resolve()) for path in paths]
     digest = hashlib.sha256(json.dumps([choices, names]).encode()).hexdigest()[:24]
     place = cache / "cohorts" / f"{digest}.npz"
@@ -74,6 +77,17 @@ def _state(path: Path) -> list[int]:
     except OSError:
         return []
     return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+
+
+def _reader_digest(path: Path) -> str:
+    """Digest of the module that reads a file: a person may change a reader between two starts."""
+    module = sys.modules.get(getattr(reader_of(path), "__module__", ""))
+    try:
+        return hashlib.sha256(
+            Path(getattr(module, "__file__", None) or "").read_bytes()
+        ).hexdigest()
+    except OSError:
+        return ""
 
 
 def _save(place: Path, states: list[list[int]], cohort: Cohort) -> None:

@@ -20,8 +20,25 @@ GradeNames = Mapping[str, Grade | None]
 """Grade of each spelling of a severity name, casefolded; None where it means unspecified."""
 
 
+MOST_CHARACTERS = 40
+"""Characters of a text out of a file that a sentence repeats."""
+
+
 class ScanError(InputError):
-    """A file is not a scan: one line that names file, key, expected and received."""
+    """A file is not a scan: one line that names file, key, expected and received.
+
+    A reader leaves the file out of the sentence; `read_scan` puts the file in front.
+    """
+
+
+def wrong(key: str, *, expected: str, received: object) -> ScanError:
+    """The error that a key of a file is not as expected."""
+    return ScanError(f"{key}: expected {expected}, received {received}")
+
+
+def shortened(text: str) -> str:
+    """Text out of a file, short enough for a sentence."""
+    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "..."
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +65,7 @@ class Scan:
 
 
 def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Scan:
-    """Read one scan of any format known.
+    """Read one scan of any format that is registered; see `djd.data.formats`.
 
     Args:
         path: The file.
@@ -57,9 +74,45 @@ def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Sca
     Raises:
         ScanError: The file is missing, damaged, or not a graded whole-body scan.
     """
-    from djd.data.formats.mat import read_mat
+    from djd.data.formats import known_suffixes, reader_of
 
     path = Path(path)
-    if path.suffix.lower() == ".mat":
-        return read_mat(path, grade_names)
-    raise ScanError(f"{path}: expected a .mat file, received {path.suffix or 'no suffix'}")
+    try:
+        reader = reader_of(path)
+        if not reader:
+            expected = f"a {known_suffixes()} file"
+            raise wrong("file", expected=expected, received=path.suffix or "no suffix")
+        _require_file(path)
+        return _require_shape(reader(path, grade_names or {}))
+    except ScanError as error:
+        raise ScanError(_printable(f"{path}: {error}")) from error
+    except Exception as error:  # damaged files raise at least eight types, zlib.error among them
+        reason = shortened(" ".join(str(error).split()) or type(error).__name__)
+        damaged = f"a damaged one or another kind ({reason})"
+        sentence = f"{path}: file: expected a {path.suffix} scan, received {damaged}"
+        raise ScanError(_printable(sentence)) from error
+
+
+def _require_file(path: Path) -> None:
+    try:
+        if not path.is_file():
+            received = "a folder" if path.is_dir() else "nothing there"
+            raise wrong("file", expected="a scan", received=received)
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise wrong("file", expected="a scan", received="0 bytes")
+    except OSError as error:
+        received = error.strerror or str(error)
+        raise wrong("file", expected="a file that can be read", received=received) from error
+
+
+def _require_shape(scan: Scan) -> Scan:
+    if scan.counts.shape != SCAN_SHAPE or scan.counts.dtype != np.uint16:
+        expected = f"uint16 of the shape {SCAN_SHAPE}"
+        received = f"{scan.counts.dtype} of {scan.counts.shape}"
+        raise wrong("counts", expected=expected, received=received)
+    return scan
+
+
+def _printable(sentence: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in sentence)

@@ -1,51 +1,80 @@
-"""The answer of a comparison: what was found out of fold, what the test said, what is missing."""
+"""The answer of a comparison: findings, scores of the test patients, and what is missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from djd.data.second_reader import Readings
 from djd.data.split import PatientSplit
 from djd.errors import InputError
-from djd.report.axis_effects import Edge, edges
-from djd.report.opened import Opened, score_opened
-from djd.report.out_of_fold import Findings, find
-from djd.report.readers import SecondReader, second_reader_of
+from djd.report.findings import Findings, find
+from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, score_tested
 from djd.runs.folder import SPLIT_NAME
-from djd.runs.predictions import Predictions, held_out_of, patients_of
 from djd.statistics.held_out import HeldOut
-from djd.sweeps.baseline_files import KeptBaseline, basis_of
-from djd.sweeps.evidence import Evidence, Knee, knees_of, predictions_at
-from djd.sweeps.scored_refits import OpenedRefit
-from djd.sweeps.settings import Setting
+from djd.sweeps.baselines import KeptBaseline, basis_of
+from djd.sweeps.setting_scores import Evidence, Setting, knees_of, predictions_at
+from djd.sweeps.winner import OpenedRefit
 from djd.wording import count_of
+
+SETTINGS_NAME = "settings.csv"
+EFFECTS_NAME = "effects.csv"
+CELLS_NAME = "cells.csv"
+LATEX_NAME = "settings.tex"
+REPORT_NAME = "report.html"
+FIGURES = "figures"
+"""Files and folder that an answer is written to, in the folder of a sweep or run."""
+
+OUT_OF_FOLD, TEST = "out of fold", "test"
+"""The two parts that settings, baselines and readers are scored on."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """All that can be told of a comparison now.
+    """Everything that can be said of a comparison now.
 
     Attributes:
         findings: Out of fold; None where no setting is finished.
-        opened: What the test patients said; None where they weren't opened.
-        edges: Where the best setting is at the edge of the grid.
-        baselines: Those that the settings are held against.
+        tested: Scores of the test patients; None where they weren't opened.
+        baselines: Those that the settings are compared with.
         notes: What is missing or can't be used, a sentence each.
-        second_reader: How far a second reader agrees with the grades; None where none was given.
+        second_reader: How far a second reader agrees with the grades, by part; without the parts of
+            which the reader graded nothing. None where no second reader was given.
     """
 
     findings: Findings | None
-    opened: Opened | None
-    edges: tuple[Edge, ...]
+    tested: ScoresOnTest | None
     baselines: tuple[KeptBaseline, ...]
     notes: tuple[str, ...]
-    second_reader: SecondReader | None = None
+    second_reader: Mapping[str, Agreement] | None = None
 
     @property
     def is_of_one(self) -> bool:
-        """Whether there is a single setting, whose grades are then told one by one."""
+        """Whether there is a single setting, whose grades are then reported one by one."""
         settings = self.findings.settings if self.findings else ()
-        return len(settings) == 1 or (not settings and self.opened is not None)
+        return len(settings) == 1 or (not settings and self.tested is not None)
+
+    @property
+    def parts(self) -> dict[str, GraderScores]:
+        """Scores of the best setting out of fold, and of the winner on the test patients."""
+        parts: dict[str, GraderScores] = {}
+        if self.findings:
+            parts[OUT_OF_FOLD] = self.findings.settings[0]
+        if self.tested:
+            parts[TEST] = self.tested.settings[self.tested.winner]
+        return parts
+
+    @property
+    def baseline_parts(self) -> dict[str, Mapping[str, GraderScores]]:
+        """Scores of the baselines by part and name."""
+        parts = {OUT_OF_FOLD: self.findings, TEST: self.tested}
+        return {part: scored.baselines for part, scored in parts.items() if scored}
+
+    @property
+    def other_tested(self) -> str | None:
+        """The setting scored on the test patients, where another setting is the best now."""
+        if not self.findings or not self.tested:
+            return None
+        changed = self.tested.winner != self.findings.settings[0].setting.name
+        return self.tested.winner if changed else None
 
 
 def work_out(
@@ -56,7 +85,7 @@ def work_out(
     notes: Iterable[str] = (),
     readings: Readings | None = None,
 ) -> Answer:
-    """Work out everything that finished cells and refits tell.
+    """Work out everything that finished cells and refits say.
 
     Args:
         evidence: Settings whose cells are all finished, the best first.
@@ -69,24 +98,28 @@ def work_out(
     if evidence.on_other_knees:
         others = count_of(evidence.on_other_knees, "setting")
         said.append(f"left out: {others} that held out other knees than the rest")
-    opened, more = _opened(refits, baselines)
+    refitted, more = _on_test(refits)
     said += more
+    knees = {OUT_OF_FOLD: evidence.knees, TEST: knees_of(list(refitted.values())[:1])}
+    findings = None
+    serving: list[KeptBaseline] = []
+    if evidence.settings:
+        serving = [each for each in baselines if serves(each, evidence)]
+        said += [
+            f"left out: the {each.name} baseline, which is of other knees, folds or views"
+            for each in baselines
+            if each not in serving
+        ]
+        on_folds = {each.name: _candidates(each) for each in serving}
+        findings = find(evidence, on_folds, test_patients=_test_patients(evidence.settings[0]))
     second_reader = None
     if readings is not None:
-        second_reader = second_reader_of(
-            readings, held_out=evidence.knees, test=_test_knees(refits)
-        )
-    findings = None
-    on_folds: Mapping[str, Sequence[HeldOut]] = {}
-    if evidence.settings:
-        on_folds, more = _on_same_knees(baselines, evidence)
-        said += more
-        findings = find(evidence, on_folds, test_patients=_test_patients(evidence.settings[0]))
+        agreed = {part: agreement(readings, asked) for part, asked in knees.items()}
+        second_reader = {part: each for part, each in agreed.items() if each}
     return Answer(
         findings=findings,
-        opened=opened,
-        edges=tuple(edges(evidence.settings)),
-        baselines=tuple(each for each in baselines if each.name in on_folds),
+        tested=_score_tested(refitted, baselines),
+        baselines=tuple(serving),
         notes=tuple(said),
         second_reader=second_reader,
     )
@@ -94,36 +127,22 @@ def work_out(
 
 def serves(baseline: KeptBaseline, evidence: Evidence) -> bool:
     """Whether a baseline was fitted as the best setting was, and graded the very same knees."""
-    fitted = baseline.basis == basis_of(evidence.settings[0])
+    fitted = baseline.basis == basis_of(evidence.settings[0].configs)
     return fitted and knees_of(baseline.repeats) == evidence.knees
 
 
-def _on_same_knees(
-    baselines: Iterable[KeptBaseline], evidence: Evidence
-) -> tuple[dict[str, Sequence[HeldOut]], list[str]]:
-    """All candidates of each baseline that serves, the chosen first, and what is wrong with others.
+def _candidates(baseline: KeptBaseline) -> list[HeldOut]:
+    """The chosen candidate of a baseline, then every candidate.
 
-    Candidates have the probabilities of the chosen one; only their grades are held against others.
+    Candidates have the probabilities of the chosen one; only their grades are compared.
     """
-    same: dict[str, Sequence[HeldOut]] = {}
-    notes = []
-    for baseline in baselines:
-        if serves(baseline, evidence):
-            repeats = [[each] for each in baseline.repeats]
-            chosen = held_out_of(repeats, evidence.patients)
-            others = (replace(chosen, predicted=given) for given in baseline.candidates)
-            same[baseline.name] = (chosen, *others)
-        else:
-            notes.append(
-                f"left out: the {baseline.name} baseline, which is of other knees, folds or views"
-            )
-    return same, notes
+    chosen = HeldOut.joined([[each] for each in baseline.repeats])
+    return [chosen, *(replace(chosen, predicted=given) for given in baseline.candidates)]
 
 
-def _opened(
-    refits: Iterable[OpenedRefit], baselines: Iterable[KeptBaseline]
-) -> tuple[Opened | None, list[str]]:
-    read: dict[str, Predictions] = {}
+def _on_test(refits: Iterable[OpenedRefit]) -> tuple[dict[str, HeldOut], list[str]]:
+    """Predictions of the test patients by setting, and refits whose predictions can't be read."""
+    read: dict[str, HeldOut] = {}
     notes = []
     for refit in refits:
         try:
@@ -131,30 +150,24 @@ def _opened(
             read.setdefault(refit.name, by_epoch[refit.scores.epoch])
         except InputError as error:
             notes.append(f"left out: {refit.name} on the test patients: {error}")
-    if not read:
-        return None, notes
-    knees = knees_of([next(iter(read.values()))])
-    same = {name: each for name, each in read.items() if knees_of([each]) == knees}
+    return read, notes
+
+
+def _score_tested(
+    refitted: Mapping[str, HeldOut], baselines: Iterable[KeptBaseline]
+) -> ScoresOnTest | None:
+    """Scores of all who graded the knees that the first refit graded."""
+    if not refitted:
+        return None
+    knees = knees_of(list(refitted.values())[:1])
+    settings = {name: each for name, each in refitted.items() if knees_of([each]) == knees}
     tests = {each.name: each.test for each in baselines if each.test}
-    beside = {name: test for name, test in tests.items() if knees_of([test]) == knees}
-    patients = patients_of(same.values())
-    return score_opened(_arrays(same, patients), _arrays(beside, patients)), notes
-
-
-def _test_knees(refits: Iterable[OpenedRefit]) -> frozenset[Knee]:
-    """Knees of the first refit that can be read, as `_opened` takes them."""
-    for refit in refits:
-        with suppress(InputError):  # `_opened` says so
-            return knees_of(predictions_at(refit.folder, [refit.scores]).values())
-    return frozenset()
-
-
-def _arrays(predictions: Mapping[str, Predictions], patients: Sequence[str]) -> dict[str, HeldOut]:
-    return {name: held_out_of([[each]], patients) for name, each in predictions.items()}
+    beside = {name: each for name, each in tests.items() if knees_of([each]) == knees}
+    return score_tested(settings, beside)
 
 
 def _test_patients(setting: Setting) -> int:
-    """How many test patients there are, as a cell's folder tells; 0 where it doesn't."""
+    """How many test patients the folder of a cell has; 0 where that can't be read."""
     path = setting.cells[0].folder / SPLIT_NAME
     try:
         return len(PatientSplit.load(path).test)

@@ -1,106 +1,121 @@
-"""The answer in a few sentences, by rules: what a reader takes away who reads nothing else."""
+"""The first sentences of the page, by rules: the answer, the three questions, the second reader."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from djd.report.answer import Answer
-from djd.report.opened import Opened
-from djd.report.out_of_fold import Findings, SettingFigures
-from djd.report.sentences import UPTAKE, against_uptake
-from djd.report.wording import capital, scored
-from djd.runs.config import RunConfig
-from djd.runs.keys import as_typed, short_names
-from djd.sweeps.settings import Setting
-from djd.wording import count_of
+from djd.report.answer import OUT_OF_FOLD, Answer
+from djd.report.axes import (
+    ASKED,
+    EPOCHS,
+    QUESTIONS,
+    USUAL,
+    AxisEffect,
+    Question,
+    axis_words,
+    place_of,
+    question_of,
+    values_of,
+)
+from djd.report.findings import Findings, SettingScores
+from djd.report.scores import Agreement, ScoresOnTest
+from djd.report.sentences import UPTAKE, against_uptake, best_set_words, effect_sentence, scored
+from djd.runs.keys import AxisValue, as_typed, short_names
+from djd.sweeps.setting_scores import Setting
+from djd.wording import capital, count_of
 
-OPTIMIZERS: Mapping[str, str] = {
+OPTIMIZERS: Mapping[AxisValue, str] = {
     "sgd": "SGD",
     "momentum": "SGD with momentum",
     "adagrad": "Adagrad",
     "adam": "Adam",
     "adamw": "AdamW",
 }
-"""What the optimizers of `conf/optim` are called; others go by their own names."""
+"""Names of the optimizers of `conf/optim`; others go by their own names."""
 
 NOTHING_HELD_OUT = "Nothing was held out (data.fold=null): there are no validation scores"
 
 NOTHING_FINISHED = "Nothing finished: no setting has graded the held-out knees of all its folds"
 
-_SAID = ("model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size")
+_SAID = {"model", "model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size"}
 
 
-def in_words(setting: Setting) -> str:
-    """A setting as one would say it: `Depth 3 with Adam at 0.001 for 50 epochs`."""
-    config = setting.cells[0].config
-    others = [key for key in setting.axes if key not in _SAID]
-    names = short_names(setting.axes)
-    more = [f", {names[key]} {as_typed(setting.axes[key])}" for key in others]
+def in_words(setting: Setting, others: Iterable[Setting] = ()) -> str:
+    """A setting as people say it: `Depth 3 with Adam at 0.001 for 50 epochs`.
+
+    Args:
+        setting: The setting.
+        others: The settings that it was compared with.
+    """
+    config, unsaid = setting.configs[0], _unsaid([setting, *others])
+    values = values_of(config) | dict(setting.axes)
+    network, depth = values.get("model"), values.get("model.depth")
+    if "model" in unsaid and depth is not None:
+        who = f"Depth {depth}"
+    else:
+        who = f"Network {network}{'' if depth is None else f' (depth {depth})'}"
+    optimizer = OPTIMIZERS.get(values["optim"], as_typed(values["optim"]))
     batch = f", batch size {config.data.batch_size}" if "data.batch_size" in setting.axes else ""
+    more = [
+        f", {name} {as_typed(setting.axes[key])}"
+        for key, name in short_names(setting.axes).items()
+        if key not in _SAID | unsaid
+    ]
     return (
-        f"{_model_in_words(config)} for {count_of(setting.epochs, 'epoch')}{batch}{''.join(more)}"
+        f"{who} with {optimizer} at {config.optim.learning_rate:g} for "
+        f"{count_of(setting.epochs, 'epoch')}{batch}{''.join(more)}"
     )
 
 
-def _model_in_words(config: RunConfig) -> str:
-    optimizer = OPTIMIZERS.get(config.choices["optim"], config.choices["optim"])
-    depth = config.by_key().get("model.depth")
-    network = config.choices["model"] if depth is None else f"depth {depth}"
-    return f"{capital(network)} with {optimizer} at {config.optim.learning_rate:g}"
+def _unsaid(settings: Iterable[Setting]) -> set[str]:
+    """Groups of which all settings have the usual option."""
+    chosen = [{**each.cells[0].config.choices, **each.axes} for each in settings]
+    return {
+        group
+        for group, usual in USUAL.items()
+        if all(options.get(group, usual) == usual for options in chosen)
+    }
 
 
 def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
-    """The answer in up to four sentences.
-
-    Which setting is best and how surely, whether it beats uptake alone, whether it beats guessing,
-    and who decided where that was one fold.
+    """Which setting is best and how surely, whether it beats uptake and guessing, who decided.
 
     Args:
         answer: What was worked out.
         nothing: Why there is nothing to compare, where that is so.
     """
-    findings, opened = answer.findings, answer.opened
-    if findings is None:
-        return _without_findings(answer, nothing)
-    said = [_best(findings, opened), *_uptake(findings), *_guessing(findings)]
-    return said + who_decided(findings)
+    findings, tested = answer.findings, answer.tested
+    if findings is not None:
+        said = [_best(findings, tested), *_uptake(findings), *_guessing(findings)]
+        return said + who_decided(findings)
+    said = [f"{NOTHING_HELD_OUT if NOTHING_HELD_OUT in answer.notes else nothing}."]
+    if tested:
+        scores = tested.settings[tested.winner]
+        patients = count_of(scores.patients, "test patient")
+        said.append(
+            f"{tested.winner} reaches kappa {scored(scores.scores['kappa'])} on the {patients}."
+        )
+    return said
 
 
-def _without_findings(answer: Answer, nothing: str) -> list[str]:
-    """What is left to say where no setting can be scored out of fold, and why none can."""
-    why = f"{NOTHING_HELD_OUT if NOTHING_HELD_OUT in answer.notes else nothing}."
-    if answer.opened is None:
-        return [why]
-    name, figures = next(iter(answer.opened.figures.items()))
-    kappa = scored(figures.scores["kappa"])
-    patients = count_of(figures.patients, "test patient")
-    return [why, f"{name} reaches kappa {kappa} on the {patients}."]
-
-
-def _best(findings: Findings, opened: Opened | None) -> str:
+def _best(findings: Findings, tested: ScoresOnTest | None) -> str:
     best = findings.settings[0]
     others, untold = len(findings.settings) - 1, sum(s.in_best_set for s in findings.settings) - 1
+    # Where most can't be told apart from it there is no best to speak of.
+    verb = "grades best: kappa" if 2 * untold < others else "has the highest kappa:"
+    ties = f"; {best_set_words(findings)}{' be told apart from it' if untold else ''}"
     if not others:
         verb, ties = "reaches kappa", ""
-    elif untold == others:
-        which = "the other setting can't" if others == 1 else f"none of the {others} others can"
-        verb, ties = "has the highest kappa:", f"; {which} be told apart from it"
-    elif untold:
-        # Where most can't be told apart from it there is no best to speak of.
-        verb = "grades best: kappa" if 2 * untold < others else "has the highest kappa:"
-        ties = f"; {untold} of the {others} other settings can't be told apart from it"
-    else:
-        which = "the other setting is" if others == 1 else f"all {others} other settings are"
-        verb, ties = "grades best: kappa", f"; {which} worse"
-    kappa = scored(best.figures.scores["kappa"])
-    return f"{in_words(best.setting)} {verb} {kappa} out of fold{_test(best, opened)}{ties}."
+    kappa = scored(best.scores["kappa"])
+    who = in_words(best.setting, [each.setting for each in findings.settings])
+    return f"{who} {verb} {kappa} out of fold{_on_test(best, tested)}{ties}."
 
 
-def _test(best: SettingFigures, opened: Opened | None) -> str:
-    figures = opened.figures.get(best.setting.name) if opened else None
-    if figures is None:
+def _on_test(best: SettingScores, tested: ScoresOnTest | None) -> str:
+    scores = tested.settings.get(best.setting.name) if tested else None
+    if scores is None:
         return ""
-    patients = count_of(figures.patients, "test patient")
-    return f", {scored(figures.scores['kappa'])} on the {patients}"
+    patients = count_of(scores.patients, "test patient")
+    return f", {scored(scores.scores['kappa'])} on the {patients}"
 
 
 def _uptake(findings: Findings) -> list[str]:
@@ -111,7 +126,7 @@ def _uptake(findings: Findings) -> list[str]:
 
 
 def _guessing(findings: Findings) -> list[str]:
-    _, low, high = findings.settings[0].figures.scores["kappa"]
+    _, low, high = findings.settings[0].scores["kappa"]
     if math.isnan(low) or low > 0:
         return []
     if low == high:
@@ -126,8 +141,95 @@ def who_decided(findings: Findings) -> list[str]:
     if len(held_out) >= folds:
         return []
     patients = count_of(len(findings.evidence.patients), "patient")
-    every = ",".join(str(fold) for fold in range(folds))
     return [
-        f"Only {patients} decided, {len(held_out)} of {folds} folds: data.fold={every} in the "
+        f"Only {patients} decided, {len(held_out)} of {folds} folds: {all_folds(folds)} in the "
         "command lets all development patients decide."
     ]
+
+
+def all_folds(folds: int) -> str:
+    """The override that holds out every fold in turn."""
+    return f"data.fold={','.join(map(str, range(folds)))}"
+
+
+def effects_on(question: Question, findings: Findings, score: str) -> list[AxisEffect]:
+    """Effects of the axes that answer a question, on one score."""
+    return [
+        effect
+        for effect in findings.effects
+        if effect.score == score and question_of(effect.axis) == question
+    ]
+
+
+def compared(findings: Findings) -> Iterable[Question]:
+    """Questions of which something was compared."""
+    return (each for each in QUESTIONS if effects_on(each, findings, "kappa"))
+
+
+def question_sentences(
+    question: Question, findings: Findings, planned: Mapping[str, Collection[AxisValue]]
+) -> list[str]:
+    """What was found on a question: on kappa, then on accuracy; or that nothing was compared.
+
+    `planned` holds the values of each compared axis that were asked for, finished or not.
+    """
+    on_kappa = effects_on(question, findings, "kappa")
+    on_accuracy = effects_on(question, findings, "accuracy")
+    words = axis_words(place_of(findings.settings[0].setting))
+    said = [
+        f"{capital(words.get(kappa.axis, kappa.name))}: {effect_sentence(kappa, named=False)}. "
+        f"On accuracy: {effect_sentence(accuracy, named=False)}."
+        for kappa, accuracy in zip(on_kappa, on_accuracy, strict=True)
+    ]
+    missing = _missing(question, findings, planned)
+    return [*said, *missing] or [_not_compared(question, findings.settings[0].setting)]
+
+
+def _missing(
+    question: Question, findings: Findings, planned: Mapping[str, Collection[AxisValue]]
+) -> Iterable[str]:
+    """Values that were asked for and that no setting has that can be compared."""
+    places = [place_of(each.setting) for each in findings.settings]
+    for axis, name in axis_words(planned).items():
+        there = {place[axis] for place in places if axis in place}
+        gone = [as_typed(value) for value in planned[axis] if value not in there]
+        if there and gone and question_of(axis) == question:
+            verb = "is" if len(gone) == 1 else "are"
+            yield (
+                f"Of {name}, {', '.join(gone)} {verb} missing: no setting with it can be compared."
+            )
+
+
+def _not_compared(question: Question, setting: Setting) -> str:
+    values = {**values_of(setting.configs[0]), EPOCHS: setting.epochs, **place_of(setting)}
+    words = axis_words([key for key in ASKED[question] if key in values] or ["model"])
+    said = ", ".join(f"{word} {as_typed(values.get(key))}" for key, word in words.items())
+    return f"Not compared: every setting has {said}."
+
+
+def reader_sentences(reader: Mapping[str, Agreement] | None) -> list[str]:
+    """How far a second reader agrees with the grades, and what that means for a network."""
+    if reader is None:
+        return []
+    said = [
+        f"A second reader agrees with the grades at {_agreement(each, part)}"
+        for part, each in reader.items()
+    ]
+    if said:
+        # Not that no network could do better: a network is fitted to the grades, the reader isn't.
+        said.append(
+            "A network that reaches this agrees with the grades as well as that reader does"
+        )
+    return said or ["The second reader graded none of these knees"]
+
+
+def _agreement(agreement: Agreement, part: str) -> str:
+    what = "held-out" if part == OUT_OF_FOLD else part
+    kappa = f"kappa {scored(agreement.scores['kappa'])}, "
+    if math.isnan(agreement.scores["kappa"].value):
+        kappa = "an undefined kappa, since all knees have one grade, and "
+    return (
+        f"{kappa}accuracy {scored(agreement.scores['accuracy'], percent=True)} on "
+        f"{agreement.knees} of the {agreement.asked} {what} knees "
+        f"({count_of(agreement.patients, 'patient')}; 95 % intervals)"
+    )

@@ -1,87 +1,153 @@
-"""The answer at the end of a sweep or run, and again from its folder: tables and sentences."""
+"""The answer at the end of a run or sweep, and again from a folder: printed and written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
-from djd.report.answer import Answer, serves, work_out
-from djd.report.cell_rows import cell_rows
-from djd.report.headline import NOTHING_HELD_OUT
-from djd.report.ranking import MOST_ROWS, effects_table, grade_table, ranked_table
-from djd.report.reader_sentences import reader_sentences
+from djd.report.answer import REPORT_NAME, Answer, serves, work_out
+from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
+from djd.report.ranking import terminal_tables
 from djd.report.sentences import sentences
-from djd.report.tables import REPORT_NAME, SETTINGS_NAME, write_tables
-from djd.runs.folder import kept_readings
+from djd.report.tables import write_tables
+from djd.runs.config import RunConfig
+from djd.runs.folder import MODEL_NAME, WINNER, kept_readings
 from djd.runs.reading import read_data
-from djd.runs.summary import as_text
-from djd.sweeps.baseline_files import KeptBaseline, fit_to, keep_baselines, kept_baselines
-from djd.sweeps.evidence import Evidence, gather
-from djd.sweeps.folder import Contents
-from djd.sweeps.plan import Plan, cohort_digest
-from djd.sweeps.scored_refits import OpenedRefit, run_opened, unusable_winners, winners_opened
-from djd.sweeps.settings import Setting, score_settings
+from djd.runs.result import RunResult
+from djd.runs.summary import openings_sentence, say, tensorboard_line
+from djd.runs.test_ledger import count_openings
+from djd.sweeps.baselines import KeptBaseline, fit_to
+from djd.sweeps.compare import Outcome
+from djd.sweeps.folder import keep_baselines, kept_baselines
+from djd.sweeps.plan import cohort_digest
+from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
+from djd.sweeps.sweep import Sweep, sweep_of_run
+from djd.sweeps.winner import OpenedRefit, refit_name, sweep_opened, unusable_winners
 from djd.wording import count_of
+
+_Kept = TypeVar("_Kept")
+
+
+def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
+    """Print the answer of a run as that of a comparison of one setting; write tables and page.
+
+    A disk that takes no more costs tables and baselines, not the run.
+    """
+    sweep = sweep_of_run(folder, result)
+    evidence, notes = _gather(sweep)
+    cohort, split = read_data(config)
+    answer = answer_now(sweep, evidence, cohort=cohort, split=split, notes=notes)
+    for line in answer_lines(answer):
+        say(line)
+    try:
+        say_written(sweep, answer)
+    except OSError as error:
+        say(f"warning: {error.filename or folder}: can't be written ({error.strerror or error})")
+    if result.test_openings:
+        say(openings_sentence(result.test_openings))
+        say(f"Model of all development patients: {folder / WINNER / result.setting / MODEL_NAME}")
+    _say_where(folder, sweep.stamp)
+
+
+def report_sweep(outcome: Outcome) -> None:
+    """Print the answer of a sweep, what failed, who decided; write tables and page.
+
+    Raises:
+        OSError: A table or the page can't be written.
+    """
+    sweep, cohort, split = outcome.sweep, outcome.cohort, outcome.split
+    answer = answer_now(sweep, outcome.evidence, cohort=cohort, split=split)
+    for line in answer_lines(answer):
+        say(line)
+    _say_missing(outcome)
+    if outcome.evidence.settings:
+        _say_who_decided(outcome)
+    _say_winner(outcome)
+    _say_where(sweep.folder, sweep.config.stamp(phantom=cohort.phantom))
+    say_written(sweep, answer)
+
+
+def say_written(sweep: Sweep, answer: Answer) -> None:
+    """Write the tables and, where the configuration says so, the page; say where the page is."""
+    write_answer(sweep, answer, with_page=sweep.config.report)
+    if sweep.config.report:
+        say(report_line(sweep.folder))
 
 
 def answer_now(
-    folder: Path,
+    sweep: Sweep,
     evidence: Evidence,
-    refits: Sequence[OpenedRefit],
     *,
     cohort: Cohort,
     split: PatientSplit,
     notes: Iterable[str] = (),
 ) -> Answer:
-    """The answer of what has just been trained; its baselines are fitted and kept beside it.
+    """The answer of what has just been trained; baselines are fitted and kept beside it.
 
     Args:
-        folder: Of the sweep or run.
+        sweep: The sweep or run.
         evidence: Settings whose cells are all finished, the best first.
-        refits: Settings that were scored on the test patients, the winner first.
         cohort: The knees.
         split: The wall between development and test patients.
         notes: What the caller knows to be missing.
     """
-    said = list(notes)
+    said, folder = list(notes), sweep.folder
+    refits = sweep_opened(sweep, evidence.settings)
     if evidence.settings:
         best = evidence.settings[0]
         try:
-            baselines = fit_to(best, cohort, split, opens_test=_is_opened(best, refits))
-            keep_baselines(folder, baselines, cohort, best)
+            baselines = fit_to(best.configs, cohort, split, opens_test=_is_opened(best, refits))
+            keep_baselines(folder, baselines, cohort, best.configs)
         except InputError as error:
             said.append(f"no baselines: {error}")
         except OSError as error:
             said.append(f"no baselines: {error.filename} can't be written ({error.strerror})")
-    kept, damage = _kept(folder)
-    return _work_out(folder, evidence, refits, kept, notes=[*said, *damage])
+    kept, damage = _readable(kept_baselines, folder, "baselines")
+    return _work_out(folder, evidence, refits, kept or (), notes=[*said, *damage])
 
 
-def answer_again(contents: Contents) -> Answer:
-    """The answer of a folder that was left by a sweep or run, whatever is missing in it.
+def answer_again(sweep: Sweep) -> Answer:
+    """The answer of a folder that a sweep or run has left, whatever is missing in the folder.
 
-    Baselines are taken as they lie there; where they don't, or are of other knees, they are fitted,
-    if the scans are still at hand.
+    Baselines are read from the folder; where the folder has none, or those of other knees, they
+    are fitted, if the scans are still at hand.
     """
-    settings, incomplete = score_settings(contents.cells, contents.states.finished)
-    evidence = gather(settings)
-    notes = [*contents.notes, *missing_sentences(contents, settings, incomplete)]
-    if contents.run:
-        refits = run_opened(contents.folder, contents.run, evidence.settings)
-    else:
-        refits = winners_opened(contents.folder, contents.cells, evidence.settings)
-    kept, damage = _kept(contents.folder)
-    if evidence.settings and not _serve(kept, evidence, refits):
+    evidence, notes = _gather(sweep)
+    refits = sweep_opened(sweep, evidence.settings)
+    kept, damage = _readable(kept_baselines, sweep.folder, "baselines")
+    if evidence.settings and not _serve(kept or (), evidence, refits):
         try:
-            cohort, split = _data(contents, evidence.settings[0])
+            cohort, split = _data(sweep, evidence.settings[0])
         except (InputError, OSError) as error:
             notes += [*damage, f"no baselines fitted: the scans can't be read again ({error})"]
         else:
-            return answer_now(
-                contents.folder, evidence, refits, cohort=cohort, split=split, notes=notes
-            )
-    return _work_out(contents.folder, evidence, refits, kept, notes=notes)
+            return answer_now(sweep, evidence, cohort=cohort, split=split, notes=notes)
+    return _work_out(sweep.folder, evidence, refits, kept or (), notes=notes)
+
+
+def _gather(sweep: Sweep) -> tuple[Evidence, list[str]]:
+    """Settings that can be compared, and what is left out before anything is compared."""
+    settings, incomplete = score_settings(sweep.cells, sweep.finished)
+    return gather(settings), [*sweep.notes, *_left_out(sweep, settings, incomplete)]
+
+
+def _left_out(sweep: Sweep, settings: Sequence[Setting], incomplete: int) -> Iterable[str]:
+    if sweep.run:
+        if not sweep.run.validation:
+            yield NOTHING_HELD_OUT
+        return
+    if incomplete:
+        some = count_of(incomplete, "setting")
+        yield f"left out: {some} that lack a finished cell, or hold nothing out (cells.csv has all)"
+    used = {id(cell) for setting in settings for cell in setting.cells}
+    compared = {tuple(setting.axes.values()) for setting in settings}
+    for cell in sweep.finished:
+        place = tuple(cell.setting_axes.values())
+        if place in compared and id(cell) not in used and cell.result.validation:
+            yield f"left out: {cell.folder.name}: another seed of its setting has more folds"
+    yield from unusable_winners(sweep.folder)
 
 
 def _work_out(
@@ -93,35 +159,10 @@ def _work_out(
     notes: Sequence[str],
 ) -> Answer:
     """The answer, with the second reader as the folder has it."""
-    readings, damage = None, []
-    try:
-        readings = kept_readings(folder)
-    except InputError as error:
-        damage = [f"no second reader: {error}"]
+    readings, damage = _readable(kept_readings, folder, "second reader")
     return work_out(
         evidence, refits=refits, baselines=baselines, notes=[*notes, *damage], readings=readings
     )
-
-
-def missing_sentences(
-    contents: Contents, settings: Sequence[Setting], incomplete: int
-) -> Iterable[str]:
-    """What is left out before anything is compared."""
-    if contents.run:
-        if not contents.run.validation:
-            yield NOTHING_HELD_OUT
-        return
-    if incomplete:
-        some = count_of(incomplete, "setting")
-        yield f"left out: {some} that lack a finished cell, or hold nothing out (cells.csv has all)"
-    used = {id(cell) for setting in settings for cell in setting.cells}
-    compared = {tuple(setting.axes.values()) for setting in settings}
-    for cell in contents.states.finished:
-        place = tuple(cell.setting_axes.values())
-        if place in compared and id(cell) not in used and cell.result.validation:
-            name = cell.folder.name
-            yield f"left out: {name}: another seed of its setting has more folds"
-    yield from unusable_winners(contents.folder)
 
 
 def _is_opened(best: Setting, refits: Iterable[OpenedRefit]) -> bool:
@@ -131,52 +172,48 @@ def _is_opened(best: Setting, refits: Iterable[OpenedRefit]) -> bool:
 
 def _serve(kept: Sequence[KeptBaseline], evidence: Evidence, refits: Iterable[OpenedRefit]) -> bool:
     """Whether baselines are of the same knees, and of the test patients where those were opened."""
-    best = evidence.settings[0]
-    opened = _is_opened(best, refits)
+    opened = _is_opened(evidence.settings[0], refits)
     return bool(kept) and all(serves(each, evidence) and (each.test or not opened) for each in kept)
 
 
-def _kept(folder: Path) -> tuple[tuple[KeptBaseline, ...], list[str]]:
-    """Baselines as they lie there, and what is wrong with them."""
+def _readable(
+    read: Callable[[Path], _Kept], folder: Path, what: str
+) -> tuple[_Kept | None, list[str]]:
+    """Something that a folder keeps, None where that is damaged, and a note on the damage."""
     try:
-        return kept_baselines(folder), []
+        return read(folder), []
     except InputError as error:
-        return (), [f"no baselines: {error}"]
+        return None, [f"no {what}: {error}"]
 
 
-def _data(contents: Contents, best: Setting) -> tuple[Cohort, PatientSplit]:
+def _data(sweep: Sweep, best: Setting) -> tuple[Cohort, PatientSplit]:
     """The cohort that a folder was trained on.
 
     Raises:
-        InputError: It is another one now, or can't be read.
+        InputError: The cohort is another one now, or can't be read.
     """
-    cohort, split = read_data(best.cells[0].config)
-    if contents.run:
-        same = cohort.fingerprint() == contents.run.fingerprint
+    cohort, split = read_data(best.configs[0])
+    if sweep.run:
+        same = cohort.fingerprint() == sweep.run.fingerprint
     else:
-        same = cohort_digest(cohort, split) == Plan.load(contents.folder).cohort_digest
+        digest = sweep.plan.cohort_digest if sweep.plan else None
+        same = cohort_digest(cohort, split) == digest
     if not same:
         raise InputError(f"{cohort.root} holds other scans than those that were compared")
     return cohort, split
 
 
-def write_answer(contents: Contents, answer: Answer, *, with_page: bool) -> None:
-    """Write the tables of an answer, and the page that tells it, into its folder.
-
-    Args:
-        contents: What is in the folder.
-        answer: What was worked out of it.
-        with_page: Whether the page and its figures are written too.
+def write_answer(sweep: Sweep, answer: Answer, *, with_page: bool) -> None:
+    """Write the tables of an answer, and the page with its plots, into its folder.
 
     Raises:
-        OSError: They can't be written.
-        InputError: A figure can't be written.
+        OSError: A file can't be written.
     """
-    write_tables(contents.folder, answer, cell_rows(contents.states), stamp=contents.stamp)
+    write_tables(sweep, answer)
     if with_page:
         from djd.report.page.page import write_page  # matplotlib takes half a second
 
-        write_page(contents, answer)
+        write_page(sweep, answer)
 
 
 def report_line(folder: Path) -> str:
@@ -185,14 +222,52 @@ def report_line(folder: Path) -> str:
 
 
 def answer_lines(answer: Answer) -> list[str]:
-    """The answer for the terminal: ranked settings, effects, sentences."""
-    lines = []
-    if answer.findings:
-        lines.append(as_text(ranked_table(answer.findings)))
-        if (more := len(answer.findings.settings) - MOST_ROWS) > 0:
-            lines.append(f"... and {count_of(more, 'more setting')} ({SETTINGS_NAME} has all)")
-        if table := effects_table(answer.findings):
-            lines.append(as_text(table))
-    if answer.is_of_one:
-        lines.append(as_text(grade_table(answer)))
-    return [*lines, *sentences(answer), *reader_sentences(answer.second_reader)]
+    """The answer for the terminal: ranked settings, effects, grades, sentences."""
+    return [*terminal_tables(answer), *sentences(answer), *reader_sentences(answer.second_reader)]
+
+
+def _say_where(folder: Path, stamp: str | None) -> None:
+    say(". ".join(filter(None, (stamp, "Research use only"))))
+    say(f"Everything is in {folder}")
+    say(f"Dashboard: {tensorboard_line(folder)}")
+
+
+def _say_missing(outcome: Outcome) -> None:
+    if outcome.incomplete:
+        say(
+            f"{count_of(outcome.incomplete, 'setting')} left out: not all cells are finished, or "
+            "nothing was held out"
+        )
+    if outcome.sweep.elsewhere:
+        say(
+            f"{count_of(len(outcome.sweep.elsewhere), 'cell')} in another process's hands: the "
+            "last one to finish will choose the winner"
+        )
+    for name, reason in outcome.failures:
+        say(f"failed: {name}: {reason}")
+    if outcome.failures:
+        say("Each failed folder holds error.txt and run.log; the same command tries them again")
+
+
+def _say_who_decided(outcome: Outcome) -> None:
+    evidence, folds = outcome.evidence, outcome.sweep.config.data.folds
+    held_out = {cell.config.data.fold for cell in outcome.sweep.cells} - {None}
+    knees = count_of(len(evidence.knees), "knee")
+    patients = count_of(len(evidence.patients), "patient")
+    say(f"Scores are out of fold: {knees} of {patients} decide")
+    if len(held_out) < folds:
+        say(f"With {all_folds(folds)} in the command, all development patients decide")
+
+
+def _say_winner(outcome: Outcome) -> None:
+    winner = outcome.winner
+    if winner is None:
+        if outcome.best:
+            name = outcome.best.name
+            say(f"Best out of fold: {name}. The test patients stay closed (test=never)")
+    elif outcome.sweep.result_of(winner):
+        cache = outcome.sweep.config.paths.cache
+        say(openings_sentence(count_openings(cache, outcome.cohort, outcome.split)))
+        say(f"Model of all development patients: {winner.folder / MODEL_NAME}")
+    elif refit_name(winner) not in dict(outcome.failures):
+        say(f"The winner {refit_name(winner)} is in another process's hands")

@@ -1,108 +1,134 @@
 """Findings in words, by rules: nothing is called better that can't be told apart from the rest."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from djd.report.answer import Answer
-from djd.report.axis_effects import AxisEffect, Edge
-from djd.report.opened import Opened
-from djd.report.out_of_fold import Findings
-from djd.report.wording import between, in_one_line, scored
-from djd.runs.keys import AxisValue, as_typed
+from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
+from djd.report.findings import Findings
+from djd.report.scores import GraderScores, ScoresOnTest
+from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
-from djd.sweeps.baseline_files import KeptBaseline
 from djd.sweeps.baselines import BaselineName
-from djd.wording import count_of, number
+from djd.wording import capital, count_of, number, share
 
 UPTAKE: BaselineName = "uptake"
 
+DASH = "-"
+"""Where there is no number."""
+
+
+def scored(score: Estimate, *, percent: bool = False) -> str:
+    """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
+    value, low, high = score
+    if math.isnan(value):
+        return DASH
+    if percent:
+        ends = "" if math.isnan(low) else f" ({share(low)[:-2]} to {share(high)[:-2]})"
+        return f"{share(value)}{ends}"
+    # An interval without width is none: the kappa of a constant guess is 0 for anybody.
+    no_ends = math.isnan(low) or low == high
+    return number(value) if no_ends else f"{number(value)} ({number(low)} to {number(high)})"
+
+
+def in_one_line(grader: GraderScores) -> str:
+    """The main scores with their intervals."""
+    scores = grader.scores
+    shares = {
+        name: scored(scores[name], percent=True)
+        for name in ("accuracy", "balanced_accuracy", "recall_minimal", "off_by_one")
+    }
+    return (
+        f"kappa {scored(scores['kappa'])}, accuracy {shares['accuracy']}, balanced accuracy "
+        f"{shares['balanced_accuracy']}, minimal recall {shares['recall_minimal']}, off by one at "
+        f"most {shares['off_by_one']} ({grader.knees} knees of "
+        f"{count_of(grader.patients, 'patient')}; 95 % intervals)"
+    )
+
 
 def sentences(answer: Answer) -> list[str]:
-    """What there is to say below the tables, in order."""
-    findings, opened = answer.findings, answer.opened
+    """The sentences below the tables, in order."""
+    findings, tested = answer.findings, answer.tested
     said = list(answer.notes)
     if findings is None:
         said.append(
             "No setting has graded the held-out knees of all its folds: there is nothing to compare"
         )
     else:
-        said += found_sentences(findings, answer)
-    if opened:
-        said += who_was_opened(findings, next(iter(opened.figures)))
-        said += opened_sentences(opened)
+        said += _found_sentences(findings, answer)
+    if tested:
+        if answer.other_tested or not findings:
+            said.append(f"Scored on the test patients: {tested.winner}")
+        elif len(findings.settings) > 1:
+            said.append(f"Winner: {tested.winner}")
+        line = f"test: {in_one_line(tested.settings[tested.winner])}"
+        said += [line, *tested_sentences(tested, "It")]
     return said
 
 
-def who_was_opened(findings: Findings | None, name: str) -> list[str]:
-    """Whose test scores follow; of a single run it goes without saying."""
-    settings = [each.setting.name for each in findings.settings] if findings else []
-    if settings == [name]:
-        return []
-    return [f"{'Winner' if settings[:1] == [name] else 'Scored on the test patients'}: {name}"]
-
-
-def found_sentences(findings: Findings, answer: Answer) -> list[str]:
+def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
     """What the held-out knees say."""
+    uptake = _uptake_sentences(findings, answer)
     if len(findings.settings) == 1:
-        return [
-            f"validation: {in_one_line(findings.settings[0].figures)}",
-            *_spread_sentences(findings),
-            *baseline_sentences(findings, answer.baselines),
-        ]
-    return [
-        *best_sentences(findings),
-        *(effect_sentence(effect) for effect in findings.effects if effect.score == "kappa"),
-        *(edge_sentence(edge, findings) for edge in answer.edges),
-        *baseline_sentences(findings, answer.baselines),
-    ]
+        line = f"validation: {in_one_line(findings.settings[0])}"
+        return [line, *_spread_sentences(findings), *uptake]
+    effects = [effect_sentence(each) for each in findings.effects if each.score == "kappa"]
+    return [*_best_sentences(findings), *effects, *edge_sentences(findings), *uptake]
 
 
-def best_sentences(findings: Findings) -> list[str]:
-    """Who can't be told apart from the best, and how much of its figure is luck."""
+def _best_sentences(findings: Findings) -> list[str]:
+    """Who can't be told apart from the best, and how much of the best's kappa is luck."""
     said = [_best_set_sentence(findings)]
-    best = f"Best: kappa {scored(findings.settings[0].figures.scores['kappa'])} out of fold"
-    first, *others = luck_sentences(findings) or [""]
-    if math.isnan(findings.choice.optimism):
-        return [*said, best, *filter(None, [first, *others])]
+    best = f"Best: kappa {scored(findings.settings[0].scores['kappa'])} out of fold"
+    luck = luck_sentences(findings)
+    if math.isnan(findings.optimism):
+        return [*said, best, *luck]
+    first, *others = luck
     return [*said, f"{best}; {first[:1].lower()}{first[1:]}", *others]
 
 
 def luck_sentences(findings: Findings) -> list[str]:
     """What choosing the best cost, or would have cost on the test patients; what repeats say."""
-    said, choice = [], findings.choice
-    if not math.isnan(choice.optimism):
-        said.append(_choice_sentence(findings))
-    if not math.isnan(choice.optimism_on_test):
-        flattery = number(max(choice.optimism_on_test, 0))
+    said, count = [], len(findings.settings)
+    if not math.isnan(findings.optimism):
         said.append(
-            f"Had the best of the {len(findings.settings)} been picked on the test patients, its "
-            f"kappa would look at least {flattery} too good"
+            f"The interval allows for its being the largest of {count}; with different patients "
+            f"for choosing and scoring (out of bag) kappa is {number(findings.kappa_outside)}, so "
+            f"the choice made it look about {number(max(findings.optimism, 0))} too good"
+        )
+    if not math.isnan(findings.optimism_on_test):
+        said.append(
+            f"Had the best of the {count} been picked on the test patients, its kappa would look "
+            f"at least {number(max(findings.optimism_on_test, 0))} too good"
         )
     return said + _spread_sentences(findings)
 
 
 def _best_set_sentence(findings: Findings) -> str:
+    found, said = detection_sentence(findings), capital(best_set_words(findings))
+    if math.isnan(findings.distance):
+        return found
+    if said.endswith("worse"):
+        return f"{said} than the best"
+    return f"{said} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
+
+
+def best_set_words(findings: Findings) -> str:
+    """How many of the others are worse than the best, or can or can't be told apart from it."""
     others = len(findings.settings) - 1
     untold = sum(each.in_best_set for each in findings.settings) - 1
-    distance = findings.choice.distance
-    if math.isnan(distance):
-        return detection_sentence(findings)
     if untold == 0:
-        which = "The other setting is" if others == 1 else f"All {others} other settings are"
-        return f"{which} worse than the best"
-    if untold == others:
-        which = "The other setting" if others == 1 else f"None of the {others} other settings"
-        can = "can't" if others == 1 else "can"
-    else:
-        which, can = f"{untold} of the {others} other settings", "can't"
-    found = detection_sentence(findings)
-    return f"{which} {can} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
+        which = "the other setting is" if others == 1 else f"all {others} other settings are"
+        return f"{which} worse"
+    if untold < others:
+        return f"{untold} of the {others} other settings can't"
+    return "the other setting can't" if others == 1 else f"none of the {others} other settings can"
 
 
 def detection_sentence(findings: Findings) -> str:
     """Which differences can be found with so many patients."""
-    distance = findings.choice.distance
+    distance = findings.distance
     if math.isnan(distance):
         return "Too few patients, or too few of their grades, to tell any settings apart"
     if distance == 0:
@@ -114,31 +140,17 @@ def detection_sentence(findings: Findings) -> str:
     )
 
 
-def _choice_sentence(findings: Findings) -> str:
-    """What being chosen as the best did to its kappa."""
-    choice = findings.choice
-    return (
-        f"The interval allows for its being the largest of {len(findings.settings)}; with "
-        f"different patients for choosing and scoring (out of bag) kappa is "
-        f"{number(choice.kappa_outside)}, so the choice made it look about "
-        f"{number(max(choice.optimism, 0))} too good"
-    )
-
-
 def _spread_sentences(findings: Findings) -> list[str]:
     best = findings.settings[0]
     seed, split = best.between_repeats
-    told = [
+    spread = {"patients": best.patient_error, "seeds": seed, "splits": split}
+    said = [
         f"{number(deviation)} with other {what}"
-        for what, deviation in (
-            ("patients", best.patient_error),
-            ("seeds", seed),
-            ("splits", split),
-        )
+        for what, deviation in spread.items()
         if not math.isnan(deviation)
     ]
-    if len(told) > 1:
-        return [f"The best setting's kappa changes by {', '.join(told)} (standard deviations)"]
+    if len(said) > 1:
+        return [f"The best setting's kappa changes by {', '.join(said)} (standard deviations)"]
     if len(findings.settings) > 1 and math.isnan(findings.training_deviation):
         return [
             "Every setting was trained with one seed: the luck of a training counts as a "
@@ -148,12 +160,7 @@ def _spread_sentences(findings: Findings) -> list[str]:
 
 
 def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
-    """What one axis does, judged by the mean over the grid and by the best in it.
-
-    Args:
-        effect: Of the axis.
-        named: Whether its name stands before it.
-    """
+    """What one axis does, judged by the mean over the grid and by the best in it."""
     name = f"{effect.name}: " if named else ""
     if effect.mean is None or effect.best is None:
         return (
@@ -174,20 +181,17 @@ def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
     return f"{name}{found}{some if effect.matched < effect.settings else ''}"
 
 
-def _told_apart(levels: Sequence[AxisValue], figures: LevelScores) -> str | None:
-    best = int(figures.scores.argmax())
-    behind = figures.scores[best] - figures.scores
+def _told_apart(levels: Sequence[AxisValue], judged: LevelScores) -> str | None:
+    """Levels that are worse than the best, each with an interval that holds for all pairs."""
+    scores, distance = judged.scores, judged.distance
+    best = int(scores.argmax())
+    behind = [float(scores[best] - score) for score in scores]
     worse = [
-        f"{as_typed(level)} by {_with_ends(float(behind[place]), figures.distance)}"
-        for place, level in enumerate(levels)
-        if not figures.among_best[place]
+        f"{as_typed(level)} by {scored(Estimate(each, each - distance, each + distance))}"
+        for level, each, among_best in zip(levels, behind, judged.among_best, strict=True)
+        if not among_best
     ]
     return f"{as_typed(levels[best])} is better than {_listed(worse)}" if worse else None
-
-
-def _with_ends(difference: float, distance: float) -> str:
-    """A difference of levels with its interval, which holds for all pairs at once."""
-    return f"{number(difference)}{between(difference - distance, difference + distance)}"
 
 
 def _listed(values: Sequence[AxisValue]) -> str:
@@ -195,72 +199,70 @@ def _listed(values: Sequence[AxisValue]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
-def edge_sentence(edge: Edge, findings: Findings) -> str:
-    """That the grid may have been too narrow."""
-    which, way = ("largest", "larger") if edge.largest else ("smallest", "smaller")
-    inside = any(each.in_best_set and edge.spares(each.setting) for each in findings.settings)
-    others = ", though one inside the grid can't be told apart from it" if inside else ""
-    return (
-        f"Edge of the grid: the best setting has the {which} value of {edge.name} that was "
-        f"compared ({as_typed(edge.value)}); a {way} one might do better{others}"
-    )
+def edge_sentences(findings: Findings) -> Iterable[str]:
+    """That the grid may have been too narrow: the best setting ends an axis that could go on."""
+    best, *_ = places = [place_of(each.setting) for each in findings.settings]
+    for axis, name in short_names(best).items():
+        values = {value for place in places if is_number(value := place[axis])}
+        value, (least, most) = best[axis], LIMITS.get(axis, (0, math.inf))
+        if not is_number(value) or len(values) < 2:
+            continue
+        if value == max(values) and value < most:
+            which, way = "largest", "larger"
+        elif value == min(values) and value > least:
+            which, way = "smallest", "smaller"
+        else:
+            continue
+        inside = values - {min(values), max(values)}
+        softened = any(
+            each.in_best_set and place[axis] in inside
+            for each, place in zip(findings.settings, places, strict=True)
+        )
+        others = ", though one inside the grid can't be told apart from it" if softened else ""
+        yield (
+            f"Edge of the grid: the best setting has the {which} value of {name} that was "
+            f"compared ({as_typed(value)}); a {way} one might do better{others}"
+        )
 
 
-def baseline_sentences(findings: Findings, baselines: Sequence[KeptBaseline]) -> list[str]:
+def _uptake_sentences(findings: Findings, answer: Answer) -> list[str]:
     """Whether the best setting has learned more than how much a knee takes up."""
-    said = []
-    for baseline in baselines:
-        if baseline.name == UPTAKE:
-            kappa = findings.baselines[UPTAKE].scores["kappa"]
-            verdict = against_uptake(findings.beyond[UPTAKE], _who(findings))
-            said.append(
-                f"{verdict} out of fold: uptake has kappa {scored(kappa)}, the best of "
-                f"{len(baseline.candidates)} logistic models of it"
-            )
-    return said
-
-
-def _who(findings: Findings) -> str:
-    return "The best setting" if len(findings.settings) > 1 else "The network"
+    who = "The best setting" if len(findings.settings) > 1 else "The network"
+    return [
+        f"{against_uptake(findings.beyond[UPTAKE], who)} out of fold: uptake has kappa "
+        f"{scored(findings.baselines[UPTAKE].scores['kappa'])}, the best of "
+        f"{len(baseline.candidates)} logistic models of it"
+        for baseline in answer.baselines
+        if baseline.name == UPTAKE
+    ]
 
 
 def against_uptake(difference: Estimate, who: str) -> str:
     """Whether one grader beats uptake alone, on the same knees."""
     value, low, high = difference
     if low > 0:
-        return f"{who} beats uptake alone by {number(value)}{between(low, high)}"
+        return f"{who} beats uptake alone by {scored(difference)}"
     if high < 0:
-        return f"{who} is behind uptake alone by {number(-value)}{between(-high, -low)}"
-    told = "" if math.isnan(low) else f", 95 % interval {number(low)} to {number(high)}"
-    return f"{who} can't be told apart from uptake alone (difference {number(value)}{told})"
+        return f"{who} is behind uptake alone by {scored(Estimate(-value, -high, -low))}"
+    ends = "" if math.isnan(low) else f", 95 % interval {number(low)} to {number(high)}"
+    return f"{who} can't be told apart from uptake alone (difference {number(value)}{ends})"
 
 
-def opened_sentences(opened: Opened) -> list[str]:
-    """The test patients' verdict on the winner, on uptake, and what picking there would cost."""
-    figures = next(iter(opened.figures.values()))
-    return [f"test: {in_one_line(figures)}", *beside_test_sentences(opened, "It")]
-
-
-def beside_test_sentences(opened: Opened, who: str) -> list[str]:
-    """What the test patients say besides the winner's scores: of uptake, and of picking there.
-
-    Args:
-        opened: What the test patients said.
-        who: What the winner is called.
-    """
-    first, said = next(iter(opened.figures)), []
-    if UPTAKE in opened.beyond:
-        kappa = opened.baselines[UPTAKE].scores["kappa"]
+def tested_sentences(tested: ScoresOnTest, who: str) -> list[str]:
+    """What the test patients say besides the winner's scores: of uptake, and of picking there."""
+    said = []
+    if UPTAKE in tested.beyond:
+        kappa = tested.baselines[UPTAKE].scores["kappa"]
         said.append(
-            f"{against_uptake(opened.beyond[UPTAKE], who)} on the test patients: uptake has kappa "
+            f"{against_uptake(tested.beyond[UPTAKE], who)} on the test patients: uptake has kappa "
             f"{scored(kappa)} there"
         )
-    if not math.isnan(opened.flattered):
-        best = opened.figures[opened.best].scores["kappa"].value
-        also = "this one" if opened.best == first else opened.best
+    if not math.isnan(tested.flattered):
+        best = tested.settings[tested.best].scores["kappa"].value
+        also = "this one" if tested.best == tested.winner else tested.best
         said.append(
-            f"The best of {len(opened.figures)} settings on the test patients is {also}, with "
+            f"The best of {len(tested.settings)} settings on the test patients is {also}, with "
             f"kappa {number(best)} there; being the best there makes it look about "
-            f"{number(max(opened.flattered, 0))} too good"
+            f"{number(max(tested.flattered, 0))} too good"
         )
     return said

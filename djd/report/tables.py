@@ -1,130 +1,99 @@
-"""`settings.csv`, `effects.csv` and `cells.csv`: every figure with its interval, for programs.
+"""The answer in files: `settings.csv`, `effects.csv` and `cells.csv` for programs, `settings.tex`.
 
-Numbers have six digits; what is undefined is left empty. Shares are between 0 and 1.
+Numbers in CSV have six digits; what is undefined is left empty. Shares are between 0 and 1.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from djd.errors import InputError
 from djd.files import write_rows
-from djd.report.answer import Answer
-from djd.report.axis_effects import EPOCHS, AxisEffect
-from djd.report.out_of_fold import Findings, SettingFigures
-from djd.report.scoreboard import Figures
+from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, Answer
+from djd.report.axes import EPOCHS, AxisEffect
+from djd.report.findings import Findings, SettingScores
+from djd.report.ranking import Line, head, ranking
+from djd.report.scores import GraderScores, Scoreboard
 from djd.runs.keys import AxisValue, short_names
 from djd.runs.result import stamp_column
+from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.statistics.effects import LevelScores
+from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
-
-SETTINGS_NAME = "settings.csv"
-EFFECTS_NAME = "effects.csv"
-CELLS_NAME = "cells.csv"
-REPORT_NAME = "report.html"
+from djd.sweeps.cells import Cell, FinishedCell
+from djd.sweeps.setting_scores import predictions_at
+from djd.sweeps.sweep import UNUSABLE_RESULT, Sweep, has_unusable_result
 
 Row = dict[str, Any]
 
 
-def write_tables(folder: Path, answer: Answer, cells: Sequence[Row], *, stamp: str | None) -> None:
-    """Write the tables; those that would be empty have a head alone.
-
-    Args:
-        folder: The comparison's.
-        answer: What was worked out.
-        cells: Rows of `cells.csv`, see `djd.report.cell_rows`.
-        stamp: What has to stand on everything; a column of every table where there is one.
-    """
-    _write(folder / SETTINGS_NAME, setting_rows(answer), stamp, first=("rank", "setting"))
-    _write(folder / EFFECTS_NAME, effect_rows(answer.findings), stamp, first=("axis", "level"))
-    _write(folder / CELLS_NAME, cells, stamp, first=("cell", "state", "reason"))
-
-
-def _write(path: Path, rows: Sequence[Row], stamp: str | None, *, first: Sequence[str]) -> None:
-    stamped = stamp_column(stamp)
-    columns = dict.fromkeys([*first, *(column for row in rows for column in row)])
-    write_rows(path, [*columns, *stamped], [{**row, **stamped} for row in rows])
+def write_tables(sweep: Sweep, answer: Answer) -> None:
+    """Write the three CSV files, with a column of the stamp; an empty table has a head alone."""
+    stamped = stamp_column(sweep.stamp)
+    for name, rows, first in (
+        (SETTINGS_NAME, setting_rows(answer), ("rank", "setting")),
+        (EFFECTS_NAME, effect_rows(answer.findings), ("axis", "level")),
+        (CELLS_NAME, cell_rows(sweep), ("cell", "state", "reason")),
+    ):
+        columns = dict.fromkeys([*first, *(column for row in rows for column in row)])
+        write_rows(sweep.folder / name, [*columns, *stamped], [{**row, **stamped} for row in rows])
 
 
 def setting_rows(answer: Answer) -> list[Row]:
     """A row a setting, the best first, then one a baseline."""
-    findings = answer.findings
-    if findings is None:
-        return _tested_alone(answer, ranked=())
-    rows = [
-        _setting_row(rank, each, findings) | _test_columns(answer, each.setting.name)
-        for rank, each in enumerate(findings.settings, start=1)
-    ]
-    rows += _tested_alone(answer, ranked=[each.setting.name for each in findings.settings])
-    return rows + [_baseline_row(answer, findings, name) for name in findings.baselines]
-
-
-def _tested_alone(answer: Answer, ranked: Sequence[str]) -> list[Row]:
-    """Settings that were scored on the test patients and have no place in the ranking."""
-    tested = answer.opened.figures if answer.opened else ()
+    chosen = {each.name: f"{each.name} {each.setting}".strip() for each in answer.baselines}
+    best = answer.findings.settings[0] if answer.findings else None
     return [
-        {"setting": name} | _test_columns(answer, name) for name in tested if name not in ranked
+        {
+            **({"rank": line.rank} if line.rank else {}),
+            "setting": chosen.get(line.name, line.name),
+            **_out_of_fold_columns(line.scores, best),
+            **(score_columns(line.test.scores, before="test_") if line.test else {}),
+        }
+        for line in ranking(answer)
+        if line.kind != "reader"
     ]
 
 
-def _setting_row(rank: int, each: SettingFigures, findings: Findings) -> Row:
-    setting = each.setting
-    best = findings.settings[0].figures.scores["kappa"].value
-    kappa = each.figures.scores["kappa"].value
+def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None) -> Row:
+    if scores is None or best is None:
+        return {}
+    counts = {"patients": scores.patients, "knees": scores.knees}
+    if not isinstance(scores, SettingScores):
+        return counts | score_columns(scores.scores)
+    setting = scores.setting
     return {
-        "rank": rank,
-        "setting": setting.name,
         **axis_columns(setting.axes),
-        "learning_rate": written(setting.cells[0].config.optim.learning_rate),
+        "learning_rate": written(setting.configs[0].optim.learning_rate),
         EPOCHS: setting.epochs,
         "repeats": setting.repeats,
-        "patients": each.figures.patients,
-        "knees": each.figures.knees,
-        "in_best_set": _yes(each.in_best_set),
-        "in_best_set_of_accuracy": _yes(each.in_best_set_of_accuracy),
-        "kappa_behind_best": written(best - kappa),
-        "kappa_se_patients": written(each.patient_error),
-        "kappa_sd_seeds": written(each.between_repeats.seed),
-        "kappa_sd_splits": written(each.between_repeats.split),
-        **score_columns(each.figures.scores),
+        **counts,
+        "in_best_set": _yes(scores.in_best_set),
+        "in_best_set_of_accuracy": _yes(scores.in_best_set_of_accuracy),
+        "kappa_behind_best": written(best.scores["kappa"].value - scores.scores["kappa"].value),
+        "kappa_se_patients": written(scores.patient_error),
+        "kappa_sd_seeds": written(scores.between_repeats.seed),
+        "kappa_sd_splits": written(scores.between_repeats.split),
+        **score_columns(scores.scores),
     }
-
-
-def _baseline_row(answer: Answer, findings: Findings, name: str) -> Row:
-    figures = findings.baselines[name]
-    tried = next(each for each in answer.baselines if each.name == name)
-    setting = f"{name} {tried.setting}".strip()
-    tested = answer.opened.baselines.get(name) if answer.opened else None
-    return {
-        "setting": setting,
-        "patients": figures.patients,
-        "knees": figures.knees,
-        **score_columns(figures.scores),
-        **(score_columns(tested.scores, before="test_") if tested else {}),
-    }
-
-
-def _test_columns(answer: Answer, name: str) -> Row:
-    tested: Figures | None = answer.opened.figures.get(name) if answer.opened else None
-    return score_columns(tested.scores, before="test_") if tested else {}
 
 
 def effect_rows(findings: Findings | None) -> list[Row]:
-    """A row for each level of each axis, each score, and each way to judge it."""
-    effects = findings.effects if findings else ()
+    """A row for each level of each axis, each score, and each way to judge the level."""
     return [
         row
-        for effect in effects
+        for effect in (findings.effects if findings else ())
         for judged_by, levels in (("mean", effect.mean), ("best", effect.best))
         if levels is not None
         for row in _level_rows(effect, judged_by, levels)
     ]
 
 
-def _level_rows(effect: AxisEffect, judged_by: str, levels: LevelScores) -> Iterable[Row]:
+def _level_rows(effect: AxisEffect, judged_by: str, levels: LevelScores) -> Iterator[Row]:
     best = float(levels.scores.max())
-    for place, level in enumerate(effect.levels):
-        estimate = levels.estimates[place]
+    judged = zip(effect.levels, levels.estimates, levels.among_best, strict=True)
+    for level, estimate, among_best in judged:
         yield {
             "axis": effect.axis,
             "level": level,
@@ -135,7 +104,7 @@ def _level_rows(effect: AxisEffect, judged_by: str, levels: LevelScores) -> Iter
             **score_columns({"value": estimate}),
             "behind_best": written(best - estimate.value),
             "told_apart_from": written(levels.distance),
-            "in_best_set": _yes(bool(levels.among_best[place])),
+            "in_best_set": _yes(bool(among_best)),
         }
 
 
@@ -146,18 +115,145 @@ def axis_columns(axes: Mapping[str, AxisValue]) -> Row:
 
 def score_columns(scores: Mapping[str, Estimate], *, before: str = "") -> Row:
     """Each score with both ends of its interval: `kappa`, `kappa_low`, `kappa_high` ..."""
-    columns = {}
-    for name, (value, low, high) in scores.items():
-        columns[f"{before}{name}"] = written(value)
-        columns[f"{before}{name}_low"] = written(low)
-        columns[f"{before}{name}_high"] = written(high)
-    return columns
+    return {
+        f"{before}{name}{end}": written(value)
+        for name, estimate in scores.items()
+        for end, value in zip(("", "_low", "_high"), estimate, strict=True)
+    }
 
 
 def written(value: float) -> str:
-    """A number as it is written; empty where it is undefined."""
+    """A number as text; empty where the number is undefined."""
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
 def _yes(fact: bool) -> str:
     return "yes" if fact else "no"
+
+
+def unfinished(sweep: Sweep) -> list[tuple[str, Cell, str]]:
+    """State, cell and reason of every cell without a usable result."""
+    return [
+        *(("failed", cell, reason) for cell, reason in sweep.failed),
+        *(("running elsewhere", cell, "") for cell in sweep.elsewhere),
+        *(
+            ("unusable", cell, UNUSABLE_RESULT)
+            if has_unusable_result(cell)
+            else ("not trained", cell, "")
+            for cell in sweep.to_do
+        ),
+    ]
+
+
+def cell_rows(sweep: Sweep) -> list[Row]:
+    """A row for each cell at each of its score epochs; a single row for a cell without a result.
+
+    Cells that held out the same knees are scored together. Intervals are those of one fold's
+    patients, by fewer draws than a setting's.
+    """
+    rows: list[Row] = []
+    alike: dict[tuple[tuple[str, str, str], ...], list[tuple[Row, HeldOut]]] = {}
+    for cell in sweep.finished:
+        for row, predictions in _finished_rows(cell):
+            rows.append(row)
+            if predictions:
+                alike.setdefault(predictions.knees, []).append((row, predictions))
+    for group in alike.values():
+        graders = [grader for _, grader in group]
+        board = Scoreboard.of(graders, draw_patients(graders[0].patients, draws=FEW_DRAWS))
+        for (row, _), grader in zip(group, board.scores, strict=True):
+            row |= score_columns(grader.scores)
+    return rows + [_cell_head(cell, state, reason) for state, cell, reason in unfinished(sweep)]
+
+
+def _cell_head(cell: Cell, state: str, reason: str = "") -> Row:
+    config = cell.config
+    return {
+        "cell": cell.folder.name,
+        "state": state,
+        "reason": reason,
+        **axis_columns(cell.axes),
+        "learning_rate": written(config.optim.learning_rate),
+        "fold": "" if config.data.fold is None else config.data.fold,
+        "seed": config.seed,
+        "split_seed": config.data.split_seed,
+    }
+
+
+def _finished_rows(cell: FinishedCell) -> Iterator[tuple[Row, HeldOut | None]]:
+    """Rows of a finished cell, each with the predictions that it is to be scored by."""
+    row, seconds = _cell_head(cell, "finished"), {"fit_seconds": written(cell.result.fit_seconds)}
+    try:
+        by_epoch = predictions_at(cell.folder, cell.result.validation)
+    except InputError as error:
+        yield row | {"state": "unusable", "reason": str(error)}, None
+        return
+    if not by_epoch:  # nothing was held out
+        yield row | seconds, None
+    for scores in cell.result.validation:
+        at = {"epoch": scores.epoch, "patients": scores.patients, "knees": scores.knees}
+        yield row | at | seconds, by_epoch[scores.epoch]
+
+
+_NEEDS = "% Needs \\usepackage{booktabs,longtable} and a font with the letters of its names.\n"
+
+_ESCAPES: Mapping[str, str] = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def settings_in_latex(answer: Answer, *, stamp: str | None) -> str:
+    """The ranked settings and baselines as a table for a manuscript, captioned by the stamp."""
+    if answer.findings is None:
+        return "% No setting is finished: there is nothing to compare.\n"
+    best = answer.findings.settings[0]
+    columns = head(answer.findings, short_names(best.setting.axes).values())
+    columns[-1] = columns[-1].partition(" (")[0]
+    several = len(answer.findings.settings) > 1
+    starred = "An asterisk marks settings that can't be told apart from the best. "
+    caption = (
+        f"{_escaped(stamp) + '. ' if stamp else ''}Quadratic weighted kappa, accuracy and recall "
+        f"of minimal disease out of fold, with 95\\,\\% intervals over patients "
+        f"({best.knees} knees of {best.patients} patients). "
+        f"{starred if several else ''}Research use only."
+    )
+    lines = ranking(answer)
+    baselines = [each for each in lines if each.kind == "baseline"]
+    return "\n".join(
+        [
+            f"{_NEEDS}{{\\small\\setlength{{\\tabcolsep}}{{4pt}}",
+            f"\\begin{{longtable}}{{{'l' * len(columns)}}}",
+            f"\\caption{{{caption}}}\\\\",
+            "\\toprule",
+            _latex_row(columns),
+            "\\midrule",
+            "\\endhead",
+            *_latex_rows([each for each in lines if each.kind == "setting"], best),
+            *(["\\midrule"] if baselines else []),
+            *_latex_rows(baselines, best),
+            "\\bottomrule",
+            "\\end{longtable}}",
+            "",
+        ]
+    )
+
+
+def _latex_rows(lines: Iterable[Line], best: SettingScores) -> Iterator[str]:
+    for line in lines:
+        yield _latex_row(line.cells(len(best.setting.axes), blank="--")[:-1])
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(map(_escaped, cells)) + r" \\"
+
+
+def _escaped(text: str) -> str:
+    """Text as LaTeX prints it: its own signs escaped, a minus as a minus."""
+    plain = "".join(_ESCAPES.get(sign, sign) for sign in text)
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", plain)

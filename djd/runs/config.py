@@ -83,6 +83,7 @@ class DataConfig(_Group):
     root: UserPath | None
     phantom_patients: Count
     phantom_seed: Seed
+    format_module: str | None = None  # folders older than the key are read back without it
     test_count: Count
     folds: Annotated[int, Field(ge=2)]
     fold: Annotated[int, Field(ge=0)] | None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
 
 TIMED_STEPS = 3
@@ -39,6 +40,22 @@ def time_step(config: RunConfig) -> float:
         float(loss.detach())  # waits for the device
         seconds.append(time.perf_counter() - started)
     return middle(seconds[1:])
+
+
+def count_values(config: RunConfig) -> int:
+    """How many values the network's state has, such as weights and running means.
+
+    Raises:
+        InputError: The network or loss can't be made as the configuration says.
+    """
+    import numpy as np
+    import torch
+
+    from djd.runs.fit import build_classifier
+
+    with torch.device("meta"):  # values without memory
+        network = build_classifier(config, np.arange(GRADE_COUNT)).network
+    return sum(value.numel() for value in network.state_dict().values() if value.dim())
 
 
 def training_seconds(

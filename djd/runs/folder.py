@@ -192,7 +192,9 @@ def require_same_config(
             f"{folder}: expected a training of this version, received one that an earlier version "
             "began, whose numbers come about in another way; choose another folder"
         )
-    if changes := differences(before.by_key(), config.by_key(), free=free):
+    if differences(before.by_key(), config.by_key(), free=free):
+        was, now = ({**each.choices, **each.by_key()} for each in (before, config))
+        changes = differences(was, now, free=free)
         raise InputError(
             f"{folder}: expected the run that was stopped there, received another one: it has "
             f"{changes}; say the same, or choose another folder (hydra.run.dir, hydra.sweep.dir)"
@@ -233,14 +235,22 @@ def save_split(
     write_whole(folder / SPLIT_NAME, json.dumps(record, indent=1, ensure_ascii=False))
 
 
-def finished_result(folder: Path, config: RunConfig) -> RunResult | None:
-    """The result of a training of this configuration, scored at every epoch that it names."""
+def finished_result(
+    folder: Path, config: RunConfig, *, version: int = RESULTS_VERSION
+) -> RunResult | None:
+    """The result of a training of this configuration, scored at every epoch that it names.
+
+    Args:
+        folder: Of the training.
+        config: What was to be trained.
+        version: The `results_version` that counts; a report of an older folder takes that folder's.
+    """
     try:
         result = RunResult.load(folder / RESULT_NAME)
         before = read_config(result.config)
     except (InputError, OSError):  # missing or damaged; training anew mends it
         return None
-    if result.results_version != RESULTS_VERSION or not result.is_whole(before):
+    if result.results_version != version or not result.is_whole(before):
         return None
     if differences(before.by_key(), config.by_key(), free=NUMBERLESS_KEYS):
         return None

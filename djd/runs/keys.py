@@ -31,6 +31,7 @@ COHORT_KEYS = frozenset(
     {
         "data.source",
         "data.root",
+        "data.format_module",
         "data.phantom_patients",
         "data.phantom_seed",
         "data.exclude",
@@ -52,7 +53,7 @@ NUMBERLESS_KEYS = FREE_KEYS | COHORT_KEYS | {"score_epochs"}
 """What may differ between two trainings of one cell: it changes no number, or the cohort's digest
 has it."""
 
-UNNAMED_KEYS = NUMBERLESS_KEYS | {*REPEAT_KEYS, "trainer.max_epochs"}
+UNNAMED_KEYS = NUMBERLESS_KEYS | {*REPEAT_KEYS, "data.folds", "trainer.max_epochs"}
 """Keys that the name of a setting leaves out; it gives the epochs apart."""
 
 

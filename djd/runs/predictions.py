@@ -1,8 +1,7 @@
 """`predictions.csv`: a row for each held-out knee at each score epoch, written and read back."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from djd.files import write_rows
 from djd.grades import GRADE_COUNT, SIDES
 from djd.runs.result import PartScores, stamp_column
 from djd.statistics.held_out import HeldOut
-from djd.statistics.metrics import confusion_counts
 
 PREDICTION_COLUMNS = (
     "scan",
@@ -34,29 +32,6 @@ _KNEE_COLUMNS = 5 + GRADE_COUNT
 
 _ROUNDING = 1e-4
 """How far from 1 written probabilities may add up."""
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """Knees as one training or baseline graded them, in the order of its file.
-
-    Attributes:
-        knees: Scan and side of each.
-        patients: Patient of each.
-        grades: int64 (knee,), 0 to 4.
-        predicted: int64 (knee,), 0 to 4.
-        probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
-    """
-
-    knees: tuple[tuple[str, str], ...]
-    patients: tuple[str, ...]
-    grades: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-
-    def confusion(self) -> NDArray[np.int64]:
-        """Confusion counts, int64 (true grade 5, predicted grade 5)."""
-        return confusion_counts(self.grades, self.predicted)
 
 
 def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]], *, stamp: str | None) -> None:
@@ -97,7 +72,7 @@ def prediction_rows(
     return rows
 
 
-def read_predictions(path: Path, *, by: str = "epoch") -> dict[str, Predictions]:
+def read_predictions(path: Path, *, by: str = "epoch") -> dict[str, HeldOut]:
     """A file's predictions by what stands in one of its columns.
 
     Args:
@@ -136,22 +111,22 @@ def _places(header: Sequence[str]) -> list[int]:
     return [header.index(column) for column in PREDICTION_COLUMNS[:_KNEE_COLUMNS]]
 
 
-def _predictions(rows: Sequence[Sequence[str]]) -> Predictions:
+def _predictions(rows: Sequence[Sequence[str]]) -> HeldOut:
     grades = np.array([int(row[3]) for row in rows], dtype=np.int64)
     predicted = np.array([int(row[4]) for row in rows], dtype=np.int64)
     probabilities = np.array([[float(cell) for cell in row[5:]] for row in rows])
-    knees = tuple((row[0], row[2]) for row in rows)
+    knees = tuple((row[0], row[2], row[1]) for row in rows)
     given = np.concatenate([grades, predicted])
     in_range = (given >= 0).all() and (given < GRADE_COUNT).all() and (probabilities >= 0).all()
     whole = np.abs(probabilities.sum(axis=1) - 1) < _ROUNDING
-    if not in_range or not whole.all() or not {side for _, side in knees} <= set(SIDES):
+    if not in_range or not whole.all() or not {side for _, side, _ in knees} <= set(SIDES):
         raise ValueError("out of range")
-    if len(set(knees)) < len(knees):
+    if len({knee[:2] for knee in knees}) < len(knees):
         raise ValueError("a knee is there twice")
-    return Predictions(knees, tuple(row[1] for row in rows), grades, predicted, probabilities)
+    return HeldOut.of_knees(knees, grades, predicted, probabilities)
 
 
-def require_agreement(path: Path, predictions: Predictions | None, scores: PartScores) -> None:
+def require_agreement(path: Path, predictions: HeldOut | None, scores: PartScores) -> None:
     """Make sure that two files of one training tell the same.
 
     Raises:
@@ -163,28 +138,3 @@ def require_agreement(path: Path, predictions: Predictions | None, scores: PartS
             f"{path}: expected the {scores.knees} predictions at epoch {scores.epoch} that "
             "result.json counts, received others"
         )
-
-
-def held_out_of(repeats: Sequence[Sequence[Predictions]], patients: Sequence[str]) -> HeldOut:
-    """Predictions of one setting as arrays.
-
-    Args:
-        repeats: For each seed and split the predictions of its folds.
-        patients: All patients of the comparison, who may be more.
-    """
-    column = {patient: index for index, patient in enumerate(patients)}
-    folds = [(repeat, fold) for repeat, folds in enumerate(repeats) for fold in folds]
-    return HeldOut(
-        patient=np.array([column[name] for _, fold in folds for name in fold.patients]),
-        repeat=np.repeat([repeat for repeat, _ in folds], [len(fold.grades) for _, fold in folds]),
-        grades=np.concatenate([fold.grades for _, fold in folds]),
-        predicted=np.concatenate([fold.predicted for _, fold in folds]),
-        probabilities=np.concatenate([fold.probabilities for _, fold in folds]),
-        patients=len(patients),
-        repeats=len(repeats),
-    )
-
-
-def patients_of(predictions: Iterable[Predictions]) -> tuple[str, ...]:
-    """All patients of some predictions, by name."""
-    return tuple(sorted({name for each in predictions for name in each.patients}))

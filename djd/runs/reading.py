@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from djd.data.cohort import Cohort, find_scans, require_trainable
 from djd.data.cohort_flow import flow_of
+from djd.data.formats import import_formats
 from djd.data.kept_cohort import kept_cohort
 from djd.data.phantom.kept import kept_phantom
 from djd.data.second_reader import Readings, read_second_reader, write_second_reader
@@ -108,6 +109,9 @@ def _excluded(data: DataConfig, root: Path, known: Collection[str]) -> Collectio
 
 
 def _root(config: RunConfig) -> Path:
+    """Folder of the scans; from here on, files of the person's own formats are scans, too."""
+    if config.data.format_module:
+        import_formats(config.data.format_module)
     return config.data.root or _phantom_root(config)
 
 

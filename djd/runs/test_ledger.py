@@ -5,9 +5,11 @@ and in the cache folder, before it happens.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
@@ -54,7 +56,8 @@ def record_opening(
 def count_openings(cache: Path, cohort: Cohort, split: PatientSplit) -> int:
     """Openings in the cache's ledger that share a test patient with this split."""
     digests = set(_test_digests(cohort, split))
-    return sum(not digests.isdisjoint(opened) for opened in _openings(cache / LEDGER_NAME))
+    opened = [each.get("test_scans") for each in openings_in(cache / LEDGER_NAME)]
+    return sum(isinstance(each, list) and not digests.isdisjoint(each) for each in opened)
 
 
 def _test_digests(cohort: Cohort, split: PatientSplit) -> list[str]:
@@ -66,11 +69,11 @@ def _test_digests(cohort: Cohort, split: PatientSplit) -> list[str]:
     )
 
 
-def _openings(ledger: Path) -> Iterable[list[str]]:
+def openings_in(ledger: Path) -> Iterator[dict[str, Any]]:
+    """Every opening that a ledger holds, the first one first; none where there is no ledger."""
     if not ledger.exists():
         return
-    for line in ledger.read_text(encoding="utf-8").splitlines():
-        try:
-            yield json.loads(line)["test_scans"]
-        except (ValueError, KeyError, TypeError):
-            continue  # a line cut by a full disk; the others still count
+    for line in ledger.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError):  # a line cut by a full disk; the others still count
+            if isinstance(record := json.loads(line), dict):
+                yield record

@@ -1,6 +1,7 @@
 """Knees that were held out, and how they were graded, as arrays."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ class HeldOut:
         probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
         patients: How many there are.
         repeats: How many seeds and splits the setting was trained with.
+        knees: Scan, side and patient of each knee; empty where nobody asks whose the knees are.
     """
 
     patient: NDArray[np.int64]
@@ -31,6 +33,42 @@ class HeldOut:
     probabilities: NDArray[np.float64]
     patients: int
     repeats: int = 1
+    knees: tuple[tuple[str, str, str], ...] = ()
+
+    @classmethod
+    def of_knees(
+        cls,
+        knees: tuple[tuple[str, str, str], ...],
+        grades: NDArray[np.int64],
+        predicted: NDArray[np.int64],
+        probabilities: NDArray[np.float64],
+    ) -> "HeldOut":
+        """Knees by their names, all of one repeat; patients are counted in the order of names."""
+        names = sorted({patient for _, _, patient in knees})
+        column = {name: index for index, name in enumerate(names)}
+        return cls(
+            patient=np.array([column[patient] for _, _, patient in knees], dtype=np.int64),
+            repeat=np.zeros(len(knees), dtype=np.int64),
+            grades=grades,
+            predicted=predicted,
+            probabilities=probabilities,
+            patients=len(names),
+            knees=knees,
+        )
+
+    @classmethod
+    def joined(cls, repeats: Sequence[Sequence["HeldOut"]]) -> "HeldOut":
+        """The folds of each repeat, put together; every fold has its knees by name."""
+        folds = [fold for repeat in repeats for fold in repeat]
+        whole = cls.of_knees(
+            knees=tuple(knee for fold in folds for knee in fold.knees),
+            grades=np.concatenate([fold.grades for fold in folds]),
+            predicted=np.concatenate([fold.predicted for fold in folds]),
+            probabilities=np.concatenate([fold.probabilities for fold in folds]),
+        )
+        lengths = [sum(len(fold.grades) for fold in repeat) for repeat in repeats]
+        repeat = np.repeat(np.arange(len(repeats)), lengths)
+        return replace(whole, repeat=repeat, repeats=len(repeats))
 
     def counts(self) -> NDArray[np.int64]:
         """Confusion counts, int64 (repeat, patient, true grade 5, predicted grade 5)."""

@@ -16,6 +16,8 @@ from scipy.special import expit, ndtr, ndtri, stdtrit
 
 from djd.statistics.bootstrap import Weights
 
+Array = NDArray[np.float64]
+
 LEVEL = 0.95
 _TAIL = (1 - LEVEL) / 2
 _Z = float(ndtri(1 - _TAIL))
@@ -75,7 +77,7 @@ def expanded_tail(patients: int) -> float:
     return float(ndtr(-np.sqrt(patients / (patients - 1)) * stdtrit(patients - 1, 1 - _TAIL)))
 
 
-def percentile_interval(draws: NDArray[np.float64], patients: int) -> Interval:
+def percentile_interval(draws: Array, patients: int) -> Interval:
     """The expanded percentile interval.
 
     Where every draw gives the same the interval has no width: so it is for a constant guess, whose
@@ -86,13 +88,13 @@ def percentile_interval(draws: NDArray[np.float64], patients: int) -> Interval:
     return NO_INTERVAL if defined is None else _ends(defined, expanded_tail(patients))
 
 
-def defined_draws(draws: NDArray[np.float64], patients: int) -> NDArray[np.float64] | None:
+def defined_draws(draws: Array, patients: int) -> Array | None:
     """Draws in which the score was defined; None with one patient, or where those are too few."""
     defined = draws[np.isfinite(draws)]
     return None if patients < 2 or len(defined) < LEAST_DEFINED * len(draws) else defined
 
 
-def _ends(draws: NDArray[np.float64], tail: float) -> Interval:
+def _ends(draws: Array, tail: float) -> Interval:
     """Two places of a partly sorted array, without numpy.quantile's interpolation."""
     last = len(draws) - 1
     places = round(tail * last), round((1 - tail) * last)
@@ -101,7 +103,7 @@ def _ends(draws: NDArray[np.float64], tail: float) -> Interval:
 
 
 def logit_interval(
-    score: float, draws: NDArray[np.float64], patients: int, *, freedom: float | None = None
+    score: float, draws: Array, patients: int, *, freedom: float | None = None
 ) -> Interval:
     """Student's t around the logit of a score between 0 and 1, as wide as its draws are spread.
 
@@ -135,7 +137,7 @@ def freedom_over_grades(patients_with: NDArray[np.int64]) -> float:
     return float(shares.sum() ** 2 / (shares**2 / np.maximum(present - 1, 0.5)).sum())
 
 
-def design_effect(right: NDArray[np.float64], knees: NDArray[np.float64]) -> float:
+def design_effect(right: Array, knees: Array) -> float:
     """How many times the variance of a share is that of independent knees.
 
     Linearized variance of a ratio between patients, over the binomial one (Rao and Scott,
@@ -165,7 +167,7 @@ def design_effect(right: NDArray[np.float64], knees: NDArray[np.float64]) -> flo
     return float(min(max(ratio, apart), together))
 
 
-def share_interval(right: NDArray[np.float64], knees: NDArray[np.float64]) -> Interval:
+def share_interval(right: Array, knees: Array) -> Interval:
     """Interval of a share of knees: Wilson's, with knees divided by their design effect.
 
     Wilson, Journal of the American Statistical Association 22:209, 1927. It has a width where all
@@ -186,11 +188,7 @@ def share_interval(right: NDArray[np.float64], knees: NDArray[np.float64]) -> In
 
 
 def loss_interval(
-    losses: NDArray[np.float64],
-    knees: NDArray[np.float64],
-    weights: Weights,
-    *,
-    most: float = np.inf,
+    losses: Array, knees: Array, weights: Weights, *, most: float = np.inf
 ) -> Interval:
     """Interval of a mean loss, such as the Brier score: studentized draws of its logarithm.
 
@@ -218,11 +216,7 @@ def loss_interval(
     return Interval(float(low), float(high))
 
 
-def _log_errors(
-    weights: NDArray[np.float32] | NDArray[np.float64],
-    losses: NDArray[np.float64],
-    knees: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _log_errors(weights: Weights | Array, losses: Array, knees: Array) -> tuple[Array, Array]:
     """Logarithm of the mean loss of each draw and its standard error, float64 (draw,) each."""
     columns = np.stack([losses, knees, losses**2, losses * knees, knees**2], axis=1)
     loss, knee, squares, products, knee_squares = (weights @ columns).T

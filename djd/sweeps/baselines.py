@@ -1,30 +1,33 @@
-"""Two humble baselines for every comparison, fitted on the very folds of its networks.
+"""Two humble baselines for every sweep, fitted on the very folds of its networks.
 
 Majority always gives the commonest grade. Uptake knows only how much the knee takes up relative to
-its leg's shafts: a network that does no better has learned nothing more than that. Uptake is tuned
-as networks are: every candidate on every fold, the best by quadratic kappa of the confusion counts
-pooled over folds, averaged over split seeds. The best of many looks better than it is, baseline or
-network, so what every candidate graded is handed on.
+its leg's shafts: a network that does no better has learned nothing more. Uptake is tuned as
+networks are: every candidate on every fold, the best by quadratic kappa of the confusion counts
+pooled over folds, averaged over split seeds. The best of many looks better than it is, so the
+grades of every candidate are kept.
 """
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES, Views
-from djd.data.split import Parts
+from djd.data.split import Parts, PatientSplit
 from djd.data.uptake import relative_uptake
 from djd.grades import GRADE_COUNT
+from djd.runs.config import RunConfig
+from djd.runs.reading import split_cell
+from djd.statistics.held_out import HeldOut
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
 
 BaselineName = Literal["majority", "uptake"]
@@ -34,26 +37,26 @@ _Probabilities = NDArray[np.float64]
 _Model = Callable[[_Knees, _Knees], _Probabilities]
 """Knees to fit on and knees held out, to the probabilities of the latter's grades."""
 
-_Features = Literal["both", "mean", "peak"]
-_MEASURES: Mapping[_Features, list[int]] = {"both": [0, 1], "mean": [0], "peak": [1]}
-_ClassWeight = Literal["none", "balanced"]
-_CLASS_WEIGHTS: tuple[_ClassWeight, ...] = ("none", "balanced")
-_INVERSE_PENALTIES = (1.0, 0.1, 10.0, 0.01, 100.0)
+_Candidate = tuple[float, str, str]
+"""Inverse penalty (scikit-learn's C), class weight, and features of an uptake model."""
+
+_MEASURES = {"both": [0, 1], "mean": [0], "peak": [1]}
+# The plainest candidate comes first: it wins ties, and stands where nothing was held out.
+_CANDIDATES = tuple(product((1.0, 0.1, 10.0, 0.01, 100.0), ("none", "balanced"), _MEASURES))
 _STEPS = 1000  # at most, of the solver; a few dozen do
 
 
 @dataclass(frozen=True, eq=False)
 class BaselineFold:
-    """What a baseline makes of one held-out set.
+    """The grades of one held-out set.
 
     Attributes:
-        split_seed: Of the folds; 0 for the test patients, whom no seed chose.
-        fold: The one held out; None for the test patients, with the model fitted on all development
-            patients.
+        split_seed: Of the folds; 0 for the test patients.
+        fold: The one held out; None for the test patients.
         knees: int64 (knee,), indices into the cohort's knees.
         predicted: int64 (knee,), 0 to 4: the likeliest grade, the lowest on ties.
-        probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1; 0 for grades that the
-            training side lacks.
+        probabilities: float64 (knee, grade 5), rows sum to 1; 0 for grades that the training side
+            lacks.
     """
 
     split_seed: int
@@ -65,15 +68,14 @@ class BaselineFold:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline, as the best of its candidates.
+    """A fitted baseline, as the best of its candidates.
 
     Attributes:
         name: Which of the two.
         setting: The chosen candidate, such as "C=1 class_weight=balanced features=both"; empty for
-            majority, which leaves nothing to choose.
-        candidates: The held-out folds of every candidate by its name, in the order of the parts.
-        test: The test patients, as the chosen one grades them; None where they weren't to be
-            scored.
+            majority, which has nothing to choose.
+        candidates: The held-out folds of every candidate by its name.
+        test: The test patients, graded by the chosen one; None where they stay closed.
     """
 
     name: BaselineName
@@ -87,24 +89,26 @@ class Baseline:
         return self.candidates[self.setting]
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """How an uptake model is fitted; C is scikit-learn's, the inverse of the penalty."""
+@dataclass(frozen=True, eq=False)
+class KeptBaseline:
+    """A baseline as its folder has it.
 
-    inverse_penalty: float
-    class_weight: _ClassWeight
-    features: _Features
+    Attributes:
+        name: `majority` or `uptake`.
+        setting: The chosen candidate; empty where there was nothing to choose.
+        basis: See `basis_of`.
+        repeats: Held-out knees of each split seed, all folds together.
+        candidates: int64 (candidate, knee), 0 to 4: what each candidate gave the knees of all
+            repeats, one repeat after the other.
+        test: The test patients' knees; None where they stay closed.
+    """
 
-    @property
-    def name(self) -> str:
-        weight, features = self.class_weight, self.features
-        return f"C={self.inverse_penalty:g} class_weight={weight} features={features}"
-
-
-# The plainest comes first: it wins ties, and stands where nothing was held out.
-_CANDIDATES = tuple(
-    _Candidate(*choice) for choice in product(_INVERSE_PENALTIES, _CLASS_WEIGHTS, _MEASURES)
-)
+    name: str
+    setting: str
+    basis: Mapping[str, Any]
+    repeats: tuple[HeldOut, ...]
+    candidates: NDArray[np.int64]
+    test: HeldOut | None
 
 
 def fit_baselines(
@@ -112,17 +116,17 @@ def fit_baselines(
 ) -> tuple[Baseline, ...]:
     """Fit both baselines on every training side and predict what is held out.
 
-    Uptake is measured on each knee by itself; whatever is fitted, the features' mean and deviation
-    included, is fitted on the training side alone. A training side of a single grade teaches uptake
-    nothing: there it guesses as majority does.
+    Whatever is fitted, the features' mean and deviation included, is fitted on the training side
+    alone. A training side of a single grade teaches uptake nothing: there it guesses as majority
+    does.
 
     Args:
         cohort: The knees.
         parts: By split seed and fold, those of the networks; no training side is empty. Without
             any, nothing is chosen and the plainest candidate stands.
         views: Those that the networks see.
-        test: All development patients to fit on and the test patients; None leaves these unscored.
-            They have no say in what is chosen.
+        test: All development patients to fit on and the test patients, who have no say in what is
+            chosen; None leaves them unscored.
 
     Returns:
         Majority, then uptake.
@@ -131,13 +135,50 @@ def fit_baselines(
     measures = relative_uptake(cohort.crops[:, VIEW_INDICES[views]])
     majority: _Model = partial(_grade_shares, grades)
     models: dict[str, _Model] = {
-        each.name: partial(_logistic, each, measures, grades) for each in _CANDIDATES
+        f"C={each[0]:g} class_weight={each[1]} features={each[2]}": partial(
+            _logistic, each, measures, grades
+        )
+        for each in _CANDIDATES
     }
     with _on_one_core():
         candidates = {name: _folds(model, parts) for name, model in models.items()}
         best = max(candidates, key=lambda name: _rank(grades, candidates[name]))
         uptake = Baseline("uptake", best, candidates, _test(models[best], test))
     return Baseline("majority", "", {"": _folds(majority, parts)}, _test(majority, test)), uptake
+
+
+def basis_of(configs: Sequence[RunConfig]) -> dict[str, Any]:
+    """Views, folds, and split seed and fold of each held-out set of a setting's cells, as in JSON.
+
+    The baselines of the setting have to be fitted on them.
+    """
+    data = [config.data for config in configs]
+    held_out = {(each.split_seed, each.fold) for each in data if each.fold is not None}
+    folds = [list(each) for each in sorted(held_out)]
+    return {"views": data[0].views, "folds": data[0].folds, "held_out": folds}
+
+
+def fit_to(
+    configs: Sequence[RunConfig], cohort: Cohort, split: PatientSplit, *, opens_test: bool
+) -> tuple[Baseline, ...]:
+    """Fit the baselines on the folds and views of a setting.
+
+    Args:
+        configs: Of the cells of the setting that they are held against.
+        cohort: The knees.
+        split: The wall between development and test patients.
+        opens_test: Whether they are scored on the test patients too.
+
+    Raises:
+        InputError: The split is not as expected.
+    """
+    by_fold = {(config.data.split_seed, config.data.fold): config for config in configs}
+    parts = {
+        (split_seed, fold): split_cell(by_fold[split_seed, fold], cohort, split, fold=fold)
+        for split_seed, fold in basis_of(configs)["held_out"]
+    }
+    test = split_cell(configs[0], cohort, split, fold=None) if opens_test else None
+    return fit_baselines(cohort, parts, views=configs[0].data.views, test=test)
 
 
 def _on_one_core() -> AbstractContextManager[object]:
@@ -195,16 +236,8 @@ def _logistic(
     train: _Knees,
     knees: _Knees,
 ) -> _Probabilities:
-    """Multinomial logistic regression on a candidate's measures.
-
-    Args:
-        candidate: How it is fitted.
-        uptake: float64 (knee, view, measure 2), of all of the cohort's knees.
-        grades: int64 (knee,), 0 to 4, the same.
-        train: int64 (knee,), indices of those to fit on.
-        knees: int64 (knee,), indices of those held out.
-    """
-    # A second to import, and not every command that looks at a comparison fits one.
+    """Multinomial logistic regression on uptake, float64 (knee of the cohort, view, measure 2)."""
+    # A second to import, and not every command that looks at a sweep fits one.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -212,9 +245,10 @@ def _logistic(
 
     if not len(knees) or len(np.unique(grades[train])) < 2:
         return _grade_shares(grades, train, knees)
-    features = uptake[..., _MEASURES[candidate.features]].reshape(len(uptake), -1)
-    weight = None if candidate.class_weight == "none" else candidate.class_weight
-    logistic = LogisticRegression(C=candidate.inverse_penalty, class_weight=weight, max_iter=_STEPS)
+    inverse_penalty, class_weight, measures = candidate
+    features = uptake[..., _MEASURES[measures]].reshape(len(uptake), -1)
+    weight = None if class_weight == "none" else class_weight
+    logistic = LogisticRegression(C=inverse_penalty, class_weight=weight, max_iter=_STEPS)
     model = make_pipeline(StandardScaler(), logistic)
     with warnings.catch_warnings():
         # Where knees are told apart without fault weights may still grow at the last step. It is

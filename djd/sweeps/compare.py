@@ -1,243 +1,249 @@
-"""A comparison from its cells to its winner, whatever becomes of the cells."""
+"""A sweep from its cells to its winner, whatever becomes of the cells."""
 
-import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from djd.data.cohort import Cohort
-from djd.data.second_reader import Readings
-from djd.data.split import Parts, PatientSplit
-from djd.files import write_whole
+from djd.data.split import PatientSplit
 from djd.machine import Stopped
-from djd.runs.folder import RESULT_NAME, forget_failure, record_loss
+from djd.runs.config import RunConfig
+from djd.runs.folder import (
+    failure_reason,
+    forget_failure,
+    is_locked,
+    record_loss,
+)
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
-from djd.sweeps.cells import Cell
-from djd.sweeps.evidence import gather
-from djd.sweeps.forecast import Forecast, forecast, refit_seconds
-from djd.sweeps.hparam_columns import leave_hparam_columns
-from djd.sweeps.job import LOST, Job, Launch
-from djd.sweeps.keep import drop_weights
-from djd.sweeps.plan import Plan, cohort_digest, plan_and_save, plan_cells
-from djd.sweeps.refits import Refit, each_refit, winner_refit
-from djd.sweeps.settings import by_setting, score_settings
-from djd.sweeps.states import States, forget_failures, states_of
-from djd.sweeps.summary import Outcome, say_head
+from djd.sweeps.cells import Cell, Job, Launch
+from djd.sweeps.folder import (
+    forget_outcome,
+    leave_hparam_columns,
+    plan_and_save,
+    plan_in,
+    write_outcome,
+)
+from djd.sweeps.forecast import Forecast, forecast, say_head, training_estimates
+from djd.sweeps.plan import cohort_digest
+from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
+from djd.sweeps.sweep import Sweep
+from djd.sweeps.winner import drop_weights, each_refit, refit_name, winner_refit
+
+LOST = "it was launched and left neither result nor reason; can its folder be written?"
+"""What is said of a job that ended and of which nothing can be found."""
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
-    """Cells, where they are, and the knees that all of them grade.
+class Outcome:
+    """What came of a sweep.
 
     Attributes:
-        folder: Where everything goes.
-        plan: What the folder is to know of itself.
-        cells: The cells, each with its folder.
-        cohort: The knees.
+        sweep: The cells with their last states.
+        cohort: The knees that all cells grade.
         split: The wall between development and test patients.
-        readings: A second reader's grades; None where none were given.
-        at_once: Cells trained at a time.
+        settings: Those whose cells are all finished, the best first.
+        evidence: Those of them that can be compared.
+        incomplete: How many settings lack a cell.
+        best: The setting that validation chose; None while cells are missing.
+        winner: Its refit; None where the test patients stay closed.
+        refits: All refits, the winner's among them.
     """
 
-    folder: Path
-    plan: Plan
-    cells: Sequence[Cell]
+    sweep: Sweep
     cohort: Cohort
     split: PatientSplit
-    readings: Readings | None
+    settings: Sequence[Setting]
+    evidence: Evidence
+    incomplete: int
+    best: Setting | None
+    winner: Cell | None
+    refits: Sequence[Cell]
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """Folder and reason of everything that failed."""
+        cells = [(cell.folder.name, reason) for cell, reason in self.sweep.failed]
+        if not (self.sweep.config.fail_fast and self.sweep.failed):
+            cells += [(cell.folder.name, LOST) for cell in self.sweep.to_do]
+        return cells + [
+            (refit_name(refit), failure_reason(refit.folder) or LOST)
+            for refit in self.refits
+            if not self.sweep.result_of(refit) and not is_locked(refit.folder)
+        ]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do, here or elsewhere."""
+        cells = not self.sweep.to_do and not self.sweep.elsewhere
+        return cells and all(self.sweep.result_of(each) for each in self.refits)
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain values, for the sweep's `result.json`."""
+        result = self.sweep.result_of(self.winner) if self.winner else None
+        return {
+            "best": self.best.name if self.best else None,
+            "winner": refit_name(self.winner) if self.winner else None,
+            "test": [scores.model_dump() for scores in result.test] if result else [],
+            "settings": [_plain(setting) for setting in self.settings],
+        }
+
+
+def _plain(setting: Setting) -> dict[str, Any]:
+    scores = {name: None if math.isnan(value) else value for name, value in setting.scores.items()}
+    return {
+        "name": setting.name,
+        "axes": dict(setting.axes),
+        "epochs": setting.epochs,
+        "repeats": setting.repeats,
+        "patients": setting.patients,
+        "knees": setting.knees,
+        "cells": [cell.folder.name for cell in setting.cells],
+        "scores": scores,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Trainer:
+    """Knees that cells are trained on, and who trains."""
+
+    cohort: Cohort
+    split: PatientSplit
     at_once: int
+    launch: Launch
+    counted: dict[tuple[int, int | None, int, bool], tuple[int, int]] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls, cells: Sequence[Cell], folder: Path, *, at_once: int, arguments: Sequence[str]
-    ) -> "Comparison":
-        """Read the cohort and give every cell its folder; nothing is written.
-
-        Args:
-            cells: One or more.
-            folder: The comparison's.
-            at_once: Cells trained at a time.
-            arguments: Of the command line, to go on with.
-
-        Raises:
-            InputError: The scans or the second reader's file are not as expected, or the folder is
-                another comparison's.
-        """
-        readings = read_readings(cells[0].config)
-        cohort, split = read_data(cells[0].config)
-        plan, planned = plan_cells(
-            folder, cells, digest=cohort_digest(cohort, split), arguments=arguments
-        )
-        return cls(folder, plan, planned, cohort, split, readings, at_once)
-
-    def saved(self) -> "Comparison":
-        """The same, with its plan and the dashboard's columns written.
-
-        Other commands may have widened it meanwhile.
-        """
-        plan, planned = plan_and_save(
-            self.folder,
-            self.cells,
-            digest=self.plan.cohort_digest,
-            arguments=self.plan.arguments,
-        )
-        leave_hparam_columns(self.folder, planned)
-        return replace(self, plan=plan, cells=planned)
-
-    def parts(self, cell: Cell, *, fold: int | None) -> Parts:
-        """Knees of each part for a cell's configuration."""
-        return split_cell(cell.config, self.cohort, self.split, fold=fold)
+    def knees(self, config: RunConfig) -> tuple[int, int]:
+        """Training and validation knees of a configuration."""
+        data = config.data
+        key = (data.folds, data.fold, data.split_seed, data.leak)
+        if key not in self.counted:
+            parts = split_cell(config, self.cohort, self.split, fold=data.fold)
+            self.counted[key] = len(parts.train), len(parts.validation)
+        return self.counted[key]
 
 
-def compare(comparison: Comparison, launch: Launch) -> Outcome | None:
+def compare(
+    cells: Sequence[Cell], folder: Path, *, at_once: int, arguments: Sequence[str], launch: Launch
+) -> Outcome | None:
     """Train what isn't trained yet, choose the winner, and score it on the test patients.
 
     Args:
-        comparison: What is compared; `dry_run` tells what it would take and trains nothing.
+        cells: One or more.
+        folder: The sweep's.
+        at_once: Cells trained at a time.
+        arguments: Of the command line, to go on with.
         launch: Trains jobs.
 
     Returns:
-        The outcome; None where nothing was to be trained (`dry_run`).
+        The outcome; None with `dry_run`, which prints what the sweep would take.
 
     Raises:
-        InputError: The split of some cell is not as expected.
-        Stopped: It was stopped; the exception says how to go on.
+        InputError: The scans, the second reader's file, a network or a split are not as expected,
+            or the folder is another sweep's.
+        Stopped: The sweep was stopped; the exception says how to go on.
     """
-    states = states_of(comparison.cells)
-    expected = _expected(comparison, states)
-    say_head(comparison.cohort, comparison.split, comparison.cells, states, expected)
-    if comparison.cells[0].config.dry_run:
+    config = cells[0].config
+    readings = read_readings(config)
+    trainer = _Trainer(*read_data(config), at_once, launch)
+    digest = cohort_digest(trainer.cohort, trainer.split)
+    plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
+    sweep = Sweep(folder, tuple(placed), plan=plan).looked_at()
+    expected = forecast(sweep, trainer.knees, at_once=at_once)
+    say_head(sweep, trainer.cohort, trainer.split, expected, at_once=at_once)
+    if config.dry_run:
         return None
-    comparison = comparison.saved()
+    # Other commands may have widened it meanwhile.
+    plan, placed = plan_and_save(folder, placed, digest=digest, arguments=arguments)
+    leave_hparam_columns(folder, placed)
+    sweep = replace(sweep, cells=tuple(placed), plan=plan)
     try:
-        return _carry_out(comparison, expected, launch)
+        stamp = config.stamp(phantom=trainer.cohort.phantom)
+        leave_for_report(folder, trainer.cohort, trainer.split, readings, stamp=stamp)
+        return _carry_out(sweep, expected, trainer)
     except Stopped as stop:
-        stop.folder_argument = f"hydra.sweep.dir={comparison.folder}"
+        stop.folder_argument = f"hydra.sweep.dir={folder}"
         raise
 
 
-def _carry_out(comparison: Comparison, expected: Forecast, launch: Launch) -> Outcome:
-    config = comparison.cells[0].config
-    stamp = config.stamp(phantom=comparison.cohort.phantom)
-    leave_for_report(
-        comparison.folder, comparison.cohort, comparison.split, comparison.readings, stamp=stamp
-    )
-    (comparison.folder / RESULT_NAME).unlink(missing_ok=True)
-    states = states_of(comparison.cells)
-    forget_failures(states.failed)
+def _carry_out(sweep: Sweep, expected: Forecast, trainer: _Trainer) -> Outcome:
+    forget_outcome(sweep.folder)
+    sweep = sweep.looked_at()
+    for cell, _ in sweep.failed:
+        forget_failure(cell.folder)
     jobs = {
-        cell.folder: _cell_job(cell, expected.seconds.get(cell.overrides, 0.0))
-        for cell in unfinished_of(states)
+        cell.folder: _job(cell, "cell", expected.seconds.get(cell.folder, 0.0))
+        for cell in sweep.unfinished
     }
-    states = _train(comparison, jobs, launch, fail_fast=config.fail_fast)
-    outcome = _end(comparison, states, launch)
+    sweep = _train(sweep, jobs, trainer.launch)
+    outcome = _end(sweep, trainer)
     if outcome.complete and not outcome.failures:
-        write_whole(comparison.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
+        write_outcome(sweep.folder, outcome.plain())
     return outcome
 
 
-def unfinished_of(states: States) -> list[Cell]:
-    """Cells without a result, in the order in which they are tried.
-
-    Those in other hands come last: most will be finished by then, or their owner has died.
-    """
-    return [*states.to_do, *(cell for cell, _ in states.failed), *states.elsewhere]
+def _job(cell: Cell, kind: Literal["cell", "refit"], seconds: float) -> Job:
+    name = cell.folder.name if kind == "cell" else refit_name(cell)
+    return Job(cell.folder, name, kind, cell.overrides, cell.config.trainer.max_epochs, seconds)
 
 
-def _expected(comparison: Comparison, states: States) -> Forecast:
-    cells = unfinished_of(states)
-    parts = {
-        key: comparison.parts(cell, fold=cell.config.data.fold)
-        for cell in cells
-        for key in [_split_key(cell)]
-    }
-    of_cells = [parts[_split_key(cell)] for cell in cells]
-    config = comparison.cells[0].config
-    refits = [group[0] for group in by_setting(comparison.cells)]
-    return forecast(
-        comparison.cells,
-        cells,
-        knees=[(len(part.train), len(part.validation)) for part in of_cells],
-        refits=refits if cells and config.test != "never" else [],
-        refit_knees=_development_knees(comparison),
-        at_once=comparison.at_once,
-    )
-
-
-def _development_knees(comparison: Comparison) -> int:
-    return len(comparison.parts(comparison.cells[0], fold=None).train)
-
-
-def _split_key(cell: Cell) -> tuple[int, int | None, int, bool]:
-    data = cell.config.data
-    return data.folds, data.fold, data.split_seed, data.leak
-
-
-def _cell_job(cell: Cell, seconds: float) -> Job:
-    epochs = cell.config.trainer.max_epochs
-    return Job(cell.folder, cell.folder.name, "cell", cell.overrides, epochs, seconds)
-
-
-def _train(
-    comparison: Comparison, jobs: Mapping[Path, Job], launch: Launch, *, fail_fast: bool
-) -> States:
+def _train(sweep: Sweep, jobs: Mapping[Path, Job], launch: Launch) -> Sweep:
     """Launch cells until each is finished, has failed, or is in a living process's hands.
 
     A cell that another process had, and lost because it died, comes up again.
     """
     before: list[Job] = []
     while True:
-        states = states_of(comparison.cells)
+        sweep = sweep.looked_at()
         # Those that were in other hands at first come last.
-        to_do = {cell.folder for cell in states.to_do}
+        to_do = {cell.folder for cell in sweep.to_do}
         left = [job for folder, job in jobs.items() if folder in to_do]
-        if not left or (fail_fast and states.failed):
-            return states
+        if not left or (sweep.config.fail_fast and sweep.failed):
+            return sweep
         if left == before:
             for job in left:
                 record_loss(job.folder, LOST)
-            return states_of(comparison.cells)
+            return sweep.looked_at()
         launch(left)
         before = left
 
 
-def _end(comparison: Comparison, states: States, launch: Launch) -> Outcome:
+def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
     """Choose, refit and score, once no cell is left to train."""
-    config = comparison.cells[0].config
-    settings, incomplete = score_settings(comparison.cells, states.finished)
-    complete = not states.to_do and not states.elsewhere
-    stopped_early = config.fail_fast and bool(states.failed)
+    config = sweep.config
+    settings, incomplete = score_settings(sweep.cells, sweep.finished)
     evidence = gather(settings)
-    best = evidence.settings[0] if evidence.settings and complete and not stopped_early else None
+    ended = not (sweep.to_do or sweep.elsewhere or (config.fail_fast and sweep.failed))
+    best = evidence.settings[0] if evidence.settings and ended else None
     winner, refits = None, []
     if best and config.test != "never":
-        winner = winner_refit(comparison.folder, best)
+        winner = winner_refit(sweep.folder, best)
         refits = [winner]
         if config.test == "each":
-            refits += each_refit(comparison.folder, comparison.cells)
-        _launch_refits(comparison, refits, launch)
-    drop_weights(states.finished, keep=config.keep, best=best)
+            refits += each_refit(sweep.folder, sweep.cells)
+        _launch_refits(sweep, refits, trainer)
+    drop_weights(sweep.finished, keep=config.keep, best=best)
     return Outcome(
-        states=states,
+        sweep=sweep,
+        cohort=trainer.cohort,
+        split=trainer.split,
         settings=settings,
         evidence=evidence,
         incomplete=incomplete,
         best=best,
         winner=winner,
         refits=refits,
-        stopped_early=stopped_early,
     )
 
 
-def _launch_refits(comparison: Comparison, refits: Sequence[Refit], launch: Launch) -> None:
-    to_do = [refit for refit in refits if not refit.result()]
+def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> None:
+    to_do = [refit for refit in refits if not sweep.result_of(refit)]
     for refit in to_do:
         forget_failure(refit.folder)
-    if not to_do:
-        return
-    seconds = refit_seconds(
-        [refit.config for refit in to_do],
-        knees=_development_knees(comparison),
-        at_once=comparison.at_once,
-    )
-    launch([refit.job(each) for refit, each in zip(to_do, seconds, strict=True)])
+    if to_do:
+        configs = [refit.config for refit in to_do]
+        estimates = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
+        trainer.launch(
+            [_job(refit, "refit", each) for refit, each in zip(to_do, estimates, strict=True)]
+        )

@@ -1,10 +1,9 @@
-"""What one sees while a comparison trains: one calm table on a terminal, else a line a cell."""
+"""What one sees while a sweep trains: one calm table on a terminal, else a line a cell."""
 
 import csv
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,25 +11,25 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from djd.errors import InputError
-from djd.runs.folder import METRICS_NAME, RESULT_NAME, failure_reason, record_loss
+from djd.runs.folder import LOG_NAME, METRICS_NAME, RESULT_NAME, failure_reason, record_loss
 from djd.runs.result import RunResult
-from djd.sweeps.job import Job
-from djd.sweeps.processes import Ending
+from djd.sweeps.cells import Job
+from djd.sweeps.processes import Ending, Watcher
 from djd.wording import in_words, number, share
 
 SECONDS_BETWEEN_PICTURES = 1.0
 
 
-class JobDisplay:
-    """Watches jobs, says at once which failed and why, and how long the others will take.
+class JobDisplay(Watcher):
+    """Says which jobs failed and why, and how long the others will take; a context.
 
-    Use it as a context. What a killed job could not leave behind itself, it leaves: the reason.
+    It leaves the reason of a job that was killed in the job's folder.
 
     Args:
         jobs: In the order of their indices.
         at_once: How many run at a time.
-        fail_fast: Whether the first failure ends it all.
-        console: Where to.
+        fail_fast: Whether the first failure ends all.
+        console: Where it is shown.
     """
 
     def __init__(
@@ -47,19 +46,14 @@ class JobDisplay:
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> "JobDisplay":
-        """Open the picture, on a terminal."""
+        """Open the table, on a terminal."""
         if self.console.is_terminal:
             self._live.start()
             self.look()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
+    def __exit__(self, *_: object) -> None:
+        """Close the table."""
         self._live.stop()
 
     def started(self, index: int) -> None:
@@ -76,15 +70,15 @@ class JobDisplay:
         if (job.folder / RESULT_NAME).exists():
             self.finished += 1
             if not self.console.is_terminal:
-                self._print(f"{self._count()} {job.name}: {_scores(job)} ({in_words(seconds)})")
+                self._print(job, f"{_scores(job)} ({in_words(seconds)})")
             return True
         if reason := failure_reason(job.folder) or ending.reason:
             self.failed += 1
-            self._print(f"{self._count()} {job.name}: FAILED: {reason} ({job.folder / 'run.log'})")
+            self._print(job, f"FAILED: {reason} ({job.folder / LOG_NAME})")
             return not self.fail_fast
         self.elsewhere += 1
         if not self.console.is_terminal:
-            self._print(f"{self._count()} {job.name}: in another process's hands")
+            self._print(job, "in another process's hands")
         return True
 
     def look(self) -> None:
@@ -94,10 +88,12 @@ class JobDisplay:
             self._drawn = now
             self._live.update(self._picture(), refresh=True)
 
-    def _count(self) -> str:
-        return f"[{self.finished + self.failed + self.elsewhere} of {len(self.jobs)}]"
+    @property
+    def _ended(self) -> int:
+        return self.finished + self.failed + self.elsewhere
 
-    def _print(self, line: str) -> None:
+    def _print(self, job: Job, what: str) -> None:
+        line = f"[{self._ended} of {len(self.jobs)}] {job.name}: {what}"
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _picture(self) -> RenderableType:
@@ -105,14 +101,13 @@ class JobDisplay:
         table = Table(*columns, box=None, padding=(0, 2, 0, 0))
         for index in self._running:
             table.add_row(*_running_row(self.jobs[index]))
-        ended = self.finished + self.failed + self.elsewhere
         counts = [f"{self.finished} of {len(self.jobs)} done", f"{len(self._running)} running"]
         if self.failed:
             counts.append(f"{self.failed} failed")
         if self.elsewhere:
             counts.append(f"{self.elsewhere} in another process's hands")
         counts.append(f"about {in_words(self._seconds_left())} left")
-        bar = ProgressBar(total=len(self.jobs), completed=ended, width=40)
+        bar = ProgressBar(total=len(self.jobs), completed=self._ended, width=40)
         below = Table.grid(padding=(0, 2, 0, 0))
         below.add_row(bar, ", ".join(counts))
         return Group(table, below)
@@ -133,13 +128,8 @@ def _running_row(job: Job) -> tuple[str, str, str, str]:
     row = _last_epoch(job)
     if row is None:
         return job.name, f"0 of {job.epochs}", "", ""
-    loss = number(_float(row.get("train_loss")))
-    return (
-        job.name,
-        f"{row['epoch']} of {job.epochs}",
-        loss,
-        number(_float(row.get("validation_kappa"))),
-    )
+    loss, kappa = (number(_float(row.get(key))) for key in ("train_loss", "validation_kappa"))
+    return job.name, f"{row['epoch']} of {job.epochs}", loss, kappa
 
 
 def _last_epoch(job: Job) -> dict[str, str] | None:

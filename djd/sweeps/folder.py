@@ -1,74 +1,171 @@
-"""A comparison read back from its folder, whatever is finished, broken or missing in it."""
+"""A sweep's own files: every name below its folder, and how each is read, written and locked.
 
-import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+Files of its cells and refits are those of any run.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, get_args
 
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from djd.data.cohort import Cohort
 from djd.errors import InputError
-from djd.runs.config import RunConfig, read_config
-from djd.runs.folder import CONFIG_NAME, RESULT_NAME, saved_config
-from djd.runs.keys import AxisValue, nested
-from djd.runs.result import RunResult
-from djd.sweeps.cells import COMPARISON_NAME, Cell, FinishedCell, identity_of
-from djd.sweeps.plan import NamedCell, Plan, at_axes
-from djd.sweeps.refits import EACH, WINNER
-from djd.sweeps.settings import by_setting
-from djd.sweeps.states import UNUSABLE_RESULT, States, has_unusable_result, states_of
+from djd.files import write_rows, write_whole
+from djd.grades import GRADE_COUNT
+from djd.runs.config import RunConfig
+from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
+from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
+from djd.runs.predictions import (
+    PREDICTION_COLUMNS,
+    prediction_rows,
+    read_predictions,
+    received,
+)
+from djd.runs.result import RunResult, stamp_column
+from djd.statistics.held_out import HeldOut
+from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, KeptBaseline, basis_of
+from djd.sweeps.cells import Cell
+from djd.sweeps.plan import OTHER_FOLDER, Plan, plan_cells
+
+COMPARISON_NAME = "comparison.json"
+"""What a sweep's folder knows of itself, from its start."""
+
+EACH = "each"
+"""Folder of the refits of every setting (`test=each`)."""
+
+_PLAN_LOCK = f".{COMPARISON_NAME}.lock"
+
+_BASELINES = "baselines"
+_CHOICE_NAME = "baseline.json"
+_TEST_PREDICTIONS_NAME = "test_predictions.csv"
+_CANDIDATES_NAME = "candidates.csv"
+"""What every candidate graded: a row a held-out knee, a column a candidate."""
+
+_KNEE = ("scan", "side", "split_seed")
 
 
-@dataclass(frozen=True, eq=False)
-class Contents:
-    """What is in the folder of a comparison, or of a single run, which is one of one setting.
-
-    Attributes:
-        folder: The folder.
-        cells: Its cells, whether or not they have been trained.
-        states: How far they are.
-        run: The result, where it is a single run's folder.
-        notes: What can't be read, a sentence each.
-    """
-
-    folder: Path
-    cells: tuple[Cell, ...]
-    states: States
-    run: RunResult | None
-    notes: tuple[str, ...]
-
-    @property
-    def stamp(self) -> str | None:
-        """What has to stand on everything that is made of it."""
-        configs = [cell.config for cell in self.cells]
-        phantom = any(cell.result.phantom for cell in self.states.finished) or any(
-            config.data.source == "phantom" for config in configs
-        )
-        # A comparison leaks as a whole: `data.leak` is no axis.
-        return configs[0].stamp(phantom=phantom) if configs else None
-
-
-def read_folder(folder: Path) -> Contents:
-    """Read a folder that training has left.
+def read_plan(folder: Path) -> Plan:
+    """Read what a sweep's folder knows of itself.
 
     Raises:
-        InputError: It is not that of a comparison or of a finished run, or its plan is damaged.
+        InputError: The file is damaged.
     """
-    if (folder / COMPARISON_NAME).exists():
-        return _read_comparison(folder)
-    if above := _belongs_to(folder):
+    path = folder / COMPARISON_NAME
+    try:
+        return Plan.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{folder}: expected the folder of a sweep or of a run, received a part of one; say "
-            f"djd report {shlex.quote(str(above))}"
+            f"{path}: expected the plan of a comparison, received a damaged file; {OTHER_FOLDER}"
+        ) from error
+
+
+def plan_in(
+    folder: Path, cells: Sequence[Cell], *, digest: str, arguments: Sequence[str]
+) -> tuple[Plan, list[Cell]]:
+    """Give every cell its folder below the sweep's; nothing is written.
+
+    Raises:
+        InputError: See `plan_cells`; or the folder holds trainings and no plan.
+    """
+    before = read_plan(folder) if (folder / COMPARISON_NAME).exists() else None
+    if before is None and (found := next(folder.glob(f"*/{RESULT_NAME}"), None)):
+        raise InputError(
+            f"{folder}: expected a new folder or a comparison's, received one that holds {found} "
+            f"and no {COMPARISON_NAME}; {OTHER_FOLDER}"
         )
-    if (folder / RESULT_NAME).exists():
-        return run_contents(folder, _run_result(folder))
-    raise InputError(
-        f"{folder}: expected the folder of a sweep ({COMPARISON_NAME}) or of a finished run "
-        f"({RESULT_NAME}), received {_received(folder)}"
-    )
+    return plan_cells(before, folder, cells, digest=digest, arguments=arguments)
 
 
-def _belongs_to(folder: Path) -> Path | None:
-    """The comparison or run that a cell's or a refit's folder is a part of."""
+def plan_and_save(
+    folder: Path, cells: Sequence[Cell], *, digest: str, arguments: Sequence[str]
+) -> tuple[Plan, list[Cell]]:
+    """The same, written in one step with its checks: processes that start at once agree."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / _PLAN_LOCK):
+        plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
+        write_whole(folder / COMPARISON_NAME, plan.model_dump_json(indent=1))
+    return plan, placed
+
+
+def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
+    """Write the columns of TensorBoard's HParams tab, if its logger is chosen.
+
+    A sweep that was widened gets the new axes and values; several commands take turns.
+    """
+    # It imports tensorboard.
+    from djd.runs.callbacks.hparams import EPOCHS_KEY, TENSORBOARD, write_hparam_columns
+
+    if TENSORBOARD not in cells[0].config.logger:
+        return
+    with FileLock(folder / _PLAN_LOCK):
+        plan = read_plan(folder)
+        values = hparam_values(folder, plan, cells)
+        compared = [key for key in (*_hparam_axes(plan), EPOCHS_KEY) if len(values[key]) > 1]
+        write_hparam_columns(folder, values, compared=compared)
+
+
+def hparam_values(folder: Path, plan: Plan, cells: Sequence[Cell]) -> dict[str, list[AxisValue]]:
+    """Values of each hyperparameter that has a column: the axes, epochs, and the main ones.
+
+    Args:
+        folder: The sweep's; earlier commands may have scored other epochs.
+        plan: All axes and cells.
+        cells: Those of this command.
+    """
+    from djd.runs.callbacks.hparams import EPOCHS_KEY, SCORE_RUNS, main_hparams
+
+    values: dict[str, dict[AxisValue, None]] = {}
+    for cell in cells:
+        for key, value in main_hparams(cell.config).items():
+            values.setdefault(key, {})[value] = None
+        for epochs in cell.config.epochs_to_score:
+            values.setdefault(EPOCHS_KEY, {})[epochs] = None
+    for run in folder.glob(f"*/{SCORE_RUNS}"):
+        values[EPOCHS_KEY][int(run.name.partition("=")[2])] = None
+    for key in _hparam_axes(plan):
+        for named in plan.cells:
+            values.setdefault(key, {})[named.axes[key]] = None
+    return {key: list(each) for key, each in values.items()}
+
+
+def _hparam_axes(plan: Plan) -> list[str]:
+    return [key for key in plan.axes if key not in REPEAT_KEYS and key not in NUMBERLESS_KEYS]
+
+
+def write_outcome(folder: Path, plain: Mapping[str, Any]) -> None:
+    """Write what came of a sweep; with this file it is finished."""
+    write_whole(folder / RESULT_NAME, json.dumps(plain, indent=1))
+
+
+def forget_outcome(folder: Path) -> None:
+    """Let a sweep be unfinished again."""
+    (folder / RESULT_NAME).unlink(missing_ok=True)
+
+
+def refit_folders(folder: Path, kind: str) -> list[Path]:
+    """Folders of refits that were begun; `kind` is `WINNER` or `EACH`."""
+    files = (*folder.glob(f"{kind}/*/{CONFIG_NAME}"), *folder.glob(f"{kind}/*/{RESULT_NAME}"))
+    return sorted({path.parent for path in files})
+
+
+def winner_results(folder: Path) -> Iterable[tuple[Path, RunResult | None]]:
+    """Folders of all winners with their results; None where one is not finished or damaged."""
+    for below in refit_folders(folder, WINNER):
+        result = None
+        with suppress(InputError, OSError):
+            result = RunResult.load(below / RESULT_NAME)
+        yield below, result
+
+
+def sweep_above(folder: Path) -> Path | None:
+    """The sweep or run that a cell's or a refit's folder is a part of."""
     parents = folder.absolute().parents[:2]
     for above in parents[:1]:
         if (above / COMPARISON_NAME).exists():
@@ -79,118 +176,109 @@ def _belongs_to(folder: Path) -> Path | None:
     return None
 
 
-def _run_result(folder: Path) -> RunResult:
-    try:
-        return RunResult.load(folder / RESULT_NAME)
-    except InputError as error:
-        raise InputError(
-            f"{folder}: expected {COMPARISON_NAME} of a sweep, or the {RESULT_NAME} of a finished "
-            f"run, received a {RESULT_NAME} that is neither whole nor a run's"
-        ) from error
+def keep_baselines(
+    folder: Path, baselines: Iterable[Baseline], cohort: Cohort, configs: Sequence[RunConfig]
+) -> None:
+    """Write each baseline's choice and predictions below the folder of a sweep or run.
 
+    Args:
+        folder: The folder.
+        baselines: As fitted.
+        cohort: The knees.
+        configs: Of the setting's cells to whose folds they were fitted.
 
-def _received(folder: Path) -> str:
-    if not folder.exists():
-        return "nothing there"
-    if not folder.is_dir():
-        return "a file"
-    if (folder / CONFIG_NAME).exists():
-        return "a run that isn't finished"
-    below = [
-        path.parent for name in (COMPARISON_NAME, RESULT_NAME) for path in folder.glob(f"*/{name}")
-    ]
-    if below:
-        return f"one that holds such folders; did you mean {max(below, key=_changed)}?"
-    return "neither"
-
-
-def _changed(folder: Path) -> float:
-    return folder.stat().st_mtime
-
-
-def run_contents(folder: Path, result: RunResult) -> Contents:
-    """A single run as a comparison of one setting."""
-    config = read_config(result.config)
-    axes: dict[str, AxisValue] = {
-        **config.choices,
-        "optim.lr": config.optim.learning_rate,
-        "data.batch_size": config.data.batch_size,
-    }
-    # A single run's setting is its last epoch; earlier ones are only shown.
-    config = config.model_copy(update={"score_epochs": ()})
-    cell = FinishedCell(axes, (), config, folder, result=result)
-    return Contents(folder, (cell,), States((cell,), (), (), ()), result, ())
-
-
-def _read_comparison(folder: Path) -> Contents:
-    plan = Plan.load(folder)
-    configs = {named.name: _config_in(folder / named.name, named, plan) for named in plan.cells}
-    sample = next((config for config in configs.values() if config), None)
-    cells, unknown = [], []
-    for named in plan.cells:
-        config = configs[named.name] or _config_of(named, plan, sample)
-        if config is None:
-            unknown.append(named.name)
-            continue
-        cell = Cell(named.axes, (), config, folder / named.name)
-        cells.append(replace(cell, axes=at_axes(cell, plan.axes)))
-    notes = [f"left out: {name}: it isn't known what was to be trained there" for name in unknown]
-    states = states_of(cells)
-    notes += [
-        f"left out: {cell.folder.name}: {UNUSABLE_RESULT}"
-        for cell in states.to_do
-        if has_unusable_result(cell)
-    ]
-    cells, finished = _with_common_epochs(cells, states.finished)
-    states = replace(states, finished=tuple(finished))
-    return Contents(folder, tuple(cells), states, None, tuple(notes))
-
-
-def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:
-    """The configuration that a cell's folder was trained with, if it is the planned one."""
-    try:
-        config = saved_config(folder) if (folder / CONFIG_NAME).exists() else None
-    except (InputError, OSError):
-        return None
-    if config is None or identity_of(config, plan.cohort_digest) != named.identity:
-        return None
-    return config
-
-
-def _config_of(named: NamedCell, plan: Plan, sample: RunConfig | None) -> RunConfig | None:
-    """The configuration of a cell that was never started, put together from the plan.
-
-    Its identity tells whether it came out right.
+    Raises:
+        OSError: They can't be written.
     """
-    if sample is None:
-        return None
-    values = sample.by_key() | plan.fixed
-    for axis, value in named.axes.items():
-        if (choice := f"{axis}={value}") in plan.choices:
-            # Another choice of the group may have keys that this one lacks, such as a momentum.
-            values = {key: each for key, each in values.items() if not key.startswith(f"{axis}.")}
-            values |= plan.choices[choice]
-    values |= {axis: value for axis, value in named.axes.items() if "." in axis or axis == "seed"}
+    stamp = stamp_column(configs[0].stamp(phantom=cohort.phantom))
+    (folder / _BASELINES).mkdir(parents=True, exist_ok=True)
+    # Two commands that end at once must not mix their files.
+    with FileLock(folder / _BASELINES / ".lock"):
+        for each in baselines:
+            below = folder / _BASELINES / each.name
+            below.mkdir(exist_ok=True)
+            # The choice is written last: without it nothing here counts.
+            (below / _CHOICE_NAME).unlink(missing_ok=True)
+            _keep_predictions(below, each, cohort, stamp)
+            choice = {"setting": each.setting, "fitted_on": basis_of(configs)}
+            write_whole(below / _CHOICE_NAME, json.dumps(choice, indent=1))
+
+
+def _keep_predictions(
+    below: Path, baseline: Baseline, cohort: Cohort, stamp: Mapping[str, str]
+) -> None:
+    columns = (*PREDICTION_COLUMNS, "split_seed", *stamp)
+    (below / _TEST_PREDICTIONS_NAME).unlink(missing_ok=True)
+    rows = [row for fold in baseline.validation for row in _rows(fold, cohort, stamp)]
+    write_rows(below / PREDICTIONS_NAME, columns, rows)
+    if baseline.test:
+        tested = _rows(baseline.test, cohort, stamp)
+        write_rows(below / _TEST_PREDICTIONS_NAME, columns, tested)
+    graded = {
+        name: np.concatenate([fold.predicted for fold in folds]).tolist() if folds else []
+        for name, folds in baseline.candidates.items()
+    }
+    every = [
+        {key: row[key] for key in (*_KNEE, *stamp)} | dict(zip(graded, given, strict=True))
+        for row, *given in zip(rows, *graded.values(), strict=True)
+    ]
+    write_rows(below / _CANDIDATES_NAME, (*_KNEE, *graded, *stamp), every)
+
+
+def _rows(fold: BaselineFold, cohort: Cohort, stamp: Mapping[str, str]) -> Iterable[dict[str, Any]]:
+    graded = (fold.knees, fold.predicted, fold.probabilities)
+    for row in prediction_rows(cohort, *graded, fold=fold.fold, seed=None, epoch=None):
+        yield {**row, "split_seed": fold.split_seed, **stamp}
+
+
+def kept_baselines(folder: Path) -> tuple[KeptBaseline, ...]:
+    """The baselines that lie below a folder; none where one of them is missing.
+
+    Raises:
+        InputError: One of their files is damaged.
+    """
+    below = [folder / _BASELINES / name for name in get_args(BaselineName)]
+    if not all((each / _CHOICE_NAME).exists() for each in below):
+        return ()
+    return tuple(_kept(each) for each in below)
+
+
+def _kept(folder: Path) -> KeptBaseline:
+    path = folder / _CHOICE_NAME
     try:
-        config = read_config(nested(values))
-    except (InputError, TypeError, AttributeError):  # the plan's keys make no configuration
-        return None
-    return config if identity_of(config, plan.cohort_digest) == named.identity else None
-
-
-def _with_common_epochs(
-    cells: Sequence[Cell], finished: Sequence[FinishedCell]
-) -> tuple[list[Cell], list[FinishedCell]]:
-    """Cells of a setting with those score epochs that all of its results have."""
-    scored = {each.folder: {scores.epoch for scores in each.result.validation} for each in finished}
-    changed: dict[Path, RunConfig] = {}
-    for group in by_setting(cells):
-        epochs = [scored[cell.folder] for cell in group if scored.get(cell.folder)]
-        common = set.intersection(*epochs) if epochs else set()
-        for cell in group:
-            update = {"score_epochs": tuple(sorted(common))} if common else {}
-            changed[cell.folder] = cell.config.model_copy(update=update)
-    return (
-        [replace(cell, config=changed[cell.folder]) for cell in cells],
-        [replace(each, config=changed[each.folder]) for each in finished],
+        choice = json.loads(path.read_bytes())
+        setting, basis = str(choice["setting"]), dict(choice["fitted_on"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise InputError(
+            f"{path}: expected what a baseline chose, received a damaged file"
+        ) from error
+    test = folder / _TEST_PREDICTIONS_NAME
+    repeats = read_predictions(folder / PREDICTIONS_NAME, by="split_seed")
+    return KeptBaseline(
+        name=folder.name,
+        setting=setting,
+        basis=basis,
+        repeats=tuple(repeats.values()),
+        candidates=_candidates(folder / _CANDIDATES_NAME, repeats),
+        test=read_predictions(test, by="fold").get("") if test.exists() else None,
     )
+
+
+def _candidates(path: Path, repeats: Mapping[str, HeldOut]) -> NDArray[np.int64]:
+    """The grades that every candidate gave the knees of all repeats; see `KeptBaseline`."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        names = [name for name in rows[0] if name not in (*_KNEE, *stamp_column("any"))]
+        given = {
+            tuple(row[key] for key in _KNEE): [int(row[name]) for name in names] for row in rows
+        }
+        knees = [(*knee[:2], seed) for seed, each in repeats.items() for knee in each.knees]
+        candidates = np.array([given[knee] for knee in knees], dtype=np.int64).T
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected what every candidate graded, received {received(error)}"
+        ) from error
+    if not len(candidates) or not ((candidates >= 0) & (candidates < GRADE_COUNT)).all():
+        raise InputError(f"{path}: expected grades of 0 to 4, received others")
+    return candidates

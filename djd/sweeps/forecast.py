@@ -1,20 +1,25 @@
-"""What a comparison will take: hours and disk."""
+"""What a sweep will take, hours and disk, and what it says before it starts."""
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 
-from djd.data.crop import CROP_SIZE, VIEW_INDICES
+from djd.data.cohort import Cohort
+from djd.data.split import PatientSplit, grade_warnings, side_summaries
+from djd.errors import InputError
 from djd.files import write_whole
 from djd.runs.config import RunConfig
 from djd.runs.duration import middle, training_seconds
-from djd.sweeps.cells import Cell
-from djd.sweeps.processes import Ending, run_in_processes
+from djd.runs.keys import as_typed, short_names
+from djd.runs.summary import say, say_cohort
+from djd.sweeps.cells import Cell, by_setting, refitted
+from djd.sweeps.processes import run_in_processes
+from djd.sweeps.sweep import Sweep, has_unusable_result
+from djd.wording import count_of, in_bytes, in_words
 
 OVERHEAD_SECONDS = 0.8
 """Of a cell beyond its training: process, cohort, figures, files (bench/overhead.py)."""
@@ -29,151 +34,151 @@ STEP_TIMES_NAME = "step_times.json"
 
 BYTES_A_WEIGHT = 4
 
+Knees = Callable[[RunConfig], tuple[int, int]]
+"""Training and validation knees of a configuration."""
+
+Step = tuple[float, int]
+"""Seconds of a training step, and how many values the network's state has."""
+
 
 @dataclass(frozen=True)
 class Forecast:
-    """What unfinished cells, and refits, will take.
+    """Time and disk of a sweep.
 
     Attributes:
-        seconds: Of each cell by itself, by its overrides.
-        refit_seconds: Of each refit by itself.
-        at_once: Trainings at a time.
-        bytes_running: Disk of the whole comparison, all score epochs' weights kept.
-        bytes_after: The same once the weights that aren't kept are dropped.
+        seconds: Of each unfinished cell by itself, by its folder.
+        total_seconds: Of all unfinished cells and refits, a few at a time.
+        bytes_running: Disk of the whole sweep with the weights of all score epochs.
+        bytes_after: The same without the weights that are dropped in the end.
     """
 
-    seconds: Mapping[tuple[str, ...], float]
-    refit_seconds: tuple[float, ...]
-    at_once: int
+    seconds: Mapping[Path, float]
+    total_seconds: float
     bytes_running: int
     bytes_after: int
 
-    @property
-    def total_seconds(self) -> float:
-        """How long all of it takes."""
-        return self._shared(list(self.seconds.values())) + self._shared(self.refit_seconds)
 
-    def _shared(self, seconds: Sequence[float]) -> float:
-        return sum(seconds) / max(1, min(self.at_once, len(seconds)))
-
-
-def forecast(
-    cells: Sequence[Cell],
-    unfinished: Sequence[Cell],
-    *,
-    knees: Sequence[tuple[int, int]],
-    refits: Sequence[Cell],
-    refit_knees: int,
-    at_once: int,
-) -> Forecast:
-    """What is still to do, from a timed step of each shape.
+def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
+    """Time and disk of a sweep, from a timed step of each shape; one refit counts as the slowest.
 
     Args:
-        cells: All cells, one or more, which take disk.
-        unfinished: Those that take time.
-        knees: Training and validation knees of each of the unfinished.
-        refits: A cell of each setting that could be refitted; for one winner the slowest counts.
-        refit_knees: Knees of all development patients.
+        sweep: The sweep.
+        knees: Of each configuration.
         at_once: Trainings at a time.
+
+    Raises:
+        InputError: A network can't be built, or the split of a cell is not as expected.
     """
-    config = cells[0].config
-    configs = [cell.config for cell in unfinished]
-    steps = step_seconds(configs, at_once=at_once, cache=config.paths.cache)
-    seconds = {
-        cell.overrides: OVERHEAD_SECONDS
-        + training_seconds(cell.config, step, train_knees=train, validation_knees=held_out)
-        for cell, step, (train, held_out) in zip(unfinished, steps, knees, strict=True)
-    }
-    refitted = refit_seconds([cell.config for cell in refits], knees=refit_knees, at_once=at_once)
+    cells, config = sweep.unfinished, sweep.config
+    refits = [_refitted(group[0]) for group in by_setting(sweep.cells)]
+    if not cells or config.test == "never":
+        refits = []
+    configs = [cell.config for cell in cells]
+    seconds = training_estimates(configs, knees, at_once=at_once)
+    of_refits = training_estimates(refits, knees, at_once=at_once)
+    if config.test != "each":
+        of_refits = sorted(of_refits)[-1:]
+    running = after = OTHER_BYTES * len(sweep.cells)
+    all_configs = [cell.config for cell in sweep.cells]
+    steps = measured_steps(all_configs, at_once=at_once)
+    for each, (_, values) in zip(all_configs, steps, strict=True):
+        epochs = len(each.epochs_to_score)
+        # Beside the score epochs: the checkpoint to go on from, weights and two moments.
+        running += values * BYTES_A_WEIGHT * (epochs + 3)
+        after += values * BYTES_A_WEIGHT * epochs if config.keep == "all" else 0
     return Forecast(
-        seconds,
-        tuple(refitted if config.test == "each" else sorted(refitted)[-1:]),
-        at_once,
-        sum(OTHER_BYTES + _weights_bytes(cell.config) for cell in cells),
-        sum(_bytes_after(cell.config) for cell in cells),
+        {cell.folder: each for cell, each in zip(cells, seconds, strict=True)},
+        _shared(seconds, at_once) + _shared(of_refits, at_once),
+        running,
+        after,
     )
 
 
-def refit_seconds(configs: Sequence[RunConfig], *, knees: int, at_once: int) -> list[float]:
-    """Seconds of a refit of each configuration on so many knees."""
+def _refitted(cell: Cell) -> RunConfig:
+    return refitted(cell, epochs=cell.config.trainer.max_epochs, score_epochs=()).config
+
+
+def _shared(seconds: Sequence[float], at_once: int) -> float:
+    return sum(seconds) / max(1, min(at_once, len(seconds)))
+
+
+def training_estimates(configs: Sequence[RunConfig], knees: Knees, *, at_once: int) -> list[float]:
+    """Seconds of the training of each configuration, what comes before and after it included."""
+    seconds = []
+    for config, (step, _) in zip(configs, measured_steps(configs, at_once=at_once), strict=True):
+        train, held_out = knees(config)
+        training = training_seconds(config, step, train_knees=train, validation_knees=held_out)
+        seconds.append(OVERHEAD_SECONDS + training)
+    return seconds
+
+
+def measured_steps(configs: Sequence[RunConfig], *, at_once: int) -> list[Step]:
+    """A training step of each configuration while `at_once` train beside each other.
+
+    Each shape is measured once on this machine, in processes like those that will train, and kept
+    in the cache; a cache that can't be written is no error.
+
+    Raises:
+        InputError: A network can't be built.
+    """
     if not configs:
         return []
-    steps = step_seconds(configs, at_once=at_once, cache=configs[0].paths.cache)
-    return [
-        OVERHEAD_SECONDS + training_seconds(config, step, train_knees=knees, validation_knees=0)
-        for config, step in zip(configs, steps, strict=True)
-    ]
-
-
-def step_seconds(configs: Sequence[RunConfig], *, at_once: int, cache: Path) -> list[float]:
-    """Seconds of a training step of each configuration while others train beside it.
-
-    Each shape is timed once on this machine, in processes like those that will train, and kept.
-
-    Args:
-        configs: What is trained.
-        at_once: How many are timed beside each other.
-        cache: Where the times are kept; that it can't be written is no error.
-    """
-    kept = _kept_times(cache)
+    cache = configs[0].paths.cache
+    kept = _kept_steps(cache)
     shapes = {_shape(config, at_once): config for config in configs}
     if missing := {shape: config for shape, config in shapes.items() if shape not in kept}:
-        kept |= _time_shapes(missing, at_once)
+        kept |= _measure_shapes(missing, at_once)
         with suppress(OSError):
             cache.mkdir(parents=True, exist_ok=True)
             write_whole(cache / STEP_TIMES_NAME, json.dumps(kept, indent=1))
-    return [kept.get(_shape(config, at_once), 0.0) for config in configs]
+    return [kept.get(_shape(config, at_once), (0.0, 0)) for config in configs]
 
 
-def _time_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, float]:
+def _measure_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, Step]:
     together = min(at_once, MOST_TIMED_TOGETHER)
-    endings = run_in_processes(
-        _time_steps,
-        [(list(shapes.values()),)] * together,
-        at_once=together,
-        watcher=_Nobody(),
-    )
+    calls = [(list(shapes.values()),)] * together
+    endings = run_in_processes(_measure, calls, at_once=together)
     columns = [ending.value for ending in endings if ending and ending.value]
-    if not columns:  # the machine can't train any of them; cells will say why
-        return {}
-    return {
-        shape: middle([column[index] for column in columns]) for index, shape in enumerate(shapes)
-    }
+    if wrong := next((column for column in columns if isinstance(column, str)), None):
+        raise InputError(wrong)
+    measured = {}
+    for shape, *steps in zip(shapes, *columns, strict=bool(columns)):
+        # What the machine can't train isn't known; the cells will say why.
+        if seconds := [step[0] for step in steps if step]:
+            measured[shape] = middle(seconds), next(step[1] for step in steps if step)
+    return measured
 
 
-def _time_steps(configs: Sequence[RunConfig]) -> list[float]:
-    """In a process like those that train: seconds a step of each configuration."""
+def _measure(configs: Sequence[RunConfig]) -> list[Step | None] | str:
+    """In a process like those that train: a step of each configuration, or a sentence of an error.
+
+    A step that fails for another reason than the given values is None.
+    """
     from djd.machine import keep_freed_memory
-    from djd.runs.duration import time_step
+    from djd.runs.duration import count_values, time_step
     from djd.runs.hardware import use_threads
     from djd.runs.prepare import THREADS_IN_SWEEP
 
     keep_freed_memory()
     use_threads(THREADS_IN_SWEEP)
-    return [time_step(config) for config in configs]
-
-
-class _Nobody:
-    """Watches nothing."""
-
-    def started(self, index: int) -> None:
-        """Nothing to see."""
-
-    def ended(self, index: int, ending: Ending) -> bool:
-        """Go on."""
-        return True
-
-    def look(self) -> None:
-        """Nothing to see."""
+    steps: list[Step | None] = []
+    for config in configs:
+        try:
+            values = count_values(config)
+            steps.append((time_step(config), values))
+        except InputError as error:
+            return str(error)
+        except Exception:
+            steps.append(None)
+    return steps
 
 
 def _shape(config: RunConfig, at_once: int) -> str:
     """What the time of a step depends on."""
-    data = config.data
+    data, plain = config.data, config.plain()
+    groups = json.dumps([plain["model"], plain["loss"], plain["augment"]], sort_keys=True)
     parts = (
-        json.dumps([config.plain()[group] for group in ("model", "loss", "augment")]),
-        f"views={data.views}",
-        f"batch_size={data.batch_size}",
+        f"{groups} views={data.views} batch_size={data.batch_size}",
         f"accelerator={config.trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)}",
         f"precision={config.trainer.precision}",
         f"torch={version('torch')} {platform.node()}",
@@ -181,32 +186,57 @@ def _shape(config: RunConfig, at_once: int) -> str:
     return " ".join(parts)
 
 
-def _kept_times(cache: Path) -> dict[str, float]:
+def _kept_steps(cache: Path) -> dict[str, Step]:
     try:
         kept = json.loads((cache / STEP_TIMES_NAME).read_text(encoding="utf-8"))
-        return {str(shape): float(seconds) for shape, seconds in kept.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
+        return {str(shape): (float(each[0]), int(each[1])) for shape, each in kept.items()}
+    except (OSError, ValueError, AttributeError, TypeError, LookupError):
         return {}  # none yet, or damaged; they are measured again
 
 
-def _weights_bytes(config: RunConfig) -> int:
-    """Weights at every score epoch, and the checkpoint to go on from: weights and two moments."""
-    return parameters(config) * BYTES_A_WEIGHT * (len(config.epochs_to_score) + 3)
+def say_head(
+    sweep: Sweep, cohort: Cohort, split: PatientSplit, expected: Forecast, *, at_once: int
+) -> None:
+    """What is compared, on whom, and what it will take."""
+    config = sweep.config
+    if stamp := config.stamp(phantom=cohort.phantom):
+        say(stamp)
+    summaries = side_summaries(cohort, split)
+    say_cohort(cohort, summaries, grade_warnings(summaries))
+    settings = sum(len(cells[0].config.epochs_to_score) for cells in by_setting(sweep.cells))
+    counts = f"{count_of(settings, 'setting')} in {count_of(len(sweep.cells), 'cell')}"
+    say(f"{counts}: {_axes_in_words(sweep.cells)}")
+    to_do = len(sweep.to_do) + len(sweep.failed)
+    counts = f"{count_of(len(sweep.finished), 'cell')} done, {to_do} to do"
+    if sweep.failed:
+        counts += f" ({len(sweep.failed)} of them failed before and will be tried again)"
+    if sweep.elsewhere:
+        counts += f", {len(sweep.elsewhere)} in another process's hands"
+    if expected.seconds:
+        together = count_of(at_once, "cell")
+        counts += f": about {in_words(expected.total_seconds)}, {together} at a time"
+    say(counts)
+    if again := sum(has_unusable_result(cell) for cell in sweep.to_do):
+        say(
+            f"{count_of(again, 'cell')} of these have a result that lacks some of the epochs asked "
+            "for (score_epochs), and will be trained anew"
+        )
+    if all(cell.config.data.fold is None for cell in sweep.cells):
+        say("data.fold=null holds nothing out: there will be no ranking and no winner")
+    say(
+        f"Disk: about {in_bytes(expected.bytes_running)} while it trains, "
+        f"{in_bytes(expected.bytes_after)} afterwards (keep={config.keep})"
+    )
+    if config.dry_run:
+        say("dry_run=true: nothing was trained")
 
 
-def _bytes_after(config: RunConfig) -> int:
-    if config.keep == "all":
-        weights = parameters(config) * BYTES_A_WEIGHT * len(config.epochs_to_score)
-        return OTHER_BYTES + weights
-    return OTHER_BYTES
-
-
-def parameters(config: RunConfig) -> int:
-    """Trained values of the network, running statistics of its normalization included."""
-    values = config.by_key()
-    depth, width = int(values.get("model.depth") or 3), int(values.get("model.width") or 16)
-    channels = [len(VIEW_INDICES[config.data.views]), *(width * 2**block for block in range(depth))]
-    convolutions = sum(9 * before * after + after for before, after in pairwise(channels))
-    normalization = sum(4 * after for after in channels[1:])
-    side = CROP_SIZE >> depth
-    return int(convolutions + normalization + (side * side * channels[-1] + 1) * 5)
+def _axes_in_words(cells: Sequence[Cell]) -> str:
+    """Each axis with its values, epochs among them."""
+    words = []
+    for key, name in short_names(cells[0].axes).items():
+        values = dict.fromkeys(as_typed(cell.axes[key]) for cell in cells)
+        words.append(f"{name} {', '.join(values)}")
+    epochs = sorted({epoch for cell in cells for epoch in cell.config.epochs_to_score})
+    words.append(f"epochs {', '.join(map(str, epochs))}")
+    return "; ".join(words)

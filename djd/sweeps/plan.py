@@ -1,4 +1,4 @@
-"""What a comparison's folder knows of itself: axes, fixed keys, cells and their names."""
+"""What a sweep's folder knows of itself: axes, fixed keys, cells and their names."""
 
 import hashlib
 import json
@@ -7,30 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
-from djd.files import write_whole
-from djd.runs.folder import RESULT_NAME
-from djd.runs.keys import NUMBERLESS_KEYS, AxisValue, differences, value_of
+from djd.runs.config import RunConfig, read_config
+from djd.runs.keys import NUMBERLESS_KEYS, AxisValue, differences, nested, value_of
 from djd.runs.result import RESULTS_VERSION
-from djd.sweeps.cells import COMPARISON_NAME, Cell, axes_name
+from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of
 
-PLAN_LOCK_NAME = f".{COMPARISON_NAME}.lock"
-"""Held by whoever changes what a comparison's folder knows of itself."""
+OTHER_FOLDER = "choose another hydra.sweep.dir"
 
 
 class NamedCell(BaseModel):
-    """A cell as the comparison's file lists it.
-
-    Attributes:
-        name: Of its folder.
-        identity: See `Cell.identity`.
-        axes: Value of each compared key.
-    """
+    """A cell as the plan lists it: the name of its folder, its identity, its place on the axes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,8 +38,9 @@ class Plan(BaseModel):
         cohort_digest: Of crops, grades and split.
         axes: Keys that were ever compared.
         fixed: Value of every other key that can change a number.
-        choices: Of each choice of a compared group, such as `optim=adam`, the values of its keys
-            that are not compared themselves.
+        options: Chosen option of every group that is not compared.
+        choices: Of each option of a group, such as `optim=adam`, the values of its keys that are
+            not compared themselves.
         arguments: Of the last command.
         cells: All cells, whether or not they have been trained.
     """
@@ -59,59 +51,101 @@ class Plan(BaseModel):
     cohort_digest: str
     axes: tuple[str, ...]
     fixed: dict[str, Any]
+    options: dict[str, str]
     choices: dict[str, dict[str, Any]]
     arguments: tuple[str, ...]
     cells: tuple[NamedCell, ...]
 
-    @classmethod
-    def load(cls, folder: Path) -> "Plan":
-        """Read the file of a comparison's folder.
+    def config_of(self, named: NamedCell, sample: RunConfig | None) -> RunConfig | None:
+        """The configuration of a cell that was never started; None where the plan lacks a value.
 
-        Raises:
-            InputError: It is damaged.
+        Args:
+            named: The cell.
+            sample: The configuration of any other cell, which has the keys that change no number.
         """
-        path = folder / COMPARISON_NAME
+        if sample is None:
+            return None
+        values, choices = sample.by_key() | self.fixed, {**sample.choices, **self.options}
+        groups = {axis for axis, value in named.axes.items() if f"{axis}={value}" in self.choices}
+        for axis, value in named.axes.items():
+            if axis in choices:
+                choices[axis] = str(value)
+            if axis in groups:
+                # Another option of the group may have keys that this one lacks, such as a momentum.
+                values = {k: each for k, each in values.items() if not k.startswith(f"{axis}.")}
+                values |= self.choices[f"{axis}={value}"]
+        values |= {
+            axis: value
+            for axis, value in named.axes.items()
+            if axis not in groups and (axis in values or value is not None)
+        }
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (ValidationError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{path}: expected the plan of a comparison, received a damaged file; choose "
-                "another hydra.sweep.dir"
-            ) from error
+            config = read_config(nested(values) | {"choices": choices, "logger": {}})
+        except (InputError, TypeError, AttributeError):  # the plan's keys make no configuration
+            return None
+        return config if self.is_of(named, config) else None
+
+    def is_of(self, named: NamedCell, config: RunConfig) -> bool:
+        """Whether a configuration is that of a cell.
+
+        Identities of another results_version can't be made again; there the axes decide.
+        """
+        if self.results_version == RESULTS_VERSION:
+            return identity_of(config, self.cohort_digest) == named.identity
+        return at_axes(config, self.axes) == named.axes
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_now(cls, values: Any) -> Any:
+        """A plan of results_version 2, which knew the groups of optimizers alone, as of today."""
+        if not isinstance(values, dict) or "options" in values or "fixed" not in values:
+            return values
+        fixed = dict(values["fixed"])
+        options = {"model": "cnn", "loss": "cross_entropy"}
+        if "optim.name" in fixed:
+            options["optim"] = fixed.pop("optim.name")
+        choices = {
+            choice: {key: each for key, each in keys.items() if key != "optim.name"}
+            for choice, keys in values.get("choices", {}).items()
+        }
+        return {**values, "fixed": fixed, "options": options, "choices": choices}
 
 
 def cohort_digest(cohort: Cohort, split: PatientSplit) -> str:
     """Digest of all that makes two cells comparable: the knees, and who is a test patient."""
-    told = json.dumps([cohort.fingerprint(), split.development, split.test])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    written = json.dumps([cohort.fingerprint(), split.development, split.test])
+    return hashlib.sha256(written.encode()).hexdigest()[:16]
 
 
 def plan_cells(
-    folder: Path, cells: Sequence[Cell], *, digest: str, arguments: Sequence[str]
+    before: Plan | None,
+    folder: Path,
+    cells: Sequence[Cell],
+    *,
+    digest: str,
+    arguments: Sequence[str],
 ) -> tuple[Plan, list[Cell]]:
-    """Give every cell its folder: one that it has already, by its identity, or one by its axes.
-
-    Nothing is written.
+    """Give every cell its folder: the one that it has, by its identity, or a new one by its axes.
 
     Args:
-        folder: The comparison's.
-        cells: What is compared now; of equal cells the first stands for all.
+        before: The plan of the folder; None where the folder is new.
+        folder: The sweep's.
+        cells: Those of the command; of equal cells the first stands for all.
         digest: See `cohort_digest`.
         arguments: Of the command.
 
     Raises:
-        InputError: The folder holds a comparison with another cohort, or other values where
-            nothing is compared.
+        InputError: The folder holds a sweep of another cohort, or with other values of keys that
+            are not compared.
     """
-    before = _plan_before(folder)
     axes = tuple(dict.fromkeys([*(before.axes if before else ()), *cells[0].axes]))
-    choices = _choices(cells, axes)
     plan = Plan(
         results_version=RESULTS_VERSION,
         cohort_digest=digest,
         axes=axes,
         fixed=_fixed(cells[0], axes),
-        choices={**(before.choices if before else {}), **choices},
+        options=_uncompared(cells[0].config.choices, axes),
+        choices={**(before.choices if before else {}), **_choices(cells, axes)},
         arguments=tuple(arguments),
         cells=_widened(before, axes) if before else (),
     )
@@ -121,40 +155,11 @@ def plan_cells(
     plan = plan.model_copy(
         update={"cells": tuple({cell.identity: cell for cell in (*plan.cells, *named)}.values())}
     )
-    planned: dict[str, Cell] = {}
+    placed: dict[str, Cell] = {}
     for cell, name in zip(cells, named, strict=True):
-        there = replace(cell, folder=folder / name.name, axes=at_axes(cell, axes))
-        planned.setdefault(name.identity, there)
-    return plan, list(planned.values())
-
-
-def plan_and_save(
-    folder: Path, cells: Sequence[Cell], *, digest: str, arguments: Sequence[str]
-) -> tuple[Plan, list[Cell]]:
-    """The same, written in one step with its checks: processes that start at once agree.
-
-    Args:
-        folder: The comparison's; made where it isn't there.
-        cells: See `plan_cells`, as all that follows.
-        digest: See `plan_cells`.
-        arguments: See `plan_cells`.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / PLAN_LOCK_NAME):
-        plan, planned = plan_cells(folder, cells, digest=digest, arguments=arguments)
-        write_whole(folder / COMPARISON_NAME, plan.model_dump_json(indent=1))
-    return plan, planned
-
-
-def _plan_before(folder: Path) -> Plan | None:
-    if (folder / COMPARISON_NAME).exists():
-        return Plan.load(folder)
-    if found := next(folder.glob(f"*/{RESULT_NAME}"), None):
-        raise InputError(
-            f"{folder}: expected a new folder or a comparison's, received one that holds {found} "
-            f"and no {COMPARISON_NAME}; choose another hydra.sweep.dir"
-        )
-    return None
+        there = at_axes(cell.config, axes, cell.axes)
+        placed.setdefault(name.identity, replace(cell, folder=folder / name.name, axes=there))
+    return plan, list(placed.values())
 
 
 def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
@@ -168,8 +173,8 @@ def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
 
 
 def _fixed_at(plan: Plan, axis: str) -> AxisValue:
-    """What a key that wasn't compared was; of the optimizer, whose key is a group, its name."""
-    return value_of(plan.fixed, axis)
+    """What a key that wasn't compared was; of a group, the option that was chosen."""
+    return value_of({**plan.fixed, **plan.options}, axis)
 
 
 def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
@@ -180,45 +185,27 @@ def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
     for cell in cells:
         identity = cell.identity(plan.cohort_digest)
         if identity not in known:
-            at = at_axes(cell, plan.axes)
-            name = axes_name(at)
+            axes = at_axes(cell.config, plan.axes, cell.axes)
+            name = axes_name(axes)
             if name in taken:
                 name = f"{name} {identity[:6]}"
             taken.add(name)
-            known[identity] = NamedCell(name=name, identity=identity, axes=at)
+            known[identity] = NamedCell(name=name, identity=identity, axes=axes)
         named.append(known[identity])
     return named
 
 
-def at_axes(cell: Cell, axes: Sequence[str]) -> dict[str, AxisValue]:
-    """Where a cell stands on every axis that the folder ever had, those of this command or not."""
-    values = {**cell.config.by_key(), **cell.config.choices, **cell.axes}
-    return {axis: value_of(values, axis) for axis in axes}
-
-
 def _fixed(cell: Cell, axes: Sequence[str]) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in cell.config.by_key().items()
-        if key not in NUMBERLESS_KEYS and not _is_compared(key, axes)
-    }
-
-
-def _is_compared(key: str, axes: Sequence[str]) -> bool:
-    """Whether a key is an axis, or belongs to a group that is one."""
-    return any(key == axis or key.startswith(f"{axis}.") for axis in axes)
+    numbers = {key: v for key, v in cell.config.by_key().items() if key not in NUMBERLESS_KEYS}
+    return _uncompared(numbers, axes)
 
 
 def _choices(cells: Sequence[Cell], axes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What each choice of a group stands for: `optim=adam` is a rate, a class ...
-
-    The optimizer's choice counts whether or not it is compared, since another command may.
-    """
+    """Values of each option of a group, which another command may compare."""
     choices: dict[str, dict[str, Any]] = {}
     for cell in cells:
         values = cell.config.by_key()
-        groups = {**cell.axes, **cell.config.choices}
-        for group, choice in groups.items():
+        for group, choice in {**cell.axes, **cell.config.choices}.items():
             keys = [key for key in values if key.startswith(f"{group}.") and key not in axes]
             if keys:
                 choices[f"{group}={choice}"] = {key: values[key] for key in keys}
@@ -226,29 +213,34 @@ def _choices(cells: Sequence[Cell], axes: Sequence[str]) -> dict[str, dict[str, 
 
 
 def _require_same(folder: Path, before: Plan, now: Plan) -> None:
-    other = "choose another hydra.sweep.dir"
     if before.results_version != now.results_version:
         raise InputError(
             f"{folder}: expected a comparison of this software (results_version "
             f"{now.results_version}), received one whose numbers came about in another way "
-            f"({before.results_version}); {other}"
+            f"({before.results_version}); {OTHER_FOLDER}"
         )
     if before.cohort_digest != now.cohort_digest:
         raise InputError(
             f"{folder}: expected the cohort and the test patients of the comparison that was "
             f"started there ({before.cohort_digest}), received others ({now.cohort_digest}); "
-            f"{other}"
+            f"{OTHER_FOLDER}"
         )
-    changes = [differences(_uncompared(before.fixed, now), _uncompared(now.fixed, now), free=())]
+    others = differences(_uncompared(before.options, now.axes), now.options, free=())
+    changes = [others or differences(_uncompared(before.fixed, now.axes), now.fixed, free=())]
     for choice, there in before.choices.items():
         compared = {*before.axes, *now.axes}
         changes.append(differences(there, now.choices[choice], free=compared))
     if found := list(dict.fromkeys(filter(None, changes))):
         raise InputError(
             f"{folder}: expected the comparison that was started there, received another one: it "
-            f"has {'; '.join(found)}; say the same, compare that key, or {other}"
+            f"has {'; '.join(found)}; say the same, compare that key, or {OTHER_FOLDER}"
         )
 
 
-def _uncompared(fixed: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    return {key: value for key, value in fixed.items() if not _is_compared(key, plan.axes)}
+def _uncompared(values: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
+    """Values of keys that are no axis, and belong to no group that is one."""
+    return {
+        key: value
+        for key, value in values.items()
+        if not any(key == axis or key.startswith(f"{axis}.") for axis in axes)
+    }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from typing import Any
 
 from djd.machine import Stopped, die_with_parent, stop_on_signals
 
@@ -22,7 +22,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_STOP = 30
 """How long stopped work may take to write its last finished epoch."""
 
-PRELOADED = ["djd.sweeps.guarded", "djd.sweeps.loaded"]
+PRELOADED = ["djd.sweeps.preload"]
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,15 @@ def _signal_sentence(number: int) -> str:
     return hints.get(name, f"its process was ended by {name}")
 
 
-class Watcher(Protocol):
-    """Is told what happens."""
+class Watcher:
+    """Learns what happens; this one lets all of it happen."""
 
     def started(self, index: int) -> None:
         """A piece of work has begun."""
 
     def ended(self, index: int, ending: Ending) -> bool:
         """A piece of work has ended; whether to go on with the others."""
+        return True
 
     def look(self) -> None:
         """Some time has passed."""
@@ -79,15 +80,15 @@ class _Running:
     slot: int
     process: BaseProcess
     receiver: Connection
-    told: tuple[Any, str | None] | None = None
+    sent: tuple[Any, str | None] | None = None
 
     def listen(self) -> None:
-        """Take what the work returned or raised, if it has told; nothing where it died."""
+        """Take the value or error of the work, if there is one; nothing where the work died."""
         try:
-            if self.told is None and self.receiver.poll():
-                self.told = self.receiver.recv()
+            if self.sent is None and self.receiver.poll():
+                self.sent = self.receiver.recv()
         except (EOFError, OSError):
-            self.told = (None, None)
+            self.sent = (None, None)
 
     def ending(self) -> Ending:
         self.process.join()
@@ -95,7 +96,7 @@ class _Running:
         self.receiver.close()
         exit_code = self.process.exitcode
         self.process.close()
-        return Ending(1 if exit_code is None else exit_code, *(self.told or (None, None)))
+        return Ending(1 if exit_code is None else exit_code, *(self.sent or (None, None)))
 
 
 def run_in_processes(
@@ -103,23 +104,22 @@ def run_in_processes(
     arguments: Sequence[tuple[Any, ...]],
     *,
     at_once: int,
-    watcher: Watcher,
+    watcher: Watcher | None = None,
 ) -> list[Ending | None]:
     """Call `work` with each of the arguments, each call in a process of its own.
 
-    However this function is left, no process is left behind: they are told to stop (SIGTERM), and
-    killed if they don't.
+    However this function is left, no process is left behind: processes get SIGTERM, then SIGKILL.
 
     Args:
-        work: A function that a fresh process can import; its values and arguments can be pickled.
+        work: A function that a fresh process can import; values and arguments can be pickled.
         arguments: Of each call.
         at_once: How many run at a time.
-        watcher: Is told what happens; it may end it all.
+        watcher: Learns of each start and end, and may end it all.
 
     Returns:
-        How each ended; None for those that were never started or were stopped.
+        The ending of each; None for those that were never started or were stopped.
     """
-    context = _context()
+    context, watcher = _context(), watcher or Watcher()
     waiting = deque(enumerate(arguments))
     slots = list(range(at_once))
     running: list[_Running] = []
@@ -171,9 +171,9 @@ def _start(
 
 
 def _wait(running: Sequence[_Running]) -> list[_Running]:
-    """Those that have ended by now; what others tell meanwhile is taken, so that none waits."""
+    """Those that have ended by now; what others send meanwhile is taken, so that none waits."""
     sentinels = {each.process.sentinel: each for each in running}
-    silent = {each.receiver: each for each in running if each.told is None}
+    silent = {each.receiver: each for each in running if each.sent is None}
     ready = multiprocessing.connection.wait([*sentinels, *silent], timeout=SECONDS_BETWEEN_LOOKS)
     for receiver in ready:
         if isinstance(receiver, Connection):
@@ -196,7 +196,7 @@ def _stop(running: list[_Running]) -> None:
 
 
 def _serve(work: Callable[..., Any], call: tuple[Any, ...], slot: int, sender: Connection) -> None:
-    """In the new process: do the work, tell what came of it, and end without ceremony."""
+    """In the new process: do the work, send its value or error, and end without ceremony."""
     die_with_parent()
     exit_code = 0
     try:
@@ -215,11 +215,7 @@ def _serve(work: Callable[..., Any], call: tuple[Any, ...], slot: int, sender: C
 
 
 def deal_gpu(slot: int) -> None:
-    """Leave this process one of several GPUs, in turn.
-
-    Args:
-        slot: Which of the processes that run at a time this one is, from 0.
-    """
+    """Leave this process one of several GPUs; `slot` counts those that run at a time, from 0."""
     import torch
 
     count = torch.cuda.device_count()

@@ -1,4 +1,4 @@
-"""What is compared, as the command line and the experiment file say it."""
+"""The axes of a sweep, as the command line and the experiment file give them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,24 +11,24 @@ from hydra.core.override_parser.types import Override
 from djd.errors import InputError
 from djd.runs.keys import COHORT_KEYS, FREE_KEYS
 
-LIST_KEYS = ("score_epochs", "data.exclude")
-"""Keys whose values are lists; the list of any other is a comparison written in another way."""
+LIST_KEYS = ("score_epochs", "data.exclude", "logger")
+"""Keys whose values are lists; the list of any other key is an axis written in another way."""
 
 ONE_COHORT = COHORT_KEYS | {"data", "data.leak"}
-"""Keys that say who is compared on: the same for all cells."""
+"""Keys of the cohort: the same for all cells."""
 
-ABOUT_ALL = FREE_KEYS - COHORT_KEYS | {"paths"}
-"""Keys that change no result."""
+ABOUT_ALL = FREE_KEYS - COHORT_KEYS | {"paths", "kind"}
+"""Keys that change no result, as those of loggers."""
 
 
 @dataclass(frozen=True)
 class Axes:
-    """The compared keys, and what is fixed.
+    """The compared keys and all other overrides.
 
     Attributes:
-        values: Of each compared key, as typed, in the order in which they are compared.
+        values: Values of each compared key, as typed.
         fixed: All other overrides, as typed.
-        typed: A compared key as it was typed, where that was with a `+`.
+        typed: Each compared key as it was typed, such as with a `+`.
     """
 
     values: Mapping[str, tuple[str, ...]]
@@ -36,12 +36,12 @@ class Axes:
     typed: Mapping[str, str] = field(default_factory=dict)
 
     def override(self, key: str, value: str) -> str:
-        """What Hydra is told to give a compared key a value."""
+        """The override that gives a compared key a value."""
         return f"{self.typed.get(key, key)}={value}"
 
 
 def read_axes(params: Mapping[str, Any], arguments: Iterable[str], loader: ConfigLoader) -> Axes:
-    """Tell axes from fixed overrides; the command line counts more than the experiment's file.
+    """Part axes from fixed overrides; the command line counts more than the experiment's file.
 
     Args:
         params: `hydra.sweeper.params`; each of them is an axis, even with a single value.
@@ -126,5 +126,10 @@ def _require_comparable(key: str, override: Override) -> None:
             f"{key}: expected one value, since all cells of a comparison grade the same patients, "
             f"{said}"
         )
-    if key in ABOUT_ALL:
+    if key == "logger":
+        raise InputError(
+            f"logger: expected the loggers of all cells as a list in brackets "
+            f"(logger=[{','.join(_values(override))}]), since loggers change no result, {said}"
+        )
+    if key in ABOUT_ALL or key.startswith("logger."):
         raise InputError(f"{key}: expected one value, since it changes no result, {said}")

@@ -1,24 +1,104 @@
-"""Every cell's configuration out of few compositions: one, and one more for each further value.
+"""Configurations out of what Hydra composes: of a run, and of every cell of a sweep.
 
 Composing takes Hydra 44 to 92 ms, so 540 cells would take most of a minute, and again for each
-look at what is left to do.
+look at what is left to do: the cells are put together of few compositions, one, and one more for
+each further value of an axis.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.default_element import ConfigDefault, GroupDefault
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from djd.runs.config import read_config
+from djd.runs.config import SETTING_GROUPS, read_config
 from djd.runs.keys import AxisValue, flat, nested, value_of
-from djd.sweeps.cells import Cell
-from hydra_plugins.djd._axes import Axes
-from hydra_plugins.djd._options import changed_keys, plain_values
+
+if TYPE_CHECKING:
+    from djd.sweeps.cells import Cell
+    from hydra_plugins.djd._axes import Axes
 
 NOT_THE_TASKS = ("hydra", "experiment")
+"""Groups that say nothing of a training."""
+
+CHANGEABLE_GROUPS = ("data", *SETTING_GROUPS, "trainer")
+"""Groups whose values make a setting another one than its options' files."""
+
+
+def plain_values(
+    cfg: DictConfig, choices: Mapping[str, Any], loader: ConfigLoader
+) -> dict[str, Any]:
+    """The configuration as plain values, its interpolations resolved: Hydra ends here.
+
+    Args:
+        cfg: What Hydra composed.
+        choices: Hydra's `runtime.choices`: the chosen option of each group.
+        loader: Hydra's.
+    """
+    with open_dict(cfg):
+        for key in NOT_THE_TASKS:
+            cfg.pop(key, None)
+    values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    named = {group: str(choices.get(group)) for group in SETTING_GROUPS}
+    return values | {"choices": named, "changed": list(changed_keys(values, choices, loader))}
+
+
+def changed_keys(
+    values: Mapping[str, Any], choices: Mapping[str, Any], loader: ConfigLoader
+) -> Iterator[str]:
+    """Keys whose values are not those of the chosen options' files.
+
+    Args:
+        values: The configuration as nested plain values.
+        choices: The chosen option of each group.
+        loader: Hydra's.
+    """
+    for group in CHANGEABLE_GROUPS:
+        in_files = flat({group: _file_values(group, str(choices.get(group)), loader)})
+        for key, value in flat({group: values.get(group) or {}}).items():
+            if key not in in_files or _differs(value, in_files[key]):
+                yield key
+
+
+def _differs(value: Any, in_file: Any) -> bool:
+    return value != in_file and "${" not in str(in_file)
+
+
+@cache  # each cell of a sweep asks for the same few files
+def _file_values(group: str, option: str, loader: ConfigLoader) -> dict[str, Any]:
+    """Values of an option's file and of those in its defaults list."""
+    loaded = loader.repository.load_config(f"{group}/{option}")  # type: ignore[attr-defined]
+    if loaded is None:
+        return {}
+    values: dict[str, Any] = {}
+    for default in loaded.defaults_list or ():
+        if isinstance(default, ConfigDefault) and default.path not in (None, "_self_", option):
+            values |= _file_values(group, str(default.path), loader)
+        elif isinstance(default, GroupDefault) and isinstance(default.value, str):
+            inner = str(default.group)
+            values[inner] = _file_values(f"{group}/{inner}", default.value, loader)
+    own: Any = OmegaConf.to_container(loaded.config, resolve=False)
+    return values | (own or {})
+
+
+def compose_values(conf: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Plain values of some overrides, without a run: for notebooks, measurements and tests.
+
+    Args:
+        conf: The folder of the configuration, as an absolute path.
+        overrides: As on the command line.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    with initialize_config_dir(conf, version_base="1.3"):
+        cfg = compose("config", overrides=list(overrides), return_hydra_config=True)
+        loader = GlobalHydra.instance().config_loader()
+        return plain_values(cfg, dict(cfg.hydra.runtime.choices), loader)
 
 
 @dataclass(frozen=True)
@@ -39,14 +119,13 @@ class CellComposer:
         axes: What is compared.
     """
 
-    def __init__(self, loader: ConfigLoader, master: DictConfig, axes: Axes) -> None:
+    def __init__(self, loader: ConfigLoader, master: DictConfig, axes: "Axes") -> None:
         self.loader = loader
         self.master = master
         self.axes = axes
-        self.choices: Mapping[str, Any] = {}
         self.groups = {key for key in axes.values if loader.get_group_options(key)}
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list["Cell"]:
         """Every combination of the axes' values, the last axis changing fastest.
 
         Raises:
@@ -54,7 +133,6 @@ class CellComposer:
             InputError: A value that is not as expected.
         """
         first = self._composed({})
-        self.choices = first.choices
         others = {
             (key, value): self._composed({key: value})
             for key, values in self.axes.values.items()
@@ -62,36 +140,38 @@ class CellComposer:
         }
         linked = _is_linked([first, *others.values()])
         changes = {choice: _changes(first, composed) for choice, composed in others.items()}
-        return [
-            self._cell(chosen, None if linked else first, changes)
-            for chosen in itertools.product(*self.axes.values.values())
-        ]
+        cells = []
+        for chosen in itertools.product(*self.axes.values.values()):
+            values = dict(zip(self.axes.values, chosen, strict=True))
+            composed = self._composed(values) if linked else self._changed(first, values, changes)
+            cells.append(self._cell(values, composed))
+        return cells
 
-    def _cell(
+    def _changed(
         self,
-        chosen: Sequence[str],
-        first: _Composed | None,
+        first: _Composed,
+        values: Mapping[str, str],
         changes: Mapping[tuple[str, str], Mapping[str, Any]],
-    ) -> Cell:
-        values = dict(zip(self.axes.values, chosen, strict=True))
-        if first is None:
-            config = dict(self._composed(values).resolved)
-        else:
-            # A group comes before the keys in it, as Hydra has it.
-            config = dict(first.resolved)
-            for key in sorted(values, key=lambda key: key not in self.groups):
-                config |= changes.get((key, values[key]), {})
-        config = nested({key: value for key, value in config.items() if value is not _ABSENT})
-        choices = {**self.choices, **config["choices"]}
-        config["changed"] = list(changed_keys(config, choices, self.loader))
-        return Cell(
-            axes={key: self._axis_value(flat(config), key, value) for key, value in values.items()},
-            overrides=self._overrides(values),
-            config=read_config(config),
-        )
+    ) -> _Composed:
+        config, choices = dict(first.resolved), dict(first.choices)
+        # A group comes before the keys in it, as Hydra has it.
+        for key in sorted(values, key=lambda key: key not in self.groups):
+            config |= changes.get((key, values[key]), {})
+            if key in self.groups:
+                choices[key] = values[key]
+        config = {key: value for key, value in config.items() if value is not _ABSENT}
+        return _Composed({}, config, choices)
 
-    def _axis_value(self, config: Mapping[str, Any], key: str, typed: str) -> AxisValue:
-        return typed if key in self.groups else value_of(config, key)
+    def _cell(self, values: Mapping[str, str], composed: _Composed) -> "Cell":
+        from djd.sweeps.cells import Cell  # a run by itself doesn't need it
+
+        config = {"logger": {}} | nested(composed.resolved)
+        config["changed"] = list(changed_keys(config, composed.choices, self.loader))
+        axes: dict[str, AxisValue] = {
+            key: typed if key in self.groups else value_of(composed.resolved, key)
+            for key, typed in values.items()
+        }
+        return Cell(axes, self._overrides(values), read_config(config))
 
     def _overrides(self, values: Mapping[str, str]) -> tuple[str, ...]:
         return (

@@ -1,4 +1,4 @@
-"""`hydra/sweeper=comparison`: every sweep as a comparison that can be stopped and gone on with."""
+"""`hydra/sweeper=comparison`: every sweep can be stopped, gone on with, and widened."""
 
 import sys
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from djd.sweeps.job import Job
+    from djd.sweeps.cells import Job
 
 
 @dataclass
@@ -34,7 +34,7 @@ class ComparisonSweeper(Sweeper):
     """Trains every combination of the axes, chooses the best, and always reaches the end.
 
     Args:
-        params: Axes of the experiment's file; the command line replaces, adds and removes.
+        params: Axes of the experiment's file; those of the command line count more.
     """
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:
@@ -56,16 +56,16 @@ class ComparisonSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the comparison.
+        """Run the sweep.
 
         Raises:
             InputError: Something the person gave is wrong; nothing was trained.
-            FailedCellsError: It reached its end, and some cells had failed.
-            Stopped: It was stopped; the exception says how to go on.
+            FailedCellsError: The sweep reached its end, and some cells had failed.
+            Stopped: The sweep was stopped; the exception says how to go on.
         """
         from djd.errors import FailedCellsError, InputError
-        from djd.report.sweep_end import report_sweep
-        from djd.sweeps.compare import Comparison, compare
+        from djd.report.report import report_sweep
+        from djd.sweeps.compare import compare
         from hydra_plugins.djd._axes import read_axes
         from hydra_plugins.djd._composing import CellComposer
 
@@ -75,23 +75,23 @@ class ComparisonSweeper(Sweeper):
         if not self.master.hydra.sweep.dir:  # what a shell makes of an unset variable
             raise InputError("hydra.sweep.dir: expected a path, received an empty one")
         folder = Path(self.master.hydra.sweep.dir)
-        comparison = Comparison.of(
+        outcome = compare(
             cells,
             folder,
             at_once=getattr(self.launcher, "n_jobs", 1),
             arguments=sys.argv[1:],
+            launch=self._launch,
         )
-        outcome = compare(comparison, self._launch)
         if outcome is None:  # dry_run
             return
-        report_sweep(comparison, outcome)
+        report_sweep(outcome)
         if outcome.failures:
             raise FailedCellsError
 
     def _launch(self, jobs: Sequence["Job"]) -> None:
-        """Hand jobs to the launcher; what it loses or drops is a failure of those jobs alone.
+        """Hand jobs to the launcher; a job that the launcher loses has failed by itself.
 
-        Ours ends by itself what fails fast; to any other its jobs are then handed one by one.
+        Our launcher stops at the first failure with `fail_fast`; any other gets one job at a time.
         """
         from djd.runs.folder import failure_reason
 
@@ -104,10 +104,10 @@ class ComparisonSweeper(Sweeper):
 
     @property
     def _launches_jobs(self) -> bool:
-        """Whether the launcher is ours, which wants to know what it launches.
+        """Whether the launcher is ours, which takes the jobs too.
 
-        Hydra's scan executes every module of plugins once more, so that a class that was imported
-        at the top of this one isn't that of the launcher that Hydra makes.
+        Hydra executes every module of plugins once more, so that a class that was imported at the
+        top of this module isn't the class of the launcher that Hydra makes.
         """
         from hydra_plugins.djd.processes_launcher import ProcessesLauncher
 

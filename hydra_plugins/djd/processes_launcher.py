@@ -20,7 +20,7 @@ from djd.errors import InputError
 from djd.machine import usable_cores
 
 if TYPE_CHECKING:
-    from djd.sweeps.job import Job
+    from djd.sweeps.cells import Job
     from djd.sweeps.processes import Ending
 
 
@@ -44,8 +44,7 @@ class ProcessesLauncher(Launcher):
         n_jobs: How many at a time; None or -1 for as many as there are cores.
 
     Attributes:
-        jobs: What the comparison knows of the jobs it is about to launch, for the display; empty
-            where another sweeper launches.
+        jobs: The jobs as our sweeper knows them, for the display; empty under another sweeper.
     """
 
     def __init__(self, n_jobs: int | None = None) -> None:
@@ -94,8 +93,8 @@ class ProcessesLauncher(Launcher):
         ]
 
     def _job(self, overrides: Sequence[str], index: int) -> "Job":
-        """What the display has to know of a job that another sweeper launches."""
-        from djd.sweeps.job import Job
+        """A job of another sweeper, for the display."""
+        from djd.sweeps.cells import Job
 
         config = _composed(self.context, self.master, overrides, index)
         subdir = str(config.hydra.sweep.subdir)
@@ -159,8 +158,10 @@ def _into_log(folder: Path) -> None:
     import faulthandler
     import sys
 
+    from djd.runs.folder import LOG_NAME
+
     folder.mkdir(parents=True, exist_ok=True)
-    log = os.open(folder / "run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    log = os.open(folder / LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(log, stream.fileno())

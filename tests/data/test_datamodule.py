@@ -146,11 +146,16 @@ def test_lightning_gives_each_epoch_of_a_fit_its_own_order(tmp_path: Path) -> No
             seen[-1].extend(batch["knee"].tolist())
 
     classifier = GradeClassifier(
-        network={"depth": 1, "width": 1},
-        optimizer={"target": "torch.optim.SGD", "learning_rate": 1e-4, "arguments": {}},
+        network={"_target_": "djd.models.networks.KneeCNN", "depth": 1, "width": 1},
+        loss={"_target_": "djd.models.losses.CrossEntropy"},
+        optimizer={"_target_": "torch.optim.SGD"},
+        learning_rate=1e-4,
+        schedule="constant",
+        epochs=2,
+        views=1,
     )
     config = read_config(compose_values("trainer.max_epochs=2", "trainer.accelerator=cpu"))
-    trainer = build_trainer(config, tmp_path, [Orders()], held_out=False)
+    trainer = build_trainer(config, tmp_path, [Orders()], loggers=[], held_out=False)
     with quiet_lightning():
         trainer.fit(classifier, datamodule=datamodule())
     assert seen == orders(datamodule().train_dataloader(), 2)

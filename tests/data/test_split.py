@@ -16,7 +16,7 @@ from djd.data.split import (
     split_patients,
 )
 from djd.errors import InputError
-from djd.runs.folder import save_split, saved_fingerprint
+from djd.runs.folder import require_same_cohort, save_split
 from tests.invented import cycling_grades, invented_cohort
 
 
@@ -47,13 +47,15 @@ def test_named_test_patients_replace_the_last_ones() -> None:
 def test_a_split_is_read_back_as_written(tmp_path: Path) -> None:
     split = PatientSplit(development=("가", "b"), test=("c",))
     save_split(
-        tmp_path / "split.json",
+        tmp_path,
         split,
         {"test": PartSummary(("c",), (0, 1, 0, 0, 1))},
         fingerprint="f",
     )
-    assert saved_fingerprint(tmp_path / "split.json") == "f"
-    assert saved_fingerprint(tmp_path / "missing.json") is None
+    require_same_cohort(tmp_path, "f")
+    require_same_cohort(tmp_path / "new", "another")
+    with pytest.raises(InputError, match=r"\(fingerprint f\), received another one \(g\)"):
+        require_same_cohort(tmp_path, "g")
     assert PatientSplit.load(tmp_path / "split.json") == split
     written = json.loads((tmp_path / "split.json").read_text(encoding="utf-8"))
     assert written["parts"]["test"] == {"patients": ["c"], "knees_per_grade": [0, 1, 0, 0, 1]}

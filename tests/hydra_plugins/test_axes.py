@@ -52,6 +52,12 @@ def test_score_epochs_are_all_scored_out_of_one_training(loader: ConfigLoader) -
         assert axes.fixed == ("score_epochs=[10,20]",)
 
 
+def test_several_loggers_are_those_of_all_cells(loader: ConfigLoader) -> None:
+    axes = read("logger=[tensorboard,csv]", "seed=0,1", loader=loader)
+    assert axes.values == {"seed": ("0", "1")}
+    assert axes.fixed == ("logger=[tensorboard,csv]",)
+
+
 def test_one_score_epoch_needs_no_brackets(loader: ConfigLoader) -> None:
     assert read("score_epochs=20", loader=loader).fixed == ("score_epochs=[20]",)
 
@@ -82,6 +88,11 @@ def test_a_number_alone_in_the_file_is_an_axis_of_one_value(loader: ConfigLoader
         ("data.test_count=8,9", r"data\.test_count: expected one value"),
         ("++data.phantom_seed=0,1", r"data\.phantom_seed: expected one value"),
         ("test=winner,never", "test: expected one value, since it changes no result"),
+        (
+            "logger=tensorboard,csv",
+            r"logger: expected the loggers .* in brackets \(logger=\[tensorboard,csv\]\)",
+        ),
+        ("logger.csv.folder=a,b", r"logger\.csv\.folder: expected one value, since it changes no"),
         ("trainer.threads=1,2", r"trainer\.threads: expected one value"),
         ("model.depth=interval(1,3)", r"model\.depth: expected values with commas"),
     ],

@@ -6,8 +6,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from djd.models.grad_cam import grad_cam
+from djd.models.grad_cam import grad_cam as grad_cam_of_score
 from djd.models.networks import KneeCNN
+
+
+def grad_cam(network: nn.Module, crops: Tensor, grades: Tensor) -> Tensor:
+    """Maps of the grades' outputs."""
+    maps = grad_cam_of_score(network, crops, lambda outputs: outputs.gather(1, grades[:, None]))
+    assert maps is not None
+    return maps
 
 
 def trained_a_little(depth: int = 2, channels: int = 1, **arguments: bool) -> KneeCNN:
@@ -169,3 +176,24 @@ def test_the_same_maps_come_every_time_and_in_inference_mode() -> None:
         assert torch.equal(grad_cam(network, crops + 0, grades), first)
     with torch.no_grad():
         assert torch.equal(grad_cam(network, crops, grades), first)
+
+
+def test_a_foreign_network_is_explained_by_its_last_feature_map() -> None:
+    torch.manual_seed(0)
+    features_of, linear = nn.Sequential(nn.Conv2d(1, 4, 3, stride=4), nn.ReLU()), nn.Linear(4, 5)
+    network = nn.Sequential(features_of, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
+    crops = crops_of(2)
+    maps = grad_cam(network, crops, torch.tensor([1, 3]))
+    with torch.no_grad():
+        features = features_of(crops)
+    for knee, grade in enumerate((1, 3)):
+        # Behind a mean over all pixels a channel's gradient is its weight, everywhere the same.
+        weights = linear.weight[grade].detach().numpy()
+        total = np.tensordot(weights, features[knee].numpy(), axes=1)
+        large = enlarged(np.maximum(total, 0), 128)
+        np.testing.assert_allclose(maps[knee].numpy(), large / large.max(), atol=1e-4)
+
+
+def test_a_network_without_a_feature_map_has_none() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(128 * 128, 5))
+    assert grad_cam_of_score(network, crops_of(2), lambda outputs: outputs[:, 0]) is None

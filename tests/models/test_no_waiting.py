@@ -45,8 +45,13 @@ def train(
 ) -> GradeClassifier:
     """Two epochs in Lightning, as `build_trainer` sets it up, its trainings read out by nobody."""
     classifier = GradeClassifier(
-        network={"depth": 2, "width": 2},
-        optimizer={"target": f"torch.optim.{optimizer}", "learning_rate": 1e-3, "arguments": {}},
+        network={"_target_": "djd.models.networks.KneeCNN", "depth": 2, "width": 2},
+        loss={"_target_": "djd.models.losses.CrossEntropy"},
+        optimizer={"_target_": f"torch.optim.{optimizer}"},
+        learning_rate=1e-3,
+        schedule="constant",
+        epochs=2,
+        views=1,
         class_weights=[1.0, 2.0, 1.0, 1.0, 1.0],
     )
     on_meta = {"strategy": WithoutValues(), "accelerator": "auto", "devices": "auto"}
@@ -55,7 +60,7 @@ def train(
     config = read_config(
         compose_values("trainer.max_epochs=2", "trainer.accelerator=cpu", *overrides)
     )
-    trainer = build_trainer(config, folder, [], held_out=False)
+    trainer = build_trainer(config, folder, [], loggers=[], held_out=False)
     with quiet_lightning():
         trainer.fit(classifier, datamodule=datamodule())
     assert trainer.global_step == 2 * len(datamodule().train_dataloader())

@@ -4,20 +4,24 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from djd.report.answer import Answer
+from djd.report.findings import Findings
 from djd.report.headline import (
     NOTHING_HELD_OUT,
     headline,
     in_words,
+    question_sentences,
     who_decided,
 )
-from djd.report.out_of_fold import Findings
-from djd.report.scoreboard import Figures
+from djd.report.scores import GraderScores
+from djd.runs.config import read_config
 from djd.runs.keys import AxisValue
 from djd.statistics.intervals import Estimate
+from djd.sweeps.setting_scores import Setting
 from tests.sweeps.invented_answers import tell
 from tests.sweeps.invented_cells import leave_comparison
 
@@ -27,9 +31,11 @@ def findings_of(answer: Answer) -> Findings:
     return answer.findings
 
 
-def with_kappa(figures: Figures, value: float, low: float, high: float) -> Figures:
-    kappa = Estimate(value, low, high)
-    return replace(figures, scores={**figures.scores, "kappa": kappa})
+Scores = TypeVar("Scores", bound=GraderScores)
+
+
+def with_kappa(grader: Scores, value: float, low: float, high: float) -> Scores:
+    return replace(grader, scores={**grader.scores, "kappa": Estimate(value, low, high)})
 
 
 def told_of(
@@ -45,7 +51,7 @@ def told_of(
         replace(each, in_best_set=rank <= ties)
         for rank, each in enumerate(findings.settings[: others + 1])
     ]
-    settings[0] = replace(settings[0], figures=with_kappa(settings[0].figures, *kappa))
+    settings[0] = with_kappa(settings[0], *kappa)
     return headline(replace(answer, findings=replace(findings, settings=tuple(settings))))
 
 
@@ -60,7 +66,12 @@ def told_of(
             "; 2 of the 3 other settings can't be told apart from it.",
         ),
         (1, 3, "grades best: kappa", "; 1 of the 3 other settings can't be told apart from it."),
-        (3, 3, "has the highest kappa:", "; none of the 3 others can be told apart from it."),
+        (
+            3,
+            3,
+            "has the highest kappa:",
+            "; none of the 3 other settings can be told apart from it.",
+        ),
         (0, 1, "grades best: kappa", "; the other setting is worse."),
         (1, 1, "has the highest kappa:", "; the other setting can't be told apart from it."),
         (0, 0, "reaches kappa", "."),
@@ -85,12 +96,12 @@ def test_where_some_can_not_be_told_apart_the_best_is_not_called_better(answer: 
 
 
 def test_test_scores_that_are_absent_or_of_another_setting_are_not_said(answer: Answer) -> None:
-    for opened in (None, answer.opened and replace(answer.opened, figures={})):
-        closed = replace(answer, opened=opened)
+    for opened in (None, answer.tested and replace(answer.tested, settings={})):
+        closed = replace(answer, tested=opened)
         assert "test patients" not in " ".join(headline(closed))
-    assert answer.opened
-    others = {"depth=1 epochs=25": next(iter(answer.opened.figures.values()))}
-    earlier = replace(answer, opened=replace(answer.opened, figures=others))
+    assert answer.tested
+    others = {"depth=1 epochs=25": next(iter(answer.tested.settings.values()))}
+    earlier = replace(answer, tested=replace(answer.tested, settings=others))
     assert "test patients" not in " ".join(headline(earlier))
     assert "on the 20 test patients" in headline(answer)[0]
 
@@ -180,7 +191,7 @@ def test_repeats_of_the_same_fold_are_one_fold(answer: Answer) -> None:
 
 
 def test_nothing_finished_is_the_whole_headline(answer: Answer) -> None:
-    assert headline(replace(answer, findings=None, opened=None)) == [
+    assert headline(replace(answer, findings=None, tested=None)) == [
         "Nothing finished: no setting has graded the held-out knees of all its folds."
     ]
 
@@ -188,8 +199,8 @@ def test_nothing_finished_is_the_whole_headline(answer: Answer) -> None:
 def test_where_nothing_was_held_out_the_test_patients_speak_alone(answer: Answer) -> None:
     unheld = replace(answer, findings=None, notes=(NOTHING_HELD_OUT,))
     said = " ".join(headline(unheld))
-    assert answer.opened
-    name, figures = next(iter(answer.opened.figures.items()))
+    assert answer.tested
+    name, figures = next(iter(answer.tested.settings.items()))
     kappa, low, high = figures.scores["kappa"]
     assert said.startswith("Nothing was held out")
     assert name in said
@@ -197,7 +208,7 @@ def test_where_nothing_was_held_out_the_test_patients_speak_alone(answer: Answer
     assert "out of fold" not in said
     assert "best" not in said
     assert "finished" not in said
-    assert headline(replace(unheld, opened=None)) == [f"{NOTHING_HELD_OUT}."]
+    assert headline(replace(unheld, tested=None)) == [f"{NOTHING_HELD_OUT}."]
 
 
 def test_an_earlier_winner_of_an_unfinished_sweep_is_not_told_as_nothing_held_out(
@@ -213,7 +224,7 @@ def test_a_headline_has_four_sentences_at_most(answer: Answer) -> None:
     findings = findings_of(answer)
     best = findings.settings[0]
     few = replace(best, setting=replace(best.setting, cells=best.setting.cells[:1]))
-    guessing = replace(few, figures=with_kappa(few.figures, 0.1, -0.1, 0.3))
+    guessing = with_kappa(few, 0.1, -0.1, 0.3)
     changed = replace(findings, settings=(guessing, *findings.settings[1:]))
     assert len(headline(replace(answer, findings=changed))) == 4
 
@@ -243,6 +254,40 @@ def test_a_setting_is_said_as_one_says_it(answer: Answer, name: str, called: str
     assert in_words(replace(told, axes=more)) == (
         f"Depth 2 with {called} at 0.01 for 1 epoch, batch size 16, width 8, mirror_left true"
     )
+
+
+def without_depth(setting: Setting) -> Setting:
+    """The same of a network that somebody brought, and that has no depth."""
+    cell = setting.cells[0]
+    values = cell.config.plain()
+    values["model"], values["choices"]["model"] = {"_target_": "mine.Network"}, "mine"
+    axes = {key: value for key, value in setting.axes.items() if key != "model.depth"}
+    return replace(setting, axes=axes, cells=(replace(cell, config=read_config(values)),))
+
+
+def test_a_network_without_a_depth_goes_by_its_name(answer: Answer) -> None:
+    findings = findings_of(answer)
+    best = findings.settings[0]
+    mine = without_depth(best.setting)
+    assert re.match(r"Network mine with \w+ at 0\.001 for 100 epochs", in_words(mine))
+    alone = replace(findings, settings=(replace(best, setting=mine),), effects=())
+    assert question_sentences("depth", alone, {}) == [
+        "Not compared: every setting has network mine."
+    ]
+    assert headline(replace(answer, findings=alone))[0].startswith("Network mine with ")
+
+
+def test_networks_that_were_compared_are_said_by_name_and_usual_options_are_not(
+    answer: Answer,
+) -> None:
+    setting = findings_of(answer).settings[0].setting
+    axes: dict[str, AxisValue] = {"model": "cnn", "model.depth": 2, "loss": "cross_entropy"}
+    best, mine = replace(setting, axes=axes), replace(setting, axes={**axes, "model": "mine"})
+    other_loss = replace(setting, axes={**axes, "loss": "mine"})
+    assert in_words(best).startswith("Depth 2 with ")
+    assert in_words(best, [best, mine]).startswith("Network cnn (depth 2) with ")
+    assert "loss" not in in_words(best, [best, mine])
+    assert in_words(best, [best, other_loss]).endswith(", loss cross_entropy")
 
 
 def test_one_fold_of_invented_patients_says_how_few_they_are(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from djd.errors import InputError
-from djd.runs.predictions import Predictions, held_out_of, read_predictions
+from djd.runs.predictions import read_predictions
 from djd.runs.result import RunResult
-from djd.sweeps.evidence import predictions_at
+from djd.statistics.held_out import HeldOut
+from djd.sweeps.setting_scores import predictions_at
 from tests.sweeps.invented_cells import cell, grades_of, leave_cell
 
 
@@ -17,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def validation(folder: Path) -> dict[int, Predictions]:
+def validation(folder: Path) -> dict[int, HeldOut]:
     return predictions_at(folder, RunResult.load(folder / "result.json").validation)
 
 
@@ -27,8 +28,9 @@ def test_every_knee_comes_back_at_every_score_epoch(folder: Path) -> None:
     for each in read.values():
         np.testing.assert_array_equal(each.grades, grades_of(range(5)).ravel())
         np.testing.assert_array_equal(each.probabilities.argmax(axis=1), each.predicted)
-        assert each.knees[:3] == (("0000000", "right"), ("0000000", "left"), ("0000001", "right"))
-        assert each.patients[:3] == ("0000000", "0000000", "0000001")
+        scans = ("0000000", "0000000", "0000001")
+        assert each.knees[:3] == tuple(zip(scans, ("right", "left", "right"), scans, strict=True))
+        assert list(each.patient[:3]) == [0, 0, 1]
 
 
 def test_columns_may_stand_in_any_order_and_among_others(folder: Path) -> None:
@@ -87,10 +89,10 @@ def test_predictions_that_the_result_does_not_count_are_refused(folder: Path) ->
 
 def test_repeats_are_kept_apart_and_folds_put_together(folder: Path) -> None:
     one = validation(folder)
-    arrays = held_out_of([[one[25]], [one[100]]], sorted({*one[25].patients, "zzz"}))
+    arrays = HeldOut.joined([[one[25]], [one[100]]])
     counts = arrays.counts()
-    assert counts.shape == (2, 6, 5, 5)
+    assert counts.shape == (2, 5, 5, 5)
     np.testing.assert_array_equal(counts[0].sum(axis=0), one[25].confusion())
     np.testing.assert_array_equal(counts[1].sum(axis=0), one[100].confusion())
-    np.testing.assert_array_equal(counts.sum(axis=(0, 2, 3)), [4, 4, 4, 4, 4, 0])
-    np.testing.assert_allclose(arrays.mean_counts().sum(axis=(1, 2)), [2, 2, 2, 2, 2, 0])
+    np.testing.assert_array_equal(counts.sum(axis=(0, 2, 3)), [4] * 5)
+    np.testing.assert_allclose(arrays.mean_counts().sum(axis=(1, 2)), [2] * 5)

@@ -5,14 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from djd.report.out_of_fold import Findings
-from djd.report.questions import (
-    QUESTIONS,
-    compared,
-    effects_on,
-    question_of,
-    question_sentences,
-)
+from djd.report.axes import QUESTIONS, question_of
+from djd.report.findings import Findings
+from djd.report.headline import compared, effects_on, question_sentences
 from djd.report.sentences import effect_sentence
 from tests.sweeps.invented_answers import tell
 from tests.sweeps.invented_cells import leave_comparison
@@ -21,6 +16,7 @@ from tests.sweeps.invented_cells import leave_comparison
 @pytest.mark.parametrize(
     ("axis", "question"),
     [
+        ("model", "depth"),
         ("model.depth", "depth"),
         ("model.width", "depth"),
         ("optim", "optimizer"),
@@ -28,6 +24,8 @@ from tests.sweeps.invented_cells import leave_comparison
         ("optim.momentum", "hyperparameters"),
         ("data.batch_size", "hyperparameters"),
         ("data.views", "hyperparameters"),
+        ("loss", "hyperparameters"),
+        ("augment", "hyperparameters"),
         ("epochs", "hyperparameters"),
     ],
 )

@@ -9,12 +9,12 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from djd.data.second_reader import Readings
 from djd.grades import SIDES
-from djd.report.reader_sentences import reader_sentences
-from djd.report.readers import SecondReader, agreement, second_reader_of
+from djd.report.headline import reader_sentences
+from djd.report.scores import Agreement, agreement
 from djd.statistics.bootstrap import draw_patients, score_draws
 from djd.statistics.intervals import percentile_interval
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
-from djd.sweeps.evidence import Knee
+from djd.sweeps.setting_scores import Knee
 
 
 def knees_with(grades: Sequence[int]) -> list[Knee]:
@@ -58,12 +58,12 @@ def test_kappa_and_accuracy_are_scikit_learns_on_the_knees_both_graded(
     assert (found.knees, found.asked) == (len(shared), len(pairs))
     patients = {knee[2] for knee, (_, given) in zip(knees, pairs, strict=True) if given is not None}
     assert found.patients == len(patients)
-    assert found.accuracy.value == pytest.approx(accuracy_score(truth, reader))
+    assert found.scores["accuracy"].value == pytest.approx(accuracy_score(truth, reader))
     if len({*truth, *reader}) == 1:
-        assert np.isnan(found.kappa.value)
+        assert np.isnan(found.scores["kappa"].value)
     else:
         expected = cohen_kappa_score(truth, reader, weights="quadratic", labels=range(5))
-        assert found.kappa.value == pytest.approx(expected)
+        assert found.scores["kappa"].value == pytest.approx(expected)
 
 
 def test_a_patients_knees_are_drawn_together() -> None:
@@ -77,9 +77,13 @@ def test_a_patients_knees_are_drawn_together() -> None:
         ]
     )
     draws = score_draws(draw_patients(40), counts[None], {"kappa": quadratic_kappa})["kappa"][0]
-    assert found.kappa[1:] == percentile_interval(draws, 40)
-    assert found.kappa.low < found.kappa.value < found.kappa.high
-    assert found.accuracy.low < found.accuracy.value < found.accuracy.high
+    assert found.scores["kappa"][1:] == percentile_interval(draws, 40)
+    assert found.scores["kappa"].low < found.scores["kappa"].value < found.scores["kappa"].high
+    assert (
+        found.scores["accuracy"].low
+        < found.scores["accuracy"].value
+        < found.scores["accuracy"].high
+    )
 
 
 def test_a_reader_of_other_knees_has_no_agreement() -> None:
@@ -88,11 +92,18 @@ def test_a_reader_of_other_knees_has_no_agreement() -> None:
     assert agreement({("0000000", "right"): 1}, []) is None
 
 
+def agreements(
+    readings: Readings, held_out: Sequence[Knee], test: Sequence[Knee]
+) -> dict[str, Agreement]:
+    found = {"out of fold": agreement(readings, held_out), "test": agreement(readings, test)}
+    return {part: each for part, each in found.items() if each}
+
+
 def test_the_agreement_is_told_for_held_out_and_test_knees() -> None:
     knees = knees_with(MANY)
     given: list[int | None] = [*noisy(MANY)]
     given[:8] = [None] * 8
-    reader = second_reader_of(read_as(knees, given), held_out=knees[:80], test=knees[80:])
+    reader = agreements(read_as(knees, given), knees[:80], knees[80:])
     held_out, test, meaning = reader_sentences(reader)
     figures = r"kappa 0\.\d\d \(0\.\d\d to 0\.\d\d\), accuracy \d\d % \(\d\d to \d\d\)"
     said = "A second reader agrees with the grades at"
@@ -108,13 +119,12 @@ def test_the_agreement_is_told_for_held_out_and_test_knees() -> None:
 
 def test_where_there_is_no_reader_or_no_shared_knee_the_words_say_so() -> None:
     assert reader_sentences(None) == []
-    nobody = SecondReader(held_out=None, test=None)
-    assert reader_sentences(nobody) == ["The second reader graded none of these knees"]
+    assert reader_sentences({}) == ["The second reader graded none of these knees"]
 
 
 def test_a_kappa_that_is_undefined_is_said_to_be() -> None:
     knees = knees_with([2] * 8)
-    reader = second_reader_of(read_as(knees, [2] * 8), held_out=knees, test=[])
+    reader = agreements(read_as(knees, [2] * 8), knees, [])
     told = reader_sentences(reader)[0]
     assert "an undefined kappa, since all knees have one grade, and accuracy 100 %" in told
     assert "nan" not in told

@@ -1,22 +1,23 @@
 """What is said of figures: nothing that they don't say."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from djd.report.axis_effects import AxisEffect, Edge
+from djd.report.axes import AxisEffect
 from djd.report.sentences import (
     against_uptake,
-    edge_sentence,
+    edge_sentences,
     effect_sentence,
+    scored,
     sentences,
 )
-from djd.report.wording import scored
 from djd.runs.config import RunConfig
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
-from tests.report.test_out_of_fold import answer_of
+from tests.report.test_findings import answer_of
 from tests.sweeps.invented_cells import leave_comparison
 
 
@@ -137,13 +138,14 @@ def test_a_best_inside_the_grid_is_not(tmp_path: Path) -> None:
 
 
 def test_an_edge_is_softened_where_one_inside_is_as_good(tmp_path: Path) -> None:
-    leave_comparison(tmp_path, {"optim.lr_times": (0.1, 1.0, 10.0)})
+    leave_comparison(tmp_path, RATES, skill=large_rate_is_best)
     findings = answer_of(tmp_path).findings
     assert findings
-    edge = Edge("optim.lr_times", "lr_times", 10, largest=True, inside=frozenset({1.0}))
-    assert edge_sentence(edge, findings).endswith(
-        "though one inside the grid can't be told apart from it"
-    )
+    as_good = tuple(replace(each, in_best_set=True) for each in findings.settings)
+    (warning,) = [
+        each for each in edge_sentences(replace(findings, settings=as_good)) if "lr_times" in each
+    ]
+    assert warning.endswith("though one inside the grid can't be told apart from it")
 
 
 @pytest.mark.parametrize("depth", [1, 5])

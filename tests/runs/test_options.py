@@ -70,5 +70,5 @@ def test_the_accelerator_asked_for_is_handed_on(
     monkeypatch.setattr("lightning.Trainer", lambda **arguments: received.update(arguments))
     for accelerator in ("gpu", "mps", "cpu"):
         config = read_config(tiny(f"trainer.accelerator={accelerator}"))
-        build_trainer(config, tmp_path, [], held_out=True)
+        build_trainer(config, tmp_path, [], loggers=[], held_out=True)
         assert received["accelerator"] == accelerator

@@ -9,13 +9,12 @@ from djd.data.second_reader import Readings
 from djd.grades import SIDES, Side
 from djd.report.answer import Answer, work_out
 from djd.runs.config import RunConfig
-from djd.runs.predictions import Predictions
 from djd.runs.result import PartScores, RunResult
-from djd.sweeps.baseline_files import KeptBaseline, basis_of
-from djd.sweeps.evidence import Evidence, Knee, gather
-from djd.sweeps.folder import Contents, read_folder, run_contents
-from djd.sweeps.scored_refits import OpenedRefit
-from djd.sweeps.settings import Setting, score_settings
+from djd.statistics.held_out import HeldOut
+from djd.sweeps.baselines import KeptBaseline, basis_of
+from djd.sweeps.setting_scores import Evidence, Knee, Setting, gather, score_settings
+from djd.sweeps.sweep import Sweep, read_folder, sweep_of_run
+from djd.sweeps.winner import OpenedRefit
 from tests.sweeps.invented_cells import config_with, grades_of, leave_cell
 
 TEST_PATIENTS = range(100, 120)
@@ -28,7 +27,7 @@ def tell(
     tested: float | None = None,
     readings: Readings | None = None,
     notes: Iterable[str] = (),
-) -> tuple[Contents, Answer]:
+) -> tuple[Sweep, Answer]:
     """What is in a folder of invented cells, and its answer.
 
     Args:
@@ -39,7 +38,7 @@ def tell(
         notes: What is known to be missing.
     """
     contents = contents_of(folder)
-    settings, _ = score_settings(contents.cells, contents.states.finished)
+    settings, _ = score_settings(contents.cells, contents.finished)
     evidence = gather(settings)
     best = evidence.settings[0]
     opened = [] if tested is None else [refit_of(folder, best, tested)]
@@ -49,9 +48,9 @@ def tell(
     )
 
 
-def contents_of(folder: Path) -> Contents:
+def contents_of(folder: Path) -> Sweep:
     result = folder / "result.json"
-    return run_contents(folder, RunResult.load(result)) if result.exists() else read_folder(folder)
+    return sweep_of_run(folder, RunResult.load(result)) if result.exists() else read_folder(folder)
 
 
 def leave_run(folder: Path, *, skill: float = 0.6, **fixed: object) -> RunConfig:
@@ -80,7 +79,7 @@ def uptake_of(evidence: Evidence, best: Setting, skill: float, *, test: bool) ->
     return KeptBaseline(
         name="uptake",
         setting="C=1",
-        basis=basis_of(best),
+        basis=basis_of(best.configs),
         repeats=(held_out,),
         candidates=held_out.predicted[None],
         test=guesses(knees_of(TEST_PATIENTS), skill) if test else None,
@@ -96,7 +95,7 @@ def knees_of(patients: Sequence[int]) -> list[Knee]:
     ]
 
 
-def guesses(knees: Iterable[Knee], skill: float, seed: int = 5) -> Predictions:
+def guesses(knees: Iterable[Knee], skill: float, seed: int = 5) -> HeldOut:
     """What somebody with so much skill makes of some knees, see `leave_cell`."""
     scans, sides, patients, truth = zip(*knees, strict=True)
     generator = np.random.default_rng(seed)
@@ -104,7 +103,8 @@ def guesses(knees: Iterable[Knee], skill: float, seed: int = 5) -> Predictions:
     lucky = generator.random(grades.shape) < skill
     predicted = np.where(lucky, grades, generator.integers(0, 5, grades.shape))
     chances = np.full((len(grades), 5), 0.1) + 0.5 * np.eye(5)[predicted]
-    return Predictions(tuple(zip(scans, sides, strict=True)), patients, grades, predicted, chances)
+    named = tuple(zip(scans, sides, patients, strict=True))
+    return HeldOut.of_knees(named, grades, predicted, chances)
 
 
 def read_by(knees: Iterable[Knee], skill: float, *, every: int = 1) -> Readings:

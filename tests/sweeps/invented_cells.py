@@ -16,14 +16,21 @@ from djd.runs.predictions import PREDICTION_COLUMNS, write_predictions
 from djd.runs.result import RESULTS_VERSION, PartScores, RunResult
 from djd.statistics.metrics import confusion_counts, score_table
 from djd.sweeps.cells import Cell
-from djd.sweeps.plan import plan_and_save
+from djd.sweeps.folder import plan_and_save
 from tests.conftest import compose_values
 
-OPTIM = {
-    "adam": "torch.optim.Adam",
-    "sgd": "torch.optim.SGD",
-    "momentum": "torch.optim.SGD",
-    "adagrad": "torch.optim.Adagrad",
+OPTIONS: dict[str, dict[str, Any]] = {
+    "optim=adam": {"_target_": "torch.optim.Adam"},
+    "optim=sgd": {"_target_": "torch.optim.SGD"},
+    "optim=momentum": {"_target_": "torch.optim.SGD", "momentum": 0.9},
+    "optim=adagrad": {"_target_": "torch.optim.Adagrad"},
+    "model=cnn": {
+        "_target_": "djd.models.networks.KneeCNN",
+        "depth": 2,
+        "width": 16,
+        "clip_logits": False,
+    },
+    "model=mine": {"_target_": "networks.Mine", "rings": 3},
 }
 
 
@@ -33,13 +40,14 @@ def base_values() -> dict[str, Any]:
 
 
 def config_with(changes: Mapping[str, Any]) -> RunConfig:
-    """The base configuration with values changed by key; `optim` stands for its group."""
+    """The base configuration with values changed by key; a group has an option of `OPTIONS`."""
     values = {key: dict(value) if isinstance(value, dict) else value
               for key, value in base_values().items()}  # fmt: skip
     for key, value in changes.items():
         group, _, name = key.partition(".")
-        if key == "optim":
-            values["optim"] |= {"name": value, "_target_": OPTIM[value]}
+        if option := OPTIONS.get(f"{key}={value}"):
+            values[key] = values[key] | option if key == "optim" else option
+            values["choices"][key] = value
         elif name:
             values[group][name] = value
         else:
@@ -142,7 +150,7 @@ def leave_comparison(
 
     Args:
         folder: The comparison's.
-        axes: Values of each compared key; optimizers are those of `OPTIM`.
+        axes: Values of each compared key; options of groups are those of `OPTIONS`.
         skill: How near a setting's guesses are to the truth, see `leave_cell`.
         untrained: Names of cells that are planned and no more.
     """

@@ -48,7 +48,7 @@ def test_long_names_that_differ_stay_different() -> None:
         {"trainer__accelerator": "cpu"},
         {"trainer__threads": 3},
         {"trainer__progress": "study"},
-        {"logger__figures": False},
+        {"plots": False},
         {"score_epochs": [7]},
         {"test": "never"},
         {"keep": "all"},

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from djd.runs.folder import record_failure
+from djd.sweeps.cells import Job
 from djd.sweeps.display import JobDisplay
-from djd.sweeps.job import Job
 from djd.sweeps.processes import Ending
 from tests.sweeps.invented_cells import config_with, leave_result
 

@@ -6,9 +6,9 @@ import pytest
 
 from djd.errors import InputError
 from djd.runs.keys import AxisValue
-from djd.sweeps.folder import read_folder
-from djd.sweeps.plan import plan_and_save
-from djd.sweeps.settings import score_settings
+from djd.sweeps.folder import plan_and_save
+from djd.sweeps.setting_scores import score_settings
+from djd.sweeps.sweep import read_folder
 from tests.sweeps.invented_cells import DIGEST, cell, leave_comparison
 
 AXES: dict[str, tuple[AxisValue, ...]] = {"model.depth": (1, 2), "optim": ("sgd", "momentum")}
@@ -19,9 +19,9 @@ def test_a_comparison_comes_back_as_it_was_left(tmp_path: Path) -> None:
     contents = read_folder(tmp_path)
     assert [each.folder for each in contents.cells] == [each.folder for each in planned]
     assert [each.axes for each in contents.cells] == [each.axes for each in planned]
-    assert len(contents.states.finished) == 12
+    assert len(contents.finished) == 12
     assert contents.stamp == "PHANTOM: invented scans, not patients"
-    settings, incomplete = score_settings(contents.cells, contents.states.finished)
+    settings, incomplete = score_settings(contents.cells, contents.finished)
     assert len(settings) == 2 * 2 * 3
     assert incomplete == 0
 
@@ -30,9 +30,9 @@ def test_a_comparison_comes_back_as_it_was_left(tmp_path: Path) -> None:
 def test_a_cell_that_was_never_started_is_known_from_the_plan(tmp_path: Path, name: str) -> None:
     leave_comparison(tmp_path, AXES, untrained=[name])
     contents = read_folder(tmp_path)
-    assert [each.folder.name for each in contents.states.to_do] == [name]
+    assert [each.folder.name for each in contents.to_do] == [name]
     assert contents.notes == ()
-    settings, incomplete = score_settings(contents.cells, contents.states.finished)
+    settings, incomplete = score_settings(contents.cells, contents.finished)
     assert len(settings) == 9
     assert incomplete == 3
 
@@ -48,7 +48,7 @@ def test_cells_from_before_an_axis_was_added_stand_on_it_too(tmp_path: Path) -> 
         **{f"depth={depth} fold={fold}": "adam" for depth in (1, 2) for fold in range(3)},
         **{f"depth=1 fold={fold} optim=sgd": "sgd" for fold in range(3)},
     }
-    assert [each.folder.name for each in contents.states.to_do] == [never]
+    assert [each.folder.name for each in contents.to_do] == [never]
 
 
 def test_a_failed_cell_keeps_its_reason(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_failed_cell_keeps_its_reason(tmp_path: Path) -> None:
     leave_comparison(tmp_path, AXES, untrained=[name])
     (tmp_path / name).mkdir()
     (tmp_path / name / "error.txt").write_text("ValueError: too hot\n", encoding="utf-8")
-    ((planned, reason),) = read_folder(tmp_path).states.failed
+    ((planned, reason),) = read_folder(tmp_path).failed
     assert planned.folder.name == name
     assert "too hot" in reason
 
@@ -67,7 +67,7 @@ def test_what_lies_in_the_wrong_folder_is_not_taken_for_a_cell(tmp_path: Path) -
     shutil.rmtree(one)
     shutil.copytree(other, one)
     contents = read_folder(tmp_path)
-    assert [each.folder.name for each in contents.states.to_do] == [one.name]
+    assert [each.folder.name for each in contents.to_do] == [one.name]
 
 
 def test_a_damaged_cell_costs_itself_alone(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_a_damaged_cell_costs_itself_alone(tmp_path: Path) -> None:
     (tmp_path / "depth=1 optim=sgd fold=0" / "result.json").write_bytes(b"{")
     (tmp_path / "depth=1 optim=sgd fold=1" / "config.yaml").write_bytes(b"\xff")
     contents = read_folder(tmp_path)
-    assert [each.folder.name for each in contents.states.to_do] == ["depth=1 optim=sgd fold=0"]
-    assert len(contents.states.finished) == 11
+    assert [each.folder.name for each in contents.to_do] == ["depth=1 optim=sgd fold=0"]
+    assert len(contents.finished) == 11
 
 
 def test_cells_scored_at_different_epochs_are_compared_where_all_were(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_cells_scored_at_different_epochs_are_compared_where_all_were(tmp_path: 
     config = planned[0].config.model_copy(update={"score_epochs": (25,)})
     (planned[0].folder / "config.yaml").write_text(config.as_yaml(), encoding="utf-8")
     contents = read_folder(tmp_path)
-    settings, _ = score_settings(contents.cells, contents.states.finished)
+    settings, _ = score_settings(contents.cells, contents.finished)
     assert sorted(each.epochs for each in settings) == [25, 100]
 
 

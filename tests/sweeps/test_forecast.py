@@ -1,24 +1,28 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from djd.errors import InputError
 from djd.models.networks import KneeCNN
-from djd.runs.duration import middle, training_seconds
-from djd.sweeps.forecast import STEP_TIMES_NAME, Forecast, forecast, parameters, step_seconds
+from djd.runs.config import RunConfig
+from djd.runs.duration import count_values, middle, training_seconds
+from djd.sweeps.forecast import STEP_TIMES_NAME, Forecast, forecast, measured_steps
+from djd.sweeps.sweep import Sweep
 from djd.wording import in_bytes, in_words
 from tests.sweeps.invented_cells import cell, config_with
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(("views", "channels"), [("anterior", 1), ("both", 2)])
-def test_parameters_are_those_of_the_network(depth: int, views: str, channels: int) -> None:
+def test_values_are_those_of_the_network(depth: int, views: str, channels: int) -> None:
     network = KneeCNN(depth=depth, width=4, views=channels)
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     values = sum(each.numel() for name, each in tensors.items() if "num_batches" not in name)
     config = config_with({"model.depth": depth, "model.width": 4, "data.views": views})
-    assert parameters(config) == values
+    assert count_values(config) == values
 
 
 def test_seconds_of_a_training_by_hand() -> None:
@@ -41,31 +45,59 @@ def test_sizes_in_words(size: float, words: str) -> None:
     assert in_bytes(size) == words
 
 
+def with_cache(cache: Path, **changes: Any) -> RunConfig:
+    return config_with(
+        {"paths.cache": str(cache), **{key.replace("__", "."): changes[key] for key in changes}}
+    )
+
+
 @pytest.mark.slow
-def test_each_shape_is_timed_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_shape_is_measured_once_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configs = [
-        config_with({"model.depth": depth, "model.width": 2, "optim": name})
+        with_cache(tmp_path, model__depth=depth, model__width=2, optim=name)
         for depth in (1, 2)
         for name in ("sgd", "adam")
     ]
-    first = step_seconds(configs, at_once=2, cache=tmp_path)
-    assert all(0 < seconds < 10 for seconds in first)
+    first = measured_steps(configs, at_once=2)
+    assert all(0 < seconds < 10 for seconds, _ in first)
+    assert [values for _, values in first] == [count_values(config) for config in configs]
     assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 2
     monkeypatch.setattr("djd.sweeps.forecast.run_in_processes", None)
-    assert step_seconds(configs, at_once=2, cache=tmp_path) == first
+    assert measured_steps(configs, at_once=2) == first
 
 
 @pytest.mark.slow
-def test_damaged_times_are_measured_again(tmp_path: Path) -> None:
-    (tmp_path / STEP_TIMES_NAME).write_text("[1, 2")
-    assert step_seconds([config_with({"model.width": 2})], at_once=1, cache=tmp_path)[0] > 0
+@pytest.mark.parametrize("damage", ["[1, 2", '{"depth=1": 0.5}'])
+def test_times_that_cannot_be_read_are_measured_again(tmp_path: Path, damage: str) -> None:
+    (tmp_path / STEP_TIMES_NAME).write_text(damage)
+    ((seconds, _),) = measured_steps([with_cache(tmp_path, model__width=2)], at_once=1)
+    assert seconds > 0
     assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"model__depth": 9}, r"model\.depth: expected a whole number from 1 to 5, received 9"),
+        ({"model": "mine"}, r"model\._target_: expected a class .* received networks\.Mine .*PATH"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_one_sentence_before_anything_is_trained(
+    tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    configs = [with_cache(tmp_path), with_cache(tmp_path, **changes)]
+    with pytest.raises(InputError, match=sentence):
+        measured_steps(configs, at_once=1)
 
 
 @pytest.mark.usefixtures("no_timing")
 def test_a_step_of_one_precision_is_not_taken_for_that_of_another(tmp_path: Path) -> None:
-    configs = [config_with({"trainer.precision": each}) for each in ("float32", "bf16", "float32")]
-    step_seconds(configs, at_once=1, cache=tmp_path)
+    configs = [
+        with_cache(tmp_path, trainer__precision=each) for each in ("float32", "bf16", "float32")
+    ]
+    measured_steps(configs, at_once=1)
     assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 2
 
 
@@ -75,22 +107,23 @@ def test_what_is_left_to_do_is_shared_by_those_that_run_at_a_time(
 ) -> None:
     monkeypatch.setattr("djd.sweeps.forecast.OVERHEAD_SECONDS", 1)
 
-    def expect(cells: int, unfinished: int, refits: int, **fixed: Any) -> Forecast:
-        there = [cell({"seed": seed}, paths__cache=str(tmp_path), **fixed) for seed in range(cells)]
-        return forecast(
-            there,
-            there[:unfinished],
-            knees=[(320, 0)] * unfinished,
-            refits=there[:refits],
-            refit_knees=640,
-            at_once=2,
-        )
+    def knees(config: RunConfig) -> tuple[int, int]:
+        return (640, 0) if config.data.fold is None else (320, 0)
 
-    expected = expect(8, 4, 0)
+    def expect(unfinished: int, **fixed: Any) -> Forecast:
+        cells = [
+            replace(cell({"model.depth": depth}, paths__cache=str(tmp_path), **fixed), folder=place)
+            for depth in range(1, 5)
+            for place in [tmp_path / str(depth)]
+        ]
+        sweep = Sweep(tmp_path, tuple(cells), to_do=tuple(cells[:unfinished]))
+        return forecast(sweep, knees, at_once=2)
+
+    expected = expect(4, test="never")
     assert list(expected.seconds.values()) == [101] * 4
     assert expected.total_seconds == 202
-    assert expect(8, 1, 0).total_seconds == 101
-    assert expect(8, 1, 3).total_seconds == 101 + 201, "one winner is refitted"
-    assert expect(8, 1, 3, test="each").total_seconds == 101 + 3 * 201 / 2
-    assert expect(8, 0, 0).total_seconds == 0
-    assert expected.bytes_after < expected.bytes_running == expect(8, 1, 0).bytes_running
+    assert expect(1, test="never").total_seconds == 101
+    assert expect(1).total_seconds == 101 + 201, "one winner is refitted"
+    assert expect(1, test="each").total_seconds == 101 + 4 * 201 / 2
+    assert expect(0).total_seconds == 0
+    assert expected.bytes_after < expected.bytes_running == expect(1).bytes_running

@@ -1,8 +1,7 @@
 from pathlib import Path
 
 from djd.runs.keys import AxisValue
-from djd.sweeps.hparam_columns import hparam_values, leave_hparam_columns
-from djd.sweeps.plan import Plan, plan_and_save
+from djd.sweeps.folder import hparam_values, leave_hparam_columns, plan_and_save, read_plan
 from tests.runs.test_hparams import columns_of
 from tests.sweeps.invented_cells import cell
 
@@ -42,5 +41,5 @@ def test_a_widened_comparison_has_the_columns_and_values_of_all_its_commands(
 def test_epochs_that_only_an_earlier_command_scored_are_kept(tmp_path: Path) -> None:
     _, planned = plan_and_save(tmp_path, [cell({"model.depth": 1})], digest="", arguments=())
     (planned[0].folder / "epochs=5").mkdir(parents=True)
-    values = hparam_values(tmp_path, Plan.load(tmp_path), planned)
+    values = hparam_values(tmp_path, read_plan(tmp_path), planned)
     assert set(values["epochs"]) == {5, 25, 50, 100}

@@ -6,7 +6,7 @@ import pytest
 from djd.errors import InputError
 from djd.runs.keys import AxisValue
 from djd.sweeps.cells import Cell
-from djd.sweeps.plan import Plan, plan_and_save
+from djd.sweeps.folder import plan_and_save, read_plan
 from tests.sweeps.invented_cells import cell
 
 
@@ -46,7 +46,7 @@ def test_a_cut_axis_finds_its_cells_again(tmp_path: Path) -> None:
     cut = planned(tmp_path, [{"model.depth": 1}], optim="sgd")
     assert names(cut) == ["depth=1 optim=sgd"]
     assert cut[0].setting_axes == {"model.depth": 1, "optim": "sgd"}
-    assert len(Plan.load(tmp_path).cells) == 2
+    assert len(read_plan(tmp_path).cells) == 2
 
 
 def test_one_cell_said_twice_is_trained_once(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_damaged_plan_is_one_sentence(tmp_path: Path) -> None:
 def test_commands_that_widen_one_comparison_lose_none_of_its_cells(tmp_path: Path) -> None:
     planned(tmp_path, [{"model.depth": 1}])
     planned(tmp_path, [{"model.depth": 2}])
-    assert {each.name for each in Plan.load(tmp_path).cells} == {"depth=1", "depth=2"}
+    assert {each.name for each in read_plan(tmp_path).cells} == {"depth=1", "depth=2"}
 
 
 def test_what_is_fixed_below_a_compared_group_may_not_change_either(tmp_path: Path) -> None:
@@ -125,3 +125,44 @@ def test_cells_that_no_plan_tells_of_are_not_taken_for_ours(tmp_path: Path) -> N
     (tmp_path / "depth=1" / "result.json").write_text("{}")
     with pytest.raises(InputError, match=r"holds .*depth=1.* and no comparison\.json"):
         planned(tmp_path, [{"model.depth": 1}])
+
+
+GROUPS: list[dict[str, AxisValue]] = [
+    {"model": model, "optim": optim} for model in ("cnn", "mine") for optim in ("adam", "sgd")
+]
+
+
+def test_a_group_that_was_fixed_may_become_an_axis(tmp_path: Path) -> None:
+    planned(tmp_path, [{"optim": "adam"}])
+    assert names(planned(tmp_path, GROUPS)) == [
+        "optim=adam",
+        "optim=sgd model=cnn",
+        "optim=adam model=mine",
+        "optim=sgd model=mine",
+    ]
+    assert names(planned(tmp_path, [{"optim": "adam"}])) == ["optim=adam"]
+
+
+def test_another_option_of_a_group_that_is_not_compared_is_refused_by_name(tmp_path: Path) -> None:
+    planned(tmp_path, [{"optim": "adam"}])
+    with pytest.raises(InputError, match=r"it has model=cnn \(now mine\); say the same"):
+        planned(tmp_path, [{"optim": "adam"}], model="mine")
+
+
+def test_cells_of_every_option_are_known_before_they_are_started(tmp_path: Path) -> None:
+    planned(tmp_path, [{"model.depth": depth} for depth in (1, 2)])
+    planned(tmp_path, [{"model": "mine", "model.rings": rings} for rings in (2, 3)])
+    cells = planned(tmp_path, GROUPS)
+    plan = read_plan(tmp_path)
+    sample = cells[0].config
+    configs = [plan.config_of(named, sample) for named in plan.cells]
+    assert [config and config.model.target for config in configs] == [
+        *["djd.models.networks.KneeCNN"] * 2,
+        *["networks.Mine"] * 2,
+        "djd.models.networks.KneeCNN",
+        "networks.Mine",
+    ]
+    assert [config and config.choices["optim"] for config in configs] == [
+        *["adam"] * 4,
+        *["sgd"] * 2,
+    ]

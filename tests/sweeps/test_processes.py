@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from djd.sweeps.processes import Ending, deal_gpu, run_in_processes
+from djd.sweeps.processes import Ending, Watcher, deal_gpu, run_in_processes
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
-class Watched:
+class Watched(Watcher):
     """Notes what it is told; ends it all after so many endings."""
 
     def __init__(self, stop_after: int | None = None) -> None:
@@ -31,9 +31,6 @@ class Watched:
         self.now.remove(index)
         self.ended_ones.append(index)
         return len(self.ended_ones) != self.stop_after
-
-    def look(self) -> None:
-        pass
 
 
 def double(number: int) -> int:
@@ -84,7 +81,7 @@ def stop_slowly(folder: Path) -> None:
 
 
 def test_values_come_back_in_order() -> None:
-    endings = run_in_processes(double, [(1,), (2,), (3,)], at_once=2, watcher=Watched())
+    endings = run_in_processes(double, [(1,), (2,), (3,)], at_once=2)
     assert [ending and ending.value for ending in endings] == [2, 4, 6]
 
 
@@ -100,7 +97,7 @@ def test_as_many_run_at_a_time_as_asked_for(tmp_path: Path) -> None:
 
 def test_each_way_to_end_badly_is_told_and_costs_nobody_else() -> None:
     ways = ("raise", "fine", "exit", "os._exit", "kill", "segfault", "fine too")
-    endings = run_in_processes(end_somehow, [(way,) for way in ways], at_once=3, watcher=Watched())
+    endings = run_in_processes(end_somehow, [(way,) for way in ways], at_once=3)
     reasons = [ending.reason if ending else "never ran" for ending in endings]
     assert reasons == [
         "LocalUnpicklableError: 1",
@@ -133,7 +130,7 @@ def test_work_that_ends_at_the_same_time_as_what_ends_it_all_is_told(tmp_path: P
 
 
 def test_large_values_come_back(tmp_path: Path) -> None:
-    (ending,) = run_in_processes(many_bytes, [(10**6,)], at_once=1, watcher=Watched())
+    (ending,) = run_in_processes(many_bytes, [(10**6,)], at_once=1)
     assert ending is not None
     assert len(ending.value) == 10**6
 

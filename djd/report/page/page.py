@@ -1,77 +1,90 @@
-"""The report: one page that opens anywhere, and its figures as files."""
+"""The report: one page that opens anywhere, and its plots as files."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from djd.data.cohort_flow import Flow, flow_sentences
+from djd.errors import InputError
 from djd.files import write_whole
+from djd.grades import GRADE_NAMES
 from djd.plots.style import figure_png
-from djd.report.answer import Answer
-from djd.report.page.drawings import NAMES, Drawing, drawings
-from djd.report.page.latex import LATEX_NAME, settings_in_latex
-from djd.report.page.sections import sections
-from djd.report.tables import REPORT_NAME
-from djd.sweeps.folder import Contents
+from djd.report.answer import FIGURES, LATEX_NAME, REPORT_NAME, Answer
+from djd.report.axes import QUESTIONS
+from djd.report.headline import (
+    NOTHING_FINISHED,
+    NOTHING_HELD_OUT,
+    headline,
+    question_sentences,
+    reader_sentences,
+)
+from djd.report.page.plots import NAMES, Plot, plots
+from djd.report.page.rows import Row, grades_table, made_how, ranking_table, scores_table
+from djd.report.sentences import (
+    detection_sentence,
+    edge_sentences,
+    luck_sentences,
+    tested_sentences,
+)
+from djd.report.tables import settings_in_latex, unfinished
+from djd.runs.folder import LEDGER_NAME
+from djd.runs.keys import AxisValue
+from djd.runs.test_ledger import openings_in
+from djd.sweeps.folder import winner_results
+from djd.sweeps.sweep import Sweep
+from djd.wording import capital, count_of
 
-FIGURES = "figures"
 WIDTH_PIXELS = 1152
-"""Of a figure: twice its width on the page, for screens and printers with small dots."""
+"""Of a plot: twice its width on the page, for screens and printers with small dots."""
+
+WORST_FIRST = ("failed", "unusable", "running elsewhere", "not trained")
+"""States of cells without a result, in the order of the page."""
 
 
-def write_page(contents: Contents, answer: Answer) -> Path:
-    """Write `report.html`, `figures/` and `settings.tex` into the folder of a sweep or run.
-
-    Args:
-        contents: What is in the folder.
-        answer: What was worked out of it.
-
-    Raises:
-        OSError: They can't be written.
-    """
+def write_page(contents: Sweep, answer: Answer) -> Path:
+    """Write `report.html`, `figures/` and `settings.tex` into the folder of a sweep or run."""
     latex = settings_in_latex(answer, stamp=contents.stamp)
     write_whole(contents.folder / LATEX_NAME, latex)
-    images = _write_figures(contents.folder / FIGURES, drawings(answer, stamp=contents.stamp))
+    images = _write_plots(contents.folder / FIGURES, plots(answer, stamp=contents.stamp))
     path = contents.folder / REPORT_NAME
     write_whole(path, page(contents, answer, images))
     return path
 
 
-def _write_figures(folder: Path, drawn: Mapping[str, Drawing]) -> dict[str, Markup]:
-    """Write every figure as a PNG; what an earlier answer had and this one lacks goes."""
+def _write_plots(folder: Path, plotted: Mapping[str, Plot]) -> dict[str, Markup]:
+    """Write every plot as a PNG; plots of an earlier answer that this one lacks are deleted."""
     folder.mkdir(exist_ok=True)
     for name in NAMES:
         # Versions before wrote SVGs too.
         (folder / f"{name}.svg").unlink(missing_ok=True)
-        if name not in drawn:
+        if name not in plotted:
             (folder / f"{name}.png").unlink(missing_ok=True)
     images = {}
-    for name, drawing in drawn.items():
-        png = figure_png(drawing.figure, width=WIDTH_PIXELS)
+    for name, plot in plotted.items():
+        png = figure_png(plot.figure, width=WIDTH_PIXELS)
         write_whole(folder / f"{name}.png", png)
-        images[name] = image(png, alt=drawing.alt)
+        images[name] = image(png, alt=plot.alt)
     return images
 
 
 def image(png: bytes, *, alt: str) -> Markup:
-    """A PNG as an element that stands in the page itself, and words for who can't see it."""
+    """A PNG as an element that stands in the page itself, and words for who can't see the PNG."""
     data = base64.b64encode(png).decode()
     return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(data, alt)
 
 
-def page(contents: Contents, answer: Answer, images: Mapping[str, Markup]) -> str:
-    """The page as HTML that needs nothing besides itself.
-
-    Args:
-        contents: What is in the folder.
-        answer: What was worked out of it.
-        images: Its figures by name, see `image`.
-    """
-    return _template().render({**sections(contents, answer), **_looks(), "figures": images})
+def page(contents: Sweep, answer: Answer, images: Mapping[str, Markup]) -> str:
+    """The page as HTML that needs nothing besides itself; its images by name, see `image`."""
+    looks = {"css": Markup(_file("report.css")), "script": Markup(_file("report.js"))}
+    return _template().render({**_values(contents, answer), **looks, "figures": images})
 
 
 @cache
@@ -83,7 +96,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.from_string(_part("report.html.j2"))
+    return environment.from_string(_file("report.html.j2"))
 
 
 def _unbroken(value: object) -> object:
@@ -93,10 +106,158 @@ def _unbroken(value: object) -> object:
     return value.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def _looks() -> dict[str, Markup]:
-    return {"css": Markup(_part("report.css")), "script": Markup(_part("report.js"))}
-
-
 @cache
-def _part(name: str) -> str:
+def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
+    """Everything on the page but the plots, by the names in the template."""
+    findings = answer.findings
+    leaks = any(cell.config.data.leak for cell in contents.cells)
+    missing = missing_cells(contents)
+    compared = count_of(len(findings.settings) if findings else 0, "setting") + " compared"
+    return {
+        "title": f"Knee DJD grading: {contents.run.setting if contents.run else compared}",
+        "stamp": contents.stamp,
+        "folder": contents.folder.absolute().name,
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "headline": headline(answer, nothing=_why_nothing(contents)),
+        "remarks": [f"{sentence}." for sentence in _remarks(answer)],
+        "warnings": _warnings(contents, answer, missing, leaks=leaks),
+        "flow": _flow(contents.folder),
+        "questions": {
+            question: question_sentences(question, findings, _planned_values(contents))
+            for question in QUESTIONS
+            if findings and len(findings.settings) > 1
+        },
+        "ranking": ranking_table(answer),
+        "grades": grades_table(answer),
+        "scores": scores_table(answer),
+        "missing": missing,
+        "openings": _openings(contents, tested=answer.tested is not None),
+        "made": made_how(contents),
+        "leaks": leaks,
+        "second_reader": answer.second_reader is not None,
+    }
+
+
+def _planned_values(contents: Sweep) -> dict[str, list[AxisValue]]:
+    """Values of each compared axis that were asked for."""
+    values: dict[str, dict[AxisValue, None]] = {}
+    for cell in contents.cells:
+        for axis, value in cell.setting_axes.items():
+            values.setdefault(axis, {})[value] = None
+    return {axis: list(there) for axis, there in values.items()}
+
+
+def _why_nothing(contents: Sweep) -> str:
+    """Why there is no finding, where there is none."""
+    finished = contents.finished
+    if not finished:
+        return NOTHING_FINISHED
+    if not any(each.result.validation for each in finished):
+        return NOTHING_HELD_OUT
+    return (
+        "Nothing can be compared: no setting has readable predictions of all the folds that it was "
+        "to hold out"
+    )
+
+
+def missing_cells(contents: Sweep) -> list[Row]:
+    """Name, state and reason of each cell that has no usable result, the worst first."""
+    missing = unfinished(contents)
+    missing.sort(key=lambda each: WORST_FIRST.index(each[0]))
+    return [Row((cell.folder.name, state, reason)) for state, cell, reason in missing]
+
+
+def _flow(folder: Path) -> dict[str, Any] | None:
+    """Who was in it, as training wrote it down; None where it didn't, or the file is damaged."""
+    flow = None
+    with suppress(InputError):
+        flow = Flow.load(folder)
+    if flow is None:
+        return None
+    parts = {"development": flow.development, "test": flow.test}
+    return {
+        # The last two lines are those of the parts, which are the table.
+        "lines": [f"{sentence}." for sentence in flow_sentences(flow)[:-2]],
+        "head": ["part", "patients", "knees", *GRADE_NAMES],
+        "rows": [
+            Row([name, *map(str, (part.patients, part.knees, *part.knees_per_grade))])
+            for name, part in parts.items()
+        ],
+    }
+
+
+def _remarks(answer: Answer) -> list[str]:
+    findings, tested, said = answer.findings, answer.tested, []
+    if findings and len(findings.settings) > 1:
+        said += [detection_sentence(findings), *luck_sentences(findings)]
+    if tested:
+        said += tested_sentences(tested, capital(answer.other_tested or "the setting"))
+    return said + reader_sentences(answer.second_reader)
+
+
+def _warnings(contents: Sweep, answer: Answer, missing: Sequence[Row], *, leaks: bool) -> list[str]:
+    said = []
+    if leaks:
+        said.append(
+            "Leak: the test patients were trained on (data.leak=true), to see what that is worth. "
+            "Their scores here say nothing about other patients."
+        )
+    if missing:
+        failed = sum(row.cells[1] == "failed" for row in missing)
+        cells = count_of(len(contents.cells), "cell")
+        said.append(
+            f"{len(missing)} of {cells} have no result ({failed} failed); settings that lack one "
+            "don't compete."
+        )
+    if answer.findings:
+        said += [f"{sentence}." for sentence in edge_sentences(answer.findings)]
+    # Where nothing was held out the headline says so.
+    notes = [note for note in answer.notes if note != NOTHING_HELD_OUT]
+    return [*said, *(f"{capital(note)}." for note in notes)]
+
+
+def _openings(contents: Sweep, *, tested: bool) -> dict[str, Any]:
+    """How often the test patients were opened, in a sentence, and each time from this folder."""
+    found = openings(contents)
+    if found:
+        known = openings_known(contents)
+        # Those of a folder alone say little: other folders may have opened them before.
+        counted = _times(max(known, len(found)))
+        in_all = f", {counted} in all that its machine had counted by then" if known else ""
+        sentence = (
+            f"From this folder {_times(len(found))}{in_all}. Every look at them makes the next one "
+            "worth less; test=never keeps them closed while one is still trying things."
+        )
+    elif tested:
+        sentence = (
+            f"It isn't known: {LEDGER_NAME} is missing or damaged, though there are scores of the "
+            "test patients."
+        )
+    else:
+        sentence = "Not by this comparison: the test patients stayed closed."
+    return {"sentence": sentence, "rows": list(map(Row, found))}
+
+
+def openings(contents: Sweep) -> list[tuple[str, str]]:
+    """When this folder opened the test patients, and for which setting, the first time first."""
+    found = []
+    with suppress(OSError):
+        for each in openings_in(contents.folder / LEDGER_NAME):
+            if {"when", "setting"} <= each.keys():
+                when = str(each["when"]).replace("T", " ").removesuffix("+00:00")
+                found.append((when, str(each["setting"])))
+    return found
+
+
+def openings_known(contents: Sweep) -> int:
+    """Openings of this cohort's test patients on the machine, when the last winner was scored."""
+    results = [contents.run] if contents.run else dict(winner_results(contents.folder)).values()
+    return max((result.test_openings or 0 for result in results if result), default=0)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -4,9 +4,9 @@ import pytest
 
 from djd.plots.style import figure_png
 from djd.report.answer import Answer
-from djd.report.page.drawings import Drawing, drawings
 from djd.report.page.page import WIDTH_PIXELS, image, page
-from djd.sweeps.folder import Contents
+from djd.report.page.plots import Plot, plots
+from djd.sweeps.sweep import Sweep
 from tests.answers import Told
 from tests.report.page.parsed import Element, parsed
 
@@ -15,9 +15,9 @@ from tests.report.page.parsed import Element, parsed
 class DrawnPage:
     """A page with all its figures."""
 
-    contents: Contents
+    contents: Sweep
     answer: Answer
-    drawn: dict[str, Drawing]
+    drawn: dict[str, Plot]
     html: str
     read: Element
 
@@ -30,7 +30,7 @@ def large(compared: Told) -> DrawnPage:
     settings = answer.findings.settings * 9
     assert len(settings) > 100
     answer = replace(answer, findings=replace(answer.findings, settings=settings))
-    drawn = drawings(answer, stamp=contents.stamp)
+    drawn = plots(answer, stamp=contents.stamp)
     images = {
         name: image(figure_png(each.figure, width=WIDTH_PIXELS), alt=each.alt)
         for name, each in drawn.items()

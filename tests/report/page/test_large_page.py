@@ -50,10 +50,10 @@ def test_long_names_and_reasons_are_broken_not_cut(
     effects = [replace(each, name="k" * 90) for each in findings.effects]
     findings = replace(findings, settings=tuple(settings), effects=tuple(effects))
     notes = (f"left out: {'/a_very_long_path' * 12}: no",)
-    answer = replace(large.answer, findings=findings, notes=notes, edges=())
-    states = replace(large.contents.states, failed=((large.contents.cells[0], f"E: {'y' * 300}"),))
+    answer = replace(large.answer, findings=findings, notes=notes)
+    failed = ((large.contents.cells[0], f"E: {'y' * 300}"),)
     path = tmp_path / "report.html"
-    path.write_text(page(replace(large.contents, states=states), answer, {}), encoding="utf-8")
+    path.write_text(page(replace(large.contents, failed=failed), answer, {}), encoding="utf-8")
     browser.open(path, width=360)
     require_fit(browser, 360)
 
@@ -88,9 +88,8 @@ def test_why_a_cell_failed_can_be_read_without_scrolling(
     browser: Browser, large: DrawnPage, tmp_path: Path, width: int, on_paper: bool
 ) -> None:
     reason = f"InputError: /scans/{'x' * 150}.mat: expected {'a number and ' * 20}received none"
-    states = replace(large.contents.states, failed=((large.contents.cells[0], reason),))
     path = tmp_path / "report.html"
-    contents = replace(large.contents, states=states)
+    contents = replace(large.contents, failed=((large.contents.cells[0], reason),))
     path.write_text(page(contents, large.answer, {}), encoding="utf-8")
     browser.open(path, width=width, on_paper=on_paper)
     right, font_size, height = browser.ask(

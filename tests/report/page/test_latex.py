@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from djd.report.answer import Answer
-from djd.report.page.latex import settings_in_latex
-from djd.report.scoreboard import Figures
+from djd.report.scores import GraderScores
+from djd.report.tables import settings_in_latex
 from djd.runs.keys import AxisValue
 from djd.statistics.intervals import Estimate
 from tests.answers import Told
@@ -63,8 +63,7 @@ def with_axis(answer: Answer, value: AxisValue, key: str = "data.groups") -> Ans
 def with_scores(answer: Answer, **scores: Estimate) -> Answer:
     assert answer.findings
     first, *others = answer.findings.settings
-    figures: Figures = replace(first.figures, scores={**first.figures.scores, **scores})
-    settings = (replace(first, figures=figures), *others)
+    settings = (replace(first, scores={**first.scores, **scores}), *others)
     return replace(answer, findings=replace(answer.findings, settings=settings))
 
 
@@ -73,9 +72,8 @@ def test_every_setting_and_baseline_is_a_line_with_its_figures(answer: Answer) -
     head, *rows = rows_of(latex)
     assert head == ["rank", "depth", "optim", "epochs", "kappa", "accuracy", "minimal recall"]
     assert answer.findings
-    figures = [each.figures for each in answer.findings.settings]
-    figures += answer.findings.baselines.values()
-    for row, each in zip(rows, figures, strict=True):
+    graders: list[GraderScores] = [*answer.findings.settings, *answer.findings.baselines.values()]
+    for row, each in zip(rows, graders, strict=True):
         for cell, name in zip(row[4:], ("kappa", "accuracy", "recall_minimal"), strict=True):
             require_figure(as_printed(cell), each.scores[name].value)
     marked = [row[0].endswith("*") for row in rows]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from djd.report.answer import Answer
-from djd.report.page.drawings import drawings
 from djd.report.page.page import page, write_page
+from djd.report.page.plots import plots
 from djd.report.report import answer_again
 from djd.runs.result import RunResult
-from djd.sweeps.folder import Contents, read_folder
+from djd.sweeps.sweep import Sweep, read_folder
 from tests.answers import Told
 from tests.data.test_cohort_flow import some_flow
 from tests.report.page.conftest import DrawnPage
@@ -41,7 +41,7 @@ from tests.sweeps.invented_cells import leave_comparison
 RESEARCH = "Research use only, not a medical device."
 
 
-def read_page(contents: Contents, answer: Answer) -> Element:
+def read_page(contents: Sweep, answer: Answer) -> Element:
     """The page without its figures, held to what every page must keep."""
     html = page(contents, answer, {})
     read = parsed(html)
@@ -158,15 +158,14 @@ def test_real_scans_without_a_leak_have_no_stamp_but_the_use(compared: Told) -> 
     contents, answer = compared
     finished = [
         replace(each, result=each.result.model_copy(update={"phantom": False}))
-        for each in contents.states.finished
+        for each in contents.finished
     ]
     cells = []
     for each in contents.cells:
         config = each.config
         data = config.data.model_copy(update={"source": "mat", "root": Path("/scans & <b>")})
         cells.append(replace(each, config=config.model_copy(update={"data": data})))
-    states = replace(contents.states, finished=tuple(finished))
-    read = read_page(replace(contents, cells=tuple(cells), states=states), answer)
+    read = read_page(replace(contents, cells=tuple(cells), finished=tuple(finished)), answer)
     assert read.first("footer").text == RESEARCH
     assert "PHANTOM" not in read.text
     assert "/scans & <b>" in read.text
@@ -190,7 +189,7 @@ def test_names_that_look_like_html_are_words_and_no_more(compared: Told, tmp_pat
     findings = replace(findings, settings=tuple(settings), effects=tuple(effects))
     notes = ("left out: <img src=x onerror=alert(1)> & more",)
     folder = tmp_path / "s<b>weep & 한글"
-    changed = replace(answer, findings=findings, edges=(), notes=notes)
+    changed = replace(answer, findings=findings, notes=notes)
     html = page(replace(contents, folder=folder), changed, {})
     read = parsed(html)
     (script,) = read.all("script")
@@ -311,7 +310,7 @@ def test_grades_that_nobody_has_are_dashes_and_no_traceback(
     left_with_grades(tmp_path, grades)
     contents, answer = tell(tmp_path)
     read = read_page(contents, answer)
-    assert drawings(answer, stamp=None)
+    assert plots(answer, stamp=None)
     for grade, row in enumerate(lines_of(read, "grades")[1:]):
         assert (row[1] == "0") == (row[2] == "-") == (grade not in grades)
 
@@ -320,7 +319,7 @@ def test_several_seeds_are_averaged_and_said_to_be_several(tmp_path: Path) -> No
     leave_comparison(tmp_path, {"model.depth": (1, 2), "seed": (0, 1), "data.fold": (0,)})
     contents, answer = tell(tmp_path, uptake=0.3)
     read = read_page(contents, answer)
-    assert drawings(answer, stamp=None)
+    assert plots(answer, stamp=None)
     made = section(read, "made")
     assert made
     assert "seeds 0, 1" in made.text
@@ -342,8 +341,7 @@ def test_a_second_reader_has_a_row_and_a_sentence(compared: Told) -> None:
     read = read_page(contents, answer)
     (row,) = [line for line in lines_of(read, "settings") if line[0] == "second reader"]
     assert answer.second_reader
-    assert answer.second_reader.held_out
-    require_figure(row[4], answer.second_reader.held_out.kappa.value)
+    require_figure(row[4], answer.second_reader["out of fold"].scores["kappa"].value)
     said = section(read, "answer")
     assert said
     assert f"A second reader agrees with the grades at kappa {row[4]}, accuracy {row[5]} on " in (
@@ -391,7 +389,7 @@ def test_a_damaged_flow_costs_its_section_alone(
 
 def test_openings_of_the_test_patients_are_told_and_counted(compared: Told, tmp_path: Path) -> None:
     contents = replace(compared[0], folder=tmp_path)
-    never = section(read_page(contents, replace(compared[1], opened=None)), "openings")
+    never = section(read_page(contents, replace(compared[1], tested=None)), "openings")
     assert never
     assert "the test patients stayed closed" in never.text
     assert not never.all("table")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from djd.report.page.provenance import made_how, missing_cells, openings, openings_known
+from djd.report.page.page import missing_cells, openings, openings_known
+from djd.report.page.rows import made_how
 from djd.runs.folder import lock
 from djd.runs.result import RunResult
-from djd.sweeps.folder import read_folder
-from djd.sweeps.plan import plan_and_save
+from djd.sweeps.folder import plan_and_save
+from djd.sweeps.sweep import read_folder
 from tests.answers import Told
 from tests.sweeps.invented_answers import contents_of, leave_run
 from tests.sweeps.invented_cells import DIGEST, cell, leave_comparison
@@ -37,13 +38,13 @@ def test_cells_without_a_result_are_told_with_their_state_and_reason(tmp_path: P
     busy.mkdir()
     with lock(busy):
         told = missing_cells(read_folder(tmp_path))
-    assert set(told) == {
+    assert {row.cells for row in told} == {
         ("depth=1 fold=0", "failed", "ValueError: <no> & why"),
         ("depth=1 fold=1", "not trained", ""),
         ("depth=1 fold=2", "unusable", "its result.json is damaged, or of another training"),
-        ("depth=2 fold=0", "in training", ""),
+        ("depth=2 fold=0", "running elsewhere", ""),
     }
-    assert told[0].state == "failed", "the worst stands first"
+    assert told[0].cells[1] == "failed", "the worst stands first"
 
 
 def test_a_whole_comparison_lacks_nothing(compared: Told) -> None:
@@ -99,19 +100,18 @@ def test_where_nothing_was_held_out_no_fold_is_named(tmp_path: Path) -> None:
     assert made(tmp_path)["folds held out"] == "none (5 folds, split seed 0)"
 
 
-def test_a_damaged_plan_costs_the_command_alone(tmp_path: Path) -> None:
+def test_a_plan_that_is_damaged_meanwhile_costs_nothing(tmp_path: Path) -> None:
     leave_comparison(tmp_path, {"model.depth": (1,)})
     contents = read_folder(tmp_path)
     (tmp_path / "comparison.json").write_bytes(b"\xff")
     told = dict(made_how(contents))
-    assert "command" not in told
+    assert told["command"] == "python train.py"
     assert told["cells"] == "3 of 3 finished"
 
 
 def test_nothing_planned_is_told_as_nothing(compared: Told) -> None:
     contents = compared[0]
-    states = replace(contents.states, finished=())
-    told = dict(made_how(replace(contents, cells=(), states=states)))
+    told = dict(made_how(replace(contents, cells=(), finished=())))
     assert told["cells"] == "0 of 0 finished"
     assert "cohort" not in told
 
@@ -128,7 +128,7 @@ def test_damaged_lines_of_the_ledger_cost_themselves_alone(
     good = json.dumps(GOOD).encode()
     (tmp_path / "test_openings.jsonl").write_bytes(b"\n".join([good, damage, good]))
     found = openings(replace(compared[0], folder=tmp_path))
-    assert found == [("2026-01-02T03:04:05+00:00", "depth=1 epochs=25")] * 2
+    assert found == [("2026-01-02 03:04:05", "depth=1 epochs=25")] * 2
 
 
 def test_a_ledger_that_can_not_be_read_is_survived(compared: Told, tmp_path: Path) -> None:

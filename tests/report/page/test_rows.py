@@ -5,7 +5,7 @@ from pathlib import Path
 
 from djd.grades import GRADE_NAMES
 from djd.report.answer import Answer
-from djd.report.out_of_fold import Findings
+from djd.report.findings import Findings
 from djd.report.page.rows import (
     MARK,
     MOST_SHOWN,
@@ -23,8 +23,14 @@ def columns(table: Table) -> dict[str, list[str]]:
     return columns_of([table.head, *(list(row.cells) for row in table.rows)])
 
 
+def table_of(answer: Answer) -> Table:
+    table = ranking_table(answer)
+    assert table
+    return table
+
+
 def test_every_setting_has_its_own_figures_and_rank(answer: Answer, findings: Findings) -> None:
-    table = ranking_table(findings, answer)
+    table = table_of(answer)
     read = columns(table)
     minimal = sum(grade == 1 for *_, grade in findings.evidence.knees)
     assert table.head == [
@@ -42,7 +48,7 @@ def test_every_setting_has_its_own_figures_and_rank(answer: Answer, findings: Fi
         assert read["depth"][place] == str(each.setting.axes["model.depth"])
         assert read["optimizer"][place] == each.setting.axes["optim"]
         assert read["epochs"][place] == str(each.setting.epochs)
-        scores = each.figures.scores
+        scores = each.scores
         require_figure(read["kappa"][place], scores["kappa"].value)
         require_figure(read["accuracy"][place], scores["accuracy"].value)
         require_figure(read[table.head[6]][place], scores["recall_minimal"].value)
@@ -55,7 +61,7 @@ def test_the_mark_stands_on_those_that_can_not_be_told_apart_alone(
         replace(each, in_best_set=rank in (0, 2)) for rank, each in enumerate(findings.settings)
     ]
     changed = replace(findings, settings=tuple(settings))
-    rows = ranking_table(changed, answer).rows[: len(settings)]
+    rows = table_of(replace(answer, findings=changed)).rows[: len(settings)]
     assert [rank for rank, row in enumerate(rows) if MARK in row.cells[0]] == [0, 2]
     assert [rank for rank, row in enumerate(rows) if row.kind == "best"] == [0, 2]
 
@@ -63,67 +69,66 @@ def test_the_mark_stands_on_those_that_can_not_be_told_apart_alone(
 def test_test_kappas_stand_beside_those_that_were_opened_alone(
     answer: Answer, findings: Findings
 ) -> None:
-    assert answer.opened
+    assert answer.tested
     assert answer.second_reader
-    assert answer.second_reader.test
-    told = columns(ranking_table(findings, answer))["test kappa"]
+    told = columns(table_of(answer))["test kappa"]
     first, *others = told[: len(findings.settings)]
     require_figure(
-        first, answer.opened.figures[findings.settings[0].setting.name].scores["kappa"][0]
+        first, answer.tested.settings[findings.settings[0].setting.name].scores["kappa"][0]
     )
     assert set(others) == {"-"}
     uptake, reader = told[len(findings.settings) :]
-    require_figure(uptake, answer.opened.baselines["uptake"].scores["kappa"].value)
-    require_figure(reader, answer.second_reader.test.kappa.value)
-    closed = replace(answer, opened=None, second_reader=None)
-    assert set(columns(ranking_table(findings, closed))["test kappa"]) == {"-"}
+    require_figure(uptake, answer.tested.baselines["uptake"].scores["kappa"].value)
+    require_figure(reader, answer.second_reader["test"].scores["kappa"].value)
+    closed = replace(answer, tested=None, second_reader=None)
+    assert set(columns(table_of(closed))["test kappa"]) == {"-"}
 
 
 def test_baselines_and_second_reader_have_no_rank_and_no_place_on_any_axis(
     answer: Answer, findings: Findings
 ) -> None:
-    rows = ranking_table(findings, answer).rows[len(findings.settings) :]
+    rows = table_of(answer).rows[len(findings.settings) :]
     assert [row.cells[0] for row in rows] == ["uptake", "second reader"]
     for row in rows:
         assert row.kind == "baseline"
         assert list(row.cells[1:4]) == ["-"] * 3
     assert answer.second_reader
-    assert answer.second_reader.held_out
-    require_figure(rows[1].cells[4], answer.second_reader.held_out.kappa.value)
-    require_figure(rows[1].cells[5], answer.second_reader.held_out.accuracy.value)
-    unread = replace(answer, second_reader=replace(answer.second_reader, held_out=None, test=None))
-    assert [row.cells[0] for row in ranking_table(findings, unread).rows][-1] == "uptake"
+    require_figure(rows[1].cells[4], answer.second_reader["out of fold"].scores["kappa"].value)
+    require_figure(rows[1].cells[5], answer.second_reader["out of fold"].scores["accuracy"].value)
+    unread = replace(answer, second_reader={})
+    assert [row.cells[0] for row in table_of(unread).rows][-1] == "uptake"
 
 
 def test_very_many_settings_are_folded_away_and_none_is_lost(
     answer: Answer, findings: Findings
 ) -> None:
     many = replace(findings, settings=findings.settings * 9)
-    table = ranking_table(many, answer)
+    table = table_of(replace(answer, findings=many))
     assert [row.cells[0] for row in table.rows[MOST_SHOWN:]] == ["uptake", "second reader"]
     for rows, count in ((table.rows, MOST_SHOWN), (table.more, 12 * 9)):
         *ranks, uptake, reader = (row.cells[0] for row in rows)
         assert [rank.split()[0] for rank in ranks] == [str(rank + 1) for rank in range(count)]
         assert (uptake, reader) == ("uptake", "second reader")
     exactly = replace(findings, settings=many.settings[:MOST_SHOWN])
-    assert not ranking_table(exactly, answer).more
+    assert not table_of(replace(answer, findings=exactly)).more
 
 
 def test_a_single_setting_is_neither_marked_nor_called_one_of_many(tmp_path: Path) -> None:
     leave_run(tmp_path, score_epochs=())
     _, answer = tell(tmp_path)
-    assert answer.findings
-    table = ranking_table(answer.findings, answer)
+    table = table_of(answer)
     assert table.rows[0].cells[0] == "1"
     assert MARK not in table.explained
     assert table.title == "The setting and the baselines"
     assert len(table.rows) == 1
-    assert table.head[1:6] == [
-        "depth",
+    assert table.head[1:8] == [
+        "network",
+        "loss",
         "optimizer",
+        "depth",
+        "width",
         "learning rate",
         "batch size",
-        "epochs",
     ]
 
 
@@ -131,10 +136,10 @@ def test_grades_are_told_of_both_parts_with_their_knees(answer: Answer) -> None:
     table = grades_table(answer)
     assert table
     assert answer.findings
-    assert answer.opened
+    assert answer.tested
     parts = [
-        answer.findings.settings[0].figures,
-        next(iter(answer.opened.figures.values())),
+        answer.findings.settings[0],
+        next(iter(answer.tested.settings.values())),
     ]
     assert [row.cells[0] for row in table.rows] == [
         f"{grade} {name}" for grade, name in enumerate(GRADE_NAMES)
@@ -153,7 +158,7 @@ def test_grades_are_told_of_both_parts_with_their_knees(answer: Answer) -> None:
 
 def test_one_part_alone_has_no_columns_of_the_other(answer: Answer) -> None:
     closed, unheld = (
-        grades_table(replace(answer, opened=None)),
+        grades_table(replace(answer, tested=None)),
         grades_table(replace(answer, findings=None)),
     )
     assert closed
@@ -163,20 +168,20 @@ def test_one_part_alone_has_no_columns_of_the_other(answer: Answer) -> None:
         *(f"out of fold: {column}" for column in ("knees", "recall", "precision")),
     ]
     assert unheld.head == ["grade", "test: knees", "test: recall", "test: precision"]
-    assert grades_table(replace(answer, findings=None, opened=None)) is None
-    assert scores_table(replace(answer, findings=None, opened=None)) is None
+    assert grades_table(replace(answer, findings=None, tested=None)) is None
+    assert scores_table(replace(answer, findings=None, tested=None)) is None
 
 
 def test_every_score_has_a_line_and_every_grader_a_column(answer: Answer) -> None:
     table = scores_table(answer)
     assert table
     assert answer.findings
-    assert answer.opened
+    assert answer.tested
     graders = [
-        answer.findings.settings[0].figures,
-        next(iter(answer.opened.figures.values())),
+        answer.findings.settings[0],
+        next(iter(answer.tested.settings.values())),
         answer.findings.baselines["uptake"],
-        answer.opened.baselines["uptake"],
+        answer.tested.baselines["uptake"],
     ]
     assert table.head == ["score", "out of fold", "test", "uptake, out of fold", "uptake, test"]
     *rows, knees = table.rows
@@ -191,5 +196,5 @@ def test_every_score_has_a_line_and_every_grader_a_column(answer: Answer) -> Non
 def test_every_score_that_is_worked_out_is_shown_somewhere(findings: Findings) -> None:
     """One that is added to the scores and forgotten on the page fails here."""
     of_grades = {f"{kind}_{name}" for kind in ("recall", "precision") for name in GRADE_NAMES}
-    left_out = set(findings.settings[0].figures.scores) - set(SCORES) - of_grades
+    left_out = set(findings.settings[0].scores) - set(SCORES) - of_grades
     assert left_out <= {f"f1_{name}" for name in GRADE_NAMES}

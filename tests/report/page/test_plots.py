@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from djd.report.answer import Answer
-from djd.report.page.drawings import drawings, parts_of, read_metrics
+from djd.report.page.plots import plots, read_metrics
 from tests.plots.drawn import texts
 from tests.report.page.conftest import DrawnPage
 from tests.sweeps.invented_answers import leave_run, tell
 
 
 def names(answer: Answer) -> set[str]:
-    return set(drawings(answer, stamp=None))
+    return set(plots(answer, stamp=None))
 
 
 ALL = {
@@ -48,7 +48,7 @@ def test_alternative_texts_have_the_figures_that_are_drawn(large: DrawnPage) -> 
     findings = large.answer.findings
     assert findings
     for part, name in (("out of fold", "confusion-out-of-fold"), ("test", "confusion-test")):
-        counts = parts_of(large.answer)[part].confusion
+        counts = large.answer.parts[part].confusion
         right, knees = float(np.trace(counts)), float(counts.sum())
         assert drawn[name].alt == (
             f"Confusion matrix, {part}: {100 * right / knees:.0f} % of {knees:.0f} knees graded "
@@ -76,10 +76,10 @@ def test_the_ranking_shows_the_best_and_whom_they_are_held_against(large: DrawnP
 
 def test_what_is_not_known_is_not_drawn(answer: Answer) -> None:
     assert answer.findings
-    closed = replace(answer, opened=None)
-    assert parts_of(closed).keys() == {"out of fold"}
-    nothing = replace(answer, findings=None, opened=None)
-    assert drawings(nothing, stamp=None) == {}
+    closed = replace(answer, tested=None)
+    assert closed.parts.keys() == {"out of fold"}
+    nothing = replace(answer, findings=None, tested=None)
+    assert plots(nothing, stamp=None) == {}
     unheld = replace(answer, findings=None)
     assert names(unheld) == {"glance", "grades", "confusion-test"}
 
@@ -93,7 +93,7 @@ def test_effects_that_no_grid_supports_are_left_out(answer: Answer) -> None:
     ]
     few = replace(answer.findings, effects=tuple(effects))
     expected = ALL - {"effects-depth", "effects-optimizer", "confusion-test"}
-    assert names(replace(answer, findings=few, opened=None)) == expected
+    assert names(replace(answer, findings=few, tested=None)) == expected
 
 
 METRICS = "epoch,train_loss,validation_loss,validation_kappa,stamp\n"
@@ -115,9 +115,7 @@ def test_learning_curves_are_drawn_where_they_were_kept(tmp_path: Path) -> None:
     rows = [f"{epoch},1.5,,0.{epoch},PHANTOM" for epoch in (1, 2, 3)]
     (tmp_path / "metrics.csv").write_text(METRICS + "\n".join(rows), encoding="utf-8")
     (curves,) = [
-        each
-        for name, each in drawings(answer, stamp="PHANTOM").items()
-        if name.startswith("learning")
+        each for name, each in plots(answer, stamp="PHANTOM").items() if name.startswith("learning")
     ]
     assert re.search(r"of the 1 trainings? of the best setting", curves.alt)
 

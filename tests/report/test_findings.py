@@ -6,18 +6,17 @@ import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from djd.report.answer import Answer, work_out
-from djd.report.axis_effects import EPOCHS
+from djd.report.axes import EPOCHS
 from djd.runs.config import RunConfig
-from djd.sweeps.evidence import gather
-from djd.sweeps.folder import read_folder
-from djd.sweeps.settings import score_settings
+from djd.sweeps.setting_scores import gather, score_settings
+from djd.sweeps.sweep import read_folder
 from tests.sweeping import rows_of
 from tests.sweeps.invented_cells import leave_comparison
 
 
 def answer_of(folder: Path) -> Answer:
     contents = read_folder(folder)
-    settings, _ = score_settings(contents.cells, contents.states.finished)
+    settings, _ = score_settings(contents.cells, contents.finished)
     return work_out(gather(settings), refits=[], baselines=[])
 
 
@@ -45,11 +44,11 @@ def test_settings_are_ranked_and_scored_as_scikit_learn_does(tmp_path: Path) -> 
     for each in findings.settings:
         depth = each.setting.axes["model.depth"]
         truth, guess = grades_and_guesses(tmp_path, f"depth={depth}", each.setting.epochs)
-        kappa, low, high = each.figures.scores["kappa"]
+        kappa, low, high = each.scores["kappa"]
         assert kappa == pytest.approx(cohen_kappa_score(truth, guess, weights="quadratic"))
         assert low < kappa < high
-        assert each.figures.scores["accuracy"].value == pytest.approx(accuracy_score(truth, guess))
-        assert (each.figures.patients, each.figures.knees) == (36, 72)
+        assert each.scores["accuracy"].value == pytest.approx(accuracy_score(truth, guess))
+        assert (each.patients, each.knees) == (36, 72)
         kappas.append(kappa)
     assert kappas == sorted(kappas, reverse=True)
     assert len(kappas) == 6
@@ -81,7 +80,7 @@ def test_a_level_that_lost_a_setting_is_compared_on_what_the_others_have(tmp_pat
     assert (depth.matched, depth.settings) == (12, 15)
     by_level = {
         level: [
-            each.figures.scores["kappa"].value
+            each.scores["kappa"].value
             for each in findings.settings
             if each.setting.axes["model.depth"] == level
             and each.setting.axes["optim.lr_times"] != 10
@@ -101,11 +100,11 @@ def test_the_best_of_many_has_a_wider_interval_than_its_own(tmp_path: Path) -> N
     best = many.settings[0]
     alone = work_out(gather([best.setting]), refits=[], baselines=[]).findings
     assert alone
-    among_many, by_itself = (each.settings[0].figures.scores["kappa"] for each in (many, alone))
+    among_many, by_itself = (each.settings[0].scores["kappa"] for each in (many, alone))
     assert among_many.low < by_itself.low
     assert among_many.high == by_itself.high
-    assert many.choice.kappa_outside < best.figures.scores["kappa"].value
-    assert np.isnan(alone.choice.optimism)
+    assert many.kappa_outside < best.scores["kappa"].value
+    assert np.isnan(alone.optimism)
 
 
 def test_several_seeds_are_averaged_and_their_spread_is_told(tmp_path: Path) -> None:
@@ -117,10 +116,10 @@ def test_several_seeds_are_averaged_and_their_spread_is_told(tmp_path: Path) -> 
     for seed in range(3):
         truth, guess = grades_and_guesses(tmp_path, f"depth=1 seed={seed}", best.setting.epochs)
         kappas.append(cohen_kappa_score(truth, guess, weights="quadratic"))
-    assert best.figures.scores["kappa"].value == pytest.approx(np.mean(kappas))
+    assert best.scores["kappa"].value == pytest.approx(np.mean(kappas))
     assert best.between_repeats.seed == pytest.approx(np.std(kappas, ddof=1))
     assert np.isnan(best.between_repeats.split)
-    assert best.figures.knees == 72
+    assert best.knees == 72
 
 
 def test_shares_of_unequal_seeds_lie_in_their_intervals(tmp_path: Path) -> None:
@@ -130,7 +129,7 @@ def test_shares_of_unequal_seeds_lie_in_their_intervals(tmp_path: Path) -> None:
     leave_comparison(tmp_path, {"model.depth": (1,), "seed": (0, 1, 2)}, skill=skill)
     findings = answer_of(tmp_path).findings
     assert findings
-    for name, (value, low, high) in findings.settings[0].figures.scores.items():
+    for name, (value, low, high) in findings.settings[0].scores.items():
         assert low < value < high, name
 
 
@@ -157,7 +156,7 @@ def test_choosing_on_the_test_patients_is_priced_where_their_number_is_known(
     planned = leave_comparison(tmp_path, {"model.depth": (1, 2)})
     unknown = answer_of(tmp_path).findings
     assert unknown
-    assert np.isnan(unknown.choice.optimism_on_test)
+    assert np.isnan(unknown.optimism_on_test)
     priced = []
     for count in (8, 400):
         for each in planned:
@@ -165,7 +164,7 @@ def test_choosing_on_the_test_patients_is_priced_where_their_number_is_known(
             (each.folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
         findings = answer_of(tmp_path).findings
         assert findings
-        priced.append(findings.choice.optimism_on_test)
+        priced.append(findings.optimism_on_test)
     few, many = priced
     assert few > many + 0.05 > 0.05
 
@@ -199,7 +198,7 @@ def test_where_everything_is_right_no_interval_is_claimed(tmp_path: Path) -> Non
     findings = answer_of(tmp_path).findings
     assert findings
     for each in findings.settings:
-        kappa, *ends = each.figures.scores["kappa"]
+        kappa, *ends = each.scores["kappa"]
         assert kappa == 1
         assert np.isnan(ends).all()
         assert each.in_best_set

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.report.axis_effects import AxisEffect, axis_effects
-from djd.report.scoreboard import Figures, Scoreboard, kappas_of
+from djd.report.axes import COMPARED, AxisEffect, axis_effects
+from djd.report.scores import GraderScores, Scoreboard, kappas_of
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients, score_draws
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
@@ -28,21 +28,17 @@ from djd.statistics.spread import (
     training_deviation,
     with_training_luck,
 )
-from djd.sweeps.evidence import Evidence
-from djd.sweeps.settings import Setting
-
-COMPARED: Mapping[str, float] = {"kappa": -1.0, "accuracy": 0.0}
-"""Scores by which settings are held against each other, and the least that each can be."""
+from djd.sweeps.setting_scores import Evidence, Setting
 
 
 @dataclass(frozen=True, eq=False)
-class SettingFigures:
-    """A setting with its place in the comparison.
+class SettingScores(GraderScores):
+    """A setting's scores out of fold, and its place in the comparison.
+
+    The interval of the best setting's kappa is that of a best of many.
 
     Attributes:
-        setting: Which.
-        figures: Its scores out of fold. The interval of the best setting's kappa is that of a best
-            of many.
+        setting: Which setting.
         in_best_set: Whether its kappa can't be told apart from the best.
         in_best_set_of_accuracy: The same of accuracy.
         patient_error: Standard error of its kappa from patients.
@@ -50,53 +46,42 @@ class SettingFigures:
     """
 
     setting: Setting
-    figures: Figures
     in_best_set: bool
     in_best_set_of_accuracy: bool
     patient_error: float
     between_repeats: RepeatDeviations
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What choosing the best did to its figure; NaN where there was nothing to choose from.
-
-    Attributes:
-        distance: How far a kappa has to be behind the best to be told apart from it.
-        kappa_outside: Kappa of the choosing itself: chosen in the bag, scored outside of it.
-        accuracy_outside: Accuracy of the same.
-        optimism: The best's kappa less that.
-        optimism_on_test: How much too good a best would look that was chosen on as many patients
-            as the test has.
-    """
-
-    distance: float
-    kappa_outside: float
-    accuracy_outside: float
-    optimism: float
-    optimism_on_test: float
-
-
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """A comparison in figures, out of fold.
+    """A comparison in numbers, out of fold.
 
     Attributes:
-        evidence: What they come from.
+        evidence: The predictions behind the numbers.
         settings: The best first.
         baselines: Scores of each baseline by name, on the same knees.
         beyond: The best setting's kappa less each baseline's.
-        choice: What choosing cost.
+        distance: How far a kappa has to be behind the best to be told apart from it.
+        kappa_outside: Kappa of the choosing itself: chosen in the bag, scored outside of it; NaN,
+            as the next three, where there was nothing to choose from.
+        accuracy_outside: Accuracy of the same.
+        optimism: The best's kappa less `kappa_outside`.
+        optimism_on_test: How much too good a best would look that was chosen on as many patients
+            as the test has.
         effects: Of every axis with more than one level, on kappa and accuracy.
         training_deviation: How much the kappa of one training of a setting differs from that of
             another; NaN where no training was repeated. Best set and effects allow for it.
     """
 
     evidence: Evidence
-    settings: tuple[SettingFigures, ...]
-    baselines: Mapping[str, Figures]
+    settings: tuple[SettingScores, ...]
+    baselines: Mapping[str, GraderScores]
     beyond: Mapping[str, Estimate]
-    choice: Choice
+    distance: float
+    kappa_outside: float
+    accuracy_outside: float
+    optimism: float
+    optimism_on_test: float
     effects: tuple[AxisEffect, ...]
     training_deviation: float
 
@@ -104,7 +89,7 @@ class Findings:
 def find(
     evidence: Evidence, baselines: Mapping[str, Sequence[HeldOut]], *, test_patients: int
 ) -> Findings:
-    """Work all figures out.
+    """Work out all numbers.
 
     Args:
         evidence: Of one setting at least.
@@ -116,18 +101,28 @@ def find(
     count = len(evidence.settings)
     networks = board.first(count)
     deviations = {score: _training_deviation(networks, score) for score in COMPARED}
-    again = {score: _trained_again(networks, score, deviations[score]) for score in COMPARED}
+    repeats = [each.repeats for each in evidence.held_out]
+    # Draws with the luck of their trainings, as far as repeats show that luck.
+    again = {
+        score: with_training_luck(networks.draws[score], deviations[score], repeats, lowest=lowest)
+        for score, lowest in COMPARED.items()
+    }
+    kappas = networks.values("kappa")
+    kappa_outside, accuracy_outside = networks.outside()
+    fitted = zip(baselines.items(), board.scores[count:], strict=True)
     return Findings(
         evidence=evidence,
         settings=_settings(evidence, networks, again),
         baselines={
-            name: _allow_for_candidates(figures, candidates, board)
-            for figures, (name, (_, *candidates)) in zip(
-                board.figures[count:], baselines.items(), strict=True
-            )
+            name: _as_best(scores, *kappas_of(candidates, board.weights), board.patients)
+            for (name, (_, *candidates)), scores in fitted
         },
         beyond={name: networks.lead_over(tried) for name, (_, *tried) in baselines.items()},
-        choice=_choice(networks, again["kappa"], test_patients),
+        distance=distance_to_tell(kappas, again["kappa"], networks.patients),
+        kappa_outside=kappa_outside,
+        accuracy_outside=accuracy_outside,
+        optimism=float(kappas.max()) - kappa_outside,
+        optimism_on_test=_optimism_on_test(networks, test_patients),
         effects=tuple(
             effect
             for score, draws in again.items()
@@ -144,53 +139,38 @@ def _training_deviation(board: Scoreboard, score: str) -> float:
     if max(repeats) == 1:
         return math.nan
     counts = np.concatenate(board.counts())
-    chosen = {score: DRAWN[score]}
-    draws = score_draws(board.weights[:FEW_DRAWS], counts, chosen)[score]
+    draws = score_draws(board.weights[:FEW_DRAWS], counts, {score: DRAWN[score]})[score]
     return training_deviation(DRAWN[score](counts.sum(axis=1)), draws, repeats)
-
-
-def _trained_again(board: Scoreboard, score: str, deviation: float) -> Draws:
-    """Draws of the settings with the luck of their trainings, as far as repeats tell of it."""
-    repeats = [each.repeats for each in board.graders]
-    return with_training_luck(board.draws[score], deviation, repeats, lowest=COMPARED[score])
-
-
-def _allow_for_candidates(
-    figures: Figures, candidates: Sequence[HeldOut], board: Scoreboard
-) -> Figures:
-    """A baseline's figures, with the interval of the best of its candidates."""
-    kappas, draws = kappas_of(candidates, board.weights)
-    return _with_interval_of_best(figures, kappas, draws, board.patients)
 
 
 def _settings(
     evidence: Evidence, board: Scoreboard, again: Mapping[str, Draws]
-) -> tuple[SettingFigures, ...]:
+) -> tuple[SettingScores, ...]:
     in_set = {
         score: best_set(board.values(score), draws, board.patients)
         for score, draws in again.items()
     }
-    best = _with_interval_of_best(
-        board.figures[0], board.values("kappa"), board.draws["kappa"], board.patients
-    )
-    figures = [best, *board.figures[1:]]
+    first, *others = board.scores
+    best = _as_best(first, board.values("kappa"), board.draws["kappa"], board.patients)
     return tuple(
-        SettingFigures(
+        SettingScores(
+            **vars(scores),
             setting=setting,
-            figures=figures[place],
             in_best_set=bool(in_set["kappa"][place]),
             in_best_set_of_accuracy=bool(in_set["accuracy"][place]),
             patient_error=patient_error(board.draws["kappa"][place], board.patients),
             between_repeats=_between_repeats(setting, evidence.held_out[place]),
         )
-        for place, setting in enumerate(evidence.settings)
+        for place, (setting, scores) in enumerate(
+            zip(evidence.settings, [best, *others], strict=True)
+        )
     )
 
 
-def _with_interval_of_best(
-    best: Figures, kappas: NDArray[np.float64], draws: Draws, patients: int
-) -> Figures:
-    """The figures of the best of several, its kappa with the interval of a best of many."""
+def _as_best(
+    best: GraderScores, kappas: NDArray[np.float64], draws: Draws, patients: int
+) -> GraderScores:
+    """The best of several, its kappa with the interval of a best of many."""
     kappa = best.scores["kappa"]
     if len(kappas) == 1 or math.isnan(kappa.low):
         return best
@@ -199,29 +179,13 @@ def _with_interval_of_best(
 
 
 def _between_repeats(setting: Setting, held_out: HeldOut) -> RepeatDeviations:
-    kappas = np.array(
-        [
-            float(quadratic_kappa(held_out.one(repeat).confusion()))
-            for repeat in range(held_out.repeats)
-        ]
-    )
+    repeats = [held_out.one(repeat).confusion() for repeat in range(held_out.repeats)]
+    kappas = np.array([float(quadratic_kappa(each)) for each in repeats])
     return repeat_deviations(kappas, np.array(setting.splits))
 
 
-def _choice(board: Scoreboard, again: Draws, test_patients: int) -> Choice:
-    kappas = board.values("kappa")
-    kappa_outside, accuracy_outside = board.outside()
-    return Choice(
-        distance=distance_to_tell(kappas, again, board.patients),
-        kappa_outside=kappa_outside,
-        accuracy_outside=accuracy_outside,
-        optimism=float(kappas.max()) - kappa_outside,
-        optimism_on_test=_optimism_on_test(board, test_patients),
-    )
-
-
 def _optimism_on_test(board: Scoreboard, test_patients: int) -> float:
-    if not test_patients or len(board.figures) == 1:
+    if not test_patients or len(board.scores) == 1:
         return math.nan
     few = draw_patients(board.patients, test_patients, draws=FEW_DRAWS)
     draws = score_settings_draws(board.graders, few, {"kappa": quadratic_kappa})["kappa"]

@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 from djd.runs.keys import AxisValue
 from djd.statistics.metrics import confusion_counts
 from djd.sweeps.cells import Cell, FinishedCell
-from djd.sweeps.settings import score_settings
+from djd.sweeps.setting_scores import score_settings
 from tests.sweeps.invented_cells import cell, result
 
 EPOCHS = (25, 50, 100)

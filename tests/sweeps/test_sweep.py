@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from djd.runs.folder import lock, record_failure, record_loss
+from djd.runs.folder import forget_failure, lock, record_failure, record_loss
 from djd.sweeps.cells import Cell
-from djd.sweeps.states import forget_failures, states_of
+from djd.sweeps.sweep import Sweep
 from tests.sweeps.invented_cells import cell, config_with, leave_result
 
 EYE = np.eye(5, dtype=np.int64)
@@ -19,10 +19,15 @@ def planned(tmp_path: Path) -> Cell:
     return replace(cell(axes), folder=tmp_path / "depth=1")
 
 
+def look(planned: Cell) -> Sweep:
+    return Sweep(planned.folder.parent, (planned,)).looked_at()
+
+
 def state(planned: Cell) -> str:
-    states = states_of([planned])
-    (name,) = [name for name, cells in vars(states).items() if cells]
-    return str(name)
+    seen = look(planned)
+    names = ("finished", "failed", "elsewhere", "to_do")
+    (name,) = [name for name in names if getattr(seen, name)]
+    return name
 
 
 def test_a_cell_goes_from_to_do_over_claimed_and_failed_to_finished(planned: Cell) -> None:
@@ -32,14 +37,14 @@ def test_a_cell_goes_from_to_do_over_claimed_and_failed_to_finished(planned: Cel
     with lock(planned.folder):
         assert state(planned) == "elsewhere"
     record_failure(planned.folder, "a reason")
-    assert states_of([planned]).failed == ((planned, "a reason"),)
-    forget_failures(states_of([planned]).failed)
+    assert look(planned).failed == ((planned, "a reason"),)
+    forget_failure(planned.folder)
     assert state(planned) == "to_do"
     leave_result(planned.folder, planned.config, EPOCHS)
     assert state(planned) == "finished"
 
 
-def test_a_result_counts_more_than_a_failure_and_a_claim(planned: Cell) -> None:
+def test_a_result_counts_more_than_a_failure_and_a_lock(planned: Cell) -> None:
     leave_result(planned.folder, planned.config, EPOCHS)
     record_failure(planned.folder, "late")
     with lock(planned.folder):

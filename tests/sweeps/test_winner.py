@@ -6,9 +6,8 @@ import pytest
 
 from djd.runs.config import Keep
 from djd.sweeps.cells import FinishedCell
-from djd.sweeps.keep import drop_weights
-from djd.sweeps.refits import each_refit, winner_refit
-from djd.sweeps.settings import score_settings
+from djd.sweeps.setting_scores import score_settings
+from djd.sweeps.winner import drop_weights, each_refit, refit_name, winner_refit
 from tests.sweeps.invented_cells import cell, result
 
 EPOCHS = (25, 50, 100)
@@ -47,7 +46,7 @@ def test_the_winner_is_refitted_for_its_epochs_without_a_fold(tmp_path: Path) ->
 def test_each_setting_is_refitted_once_for_all_its_epochs(tmp_path: Path) -> None:
     done = finished_cells(tmp_path, better=2)
     refits = each_refit(tmp_path, done)
-    assert [refit.name for refit in refits] == ["each/depth=1", "each/depth=2"]
+    assert [refit_name(refit) for refit in refits] == ["each/depth=1", "each/depth=2"]
     assert all(refit.config.epochs_to_score == EPOCHS for refit in refits)
     assert refits[0].overrides[-1] == "score_epochs=[25,50,100]"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from djd.report.opened import score_opened
+from djd.report.scores import score_tested
 from djd.statistics.held_out import HeldOut
 from tests.statistics.invented_readers import reader
 
@@ -18,10 +18,10 @@ def kappa(held_out: HeldOut) -> float:
 def test_the_test_patients_score_settings_and_baselines() -> None:
     winner, uptake = reader(0, skill=0.6), reader(1, skill=0.2)
     majority = replace(uptake, predicted=np.zeros_like(uptake.predicted))
-    opened = score_opened({"depth=2": winner}, {"majority": majority, "uptake": uptake})
+    opened = score_tested({"depth=2": winner}, {"majority": majority, "uptake": uptake})
     assert opened.best == "depth=2"
     assert np.isnan(opened.flattered)
-    assert opened.figures["depth=2"].scores["kappa"].value == pytest.approx(kappa(winner))
+    assert opened.settings["depth=2"].scores["kappa"].value == pytest.approx(kappa(winner))
     assert opened.baselines["uptake"].scores["kappa"].value == pytest.approx(kappa(uptake))
     lead = opened.beyond["uptake"]
     assert lead.value == pytest.approx(kappa(winner) - kappa(uptake))
@@ -31,11 +31,11 @@ def test_the_test_patients_score_settings_and_baselines() -> None:
 
 def test_the_best_of_several_on_the_test_patients_is_named_and_looks_too_good() -> None:
     settings = {f"depth={seed}": reader(seed, skill=0.35) for seed in range(6)}
-    opened = score_opened(settings, {})
+    opened = score_tested(settings, {})
     kappas = {name: kappa(each) for name, each in settings.items()}
     assert opened.best == max(kappas, key=lambda name: kappas[name])
     assert opened.flattered > 0.01
-    alike = score_opened({"one": settings["depth=0"], "same": settings["depth=0"]}, {})
+    alike = score_tested({"one": settings["depth=0"], "same": settings["depth=0"]}, {})
     assert alike.flattered == pytest.approx(0, abs=0.03)
 
 
@@ -43,7 +43,7 @@ def test_the_winners_lead_is_the_winners_even_where_another_is_better() -> None:
     winner, better, uptake = (
         reader(seed, skill=skill) for seed, skill in ((0, 0.1), (1, 0.9), (2, 0.5))
     )
-    opened = score_opened({"winner": winner, "better": better}, {"uptake": uptake})
+    opened = score_tested({"winner": winner, "better": better}, {"uptake": uptake})
     assert opened.best == "better"
     assert opened.beyond["uptake"].value == pytest.approx(kappa(winner) - kappa(uptake))
     assert opened.beyond["uptake"].high < 0

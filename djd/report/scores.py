@@ -1,0 +1,189 @@
+"""Graders of the same patients, scored on the same draws: settings, baselines, a second reader."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from djd.data.second_reader import Readings
+from djd.grades import GRADE_COUNT, Side
+from djd.machine import on_all_cores
+from djd.statistics.bootstrap import FEW_DRAWS, Weights, draw_patients
+from djd.statistics.held_out import HeldOut
+from djd.statistics.intervals import Estimate
+from djd.statistics.metrics import accuracy, quadratic_kappa
+from djd.statistics.scoring import score_settings_draws, scores_with_intervals
+from djd.statistics.selection import Draws, interval_of_lead, out_of_bag
+from djd.sweeps.setting_scores import Knee
+
+
+@dataclass(frozen=True, eq=False)
+class GraderScores:
+    """Scores of one setting, baseline, refit or reader.
+
+    Attributes:
+        scores: Each with its interval, by name.
+        patients: Patients behind the scores.
+        confusion: float64 (true grade 5, predicted grade 5), knees, each counted once: means over
+            repeats.
+    """
+
+    scores: Mapping[str, Estimate]
+    patients: int
+    confusion: NDArray[np.float64]
+
+    @property
+    def knees_of_grades(self) -> list[int]:
+        """Knees of each grade."""
+        return [round(knees) for knees in self.confusion.sum(axis=1)]
+
+    @property
+    def knees(self) -> int:
+        """Knees in all."""
+        return sum(self.knees_of_grades)
+
+
+@dataclass(frozen=True, eq=False)
+class Scoreboard:
+    """Scores and draws of several graders of the same patients, for comparing the graders.
+
+    Attributes:
+        scores: One a grader.
+        draws: float64 (grader, draw) by score, see `score_settings_draws`.
+        weights: The draws of patients.
+        graders: Who was scored.
+    """
+
+    scores: tuple[GraderScores, ...]
+    draws: Mapping[str, Draws]
+    weights: Weights
+    graders: tuple[HeldOut, ...]
+
+    @classmethod
+    def of(cls, graders: Sequence[HeldOut], weights: Weights | None = None) -> "Scoreboard":
+        """Score one grader or more; by default on as many draws as a setting's intervals need."""
+        weights = draw_patients(graders[0].patients) if weights is None else weights
+        draws = score_settings_draws(graders, weights)
+
+        def score(place: int) -> GraderScores:
+            grader = graders[place]
+            own = {name: rows[place] for name, rows in draws.items()}
+            return GraderScores(
+                scores=scores_with_intervals(grader, own, weights[:FEW_DRAWS]),
+                patients=len(np.unique(grader.patient)),
+                confusion=grader.mean_counts().sum(axis=0),
+            )
+
+        scores = tuple(on_all_cores(score, range(len(graders))))
+        return cls(scores, draws, weights, tuple(graders))
+
+    @property
+    def patients(self) -> int:
+        """How many patients a draw has."""
+        return int(self.weights.shape[1])
+
+    def values(self, score: str) -> NDArray[np.float64]:
+        """A score of every grader, float64 (grader,); 0 where undefined, as of a constant guess."""
+        return np.nan_to_num([each.scores[score].value for each in self.scores])
+
+    def first(self, count: int) -> "Scoreboard":
+        """The first graders alone."""
+        draws = {name: rows[:count] for name, rows in self.draws.items()}
+        return Scoreboard(self.scores[:count], draws, self.weights, self.graders[:count])
+
+    def counts(self) -> list[NDArray[np.int64]]:
+        """Of each grader, int64 (repeat, patient, true grade 5, predicted grade 5)."""
+        return [each.counts() for each in self.graders]
+
+    def outside(self) -> tuple[float, float]:
+        """Kappa and accuracy of the choosing itself, see `out_of_bag`; NaN without a choice."""
+        outside = None
+        if len(self.scores) > 1:
+            outside = out_of_bag(self.counts(), self.draws["kappa"], self.weights)
+        if outside is None:
+            return math.nan, math.nan
+        return float(quadratic_kappa(outside).mean()), float(accuracy(outside).mean())
+
+    def lead_over(self, others: Sequence[HeldOut]) -> Estimate:
+        """Kappa of the best grader less that of the best of others; see `interval_of_lead`."""
+        kappas, draws = kappas_of(others, self.weights)
+        own = self.values("kappa")
+        interval = interval_of_lead(own, self.draws["kappa"], kappas, draws, self.patients)
+        return Estimate(float(own.max() - kappas.max()), *interval)
+
+
+def kappas_of(graders: Sequence[HeldOut], weights: Weights) -> tuple[NDArray[np.float64], Draws]:
+    """Kappa of every grader, float64 (grader,), 0 where undefined; and the draws of the kappas."""
+    kappas = [np.mean(quadratic_kappa(each.counts().sum(axis=1))) for each in graders]
+    draws = score_settings_draws(graders, weights, {"kappa": quadratic_kappa})["kappa"]
+    return np.nan_to_num(kappas), draws
+
+
+@dataclass(frozen=True, eq=False)
+class ScoresOnTest:
+    """Scores of the test patients.
+
+    Attributes:
+        settings: Of each setting that was scored, by name; the winner first.
+        baselines: Of each baseline on the same knees, by name.
+        beyond: The winner's kappa less each baseline's.
+        best: Name of the setting with the largest kappa.
+        flattered: How much too good that setting looks for being the best of many on these
+            patients; NaN where a single setting was scored.
+    """
+
+    settings: Mapping[str, GraderScores]
+    baselines: Mapping[str, GraderScores]
+    beyond: Mapping[str, Estimate]
+    best: str
+    flattered: float
+
+    @property
+    def winner(self) -> str:
+        """Name of the winner."""
+        return next(iter(self.settings))
+
+
+def score_tested(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOut]) -> ScoresOnTest:
+    """Score test knees as each refitted setting graded them, and as each baseline did."""
+    board = Scoreboard.of([*settings.values(), *baselines.values()])
+    names, networks = list(settings), board.first(len(settings))
+    kappas = networks.values("kappa")
+    return ScoresOnTest(
+        settings=dict(zip(names, networks.scores, strict=True)),
+        baselines=dict(zip(baselines, board.scores[len(names) :], strict=True)),
+        beyond={name: board.first(1).lead_over([each]) for name, each in baselines.items()},
+        best=names[int(kappas.argmax())],
+        flattered=float(kappas.max()) - networks.outside()[0],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement(GraderScores):
+    """A second reader against the grades in the files, on the knees that both graded.
+
+    Attributes:
+        asked: Knees that the settings were scored on, read by the second reader or not.
+    """
+
+    asked: int
+
+
+def agreement(readings: Readings, knees: Iterable[Knee]) -> Agreement | None:
+    """Scores of a second reader on knees, each knee once; None where no knee was graded by both."""
+    asked = sorted(knees)
+    given = [readings.get((scan, cast(Side, side))) for scan, side, *_ in asked]
+    shared = [(knee, grade) for knee, grade in zip(asked, given, strict=True) if grade is not None]
+    if not shared:
+        return None
+    predicted = np.array([grade for _, grade in shared], dtype=np.int64)
+    reader = HeldOut.of_knees(
+        knees=tuple(knee[:3] for knee, _ in shared),
+        grades=np.array([knee[3] for knee, _ in shared], dtype=np.int64),
+        predicted=predicted,
+        probabilities=np.eye(GRADE_COUNT)[predicted],  # the reader is sure of every grade
+    )
+    return Agreement(**vars(Scoreboard.of([reader]).scores[0]), asked=len(asked))

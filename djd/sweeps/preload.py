@@ -1,0 +1,39 @@
+"""Imported once by the fork server, so that no cell has to: everything that a training needs."""
+
+# The server is deaf to Ctrl-C, which is for the process that started the server, and ends with that
+# process; its cells end with it. This comes before the imports that take seconds.
+import signal
+
+from djd.machine import die_with_parent
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+die_with_parent()
+
+import gc  # noqa: E402
+import io  # noqa: E402
+
+import cloudpickle  # noqa: E402, F401
+import hydra._internal.hydra  # noqa: E402
+import hydra.core.utils  # noqa: E402, F401
+import numpy as np  # noqa: E402
+import scipy.stats  # noqa: E402, F401
+import sklearn.model_selection  # noqa: E402, F401
+import torch  # noqa: E402
+from hydra.core.plugins import Plugins  # noqa: E402
+
+import djd.runs.train  # noqa: E402, F401
+from djd.models.fused.fitting import trusted  # noqa: E402
+from djd.plots.confusion import confusion_figure  # noqa: E402
+from djd.runs.result import installed_versions  # noqa: E402
+
+# Cells train on one thread each; a pool of OpenMP's threads would not outlive forking.
+torch.set_num_threads(1)
+trusted(torch.float32)  # compiles the blocks where they aren't yet, and looks whether they agree
+installed_versions()
+
+Plugins.instance()  # imports all of Hydra's
+# The first figure finds fonts and loads image formats.
+confusion_figure(np.eye(5, dtype=np.int64), title="", stamp=None).savefig(io.BytesIO())
+
+# Nothing of all this is garbage in a cell, where looking through it would take 0.3 s each time.
+gc.freeze()

@@ -1,0 +1,214 @@
+"""The settings of a sweep, each scored by all its folds, and what they graded as arrays."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from djd.errors import InputError
+from djd.runs.config import RunConfig
+from djd.runs.folder import PREDICTIONS_NAME
+from djd.runs.keys import AxisValue
+from djd.runs.predictions import (
+    read_predictions,
+    require_agreement,
+)
+from djd.runs.result import PartScores
+from djd.statistics.held_out import HeldOut
+from djd.statistics.metrics import score_table
+from djd.sweeps.cells import Cell, FinishedCell, axes_name, by_setting
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One choice of every compared axis, epochs among them, scored out of fold.
+
+    Attributes:
+        axes: Value of each compared key; epochs apart, and without folds and seeds.
+        epochs: Epochs trained.
+        cells: The trainings behind it.
+        repeats: How many seeds and splits it was trained with.
+        patients: Patients held out in one of its repeats.
+        knees: Their knees.
+        scores: Of the confusion counts pooled over folds, averaged over repeats; NaN where a score
+            is undefined.
+    """
+
+    axes: Mapping[str, AxisValue]
+    epochs: int
+    cells: tuple[FinishedCell, ...]
+    repeats: int
+    patients: int
+    knees: int
+    scores: Mapping[str, float]
+
+    @property
+    def configs(self) -> list[RunConfig]:
+        """Of its cells."""
+        return [cell.config for cell in self.cells]
+
+    @property
+    def splits(self) -> list[int]:
+        """Split seed of each of its repeats, in the order of `by_repeat`."""
+        return [cells[0].config.data.split_seed for cells in by_repeat(self.cells)]
+
+    @property
+    def name(self) -> str:
+        """What its folder is called."""
+        return axes_name({**self.axes, "epochs": self.epochs})
+
+
+def score_settings(
+    cells: Sequence[Cell], finished: Iterable[FinishedCell]
+) -> tuple[list[Setting], int]:
+    """Settings whose folds and seeds have all been trained, the best quadratic kappa first.
+
+    Args:
+        cells: Those of the sweep, which say what belongs to a setting.
+        finished: Those with a result.
+
+    Returns:
+        The settings, and how many are left out: a cell is missing or failed, or nothing was held
+        out.
+    """
+    done = {cell.folder: cell for cell in finished}
+    settings, incomplete = [], 0
+    for group in by_setting(cells):
+        # What holds nothing out is no part of any score.
+        scored = [cell for cell in group if cell.config.data.fold is not None] or group
+        epochs = scored[0].config.epochs_to_score
+        results = [done[cell.folder] for cell in scored if cell.folder in done]
+        if len(results) < len(scored) or not all(cell.result.validation for cell in results):
+            incomplete += len(epochs)
+            continue
+        whole = _with_all_folds(results)
+        settings += [_setting(whole, epoch) for epoch in epochs]
+    return sorted(settings, key=_rank), incomplete
+
+
+def _rank(setting: Setting) -> float:
+    kappa = setting.scores["kappa"]
+    return math.inf if math.isnan(kappa) else -kappa
+
+
+def _with_all_folds(cells: Sequence[FinishedCell]) -> list[FinishedCell]:
+    """Cells of the seeds and splits with the most folds, the same ones; a mean needs equals."""
+    repeats = by_repeat(cells)
+    folds_of = [frozenset(cell.config.data.fold for cell in each) for each in repeats]
+    often = Counter(folds_of)
+    most = max(often, key=lambda folds: (len(folds), often[folds]))
+    whole = [each for each, folds in zip(repeats, folds_of, strict=True) if folds == most]
+    return [cell for each in whole for cell in each]
+
+
+def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
+    """Cells of one setting with the same seed and split, its folds, together."""
+    groups: dict[tuple[int, int], list[FinishedCell]] = {}
+    for cell in cells:
+        repeat = (cell.config.seed, cell.config.data.split_seed)
+        groups.setdefault(repeat, []).append(cell)
+    return list(groups.values())
+
+
+def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
+    repeats = by_repeat(cells)
+    counts = [[_at_epoch(cell, epoch).confusion for cell in folds] for folds in repeats]
+    tables = [score_table(np.array(each, dtype=np.int64).sum(axis=0)) for each in counts]
+    first = [_at_epoch(cell, epoch) for cell in repeats[0]]
+    return Setting(
+        axes=cells[0].setting_axes,
+        epochs=epoch,
+        cells=tuple(cells),
+        repeats=len(repeats),
+        patients=sum(scores.patients for scores in first),
+        knees=sum(scores.knees for scores in first),
+        scores={name: float(np.mean([each[name] for each in tables])) for name in tables[0]},
+    )
+
+
+def _at_epoch(cell: FinishedCell, epoch: int) -> PartScores:
+    return next(scores for scores in cell.result.validation if scores.epoch == epoch)
+
+
+Knee = tuple[str, str, str, int]
+"""Scan, side, patient and grade."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Settings with the predictions of their held-out knees.
+
+    Attributes:
+        settings: Those that can be compared, the best first.
+        held_out: Of each setting, all of the same patients.
+        patients: Those patients, in the order of the arrays.
+        knees: Their knees.
+        broken: Folders whose predictions can't be used, each with the reason.
+        on_other_knees: Settings left out because they held out other, mostly fewer, knees.
+    """
+
+    settings: tuple[Setting, ...]
+    held_out: tuple[HeldOut, ...]
+    patients: tuple[str, ...]
+    knees: frozenset[Knee]
+    broken: tuple[tuple[str, str], ...]
+    on_other_knees: int
+
+
+def predictions_at(folder: Path, parts: Sequence[PartScores]) -> dict[int, HeldOut]:
+    """Predictions of a training by epoch, checked against the scores in its result.
+
+    Raises:
+        InputError: They are missing, damaged, or not those of the result.
+    """
+    if not parts:  # nothing was held out
+        return {}
+    path = folder / PREDICTIONS_NAME
+    by_epoch = read_predictions(path)
+    for scores in parts:
+        require_agreement(path, by_epoch.get(str(scores.epoch)), scores)
+    return {scores.epoch: by_epoch[str(scores.epoch)] for scores in parts}
+
+
+def gather(settings: Sequence[Setting]) -> Evidence:
+    """Read the predictions of settings, the best first, and keep those that can be compared.
+
+    Those are the settings that held out the same knees; of several such groups the one with the
+    most knees, and of equal ones that with the most settings.
+    """
+    read: dict[Path, dict[int, HeldOut]] = {}
+    broken = []
+    for cell in {each.folder: each for setting in settings for each in setting.cells}.values():
+        try:
+            read[cell.folder] = predictions_at(cell.folder, cell.result.validation)
+        except InputError as error:
+            broken.append((cell.folder.name, str(error)))
+    whole = [each for each in settings if all(cell.folder in read for cell in each.cells)]
+    repeats = [
+        [[read[cell.folder][each.epochs] for cell in folds] for folds in by_repeat(each.cells)]
+        for each in whole
+    ]
+    knees = [knees_of(fold for folds in each for fold in folds) for each in repeats]
+    groups = Counter(knees)
+    most = max(groups, key=lambda each: (len(each), groups[each]), default=frozenset())
+    same = [place for place, each in enumerate(knees) if each == most]
+    return Evidence(
+        settings=tuple(whole[place] for place in same),
+        held_out=tuple(HeldOut.joined(repeats[place]) for place in same),
+        patients=tuple(sorted({patient for _, _, patient, _ in most})),
+        knees=most,
+        broken=tuple(broken),
+        on_other_knees=len(whole) - len(same),
+    )
+
+
+def knees_of(folds: Iterable[HeldOut]) -> frozenset[Knee]:
+    """Every knee of some predictions."""
+    return frozenset(
+        (scan, side, patient, int(grade))
+        for fold in folds
+        for (scan, side, patient), grade in zip(fold.knees, fold.grades, strict=True)
+    )

@@ -1,0 +1,243 @@
+"""A sweep in its folder: its cells and how far each is, live and read back."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from djd.errors import InputError
+from djd.runs.config import NEUTRAL, RunConfig, read_config
+from djd.runs.folder import (
+    CONFIG_NAME,
+    RESULT_NAME,
+    failure_reason,
+    finished_result,
+    is_locked,
+    saved_config,
+)
+from djd.runs.keys import UNNAMED_KEYS, AxisValue, value_of
+from djd.runs.result import RESULTS_VERSION, RunResult
+from djd.sweeps.cells import Cell, FinishedCell, at_axes, by_setting
+from djd.sweeps.folder import COMPARISON_NAME, read_plan, sweep_above
+from djd.sweeps.plan import NamedCell, Plan
+
+_AnyCell = TypeVar("_AnyCell", bound=Cell)
+
+UNUSABLE_RESULT = f"its {RESULT_NAME} is damaged, or of another training"
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The folder of a sweep; or of a single run, as a sweep of one setting.
+
+    Attributes:
+        folder: The folder.
+        cells: All cells, whether or not they have been trained.
+        finished: Those with a result.
+        failed: Those that failed, each with its reason in one line.
+        elsewhere: Those that another process works on.
+        to_do: All others.
+        plan: The sweep's; None for a single run.
+        run: The result of a single run.
+        notes: Sentences on whatever can't be read.
+    """
+
+    folder: Path
+    cells: tuple[Cell, ...]
+    finished: tuple[FinishedCell, ...] = ()
+    failed: tuple[tuple[Cell, str], ...] = ()
+    elsewhere: tuple[Cell, ...] = ()
+    to_do: tuple[Cell, ...] = ()
+    plan: Plan | None = None
+    run: RunResult | None = None
+    notes: tuple[str, ...] = ()
+
+    def looked_at(self) -> "Sweep":
+        """The same with the states of now; a cell whose folder can't be read has failed."""
+        finished, failed, elsewhere, to_do = [], [], [], []
+        for cell in self.cells:
+            try:
+                next(cell.folder.iterdir(), None)
+            except (FileNotFoundError, NotADirectoryError):
+                to_do.append(cell)
+                continue
+            except OSError as error:
+                failed.append((cell, f"{cell.folder} can't be read ({error.strerror})"))
+                continue
+            # In this order: a cell that ends while it is looked at is seen as claimed or finished.
+            if result := self.result_of(cell):
+                finished.append(FinishedCell.of(cell, result))
+            elif is_locked(cell.folder):
+                elsewhere.append(cell)
+            elif result := self.result_of(cell):
+                finished.append(FinishedCell.of(cell, result))
+            elif reason := failure_reason(cell.folder):
+                failed.append((cell, reason))
+            else:
+                to_do.append(cell)
+        return replace(
+            self,
+            finished=tuple(finished),
+            failed=tuple(failed),
+            elsewhere=tuple(elsewhere),
+            to_do=tuple(to_do),
+        )
+
+    def result_of(self, cell: Cell) -> RunResult | None:
+        """The result of a cell or refit, once it is finished."""
+        version = self.plan.results_version if self.plan else RESULTS_VERSION
+        return finished_result(cell.folder, cell.config, version=version)
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration of its first cell, which has all that cells share."""
+        return self.cells[0].config
+
+    @property
+    def unfinished(self) -> list[Cell]:
+        """Cells without a result, in the order in which they are tried.
+
+        Those in other hands come last: most will be finished by then, or their owner has died.
+        """
+        return [*self.to_do, *(cell for cell, _ in self.failed), *self.elsewhere]
+
+    @property
+    def stamp(self) -> str | None:
+        """What has to stand on everything that is made of it."""
+        if not self.cells:
+            return None
+        phantom = any(cell.result.phantom for cell in self.finished) or any(
+            cell.config.data.source == "phantom" for cell in self.cells
+        )
+        # A sweep leaks as a whole: `data.leak` is no axis.
+        return self.config.stamp(phantom=phantom)
+
+
+def has_unusable_result(cell: Cell) -> bool:
+    """Whether a cell that is to do has a result all the same, which nobody can use."""
+    return (cell.folder / RESULT_NAME).exists()
+
+
+def read_folder(folder: Path) -> Sweep:
+    """Read a folder that training has left.
+
+    Raises:
+        InputError: It is not that of a sweep or of a finished run, or its plan is damaged.
+    """
+    if (folder / COMPARISON_NAME).exists():
+        return _read_sweep(folder)
+    if above := sweep_above(folder):
+        raise InputError(
+            f"{folder}: expected the folder of a sweep or of a run, received a part of one; say "
+            f"djd report {shlex.quote(str(above))}"
+        )
+    if not (folder / RESULT_NAME).exists():
+        raise InputError(
+            f"{folder}: expected the folder of a sweep ({COMPARISON_NAME}) or of a finished run "
+            f"({RESULT_NAME}), received {_received(folder)}"
+        )
+    try:
+        result = RunResult.load(folder / RESULT_NAME)
+    except InputError as error:
+        raise InputError(
+            f"{folder}: expected {COMPARISON_NAME} of a sweep, or the {RESULT_NAME} of a finished "
+            f"run, received a {RESULT_NAME} that is neither whole nor a run's"
+        ) from error
+    return sweep_of_run(folder, result)
+
+
+def _received(folder: Path) -> str:
+    if not folder.exists():
+        return "nothing there"
+    if not folder.is_dir():
+        return "a file"
+    if (folder / CONFIG_NAME).exists():
+        return "a run that isn't finished"
+    below = [
+        path.parent for name in (COMPARISON_NAME, RESULT_NAME) for path in folder.glob(f"*/{name}")
+    ]
+    if below:
+        latest = max(below, key=lambda each: each.stat().st_mtime)
+        return f"one that holds such folders; did you mean {latest}?"
+    return "neither"
+
+
+def sweep_of_run(folder: Path, result: RunResult) -> Sweep:
+    """A single run as a sweep of one setting.
+
+    Raises:
+        InputError: The configuration in its result is not as expected.
+    """
+    config = read_config(result.config)
+    values = config.by_key()
+    changed = {key: value_of(values, key) for key in config.changed if key not in UNNAMED_KEYS}
+    axes: dict[str, AxisValue] = {
+        **{group: name for group, name in config.choices.items() if NEUTRAL.get(group) != name},
+        # A network's numbers, such as its depth, stand there even where they are its file's.
+        **{key: v for key, v in values.items() if key.startswith("model.") and type(v) is int},
+        **{key: value for key, value in changed.items() if key in values},
+        "optim.lr": config.optim.learning_rate,
+        "data.batch_size": config.data.batch_size,
+    }
+    # A single run's setting is its last epoch; earlier ones are only shown.
+    config = config.model_copy(update={"score_epochs": ()})
+    cell = FinishedCell(axes, (), config, folder, result=result)
+    return Sweep(folder, (cell,), (cell,), run=result)
+
+
+def _read_sweep(folder: Path) -> Sweep:
+    plan = read_plan(folder)
+    configs = {named.name: _config_in(folder / named.name, named, plan) for named in plan.cells}
+    sample = next((config for config in configs.values() if config), None)
+    cells, notes = [], []
+    for named in plan.cells:
+        config = configs[named.name] or plan.config_of(named, sample)
+        if config is None:
+            notes.append(f"left out: {named.name}: it isn't known what was to be trained there")
+            continue
+        axes = at_axes(config, plan.axes, named.axes)
+        cells.append(Cell(axes, (), config, folder / named.name))
+    sweep = Sweep(folder, tuple(cells), plan=plan).looked_at()
+    notes += [
+        f"left out: {cell.folder.name}: {UNUSABLE_RESULT}"
+        for cell in sweep.to_do
+        if has_unusable_result(cell)
+    ]
+    epochs = _common_epochs(sweep)
+    return replace(
+        sweep,
+        cells=tuple(_with_epochs(sweep.cells, epochs)),
+        finished=tuple(_with_epochs(sweep.finished, epochs)),
+        notes=tuple(notes),
+    )
+
+
+def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:
+    """The configuration that a cell's folder was trained with, if it is the planned one."""
+    try:
+        config = saved_config(folder) if (folder / CONFIG_NAME).exists() else None
+    except (InputError, OSError):
+        return None
+    return config if config and plan.is_of(named, config) else None
+
+
+def _common_epochs(sweep: Sweep) -> dict[Path, tuple[int, ...]]:
+    """By the folder of each cell, the score epochs that all results of its setting have."""
+    scored = {
+        each.folder: {scores.epoch for scores in each.result.validation} for each in sweep.finished
+    }
+    common: dict[Path, tuple[int, ...]] = {}
+    for group in by_setting(sweep.cells):
+        epochs = [scored[cell.folder] for cell in group if scored.get(cell.folder)]
+        if shared := set.intersection(*epochs) if epochs else set():
+            common |= {cell.folder: tuple(sorted(shared)) for cell in group}
+    return common
+
+
+def _with_epochs(
+    cells: Sequence[_AnyCell], epochs: dict[Path, tuple[int, ...]]
+) -> Iterable[_AnyCell]:
+    for cell in cells:
+        scored = epochs.get(cell.folder, cell.config.score_epochs)
+        yield replace(cell, config=cell.config.model_copy(update={"score_epochs": scored}))

@@ -1,0 +1,152 @@
+"""Settings refitted on all development patients and scored on the test patients, now and before."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from djd.errors import InputError
+from djd.runs.config import Keep, read_config
+from djd.runs.folder import RESULT_NAME, WINNER, epoch_checkpoint, saved_config
+from djd.runs.result import PartScores
+from djd.sweeps.cells import (
+    Cell,
+    FinishedCell,
+    at_axes,
+    axes_name,
+    by_setting,
+    identity_of,
+    refitted,
+)
+from djd.sweeps.folder import EACH, refit_folders, winner_results
+from djd.sweeps.setting_scores import Setting
+from djd.sweeps.sweep import Sweep
+
+
+@dataclass(frozen=True)
+class OpenedRefit:
+    """A setting that was scored on the test patients.
+
+    Attributes:
+        name: Of the setting.
+        folder: Of its refit.
+        scores: What its result says of the test patients.
+    """
+
+    name: str
+    folder: Path
+    scores: PartScores
+
+
+def winner_refit(sweep: Path, best: Setting) -> Cell:
+    """The refit of the setting that validation chose, for its number of epochs."""
+    refit = refitted(_first_repeat(best.cells), epochs=best.epochs, score_epochs=())
+    return _in_folders(sweep, WINNER, [(best.name, refit)])[0]
+
+
+def each_refit(sweep: Path, cells: Sequence[Cell]) -> list[Cell]:
+    """A refit of every setting, all its score epochs out of one training."""
+    refits = []
+    for group in by_setting(cells):
+        first = _first_repeat(group)
+        epochs, scored = first.config.trainer.max_epochs, first.config.score_epochs
+        refit = refitted(first, epochs=epochs, score_epochs=scored)
+        refits.append((axes_name(refit.axes), refit))
+    return _in_folders(sweep, EACH, refits)
+
+
+def _first_repeat(cells: Sequence[Cell]) -> Cell:
+    """The cell with the lowest seed, whatever the order in which seeds were typed."""
+    return min(cells, key=lambda cell: (cell.config.seed, cell.config.data.split_seed))
+
+
+def _in_folders(sweep: Path, kind: str, refits: Sequence[tuple[str, Cell]]) -> list[Cell]:
+    """Named refits, each in the folder that it has already, or in one that no other has."""
+    there = {}
+    for below in refit_folders(sweep, kind):
+        with suppress(InputError, OSError):  # damaged: whoever trains there says so
+            there[identity_of(saved_config(below), "")] = below
+    placed = []
+    for name, refit in refits:
+        identity = identity_of(refit.config, "")
+        folder = sweep / kind / name
+        if identity in there:
+            folder = there[identity]
+        elif folder in there.values():
+            folder = sweep / kind / f"{name} {identity[:6]}"
+        placed.append(replace(refit, folder=folder))
+    return placed
+
+
+def refit_name(refit: Cell) -> str:
+    """The folder of a refit below its sweep's."""
+    return f"{refit.folder.parent.name}/{refit.folder.name}"
+
+
+def sweep_opened(sweep: Sweep, settings: Sequence[Setting]) -> list[OpenedRefit]:
+    """Every setting of a sweep or run that was scored on the test patients, the winner first.
+
+    Earlier winners are among them, by the names that their settings have now.
+
+    Args:
+        sweep: The sweep; or a single run, whose own result has its scores.
+        settings: Those that can be compared, the best first.
+    """
+    if run := sweep.run:
+        name = settings[0].name if settings else run.setting
+        folder = sweep.folder / WINNER / run.setting
+        return [OpenedRefit(name, folder, run.test[-1])] if run.test else []
+    opened: dict[str, OpenedRefit] = {}
+    if settings:
+        best, winner = settings[0].name, winner_refit(sweep.folder, settings[0])
+        result = sweep.result_of(winner)
+        if result and result.test:
+            opened[best] = OpenedRefit(best, winner.folder, result.test[-1])
+    for refit in each_refit(sweep.folder, sweep.cells):
+        result = sweep.result_of(refit)
+        for scores in result.test if result else ():
+            name = axes_name({**refit.axes, "epochs": scores.epoch})
+            opened.setdefault(name, OpenedRefit(name, refit.folder, scores))
+    for earlier in _winners(sweep):
+        opened.setdefault(earlier.name, earlier)
+    return list(opened.values())
+
+
+def _winners(sweep: Sweep) -> Iterable[OpenedRefit]:
+    axes = list(sweep.cells[0].setting_axes) if sweep.cells else []
+    for below, result in winner_results(sweep.folder):
+        if result and result.test:
+            scores = result.test[-1]
+            with suppress(InputError):
+                place = at_axes(read_config(result.config), axes)
+                name = axes_name({**place, "epochs": scores.epoch})
+                yield OpenedRefit(name, below, scores)
+
+
+def unusable_winners(folder: Path) -> Iterable[str]:
+    """Winners whose test scores can't be read, a sentence each."""
+    for below, result in winner_results(folder):
+        if not (result and result.test):
+            yield f"left out: {WINNER}/{below.name}: not finished, or its {RESULT_NAME} is damaged"
+
+
+def drop_weights(finished: Iterable[FinishedCell], *, keep: Keep, best: Setting | None) -> None:
+    """Remove the weights of finished cells, apart from those that are to be kept.
+
+    Args:
+        finished: The cells.
+        keep: `winner` keeps the best setting's folds at its epoch, `none` nothing, `all` all.
+        best: The setting that validation chose; without one nothing is removed.
+    """
+    if keep == "all" or best is None:
+        return
+    kept = {cell.folder for cell in best.cells} if keep == "winner" else set()
+    for cell in finished:
+        checkpoints = epoch_checkpoint(cell.folder, best.epochs).parent
+        if cell.folder not in kept:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+            continue
+        for checkpoint in checkpoints.glob("*.ckpt"):
+            if checkpoint != epoch_checkpoint(cell.folder, best.epochs):
+                checkpoint.unlink(missing_ok=True)
