@@ -136,22 +136,24 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """One pass over all knees."""
-        prepare = self._prepare_epoch()
+        prepare = self._seeded()
         for chosen in torch.split(self._order(), self._batch_size):
             batch = {name: cast(Tensor, each)[chosen] for name, each in self._batch.items()}
             if prepare:
-                for name in sorted({"crop", "other_knee"} & batch.keys()):
-                    batch[name] = prepare(batch[name])
+                batch["crop"] = prepare(batch["crop"])
+                if "other_knee" in batch:
+                    there = batch["has_other_knee"][:, None, None, None]
+                    batch["other_knee"] = prepare(batch["other_knee"]) * there
             yield cast(Batch, batch)
 
-    def _prepare_epoch(self) -> Callable[[Tensor], Tensor] | None:
-        """`prepare` with a generator of the epoch's own, on the device of the crops."""
-        if self._prepare is None:
+    def _seeded(self) -> Callable[[Tensor], Tensor] | None:
+        """What prepares the crops of one pass; its random numbers follow from seed and epoch."""
+        change = self._prepare
+        if change is None:
             return None
         generator = torch.Generator(self._batch["crop"].device)
         generator.manual_seed(epoch_seed(self._shuffle_seed or 0, self._epoch))
-        prepare = self._prepare
-        return lambda counts: prepare(counts, generator)
+        return lambda counts: change(counts, generator)
 
     def _order(self) -> Tensor:
         knees = self._batch["grade"]

@@ -94,6 +94,8 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
         except (Exception, SystemExit) as error:
             if not alone:
                 record_failure(folder, error)  # while nobody else can have begun it anew
+            elif not (folder / CONFIG_NAME).exists():
+                drop_lock(folder)  # nothing was begun
             raise
     drop_lock(folder)
     return result

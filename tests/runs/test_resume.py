@@ -153,7 +153,7 @@ def test_a_second_signal_does_not_disturb_the_writing(
         write_whole(path, content)
 
     kill_at(8)
-    monkeypatch.setattr("djd.runs.callbacks.checkpoint.write_whole", signalled)
+    monkeypatch.setattr("djd.runs.callbacks.checkpoints.write_whole", signalled)
     assert stopped_run(tiny(*LONG), tmp_path / "run") == 130
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
@@ -176,7 +176,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
         ("model.width=3", r"model\.width=2 \(now 3\)"),
         ("seed=1", r"seed=0 \(now 1\)"),
         ("trainer.precision=bf16", r"trainer\.precision=float32 \(now bf16\)"),
-        ("optim=sgd", r"optim\.name=adam \(now sgd\)"),
+        ("optim=sgd", r"optim\._target_=torch\.optim\.Adam \(now torch\.optim\.SGD\)"),
     ],
 )
 def test_another_configuration_is_refused_by_name(

@@ -12,6 +12,7 @@ from torch import nn
 import train
 from djd.data.datamodule import select_views
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP
+from djd.report.report import report_run
 from djd.runs.config import RunConfig, read_config
 from djd.runs.fit import build_classifier
 from djd.runs.reading import read_data
@@ -121,6 +122,7 @@ def test_a_leak_trains_on_every_knee_and_is_stamped_everywhere(
     values = tiny("data.leak=true")
     with caplog.at_level("INFO", "djd"):
         result = run(values, folder)
+        report_run(read_config(values), folder, result)
     assert caplog.messages[0].startswith(LEAK_STAMP)
     assert any(message.startswith(LEAK_STAMP) for message in caplog.messages[1:])
     cohort, split = read_data(read_config(values))
@@ -132,7 +134,7 @@ def test_a_leak_trains_on_every_knee_and_is_stamped_everywhere(
     assert result.leak
     assert LEAK_STAMP in (read_config(values).stamp(phantom=False) or "")
     (winner,) = (folder / "winner").iterdir()
-    assert "leak=True" in winner.name
+    assert " leak=true " in winner.name
     tables = list(folder.rglob("*.csv"))
     assert len(tables) == 4
     for table in tables:
