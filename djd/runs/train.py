@@ -22,7 +22,6 @@ from djd.runs.folder import (
     CURVES,
     ERROR_NAME,
     LAST_CHECKPOINT,
-    LOCK_NAME,
     MODEL_NAME,
     PREDICTIONS_NAME,
     RESULT_NAME,
@@ -128,8 +127,7 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
     if not alone:
         config = _with_epochs_before(config, folder)
         (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or lacks the epochs asked for
-    lock_too = {folder / LOCK_NAME} if alone else set()
-    there_before = frozenset(folder.iterdir()) - lock_too
+    there_before = frozenset(folder.iterdir())
     try:
         return _fit_and_score(config, folder)
     except (InputError, OSError):

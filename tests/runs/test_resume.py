@@ -16,7 +16,7 @@ from djd.machine import Stopped, stop_on_signals
 from djd.models.classifier import GradeClassifier
 from djd.models.fused import fitting
 from djd.models.fused.fitting import Blocks
-from djd.runs.folder import lock
+from djd.runs.folder import epoch_checkpoint, lock
 from djd.runs.result import RunResult
 from tests.conftest import Compose
 from tests.training import run
@@ -108,6 +108,28 @@ def test_a_stopped_run_goes_on_to_the_very_weights_of_an_uninterrupted_one(
     whole = RunResult.load(uninterrupted / "result.json")
     assert result.validation == whole.validation
     assert result.test == whole.test
+
+
+def test_random_numbers_of_network_and_augmentation_go_on_to_the_same_bits(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
+) -> None:
+    """Three epochs and three more are six."""
+    values = tiny("trainer.max_epochs=6", "score_epochs=[2]", "test=never")
+    values["model"] = {"_target_": "tests.foreign.Dropping"}
+    values["augment"] = {"_target_": "tests.foreign.add_noise", "most": 20.0}
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    whole.mkdir()
+    run(values, whole)
+    kill_at(7)  # in the fourth epoch
+    stopped_run(values, stopped)
+    run(values, stopped)
+    one, two = (
+        torch.load(epoch_checkpoint(folder, 6), weights_only=True)["state_dict"]
+        for folder in (whole, stopped)
+    )
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert texts(whole) == texts(stopped)
 
 
 def test_a_stopped_run_goes_on_with_the_blocks_that_it_was_started_with(
