@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from djd.data.crop import CROP_SIZE, crop_knees, place_study_crop
 from djd.data.phantom.cohort import cached_phantom, is_phantom, make_cohort
-from djd.data.phantom.grades import (
+from djd.data.phantom.knee import (
     FREQUENCIES,
     KNEE_CORRELATION,
     draw_severities,

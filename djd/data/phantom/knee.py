@@ -1,4 +1,9 @@
-"""The knees of an invented body: how the uptake over a joint grows and gathers with severity.
+"""Invented knees: severities, the grades that a reader gives, and the uptake over the joint.
+
+A knee has a severity (standard normal, correlated between a patient's knees). A reader sees the
+severity with some noise and cuts it into five grades. The image follows from the severity, never
+from the grade, so nobody can grade these knees better than a reader who knows the severity: that
+reader's scores are the ceiling.
 
 Severity shows twice. In amount: the counts over the joint rise with it, blurred by the patient's
 own bone uptake and by a deviation of each knee. In shape, at equal counts: uptake moves out of the
@@ -9,8 +14,85 @@ patellofemoral joint and the osteophytes at the margins, each with a deviation o
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from djd.data.phantom.sketch import Sketch, Uptake
+from djd.grades import GRADE_COUNT
+from djd.statistics.metrics import quadratic_kappa
+
+FREQUENCIES = (0.34, 0.24, 0.19, 0.14, 0.09)
+"""Share of the knees of each grade, normal to severe."""
+
+KNEE_CORRELATION = 0.5
+"""Correlation of severity between a patient's two knees."""
+
+READER_NOISE = 0.42
+"""Deviation of the severity that a reader sees. Chosen before any scan was made, for a ceiling of
+accuracy about 0.65 and kappa about 0.85 (0.40 gives 0.65 and 0.88, 0.48 gives 0.61 and 0.85)."""
+
+_CUTS = ndtri(np.cumsum(FREQUENCIES)[:-1]) * np.sqrt(1 + READER_NOISE**2)
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """Scores of the best possible reader, who gives the likeliest grade; how they were computed."""
+
+    accuracy: float
+    quadratic_kappa: float
+    computed: str
+
+
+def draw_severities(rng: np.random.Generator, patients: int) -> NDArray[np.float64]:
+    """Severities of both knees, float64 (patient, side 2): right, left."""
+    shared = rng.standard_normal((patients, 1))
+    own = rng.standard_normal((patients, 2))
+    severities: NDArray[np.float64] = (
+        np.sqrt(KNEE_CORRELATION) * shared + np.sqrt(1 - KNEE_CORRELATION) * own
+    )
+    return severities
+
+
+def read_grades(severities: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Grades 0 to 4 that a reader gives to knees of these severities, of the same shape."""
+    seen = severities + READER_NOISE * rng.standard_normal(severities.shape)
+    return np.searchsorted(_CUTS, seen)
+
+
+def grade_probabilities(severities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability of each grade given the severity, float64 (..., grade 5)."""
+    below = ndtr((_CUTS - severities[..., None]) / READER_NOISE)
+    edges = np.ones((*severities.shape, 1))
+    return np.diff(np.concatenate([0 * edges, below, edges], axis=-1), axis=-1)
+
+
+def ideal_ceiling() -> Ceiling:
+    """Ceiling of a reader who knows every severity and gives each knee its likeliest grade.
+
+    The reader's noise is drawn for each knee by itself, so the other knee adds nothing.
+    """
+    severities = np.linspace(-8, 8, 8001)  # ten times finer moves the scores by less than 1e-3
+    weights = np.exp(-(severities**2) / 2)
+    joint = grade_probabilities(severities) * (weights / weights.sum())[:, None]
+    confusion = np.zeros((GRADE_COUNT, GRADE_COUNT))
+    np.add.at(confusion.T, joint.argmax(axis=1), joint)
+    return Ceiling(
+        accuracy=float(np.trace(confusion)),
+        quadratic_kappa=float(quadratic_kappa(confusion)),
+        computed="by quadrature over the severity: the reader knows it and gives the likeliest "
+        f"grade; the graded truth carries reader noise of deviation {READER_NOISE}",
+    )
+
+
+def null_ceiling() -> Ceiling:
+    """Ceiling where grades are independent of the image: that of chance."""
+    return Ceiling(
+        accuracy=max(FREQUENCIES),
+        quadratic_kappa=0.0,
+        computed="chance: grades are independent of the image, so the best reader always gives the "
+        "commonest grade",
+    )
+
 
 KNEE_DOWN = 502.0
 """Where the joint line lies, in body units."""
@@ -43,7 +125,7 @@ class Knee:
 
 
 def invent_knee(severity: float, rng: np.random.Generator) -> Knee:
-    """A knee of this severity; what isn't decided by the severity is drawn."""
+    """A knee of this severity; everything else about the knee is drawn."""
     total, gathered, worn, other, patella, line, spurs = rng.standard_normal(7)
     worse, better = np.exp(0.35 * worn + 0.35), np.exp(0.5 * other - 0.7)
     if rng.random() < 0.2:  # lateral disease is the rarer one

@@ -1,4 +1,4 @@
-"""The bones of an invented body, without the knees, in body units (see `phantom_sketch`)."""
+"""The bones of an invented body without the knees, in body units; see `Frame`."""
 
 from collections.abc import Sequence
 
