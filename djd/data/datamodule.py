@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from djd.data.cohort import Cohort
-from djd.data.crop import VIEW_INDICES, Scaling, Views, relative_uptake, scale_crops
+from djd.data.crop import VIEW_INDICES, Scaling, Views, scale_crops
 from djd.data.split import Parts
+from djd.data.uptake import relative_uptake
 
 KNEES_AT_ONCE = 64
 """How many are scaled at a time. All at once, 4,000 of them took 1.5 times (both views: 2 times)

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
-from djd.data.crop import VIEW_INDICES, Views, relative_uptake
+from djd.data.crop import VIEW_INDICES, Views
 from djd.data.split import Parts, PatientSplit
+from djd.data.uptake import relative_uptake
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
 from djd.runs.reading import split_cell

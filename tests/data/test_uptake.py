@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from djd.data.crop import MEASURES, relative_uptake
+from djd.data.uptake import MEASURES, relative_uptake
 
 Crop = NDArray[np.uint16]
 SEEDS = st.integers(0, 2**32 - 1)
