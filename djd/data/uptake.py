@@ -1,9 +1,9 @@
 """How much a knee takes up: its counts relative to the shafts of its own leg.
 
-Counts differ between patients
-for reasons that have nothing to do with a joint: dose, time, build, the turnover of all bone. The
-shafts of femur and tibia, above and below the joint in the same crop, share those reasons, so the
-ratio leaves the joint's own part. No measure here knows where in the joint the uptake lies.
+Counts differ between patients for reasons that have nothing to do with a joint: dose, time, build,
+the turnover of all bone. The shafts of femur and tibia, above and below the joint in the same crop,
+share those reasons, so the ratio leaves the joint's own part. No measure here knows where in the
+joint the uptake lies.
 
 Regions were chosen on the development patients of the invented cohorts of seeds 101 and 102, by
 kappa over five folds. Shafts of 16 to 32 rows and 8 to 24 columns, knees of 32 to 56 columns and
