@@ -15,8 +15,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info
 
 from djd.data.cohort import Cohort
-from djd.data.crop import Views, relative_uptake
+from djd.data.crop import Views
 from djd.data.split import Parts, split_knees, split_patients
+from djd.data.uptake import relative_uptake
 from djd.sweeps import baselines
 from djd.sweeps.baselines import Baseline, BaselineFold, fit_baselines
 from tests.invented import invented_cohort
