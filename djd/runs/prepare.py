@@ -4,21 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from djd.data.cohort import Cohort
-from djd.data.split import (
-    Parts,
-    PatientSplit,
-    grade_warnings,
-    part_summaries,
-)
+from djd.data.split import Parts, PatientSplit, grade_warnings, part_summaries
 from djd.files import write_whole
 from djd.machine import keep_freed_memory
 from djd.models.fused.fitting import use_blocks
 from djd.runs.config import RunConfig
-from djd.runs.folder import (
-    CONFIG_NAME,
-    require_same_cohort,
-    save_split,
-)
+from djd.runs.folder import CONFIG_NAME, require_same_cohort, save_split
 from djd.runs.hardware import (
     require_accelerator,
     require_precision,

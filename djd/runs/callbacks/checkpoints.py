@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 from typing import Any, cast
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
@@ -80,10 +80,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         write_whole(target, content.getbuffer())
 
     def load_checkpoint(
-        self,
-        path: str | Path,
-        map_location: Any = "cpu",
-        weights_only: bool | None = True,
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
         """Read a checkpoint without running code that it may hold."""
         checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
@@ -105,31 +102,24 @@ class LastEpoch(Checkpoint):
         self.path = path
         self._kept = KeptCheckpoint()
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the epoch in memory; write it where it is time."""
         trainer.save_checkpoint(cast(Any, self._kept))  # `WholeCheckpointIO` keeps it there
         if (trainer.current_epoch + 1) % EPOCHS_BETWEEN_WRITES == 0:
             self._write(trainer)
 
-    def on_train_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the last epoch."""
         self._write(trainer)
 
     def on_exception(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        exception: BaseException,
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Write the last finished epoch, whatever ended the training, unless the disk did."""
         with contextlib.suppress(OSError):
             self._write(trainer)
 
-    def _write(self, trainer: lightning.Trainer) -> None:
+    def _write(self, trainer: Trainer) -> None:
         if self._kept.held:
             trainer.strategy.checkpoint_io.save_checkpoint(self._kept.held, self.path)
             self._kept.forget()  # only now: what stops the writing may be asked to write again

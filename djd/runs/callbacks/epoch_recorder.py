@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, cast
 
-import lightning
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from djd.errors import InputError
@@ -63,15 +63,11 @@ class EpochRecorder(Callback):
         if self._predictions:
             self._write_predictions()
 
-    def on_train_epoch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the rate that the epoch's steps have; at its end a schedule has moved it on."""
         self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read the epoch out and write what is due."""
         classifier = cast(GradeClassifier, pl_module)
         classifier.finish_train_pass()
@@ -117,7 +113,7 @@ class EpochRecorder(Callback):
         path = self._folder / PREDICTIONS_NAME
         write_predictions(path, self._predictions, stamp=self.prepared.stamp)
 
-    def _keep(self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int) -> None:
+    def _keep(self, trainer: Trainer, classifier: GradeClassifier, epoch: int) -> None:
         trainer.save_checkpoint(epoch_checkpoint(self._folder, epoch), weights_only=True)
         if outcome := classifier.outcomes.get("validation"):
             self.scored.append(score_outcome(outcome, self.prepared.cohort, epoch=epoch))

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
 from filelock import FileLock
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
@@ -57,9 +57,7 @@ class ScoreLogger(Callback):
     def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
 
-    def on_fit_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the setting, fold and seed; and the epochs that a stopped training has finished."""
         config, stamp = self.recorder.prepared.config, self.recorder.prepared.stamp
         setting: dict[str, Any] = setting_hparams(config, config.trainer.max_epochs)
@@ -73,16 +71,14 @@ class ScoreLogger(Callback):
             for epochs in range(1, len(self.recorder.rows) + 1):
                 logger.log_metrics(scalars_of(self.recorder, epochs), epochs)
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's scores."""
         epoch = len(self.recorder.rows)
         for logger in _others(trainer):
             logger.log_metrics(scalars_of(self.recorder, epoch), epoch)
 
 
-def _others(trainer: lightning.Trainer) -> list[Logger]:
+def _others(trainer: Trainer) -> list[Logger]:
     return [each for each in trainer.loggers if not isinstance(each, TensorBoardLogger)]
 
 

@@ -2,9 +2,9 @@
 
 from typing import cast
 
-import lightning
 import numpy as np
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -61,16 +61,12 @@ class Pictures(Callback):
         self.recorder = recorder
         self.folder, self.stamp = recorder.prepared.folder, recorder.prepared.stamp
 
-    def on_fit_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show what the network sees, unless an earlier start of the training did."""
         if not self.recorder.rows:
             add_picture(trainer, "crops/train", training_sheet(_data(trainer), self.stamp), 0)
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show how the held-out knees are graded, where the epoch is scored."""
         classifier = cast(GradeClassifier, pl_module)
         epoch = trainer.current_epoch + 1
@@ -98,7 +94,7 @@ class Pictures(Callback):
         path.parent.mkdir(exist_ok=True)
         write_whole(path, png)
 
-    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the confusion matrix of the test patients."""
         classifier = cast(GradeClassifier, pl_module)
         epoch = classifier.tested_epoch or self.recorder.prepared.config.trainer.max_epochs
@@ -200,7 +196,7 @@ def most_wrong(outcome: Outcome, most: int) -> NDArray[np.int64]:
     return wrong[:most]
 
 
-def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int) -> bytes:
+def add_picture(trainer: Trainer, tag: str, figure: Figure, step: int) -> bytes:
     """Show a figure in TensorBoard, where that is among the loggers, and hand back its PNG.
 
     Args:
@@ -220,7 +216,7 @@ def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int)
     return png
 
 
-def _data(trainer: lightning.Trainer) -> KneeDataModule:
+def _data(trainer: Trainer) -> KneeDataModule:
     return cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import cast
 
-import lightning
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,9 +29,7 @@ class ProgressLine(Callback):
         self._console = Console(file=sys.stdout)
         self._progress: Progress | None = None
 
-    def on_fit_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar, on a terminal."""
         if self._console.is_terminal and self.style == "calm":
             self._progress = training_bar(self._console)
@@ -40,9 +38,7 @@ class ProgressLine(Callback):
             )
             self._progress.start()
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Move the bar, or print a line now and then."""
         row = self.recorder.rows[-1]
         epoch, epochs = int(row["epoch"]), cast(int, trainer.max_epochs)
@@ -58,15 +54,12 @@ class ProgressLine(Callback):
         elif epoch == epochs or epoch % max(1, epochs // LINES_WITHOUT_TERMINAL) == 0:
             self._console.print(f"{self.name}: epoch {epoch} of {epochs}, {scores}")
 
-    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""
         self._close()
 
     def on_exception(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        exception: BaseException,
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Close the bar."""
         self._close()

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -83,7 +83,7 @@ class EventsLogger(TensorBoardLogger):
         """Leave it at the events, which are flushed by themselves."""
 
 
-def writer_of(trainer: lightning.Trainer) -> SummaryWriter | None:
+def writer_of(trainer: Trainer) -> SummaryWriter | None:
     """TensorBoard's writer of a training; None where TensorBoard is not among its loggers."""
     writers = [each.experiment for each in trainer.loggers if isinstance(each, TensorBoardLogger)]
     return writers[0] if writers else None
@@ -94,7 +94,7 @@ def is_tensorboard(logger: Logger) -> bool:
     return isinstance(logger, TensorBoardLogger)
 
 
-def _writer(trainer: lightning.Trainer) -> SummaryWriter:
+def _writer(trainer: Trainer) -> SummaryWriter:
     writer = writer_of(trainer)
     assert writer  # a dashboard is given to trainings with such a logger alone
     return writer
@@ -114,9 +114,7 @@ class Dashboard(Callback):
         given = self.prepared
         self.sessions = Sessions(given.config, given.folder, given.fingerprint, given.stamp)
 
-    def on_fit_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show what is trained, and on what, unless an earlier start of the training did."""
         if self.recorder.rows:
             return
@@ -131,9 +129,7 @@ class Dashboard(Callback):
             writer.add_text(tag, text)
         writer.add_custom_scalars(CHART_LAYOUT)
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's row, and what is shown of the validation knees where it is due."""
         row = self.recorder.rows[-1]
         epoch = int(row["epoch"])
@@ -159,7 +155,7 @@ class Dashboard(Callback):
         for summary in session_summaries(self.sessions, epoch):
             events.add_summary(summary)
 
-    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the curve of the test patients."""
         classifier = cast(GradeClassifier, pl_module)
         outcome = classifier.outcomes["test"]
