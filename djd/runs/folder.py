@@ -103,7 +103,7 @@ def record_failure(folder: Path, error: BaseException | str) -> None:
 
 
 def record_loss(folder: Path, error: BaseException | str) -> None:
-    """Write the reason of a loss, unless a reason or result is there, or the training runs again."""
+    """Write the reason of a loss, except for a training that runs, failed or has a result."""
     ended = (folder / RESULT_NAME).exists() or (folder / ERROR_NAME).exists()
     if not ended and not is_locked(folder):
         record_failure(folder, error)

@@ -1,4 +1,4 @@
-"""`conf/logger`: the loggers of a training, and what each of them is given."""
+"""`conf/logger`: the loggers of a training and their values."""
 
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,17 @@ SPEED_TAG = "knees_per_second"
 
 
 def build_loggers(config: RunConfig, folder: Path, *, resumed_epochs: int = 0) -> list[Logger]:
-    """The loggers that `logger` names; each gets of these values those that its class takes.
+    """The loggers of `logger`; each class gets those of the offered values that it takes.
 
-    They are `save_dir` (the training's folder), `name` and `run_name` (of the folder, below that of
-    the sweep or run), and `purge_step` (the first epoch that is trained now, where a training goes
-    on).
+    They are `save_dir` (the training's folder), `name` and `run_name` (the folder's, from the sweep
+    or run down), and `purge_step` (the first epoch of a training that goes on).
 
     Raises:
-        InputError: A class can't be imported, or does not take the values of its file.
+        InputError: A class can't be imported, or doesn't take the values of its file.
     """
     name = " ".join(folder.absolute().parts[-3:][{"run": 2, "cell": 1, "refit": 0}[config.kind] :])
-    offered = {
-        "save_dir": folder,
-        "name": name,
-        "run_name": name,
-        "purge_step": resumed_epochs + 1 if resumed_epochs else None,
-    }
+    purge_step = resumed_epochs + 1 if resumed_epochs else None
+    offered = {"save_dir": folder, "name": name, "run_name": name, "purge_step": purge_step}
     loggers = []
     for option, spec in config.plain()["logger"].items():
         logger = build(f"logger.{option}", spec, offered=offered)
@@ -48,24 +43,20 @@ def build_loggers(config: RunConfig, folder: Path, *, resumed_epochs: int = 0) -
 
 
 class ScoreLogger(Callback):
-    """Gives loggers other than TensorBoard the setting at the start, and each epoch's scores.
-
-    Args:
-        recorder: Comes before this one among the callbacks; its rows are the scores.
-    """
+    """Gives loggers other than TensorBoard the setting and each epoch's scores by the recorder."""
 
     def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the setting, fold and seed; and the epochs that a stopped training has finished."""
+        """Log setting, fold, seed, and the finished epochs of a stopped training."""
         config, stamp = self.recorder.prepared.config, self.recorder.prepared.stamp
         setting: dict[str, Any] = setting_hparams(config, config.trainer.max_epochs)
         setting |= {"data.fold": config.data.fold, "seed": config.seed}
         setting |= {"stamp": stamp} if stamp else {}
         config.paths.cache.mkdir(parents=True, exist_ok=True)
         for logger in _others(trainer):
-            # Cells that start at once must not make the same data base twice.
+            # Cells that start together must not make the same data base twice.
             with FileLock(config.paths.cache / ".loggers.lock"):
                 logger.log_hyperparams(setting)
             for epochs in range(1, len(self.recorder.rows) + 1):
@@ -83,7 +74,7 @@ def _others(trainer: Trainer) -> list[Logger]:
 
 
 def scalars_of(recorder: EpochRecorder, epoch: int) -> dict[str, float]:
-    """Scores of an epoch, from 1, by tag such as `kappa/validation`; without undefined ones."""
+    """Defined scores of an epoch, from 1, by tag such as `kappa/validation`."""
     before, row = [{"seconds": 0.0}, *recorder.rows][epoch - 1 : epoch + 1]
     scalars = {
         _tag(name): value

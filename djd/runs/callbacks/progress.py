@@ -1,4 +1,4 @@
-"""One calm line while a network trains."""
+"""The progress line of a training."""
 
 import sys
 from collections.abc import Mapping
@@ -16,11 +16,7 @@ LINES_WITHOUT_TERMINAL = 10
 
 
 class ProgressLine(Callback):
-    """Shows epoch, loss and validation kappa; refreshed once an epoch.
-
-    Args:
-        recorder: Comes before this one among the callbacks.
-    """
+    """Shows epoch, loss and validation kappa once an epoch, after the recorder."""
 
     def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
@@ -56,22 +52,19 @@ class ProgressLine(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""
-        self._close()
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Close the bar."""
-        self._close()
-
-    def _close(self) -> None:
-        if self._progress:
-            self._progress.stop()
-            self._progress = None
+        self.on_fit_end(trainer, pl_module)
 
 
 def study_line(row: Mapping[str, float]) -> str:
-    """An epoch as the study's log has it; the accuracy is the running one of training."""
+    """An epoch's line of the study's log; its accuracy is of training."""
     return (
         f"#{row['epoch']:.0f} Loss: {row['train_loss']:.4f} "
         f"Acc: {100 * row['train_accuracy']:.4f}% Time: {row['seconds']:.4f}s"
@@ -79,13 +72,7 @@ def study_line(row: Mapping[str, float]) -> str:
 
 
 def training_bar(console: Console) -> Progress:
-    """A bar that is drawn only when told to, so that it costs nothing between epochs."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[scores]}"),
-        TimeRemainingColumn(),
-        console=console,
-        auto_refresh=False,
-    )
+    """A bar without refreshes between epochs, which would cost time."""
+    scores = TextColumn("{task.fields[scores]}")
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), scores)
+    return Progress(*columns, TimeRemainingColumn(), console=console, auto_refresh=False)
