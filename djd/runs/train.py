@@ -1,7 +1,4 @@
-"""One training from its configuration to its result: a run by itself, a cell of a sweep, a refit.
-
-All three are the call of one function, `train`; `config.kind` says which of them it is.
-"""
+"""One training from its configuration to its result: `train`, by `config.kind`."""
 
 import shutil
 from collections.abc import Sequence
@@ -57,20 +54,20 @@ CURVES_PIXELS = 900
 
 
 def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> RunResult | None:
-    """Train one setting; a folder that holds the same training, stopped, is gone on with.
+    """Train one setting, or go on with the same training where the folder holds it stopped.
 
     A run by itself is fitted on its fold and then, unless `test=never`, again on all development
     patients and scored on the test patients, below its folder. A cell never looks at a test
     patient. A refit is fitted on all development patients and scored at its score epochs.
 
     Args:
-        config: What to train.
-        folder: The training's; it exists.
-        retry_failed: Whether a cell that failed is tried again; a sweep says so at its start by
-            removing what failures left, so that two sweeps don't try one cell in turn.
+        config: Of the training.
+        folder: An existing folder.
+        retry_failed: Whether to try a failed cell again. A sweep forgets failures at its start
+            instead, so that two sweeps don't try one cell in turn.
 
     Returns:
-        The result. None where another process has the cell or refit, or it failed for one.
+        The result; None for a cell or refit that another process trains, or that failed before.
 
     Raises:
         InputError: Something the person gave is wrong, or the training diverged.
@@ -93,7 +90,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
             result = _train_here(config, folder)
         except (Exception, SystemExit) as error:
             if not alone:
-                record_failure(folder, error)  # while nobody else can have begun it anew
+                record_failure(folder, error)  # under the lock: nobody else has begun it anew
             elif not (folder / CONFIG_NAME).exists():
                 drop_lock(folder)  # nothing was begun
             raise
@@ -102,11 +99,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
 
 
 def print_duration(config: RunConfig, folder: Path) -> None:
-    """Print what `train` would train and how long that would take; `dry_run=true` asks for it.
-
-    Raises:
-        InputError: Something the person gave is wrong.
-    """
+    """Print the training and its duration (`dry_run=true`); raises InputError as `train`."""
     read_readings(config)
     _say_duration(prepare(config, folder))
     say("dry_run=true: nothing was trained")
@@ -136,10 +129,7 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
 
 
 def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
-    """Score the epochs, too, that the folder's training is scored at already.
-
-    Where other epochs are asked for, the training has to start anew.
-    """
+    """Add the score epochs of the folder's training; for new epochs the training starts anew."""
     if not (folder / CONFIG_NAME).exists():
         return config
     before = saved_config(folder).score_epochs
@@ -185,13 +175,7 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
 def _refit_and_score(
     prepared: Prepared, fit: Fit, folder: Path
 ) -> tuple[list[PartScores], int | None]:
-    """Score the setting on the test patients, refitted on all development patients before.
-
-    Args:
-        prepared: The training.
-        fit: Its fit, which is the refit itself where nothing was held out.
-        folder: Where model, predictions and confusion matrix go.
-    """
+    """Score on the test patients, after a refit where `fit` had a validation part."""
     epochs = prepared.config.epochs_to_score
     if prepared.config.kind == "run":
         epochs = epochs[-1:]
@@ -204,20 +188,19 @@ def _refit_and_score(
 def score_test(
     prepared: Prepared, fit: Fit, folder: Path, *, epochs: Sequence[int]
 ) -> tuple[list[PartScores], int]:
-    """Score a refitted setting on the test patients, once for each of the epochs.
+    """Score a refitted setting on the test patients at each of the epochs.
 
-    Leaves the model, predictions and, unless `plots=false`, the confusion matrix of the last epoch
-    in `folder`, and each opening in the ledgers before it happens.
+    Model, predictions and, unless `plots=false`, the last epoch's confusion matrix go to `folder`.
+    The ledgers have each opening before it happens.
 
     Args:
         prepared: The setting.
-        fit: Its fit on all development patients.
-        folder: Where the files go.
-        epochs: Epochs to score, ascending, of those whose weights the fit has kept.
+        fit: On all development patients.
+        folder: Of the files.
+        epochs: Ascending; the fit has kept their weights.
 
     Returns:
-        Scores of each epoch, and how often this cohort's test patients have been opened, these
-        times included.
+        Scores of each epoch, and the openings of this cohort's test patients, these included.
     """
     fit.trainer.save_checkpoint(folder / MODEL_NAME, weights_only=True)
     config, cohort = prepared.config, prepared.cohort
@@ -248,7 +231,7 @@ def score_test(
 
 
 def _plot_curves(prepared: Prepared, fit: Fit) -> None:
-    """Leave the learning curves, unless `plots=false`; `Pictures` does the rest."""
+    """Write the learning curves, unless `plots=false`."""
     if not prepared.config.plots:
         return
     (prepared.folder / CURVES).parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""`conf/logger`: the loggers of a training, and the values that each of them is given."""
+"""`conf/logger`: the loggers of a training and their values."""
 
 import inspect
 import logging
