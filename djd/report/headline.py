@@ -3,23 +3,11 @@
 import math
 from collections.abc import Collection, Iterable, Mapping
 
-from djd.report.answer import OUT_OF_FOLD, Answer
-from djd.report.axes import (
-    ASKED,
-    COMPARED,
-    EPOCHS,
-    QUESTIONS,
-    USUAL,
-    AxisEffect,
-    Question,
-    axis_words,
-    place_of,
-    question_of,
-    values_of,
-)
+from djd.report.answer import OUT_OF_FOLD, UPTAKE, Answer
+from djd.report.axes import COMPARED, EPOCHS, QUESTIONS, AxisEffect, Question, axis_words, place_of
 from djd.report.findings import Findings
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest
-from djd.report.sentences import UPTAKE, against_uptake, best_set_words, effect_sentence, scored
+from djd.report.sentences import against_uptake, best_set_words, effect_sentence, scored
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, count_of
@@ -37,13 +25,23 @@ NOTHING_HELD_OUT = "Nothing was held out (data.fold=null): there are no validati
 
 NOTHING_FINISHED = "Nothing finished: no setting has graded the held-out knees of all its folds"
 
+USUAL: Mapping[str, str] = {"model": "cnn", "loss": "cross_entropy", "augment": "none"}
+"""Options that are not named where no other option was compared."""
+
+ASKED: Mapping[Question, tuple[str, ...]] = {
+    "hyperparameters": ("optim.lr_times", "data.batch_size", EPOCHS),
+    "depth": ("model.depth",),
+    "optimizer": ("optim",),
+}
+"""The axes of each question."""
+
 _SAID = {"model", "model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size"}
 
 
 def in_words(setting: Setting, others: Iterable[Setting] = ()) -> str:
     """A setting in words, among `others`: `Depth 3 with Adam at 0.001 for 50 epochs`."""
     config, unsaid = setting.configs[0], _unsaid([setting, *others])
-    values = values_of(config) | dict(setting.axes)
+    values = {**config.by_key(), **config.choices, **setting.axes}
     network, depth = values.get("model"), values.get("model.depth")
     if "model" in unsaid and depth is not None:
         who = f"Depth {depth}"
@@ -76,8 +74,12 @@ def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
     """The best setting and its certainty, uptake, guessing, who decided; or `nothing`."""
     findings, tested = answer.findings, answer.tested
     if findings is not None:
-        said = [_best(findings, tested), *_uptake(findings), *_guessing(findings)]
-        return said + who_decided(findings)
+        said = [_best(findings, tested)]
+        if UPTAKE in findings.baselines:
+            kappa = scored(findings.baselines[UPTAKE].scores["kappa"])
+            lead = against_uptake(findings.beyond[UPTAKE], "It")
+            said.append(f"{lead}, whose kappa is {kappa}.")
+        return [*said, *_guessing(findings), *who_decided(findings)]
     said = [f"{NOTHING_HELD_OUT if NOTHING_HELD_OUT in answer.notes else nothing}."]
     if tested:
         reached = _reached(tested.settings[tested.winner])
@@ -105,13 +107,6 @@ def _best(findings: Findings, tested: ScoresOnTest | None) -> str:
     return f"{who} {verb} {kappa} out of fold{on_test}{ties}."
 
 
-def _uptake(findings: Findings) -> list[str]:
-    if UPTAKE not in findings.baselines:
-        return []
-    kappa = scored(findings.baselines[UPTAKE].scores["kappa"])
-    return [f"{against_uptake(findings.beyond[UPTAKE], 'It')}, whose kappa is {kappa}."]
-
-
 def _guessing(findings: Findings) -> list[str]:
     _, low, high = findings.settings[0].scores["kappa"]
     if math.isnan(low) or low > 0:
@@ -137,6 +132,13 @@ def who_decided(findings: Findings) -> list[str]:
 def all_folds(folds: int) -> str:
     """The override that holds out every fold in turn."""
     return f"data.fold={','.join(map(str, range(folds)))}"
+
+
+def question_of(axis: str) -> Question:
+    """The question of an axis; hyperparameters are all but network and optimizer."""
+    if axis == "model" or axis.startswith("model."):
+        return "depth"
+    return "optimizer" if axis == "optim" else "hyperparameters"
 
 
 def effects_on(question: Question, findings: Findings, score: str) -> list[AxisEffect]:
@@ -179,7 +181,8 @@ def _missing(
 
 
 def _not_compared(question: Question, setting: Setting) -> str:
-    values = {**values_of(setting.configs[0]), EPOCHS: setting.epochs, **place_of(setting)}
+    config = setting.configs[0]
+    values = {**config.by_key(), **config.choices, **place_of(setting)}
     words = axis_words([key for key in ASKED[question] if key in values] or ["model"])
     said = ", ".join(f"{word} {as_typed(values.get(key))}" for key, word in words.items())
     return f"Not compared: every setting has {said}."

@@ -14,7 +14,7 @@ from djd.machine import on_all_cores
 from djd.statistics.bootstrap import FEW_DRAWS, Weights, draw_patients
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
-from djd.statistics.metrics import accuracy, quadratic_kappa
+from djd.statistics.metrics import quadratic_kappa
 from djd.statistics.scoring import score_settings_draws, scores_with_intervals
 from djd.statistics.selection import Draws, interval_of_lead, out_of_bag
 from djd.sweeps.setting_scores import Knee
@@ -95,14 +95,12 @@ class Scoreboard:
         """Of each grader, int64 (repeat, patient, true grade 5, predicted grade 5)."""
         return [each.counts() for each in self.graders]
 
-    def outside(self) -> tuple[float, float]:
-        """Kappa and accuracy of the choosing itself, see `out_of_bag`; NaN without a choice."""
-        outside = None
-        if len(self.scores) > 1:
-            outside = out_of_bag(self.counts(), self.draws["kappa"], self.weights)
-        if outside is None:
-            return math.nan, math.nan
-        return float(quadratic_kappa(outside).mean()), float(accuracy(outside).mean())
+    def kappa_outside(self) -> float:
+        """Kappa of the choosing itself, see `out_of_bag`; NaN without a choice."""
+        if len(self.scores) == 1:
+            return math.nan
+        outside = out_of_bag(self.counts(), self.draws["kappa"], self.weights)
+        return math.nan if outside is None else float(quadratic_kappa(outside).mean())
 
     def lead_over(self, others: Sequence[HeldOut]) -> Estimate:
         """Kappa of the best grader less the best kappa of others; see `interval_of_lead`."""
@@ -153,7 +151,7 @@ def score_tested(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOu
         baselines=dict(zip(baselines, board.scores[len(names) :], strict=True)),
         beyond={name: board.first(1).lead_over([each]) for name, each in baselines.items()},
         best=names[int(kappas.argmax())],
-        flattered=float(kappas.max()) - networks.outside()[0],
+        flattered=float(kappas.max()) - networks.kappa_outside(),
     )
 
 

@@ -3,17 +3,14 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from djd.report.answer import Answer
+from djd.report.answer import UPTAKE, Answer
 from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
 from djd.report.findings import Findings
 from djd.report.scores import GraderScores, ScoresOnTest
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
-from djd.sweeps.baselines import BaselineName
 from djd.wording import capital, count_of, number, share
-
-UPTAKE: BaselineName = "uptake"
 
 DASH = "-"
 
