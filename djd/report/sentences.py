@@ -64,6 +64,16 @@ def sentences(answer: Answer) -> list[str]:
     return said
 
 
+def remarks(answer: Answer) -> list[str]:
+    """Sentences of the page on differences, choosing and the test patients."""
+    findings, tested, said = answer.findings, answer.tested, []
+    if findings and len(findings.settings) > 1:
+        said += [detection_sentence(findings), *luck_sentences(findings)]
+    if tested:
+        said += tested_sentences(tested, capital(answer.other_tested or "the setting"))
+    return said
+
+
 def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
     uptake = _uptake_sentences(findings, answer)
     if len(findings.settings) == 1:
@@ -74,7 +84,13 @@ def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
 
 
 def _best_sentences(findings: Findings) -> list[str]:
-    said = _best_set_sentence(findings)
+    found, said = detection_sentence(findings), capital(best_set_words(findings))
+    if math.isnan(findings.distance):
+        said = found
+    elif said.endswith("worse"):
+        said = f"{said} than the best"
+    else:
+        said = f"{said} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
     best = f"Best: kappa {scored(findings.settings[0].scores['kappa'])} out of fold"
     luck = luck_sentences(findings)
     if not math.isnan(findings.optimism):
@@ -98,15 +114,6 @@ def luck_sentences(findings: Findings) -> list[str]:
             f"at least {number(max(findings.optimism_on_test, 0))} too good"
         )
     return said + _spread_sentences(findings)
-
-
-def _best_set_sentence(findings: Findings) -> str:
-    found, said = detection_sentence(findings), capital(best_set_words(findings))
-    if math.isnan(findings.distance):
-        return found
-    if said.endswith("worse"):
-        return f"{said} than the best"
-    return f"{said} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
 
 
 def best_set_words(findings: Findings) -> str:

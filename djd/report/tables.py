@@ -184,8 +184,6 @@ def _finished_rows(cell: FinishedCell) -> Iterator[tuple[Row, HeldOut | None]]:
         yield row | at | seconds, by_epoch[scores.epoch]
 
 
-_NEEDS = "% Needs \\usepackage{booktabs,longtable} and a font with the letters of its names.\n"
-
 _ESCAPES: Mapping[str, str] = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -218,7 +216,8 @@ def settings_in_latex(answer: Answer, *, stamp: str | None) -> str:
             cells = line.cells(len(best.setting.axes), blank="--")[:-1]
             rows[line.kind].append(_latex_row(cells))
     lines = [
-        f"{_NEEDS}{{\\small\\setlength{{\\tabcolsep}}{{4pt}}",
+        "% Needs \\usepackage{booktabs,longtable} and a font with the letters of its names.",
+        "{\\small\\setlength{\\tabcolsep}{4pt}",
         f"\\begin{{longtable}}{{{'l' * len(columns)}}}",
         f"\\caption{{{caption}}}\\\\",
         "\\toprule",

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from djd.plots.confusion import confusion_figure, confusion_multiples_figure
 from djd.plots.curves import learning_curves_figure
@@ -20,7 +19,7 @@ from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
 from djd.report.headline import compared, effects_on
 from djd.report.ranking import READER, ranking
-from djd.report.sentences import DASH
+from djd.report.sentences import scored
 from djd.runs.folder import METRICS_NAME
 from djd.runs.keys import as_typed
 from djd.statistics.intervals import Estimate
@@ -154,10 +153,7 @@ def _multiples(findings: Findings, stamp: str | None) -> Plot:
     shown = findings.settings[:MOST_MULTIPLES]
     counts = np.stack([each.confusion for each in shown])
     kappas = [each.scores["kappa"].value for each in shown]
-    captions = [
-        f"{rank}\n{DASH if math.isnan(kappa) else number(kappa)}"
-        for rank, kappa in enumerate(kappas, start=1)
-    ]
+    captions = [f"{rank}\n{scored(Estimate(kappa))}" for rank, kappa in enumerate(kappas, start=1)]
     title = f"Confusion matrices of {len(shown)} settings, by rank"
     figure = confusion_multiples_figure(counts, captions, title=title, stamp=stamp)
     return Plot(figure, f"{title}: rows are true grades, columns predicted ones.")
@@ -178,13 +174,9 @@ def read_metrics(path: Path, *, last: int) -> dict[str, list[float]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        table = {
-            name: [float(row[name] or "nan") for row in rows]
-            for name in (rows[0] if rows else ())
-            if name != "stamp"
-        }
-        kept: NDArray[np.bool_] = np.array(table.get("epoch", [])) <= last
-    except (OSError, ValueError, TypeError, csv.Error):
+        names = [name for name in (rows[0] if rows else ()) if name != "stamp"]
+        table = [{name: float(row[name] or "nan") for name in names} for row in rows]
+        kept = [row for row in table if row["epoch"] <= last]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):
         return {}
-    columns = {name: list(np.array(values)[kept]) for name, values in table.items()}
-    return columns if kept.any() else {}
+    return {name: [row[name] for row in kept] for name in names} if kept else {}
