@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,10 @@ def find(
         for score, lowest in COMPARED.items()
     }
     kappas, kappa_outside = networks.values("kappa"), networks.kappa_outside()
+    effects = (
+        axis_effects(evidence.settings, score, networks.values(score), draws, networks.patients)
+        for score, draws in again.items()
+    )
     fitted = zip(baselines.items(), board.scores[count:], strict=True)
     return Findings(
         evidence=evidence,
@@ -114,13 +119,7 @@ def find(
         kappa_outside=kappa_outside,
         optimism=float(kappas.max()) - kappa_outside,
         optimism_on_test=_optimism_on_test(networks, test_patients),
-        effects=tuple(
-            effect
-            for score, draws in again.items()
-            for effect in axis_effects(
-                evidence.settings, score, networks.values(score), draws, networks.patients
-            )
-        ),
+        effects=tuple(chain.from_iterable(effects)),
         training_deviation=deviations["kappa"],
     )
 

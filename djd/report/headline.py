@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from djd.report.answer import OUT_OF_FOLD, UPTAKE, Answer
 from djd.report.axes import COMPARED, EPOCHS, QUESTIONS, AxisEffect, Question, axis_words, place_of
 from djd.report.findings import Findings
-from djd.report.scores import Agreement, GraderScores, ScoresOnTest
-from djd.report.sentences import against_uptake, best_set_words, effect_sentence, scored
+from djd.report.scores import Agreement, GraderScores, ScoresOnTest, scored
+from djd.report.sentences import against_uptake, best_set_words, effect_sentence
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, count_of
@@ -54,19 +54,15 @@ def in_words(setting: Setting, others: Iterable[Setting] = ()) -> str:
         for key, name in short_names(setting.axes).items()
         if key not in _SAID | unsaid
     ]
-    return (
-        f"{who} with {optimizer} at {config.optim.learning_rate:g} for "
-        f"{count_of(setting.epochs, 'epoch')}{batch}{''.join(more)}"
-    )
+    long = f"at {config.optim.learning_rate:g} for {count_of(setting.epochs, 'epoch')}"
+    return f"{who} with {optimizer} {long}{batch}{''.join(more)}"
 
 
 def _unsaid(settings: Iterable[Setting]) -> set[str]:
     """Groups of which all settings have the usual option."""
     chosen = [{**each.cells[0].config.choices, **each.axes} for each in settings]
     return {
-        group
-        for group, usual in USUAL.items()
-        if all(options.get(group, usual) == usual for options in chosen)
+        key for key, usual in USUAL.items() if {each.get(key, usual) for each in chosen} == {usual}
     }
 
 
@@ -123,10 +119,8 @@ def who_decided(findings: Findings) -> list[str]:
     if len(held_out) >= folds:
         return []
     patients = count_of(len(findings.evidence.patients), "patient")
-    return [
-        f"Only {patients} decided, {len(held_out)} of {folds} folds: {all_folds(folds)} in the "
-        "command lets all development patients decide."
-    ]
+    few = f"Only {patients} decided, {len(held_out)} of {folds} folds"
+    return [f"{few}: {all_folds(folds)} in the command lets all development patients decide."]
 
 
 def all_folds(folds: int) -> str:
@@ -195,22 +189,19 @@ def reader_sentences(reader: Mapping[str, Agreement] | None) -> list[str]:
     if not reader:
         return ["The second reader graded none of these knees"]
     # A network can do better: a network is fitted to the grades, and the reader is not.
-    return [
-        *(
-            f"A second reader agrees with the grades at {_agreement(each, part)}"
-            for part, each in reader.items()
-        ),
-        "A network that reaches this agrees with the grades as well as that reader does",
+    said = [
+        f"A second reader agrees with the grades at {_agreement(*each)}" for each in reader.items()
     ]
+    return [*said, "A network that reaches this agrees with the grades as well as that reader does"]
 
 
-def _agreement(agreement: Agreement, part: str) -> str:
+def _agreement(part: str, agreement: Agreement) -> str:
     what = "held-out" if part == OUT_OF_FOLD else part
     kappa = f"kappa {scored(agreement.scores['kappa'])}, "
     if math.isnan(agreement.scores["kappa"].value):
         kappa = "an undefined kappa, since all knees have one grade, and "
     return (
-        f"{kappa}accuracy {scored(agreement.scores['accuracy'], percent=True)} on "
-        f"{agreement.knees} of the {agreement.asked} {what} knees "
-        f"({count_of(agreement.patients, 'patient')}; 95 % intervals)"
+        f"A second reader agrees with the grades at {kappa}accuracy "
+        f"{scored(agreement.scores['accuracy'], percent=True)} on {agreement.knees} of the "
+        f"{agreement.asked} {what} knees ({count_of(agreement.patients, 'patient')}; 95 % intervals)"
     )

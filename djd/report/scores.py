@@ -18,6 +18,22 @@ from djd.statistics.metrics import quadratic_kappa
 from djd.statistics.scoring import score_settings_draws, scores_with_intervals
 from djd.statistics.selection import Draws, interval_of_lead, out_of_bag
 from djd.sweeps.setting_scores import Knee
+from djd.wording import number, share
+
+DASH = "-"
+
+
+def scored(score: Estimate, *, percent: bool = False) -> str:
+    """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
+    value, low, high = score
+    if math.isnan(value):
+        return DASH
+    if percent:
+        ends = "" if math.isnan(low) else f" ({share(low)[:-2]} to {share(high)[:-2]})"
+        return f"{share(value)}{ends}"
+    # An interval without width is none: the kappa of a constant guess is always 0.
+    no_ends = math.isnan(low) or low == high
+    return number(value) if no_ends else f"{number(value)} ({number(low)} to {number(high)})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
 from djd.report.headline import compared, effects_on
 from djd.report.ranking import READER, ranking
-from djd.report.sentences import scored
+from djd.report.scores import scored
 from djd.runs.folder import METRICS_NAME
 from djd.runs.keys import as_typed
 from djd.statistics.intervals import Estimate

@@ -8,7 +8,7 @@ from djd.grades import GRADE_NAMES
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import axis_words
 from djd.report.ranking import grade_rows, head, ranking
-from djd.report.sentences import scored
+from djd.report.scores import scored
 from djd.runs.config import RunConfig
 from djd.runs.result import RunResult
 from djd.statistics.scoring import MINIMAL
