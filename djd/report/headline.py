@@ -60,10 +60,8 @@ def in_words(setting: Setting, others: Iterable[Setting] = ()) -> str:
 
 def _unsaid(settings: Iterable[Setting]) -> set[str]:
     """Groups of which all settings have the usual option."""
-    chosen = [{**each.cells[0].config.choices, **each.axes} for each in settings]
-    return {
-        key for key, usual in USUAL.items() if {each.get(key, usual) for each in chosen} == {usual}
-    }
+    chosen = [{**USUAL, **each.cells[0].config.choices, **each.axes} for each in settings]
+    return {key for key, usual in USUAL.items() if all(each[key] == usual for each in chosen)}
 
 
 def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
@@ -189,19 +187,18 @@ def reader_sentences(reader: Mapping[str, Agreement] | None) -> list[str]:
     if not reader:
         return ["The second reader graded none of these knees"]
     # A network can do better: a network is fitted to the grades, and the reader is not.
-    said = [
-        f"A second reader agrees with the grades at {_agreement(*each)}" for each in reader.items()
-    ]
+    said = [_agreement(*each) for each in reader.items()]
     return [*said, "A network that reaches this agrees with the grades as well as that reader does"]
 
 
 def _agreement(part: str, agreement: Agreement) -> str:
-    what = "held-out" if part == OUT_OF_FOLD else part
-    kappa = f"kappa {scored(agreement.scores['kappa'])}, "
-    if math.isnan(agreement.scores["kappa"].value):
-        kappa = "an undefined kappa, since all knees have one grade, and "
+    what, scores = "held-out" if part == OUT_OF_FOLD else part, agreement.scores
+    kappa = f"kappa {scored(scores['kappa'])},"
+    if math.isnan(scores["kappa"].value):
+        kappa = "an undefined kappa, since all knees have one grade, and"
+    accuracy = f"accuracy {scored(scores['accuracy'], percent=True)}"
+    patients = count_of(agreement.patients, "patient")
     return (
-        f"A second reader agrees with the grades at {kappa}accuracy "
-        f"{scored(agreement.scores['accuracy'], percent=True)} on {agreement.knees} of the "
-        f"{agreement.asked} {what} knees ({count_of(agreement.patients, 'patient')}; 95 % intervals)"
+        f"A second reader agrees with the grades at {kappa} {accuracy} on {agreement.knees} of "
+        f"the {agreement.asked} {what} knees ({patients}; 95 % intervals)"
     )

@@ -151,9 +151,8 @@ def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
     nothing = "no difference was found"
     found = f"{nothing} between {_listed(effect.levels)}"
     if mean or best:
-        found = (
-            f"on average over the grid {mean or nothing}; of the best in the grid {best or nothing}"
-        )
+        found = f"on average over the grid {mean or nothing}; of the best in the grid "
+        found += best or nothing
     some = f" ({effect.matched} of {effect.settings} settings can be compared)"
     return f"{name}{found}{some if effect.matched < effect.settings else ''}"
 
