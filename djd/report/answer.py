@@ -10,7 +10,7 @@ from djd.report.findings import Findings, find
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, score_tested
 from djd.runs.folder import SPLIT_NAME
 from djd.statistics.held_out import HeldOut
-from djd.sweeps.baselines import KeptBaseline, basis_of
+from djd.sweeps.baselines import BaselineName, KeptBaseline, basis_of
 from djd.sweeps.setting_scores import Evidence, Setting, knees_of, predictions_at
 from djd.sweeps.winner import OpenedRefit
 from djd.wording import count_of
@@ -24,6 +24,8 @@ FIGURES = "figures"
 
 OUT_OF_FOLD, TEST = "out of fold", "test"
 """Parts that settings, baselines and readers are scored on."""
+
+UPTAKE: BaselineName = "uptake"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +56,11 @@ class Answer:
         return parts
 
     @property
-    def baseline_parts(self) -> dict[str, Mapping[str, GraderScores]]:
-        """Scores of the baselines by part and name."""
+    def uptake(self) -> dict[str, GraderScores]:
+        """Scores of the uptake baseline by part."""
         parts = {OUT_OF_FOLD: self.findings, TEST: self.tested}
-        return {part: scored.baselines for part, scored in parts.items() if scored}
+        scored = {part: each.baselines.get(UPTAKE) for part, each in parts.items() if each}
+        return {part: each for part, each in scored.items() if each}
 
     @property
     def other_tested(self) -> str | None:
@@ -82,20 +85,17 @@ def work_out(
     """
     said = [*notes, *(f"left out: {folder}: {reason}" for folder, reason in evidence.broken)]
     if evidence.on_other_knees:
-        others = count_of(evidence.on_other_knees, "setting")
-        said.append(f"left out: {others} that held out other knees than the rest")
+        some = count_of(evidence.on_other_knees, "setting")
+        said.append(f"left out: {some} that held out other knees than the rest")
     refitted, more = _on_test(refits)
     said += more
     knees = {OUT_OF_FOLD: evidence.knees, TEST: knees_of(list(refitted.values())[:1])}
-    findings = None
-    serving: list[KeptBaseline] = []
+    findings, serving = None, []
     if evidence.settings:
         serving = [each for each in baselines if serves(each, evidence)]
-        said += [
-            f"left out: the {each.name} baseline, which is of other knees, folds or views"
-            for each in baselines
-            if each not in serving
-        ]
+        others = [each.name for each in baselines if each not in serving]
+        reason = "which is of other knees, folds or views"
+        said += [f"left out: the {name} baseline, {reason}" for name in others]
         on_folds = {each.name: _candidates(each) for each in serving}
         findings = find(evidence, on_folds, test_patients=_test_patients(evidence.settings[0]))
     tested, second_reader = _score_tested(refitted, baselines), None

@@ -7,7 +7,6 @@ from typing import Literal, TypeGuard, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.runs.config import RunConfig
 from djd.runs.keys import AxisValue, short_names
 from djd.statistics.effects import LevelScores, best_in_grid, matched_settings, mean_over_grid
 from djd.statistics.selection import Draws
@@ -30,9 +29,6 @@ WORDS: Mapping[str, str] = {
 }
 """Names of axes on the page; other axes go by their keys."""
 
-USUAL: Mapping[str, str] = {"model": "cnn", "loss": "cross_entropy", "augment": "none"}
-"""Options that are not named where no other option was compared."""
-
 LIMITS: Mapping[str, tuple[float, float]] = {
     EPOCHS: (1, np.inf),
     "model.depth": (1, 5),
@@ -43,13 +39,6 @@ LIMITS: Mapping[str, tuple[float, float]] = {
 
 Question = Literal["hyperparameters", "depth", "optimizer"]
 QUESTIONS: tuple[Question, ...] = get_args(Question)
-
-ASKED: Mapping[Question, tuple[str, ...]] = {
-    "hyperparameters": ("optim.lr_times", "data.batch_size", EPOCHS),
-    "depth": ("model.depth",),
-    "optimizer": ("optim",),
-}
-"""The axes of each question."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,15 +108,3 @@ def _numbers_first(value: AxisValue) -> tuple[bool, float, str]:
 def axis_words(keys: Iterable[str]) -> dict[str, str]:
     """Names of axes on the page, by key."""
     return {key: WORDS.get(key, name) for key, name in short_names(list(keys)).items()}
-
-
-def question_of(axis: str) -> Question:
-    """The question of an axis; hyperparameters are all but network and optimizer."""
-    if axis == "model" or axis.startswith("model."):
-        return "depth"
-    return "optimizer" if axis == "optim" else "hyperparameters"
-
-
-def values_of(config: RunConfig) -> dict[str, AxisValue]:
-    """Values of a configuration by key, and chosen options by group."""
-    return {**config.by_key(), **config.choices}

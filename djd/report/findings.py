@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ class Findings:
         beyond: The best setting's kappa less each baseline's.
         distance: The least difference of kappa from the best that can be told apart.
         kappa_outside: Of the choosing itself: chosen in the bag, scored outside of the bag; NaN, as
-            the next three, where there was nothing to choose from.
+            the next two, where there was nothing to choose from.
         optimism: The best's kappa less `kappa_outside`.
         optimism_on_test: The same of a best chosen on as many patients as the test has.
         effects: Of every axis with more than one level, on kappa and accuracy.
@@ -73,7 +74,6 @@ class Findings:
     beyond: Mapping[str, Estimate]
     distance: float
     kappa_outside: float
-    accuracy_outside: float
     optimism: float
     optimism_on_test: float
     effects: tuple[AxisEffect, ...]
@@ -101,7 +101,11 @@ def find(
         score: with_training_luck(networks.draws[score], deviations[score], repeats, lowest=lowest)
         for score, lowest in COMPARED.items()
     }
-    kappas, (kappa_outside, accuracy_outside) = networks.values("kappa"), networks.outside()
+    kappas, kappa_outside = networks.values("kappa"), networks.kappa_outside()
+    effects = (
+        axis_effects(evidence.settings, score, networks.values(score), draws, networks.patients)
+        for score, draws in again.items()
+    )
     fitted = zip(baselines.items(), board.scores[count:], strict=True)
     return Findings(
         evidence=evidence,
@@ -113,16 +117,9 @@ def find(
         beyond={name: networks.lead_over(tried) for name, (_, *tried) in baselines.items()},
         distance=distance_to_tell(kappas, again["kappa"], networks.patients),
         kappa_outside=kappa_outside,
-        accuracy_outside=accuracy_outside,
         optimism=float(kappas.max()) - kappa_outside,
         optimism_on_test=_optimism_on_test(networks, test_patients),
-        effects=tuple(
-            effect
-            for score, draws in again.items()
-            for effect in axis_effects(
-                evidence.settings, score, networks.values(score), draws, networks.patients
-            )
-        ),
+        effects=tuple(chain.from_iterable(effects)),
         training_deviation=deviations["kappa"],
     )
 

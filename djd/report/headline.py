@@ -3,23 +3,11 @@
 import math
 from collections.abc import Collection, Iterable, Mapping
 
-from djd.report.answer import OUT_OF_FOLD, Answer
-from djd.report.axes import (
-    ASKED,
-    COMPARED,
-    EPOCHS,
-    QUESTIONS,
-    USUAL,
-    AxisEffect,
-    Question,
-    axis_words,
-    place_of,
-    question_of,
-    values_of,
-)
+from djd.report.answer import OUT_OF_FOLD, UPTAKE, Answer
+from djd.report.axes import COMPARED, EPOCHS, QUESTIONS, AxisEffect, Question, axis_words, place_of
 from djd.report.findings import Findings
-from djd.report.scores import Agreement, GraderScores, ScoresOnTest
-from djd.report.sentences import UPTAKE, against_uptake, best_set_words, effect_sentence, scored
+from djd.report.scores import Agreement, GraderScores, ScoresOnTest, scored
+from djd.report.sentences import against_uptake, best_set_words, effect_sentence
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, count_of
@@ -37,13 +25,23 @@ NOTHING_HELD_OUT = "Nothing was held out (data.fold=null): there are no validati
 
 NOTHING_FINISHED = "Nothing finished: no setting has graded the held-out knees of all its folds"
 
+USUAL: Mapping[str, str] = {"model": "cnn", "loss": "cross_entropy", "augment": "none"}
+"""Options that are not named where no other option was compared."""
+
+ASKED: Mapping[Question, tuple[str, ...]] = {
+    "hyperparameters": ("optim.lr_times", "data.batch_size", EPOCHS),
+    "depth": ("model.depth",),
+    "optimizer": ("optim",),
+}
+"""The axes of each question."""
+
 _SAID = {"model", "model.depth", "optim", "optim.lr", "optim.lr_times", "data.batch_size"}
 
 
 def in_words(setting: Setting, others: Iterable[Setting] = ()) -> str:
     """A setting in words, among `others`: `Depth 3 with Adam at 0.001 for 50 epochs`."""
     config, unsaid = setting.configs[0], _unsaid([setting, *others])
-    values = values_of(config) | dict(setting.axes)
+    values = {**config.by_key(), **config.choices, **setting.axes}
     network, depth = values.get("model"), values.get("model.depth")
     if "model" in unsaid and depth is not None:
         who = f"Depth {depth}"
@@ -56,28 +54,26 @@ def in_words(setting: Setting, others: Iterable[Setting] = ()) -> str:
         for key, name in short_names(setting.axes).items()
         if key not in _SAID | unsaid
     ]
-    return (
-        f"{who} with {optimizer} at {config.optim.learning_rate:g} for "
-        f"{count_of(setting.epochs, 'epoch')}{batch}{''.join(more)}"
-    )
+    long = f"at {config.optim.learning_rate:g} for {count_of(setting.epochs, 'epoch')}"
+    return f"{who} with {optimizer} {long}{batch}{''.join(more)}"
 
 
 def _unsaid(settings: Iterable[Setting]) -> set[str]:
     """Groups of which all settings have the usual option."""
-    chosen = [{**each.cells[0].config.choices, **each.axes} for each in settings]
-    return {
-        group
-        for group, usual in USUAL.items()
-        if all(options.get(group, usual) == usual for options in chosen)
-    }
+    chosen = [{**USUAL, **each.cells[0].config.choices, **each.axes} for each in settings]
+    return {key for key, usual in USUAL.items() if all(each[key] == usual for each in chosen)}
 
 
 def headline(answer: Answer, *, nothing: str = NOTHING_FINISHED) -> list[str]:
     """The best setting and its certainty, uptake, guessing, who decided; or `nothing`."""
     findings, tested = answer.findings, answer.tested
     if findings is not None:
-        said = [_best(findings, tested), *_uptake(findings), *_guessing(findings)]
-        return said + who_decided(findings)
+        said = [_best(findings, tested)]
+        if UPTAKE in findings.baselines:
+            kappa = scored(findings.baselines[UPTAKE].scores["kappa"])
+            lead = against_uptake(findings.beyond[UPTAKE], "It")
+            said.append(f"{lead}, whose kappa is {kappa}.")
+        return [*said, *_guessing(findings), *who_decided(findings)]
     said = [f"{NOTHING_HELD_OUT if NOTHING_HELD_OUT in answer.notes else nothing}."]
     if tested:
         reached = _reached(tested.settings[tested.winner])
@@ -105,13 +101,6 @@ def _best(findings: Findings, tested: ScoresOnTest | None) -> str:
     return f"{who} {verb} {kappa} out of fold{on_test}{ties}."
 
 
-def _uptake(findings: Findings) -> list[str]:
-    if UPTAKE not in findings.baselines:
-        return []
-    kappa = scored(findings.baselines[UPTAKE].scores["kappa"])
-    return [f"{against_uptake(findings.beyond[UPTAKE], 'It')}, whose kappa is {kappa}."]
-
-
 def _guessing(findings: Findings) -> list[str]:
     _, low, high = findings.settings[0].scores["kappa"]
     if math.isnan(low) or low > 0:
@@ -128,15 +117,20 @@ def who_decided(findings: Findings) -> list[str]:
     if len(held_out) >= folds:
         return []
     patients = count_of(len(findings.evidence.patients), "patient")
-    return [
-        f"Only {patients} decided, {len(held_out)} of {folds} folds: {all_folds(folds)} in the "
-        "command lets all development patients decide."
-    ]
+    few = f"Only {patients} decided, {len(held_out)} of {folds} folds"
+    return [f"{few}: {all_folds(folds)} in the command lets all development patients decide."]
 
 
 def all_folds(folds: int) -> str:
     """The override that holds out every fold in turn."""
     return f"data.fold={','.join(map(str, range(folds)))}"
+
+
+def question_of(axis: str) -> Question:
+    """The question of an axis; hyperparameters are all but network and optimizer."""
+    if axis == "model" or axis.startswith("model."):
+        return "depth"
+    return "optimizer" if axis == "optim" else "hyperparameters"
 
 
 def effects_on(question: Question, findings: Findings, score: str) -> list[AxisEffect]:
@@ -179,7 +173,8 @@ def _missing(
 
 
 def _not_compared(question: Question, setting: Setting) -> str:
-    values = {**values_of(setting.configs[0]), EPOCHS: setting.epochs, **place_of(setting)}
+    config = setting.configs[0]
+    values = {**config.by_key(), **config.choices, **place_of(setting)}
     words = axis_words([key for key in ASKED[question] if key in values] or ["model"])
     said = ", ".join(f"{word} {as_typed(values.get(key))}" for key, word in words.items())
     return f"Not compared: every setting has {said}."
@@ -192,22 +187,18 @@ def reader_sentences(reader: Mapping[str, Agreement] | None) -> list[str]:
     if not reader:
         return ["The second reader graded none of these knees"]
     # A network can do better: a network is fitted to the grades, and the reader is not.
-    return [
-        *(
-            f"A second reader agrees with the grades at {_agreement(each, part)}"
-            for part, each in reader.items()
-        ),
-        "A network that reaches this agrees with the grades as well as that reader does",
-    ]
+    said = [_agreement(*each) for each in reader.items()]
+    return [*said, "A network that reaches this agrees with the grades as well as that reader does"]
 
 
-def _agreement(agreement: Agreement, part: str) -> str:
-    what = "held-out" if part == OUT_OF_FOLD else part
-    kappa = f"kappa {scored(agreement.scores['kappa'])}, "
-    if math.isnan(agreement.scores["kappa"].value):
-        kappa = "an undefined kappa, since all knees have one grade, and "
+def _agreement(part: str, agreement: Agreement) -> str:
+    what, scores = "held-out" if part == OUT_OF_FOLD else part, agreement.scores
+    kappa = f"kappa {scored(scores['kappa'])},"
+    if math.isnan(scores["kappa"].value):
+        kappa = "an undefined kappa, since all knees have one grade, and"
+    accuracy = f"accuracy {scored(scores['accuracy'], percent=True)}"
+    patients = count_of(agreement.patients, "patient")
     return (
-        f"{kappa}accuracy {scored(agreement.scores['accuracy'], percent=True)} on "
-        f"{agreement.knees} of the {agreement.asked} {what} knees "
-        f"({count_of(agreement.patients, 'patient')}; 95 % intervals)"
+        f"A second reader agrees with the grades at {kappa} {accuracy} on {agreement.knees} of "
+        f"the {agreement.asked} {what} knees ({patients}; 95 % intervals)"
     )

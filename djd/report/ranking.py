@@ -12,8 +12,7 @@ from djd.grades import GRADE_NAMES
 from djd.report.answer import OUT_OF_FOLD, SETTINGS_NAME, TEST, Answer
 from djd.report.axes import EPOCHS
 from djd.report.findings import Findings, SettingScores
-from djd.report.scores import GraderScores
-from djd.report.sentences import DASH, scored
+from djd.report.scores import DASH, GraderScores, scored
 from djd.runs.keys import as_typed, short_names
 from djd.runs.summary import as_text
 from djd.statistics.scoring import MINIMAL

@@ -81,8 +81,9 @@ def answer_now(
     refits = sweep_opened(sweep, evidence.settings)
     if evidence.settings:
         best = evidence.settings[0]
+        opened = best.name in {refit.name for refit in refits}
         try:
-            baselines = fit_to(best.configs, cohort, split, opens_test=_is_opened(best, refits))
+            baselines = fit_to(best.configs, cohort, split, opens_test=opened)
             keep_baselines(folder, baselines, cohort, best.configs)
         except InputError as error:
             said.append(f"no baselines: {error}")
@@ -146,14 +147,9 @@ def _work_out(
     return work_out(evidence, refits=refits, baselines=baselines, notes=said, readings=readings)
 
 
-def _is_opened(best: Setting, refits: Iterable[OpenedRefit]) -> bool:
-    """Whether this setting was scored on the test patients, so that its baselines may be too."""
-    return any(refit.name == best.name for refit in refits)
-
-
 def _serve(kept: Sequence[KeptBaseline], evidence: Evidence, refits: Iterable[OpenedRefit]) -> bool:
     """Whether baselines are of the same knees, and of the opened test patients."""
-    opened = _is_opened(evidence.settings[0], refits)
+    opened = evidence.settings[0].name in {refit.name for refit in refits}
     return bool(kept) and all(serves(each, evidence) and (each.test or not opened) for each in kept)
 
 

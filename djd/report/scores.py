@@ -14,10 +14,26 @@ from djd.machine import on_all_cores
 from djd.statistics.bootstrap import FEW_DRAWS, Weights, draw_patients
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
-from djd.statistics.metrics import accuracy, quadratic_kappa
+from djd.statistics.metrics import quadratic_kappa
 from djd.statistics.scoring import score_settings_draws, scores_with_intervals
 from djd.statistics.selection import Draws, interval_of_lead, out_of_bag
 from djd.sweeps.setting_scores import Knee
+from djd.wording import number, share
+
+DASH = "-"
+
+
+def scored(score: Estimate, *, percent: bool = False) -> str:
+    """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
+    value, low, high = score
+    if math.isnan(value):
+        return DASH
+    if percent:
+        ends = "" if math.isnan(low) else f" ({share(low)[:-2]} to {share(high)[:-2]})"
+        return f"{share(value)}{ends}"
+    # An interval without width is none: the kappa of a constant guess is always 0.
+    no_ends = math.isnan(low) or low == high
+    return number(value) if no_ends else f"{number(value)} ({number(low)} to {number(high)})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,14 +111,12 @@ class Scoreboard:
         """Of each grader, int64 (repeat, patient, true grade 5, predicted grade 5)."""
         return [each.counts() for each in self.graders]
 
-    def outside(self) -> tuple[float, float]:
-        """Kappa and accuracy of the choosing itself, see `out_of_bag`; NaN without a choice."""
-        outside = None
-        if len(self.scores) > 1:
-            outside = out_of_bag(self.counts(), self.draws["kappa"], self.weights)
-        if outside is None:
-            return math.nan, math.nan
-        return float(quadratic_kappa(outside).mean()), float(accuracy(outside).mean())
+    def kappa_outside(self) -> float:
+        """Kappa of the choosing itself, see `out_of_bag`; NaN without a choice."""
+        if len(self.scores) == 1:
+            return math.nan
+        outside = out_of_bag(self.counts(), self.draws["kappa"], self.weights)
+        return math.nan if outside is None else float(quadratic_kappa(outside).mean())
 
     def lead_over(self, others: Sequence[HeldOut]) -> Estimate:
         """Kappa of the best grader less the best kappa of others; see `interval_of_lead`."""
@@ -153,7 +167,7 @@ def score_tested(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOu
         baselines=dict(zip(baselines, board.scores[len(names) :], strict=True)),
         beyond={name: board.first(1).lead_over([each]) for name, each in baselines.items()},
         best=names[int(kappas.argmax())],
-        flattered=float(kappas.max()) - networks.outside()[0],
+        flattered=float(kappas.max()) - networks.kappa_outside(),
     )
 
 

@@ -3,19 +3,14 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from djd.report.answer import Answer
+from djd.report.answer import UPTAKE, Answer
 from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
 from djd.report.findings import Findings
-from djd.report.scores import GraderScores, ScoresOnTest
+from djd.report.scores import GraderScores, ScoresOnTest, scored
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
-from djd.sweeps.baselines import BaselineName
-from djd.wording import capital, count_of, number, share
-
-UPTAKE: BaselineName = "uptake"
-
-DASH = "-"
+from djd.wording import capital, count_of, number
 
 MAIN_SHARES = {
     "accuracy": "accuracy",
@@ -24,19 +19,6 @@ MAIN_SHARES = {
     "off by one at most": "off_by_one",
 }
 """Scores in the sentence of a part, by their words."""
-
-
-def scored(score: Estimate, *, percent: bool = False) -> str:
-    """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
-    value, low, high = score
-    if math.isnan(value):
-        return DASH
-    if percent:
-        ends = "" if math.isnan(low) else f" ({share(low)[:-2]} to {share(high)[:-2]})"
-        return f"{share(value)}{ends}"
-    # An interval without width is none: the kappa of a constant guess is always 0.
-    no_ends = math.isnan(low) or low == high
-    return number(value) if no_ends else f"{number(value)} ({number(low)} to {number(high)})"
 
 
 def in_one_line(grader: GraderScores) -> str:
@@ -67,6 +49,16 @@ def sentences(answer: Answer) -> list[str]:
     return said
 
 
+def remarks(answer: Answer) -> list[str]:
+    """Sentences of the page on differences, choosing and the test patients."""
+    findings, tested, said = answer.findings, answer.tested, []
+    if findings and len(findings.settings) > 1:
+        said += [detection_sentence(findings), *luck_sentences(findings)]
+    if tested:
+        said += tested_sentences(tested, capital(answer.other_tested or "the setting"))
+    return said
+
+
 def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
     uptake = _uptake_sentences(findings, answer)
     if len(findings.settings) == 1:
@@ -77,7 +69,13 @@ def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
 
 
 def _best_sentences(findings: Findings) -> list[str]:
-    said = _best_set_sentence(findings)
+    found, said = detection_sentence(findings), capital(best_set_words(findings))
+    if math.isnan(findings.distance):
+        said = found
+    elif said.endswith("worse"):
+        said = f"{said} than the best"
+    else:
+        said = f"{said} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
     best = f"Best: kappa {scored(findings.settings[0].scores['kappa'])} out of fold"
     luck = luck_sentences(findings)
     if not math.isnan(findings.optimism):
@@ -101,15 +99,6 @@ def luck_sentences(findings: Findings) -> list[str]:
             f"at least {number(max(findings.optimism_on_test, 0))} too good"
         )
     return said + _spread_sentences(findings)
-
-
-def _best_set_sentence(findings: Findings) -> str:
-    found, said = detection_sentence(findings), capital(best_set_words(findings))
-    if math.isnan(findings.distance):
-        return found
-    if said.endswith("worse"):
-        return f"{said} than the best"
-    return f"{said} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
 
 
 def best_set_words(findings: Findings) -> str:
@@ -156,20 +145,14 @@ def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
     """The effect of one axis, by the mean over the grid and by the best in the grid."""
     name = f"{effect.name}: " if named else ""
     if effect.mean is None or effect.best is None:
-        return (
-            f"{name}can't be compared yet; no combination of the other axes was finished "
-            f"with all of {_listed(effect.levels)}"
-        )
-    on_average = _told_apart(effect.levels, effect.mean)
-    at_best = _told_apart(effect.levels, effect.best)
+        unfinished = "no combination of the other axes was finished"
+        return f"{name}can't be compared yet; {unfinished} with all of {_listed(effect.levels)}"
+    mean, best = (_told_apart(effect.levels, each) for each in (effect.mean, effect.best))
     nothing = "no difference was found"
-    if on_average is None and at_best is None:
-        found = f"{nothing} between {_listed(effect.levels)}"
-    else:
-        found = (
-            f"on average over the grid {on_average or nothing}; "
-            f"of the best in the grid {at_best or nothing}"
-        )
+    found = f"{nothing} between {_listed(effect.levels)}"
+    if mean or best:
+        found = f"on average over the grid {mean or nothing}; of the best in the grid "
+        found += best or nothing
     some = f" ({effect.matched} of {effect.settings} settings can be compared)"
     return f"{name}{found}{some if effect.matched < effect.settings else ''}"
 

@@ -8,17 +8,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from djd.errors import InputError
 from djd.files import write_rows
 from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, Answer
-from djd.report.axes import EPOCHS, AxisEffect
+from djd.report.axes import EPOCHS
 from djd.report.findings import Findings, SettingScores
 from djd.report.ranking import head, ranking
 from djd.report.scores import GraderScores, Scoreboard
 from djd.runs.keys import AxisValue, short_names
 from djd.runs.result import stamp_column
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
-from djd.statistics.effects import LevelScores
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.sweeps.cells import Cell, FinishedCell
@@ -82,30 +83,23 @@ def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None)
 def effect_rows(findings: Findings | None) -> list[Row]:
     """A row for each axis, score, judgement (mean or best in the grid) and level."""
     return [
-        row
-        for effect in (findings.effects if findings else ())
-        for judged_by, levels in (("mean", effect.mean), ("best", effect.best))
-        if levels is not None
-        for row in _level_rows(effect, judged_by, levels)
-    ]
-
-
-def _level_rows(effect: AxisEffect, judged_by: str, levels: LevelScores) -> Iterator[Row]:
-    best = float(levels.scores.max())
-    judged = zip(effect.levels, levels.estimates, levels.among_best, strict=True)
-    for level, estimate, among_best in judged:
-        yield {
+        {
             "axis": effect.axis,
             "level": level,
             "score": effect.score,
             "judged_by": judged_by,
             "matched_settings": effect.matched,
             "settings": effect.settings,
-            **score_columns({"value": estimate}),
-            "behind_best": written(best - estimate.value),
-            "told_apart_from": written(levels.distance),
-            "in_best_set": _yes(bool(among_best)),
+            **score_columns({"value": judged.estimates[place]}),
+            "behind_best": written(judged.scores.max() - judged.scores[place]),
+            "told_apart_from": written(judged.distance),
+            "in_best_set": _yes(judged.among_best[place]),
         }
+        for effect in (findings.effects if findings else ())
+        for judged_by, judged in (("mean", effect.mean), ("best", effect.best))
+        if judged is not None
+        for place, level in enumerate(effect.levels)
+    ]
 
 
 def axis_columns(axes: Mapping[str, AxisValue]) -> Row:
@@ -127,19 +121,18 @@ def written(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def _yes(fact: bool) -> str:
+def _yes(fact: bool | np.bool_) -> str:
     return "yes" if fact else "no"
 
 
 def unfinished(sweep: Sweep) -> list[tuple[str, Cell, str]]:
     """State, cell and reason of every cell without a usable result."""
-    unusable, untrained = ("unusable", UNUSABLE_RESULT), ("not trained", "")
-    to_do = ((unusable if has_unusable_result(cell) else untrained, cell) for cell in sweep.to_do)
-    return [
-        *(("failed", cell, reason) for cell, reason in sweep.failed),
-        *(("running elsewhere", cell, "") for cell in sweep.elsewhere),
-        *((state, cell, reason) for (state, reason), cell in to_do),
-    ]
+    rows = [("failed", cell, reason) for cell, reason in sweep.failed]
+    rows += [("running elsewhere", cell, "") for cell in sweep.elsewhere]
+    for cell in sweep.to_do:
+        unusable = has_unusable_result(cell)
+        rows.append(("unusable", cell, UNUSABLE_RESULT) if unusable else ("not trained", cell, ""))
+    return rows
 
 
 def cell_rows(sweep: Sweep) -> list[Row]:
@@ -191,8 +184,6 @@ def _finished_rows(cell: FinishedCell) -> Iterator[tuple[Row, HeldOut | None]]:
         yield row | at | seconds, by_epoch[scores.epoch]
 
 
-_NEEDS = "% Needs \\usepackage{booktabs,longtable} and a font with the letters of its names.\n"
-
 _ESCAPES: Mapping[str, str] = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -225,7 +216,8 @@ def settings_in_latex(answer: Answer, *, stamp: str | None) -> str:
             cells = line.cells(len(best.setting.axes), blank="--")[:-1]
             rows[line.kind].append(_latex_row(cells))
     lines = [
-        f"{_NEEDS}{{\\small\\setlength{{\\tabcolsep}}{{4pt}}",
+        "% Needs \\usepackage{booktabs,longtable} and a font with the letters of its names.",
+        "{\\small\\setlength{\\tabcolsep}{4pt}",
         f"\\begin{{longtable}}{{{'l' * len(columns)}}}",
         f"\\caption{{{caption}}}\\\\",
         "\\toprule",

@@ -28,12 +28,7 @@ from djd.report.headline import (
 )
 from djd.report.page.plots import NAMES, Plot, plots
 from djd.report.page.rows import Row, grades_table, made_how, ranking_table, scores_table
-from djd.report.sentences import (
-    detection_sentence,
-    edge_sentences,
-    luck_sentences,
-    tested_sentences,
-)
+from djd.report.sentences import edge_sentences, remarks
 from djd.report.tables import settings_in_latex, unfinished
 from djd.runs.folder import LEDGER_NAME
 from djd.runs.keys import AxisValue
@@ -115,6 +110,7 @@ def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
     settings = answer.findings.settings if answer.findings else ()
     leaks = any(cell.config.data.leak for cell in contents.cells)
     missing = missing_cells(contents)
+    more = [*remarks(answer), *reader_sentences(answer.second_reader)]
     compared = f"{count_of(len(settings), 'setting')} compared"
     return {
         "title": f"Knee DJD grading: {contents.run.setting if contents.run else compared}",
@@ -122,7 +118,7 @@ def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
         "folder": contents.folder.absolute().name,
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "headline": headline(answer, nothing=_why_nothing(contents)),
-        "remarks": [f"{sentence}." for sentence in _remarks(answer)],
+        "remarks": [f"{sentence}." for sentence in more],
         "warnings": _warnings(contents, answer, missing, leaks=leaks),
         "flow": _flow(contents.folder),
         "questions": {
@@ -181,15 +177,6 @@ def _flow(folder: Path) -> dict[str, Any] | None:
     # The table has the last two sentences, which are those of the parts.
     lines = [f"{sentence}." for sentence in flow_sentences(flow)[:-2]]
     return {"lines": lines, "head": ["part", "patients", "knees", *GRADE_NAMES], "rows": rows}
-
-
-def _remarks(answer: Answer) -> list[str]:
-    findings, tested, said = answer.findings, answer.tested, []
-    if findings and len(findings.settings) > 1:
-        said += [detection_sentence(findings), *luck_sentences(findings)]
-    if tested:
-        said += tested_sentences(tested, capital(answer.other_tested or "the setting"))
-    return said + reader_sentences(answer.second_reader)
 
 
 def _warnings(contents: Sweep, answer: Answer, missing: Sequence[Row], *, leaks: bool) -> list[str]:

@@ -2,13 +2,12 @@
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from djd.plots.confusion import confusion_figure, confusion_multiples_figure
 from djd.plots.curves import learning_curves_figure
@@ -20,11 +19,10 @@ from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
 from djd.report.headline import compared, effects_on
 from djd.report.ranking import READER, ranking
-from djd.report.sentences import DASH, UPTAKE
+from djd.report.scores import scored
 from djd.runs.folder import METRICS_NAME
 from djd.runs.keys import as_typed
 from djd.statistics.intervals import Estimate
-from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, number, share
 
 MOST_RANKED = 30
@@ -79,10 +77,8 @@ def _glance(answer: Answer, stamp: str | None) -> Plot:
         f"{other if other and part == TEST else 'the setting'}, {part}": grader.scores["kappa"]
         for part, grader in answer.parts.items()
     }
-    others = _reader(answer)
-    for part, baselines in answer.baseline_parts.items():
-        if UPTAKE in baselines:
-            others[f"uptake alone, {part}"] = baselines[UPTAKE].scores["kappa"]
+    uptake = {f"uptake alone, {part}": each.scores["kappa"] for part, each in answer.uptake.items()}
+    others = _reader(answer) | uptake
     figure = ranking_figure(
         settings, others, best_set=None, distance=math.nan, title=title, stamp=stamp
     )
@@ -107,7 +103,8 @@ def _of_findings(findings: Findings, answer: Answer, stamp: str | None) -> dict[
     if several:
         plotted["confusion-settings"] = _multiples(findings, stamp)
     best = findings.settings[0].setting
-    if metrics := list(_metrics(best)):
+    read = (read_metrics(cell.folder / METRICS_NAME, last=best.epochs) for cell in best.cells)
+    if metrics := list(filter(None, read)):
         title, epochs = f"Learning curves: {best.name}", [best.epochs]
         figure = learning_curves_figure(metrics, score_epochs=epochs, title=title, stamp=stamp)
         alt = f"Loss and kappa by epoch of the {len(metrics)} trainings of the best setting."
@@ -132,11 +129,10 @@ def _effects(effects: Sequence[AxisEffect], stamp: str | None) -> Plot:
 
 
 def _ranking(findings: Findings, answer: Answer, stamp: str | None) -> Plot:
-    count = len(findings.settings)
-    several, lines = count > 1, ranking(answer)
+    count, several = len(findings.settings), len(findings.settings) > 1
     shown = {
         f"{line.rank}. {line.name}" if several else line.name: line
-        for line in [line for line in lines if line.kind == "setting"][:MOST_RANKED]
+        for line in [each for each in ranking(answer) if each.kind == "setting"][:MOST_RANKED]
     }
     names = sorted(findings.baselines, reverse=True)
     baselines = {name: findings.baselines[name].scores["kappa"] for name in names}
@@ -157,10 +153,7 @@ def _multiples(findings: Findings, stamp: str | None) -> Plot:
     shown = findings.settings[:MOST_MULTIPLES]
     counts = np.stack([each.confusion for each in shown])
     kappas = [each.scores["kappa"].value for each in shown]
-    captions = [
-        f"{rank}\n{DASH if math.isnan(kappa) else number(kappa)}"
-        for rank, kappa in enumerate(kappas, start=1)
-    ]
+    captions = [f"{rank}\n{scored(Estimate(kappa))}" for rank, kappa in enumerate(kappas, start=1)]
     title = f"Confusion matrices of {len(shown)} settings, by rank"
     figure = confusion_multiples_figure(counts, captions, title=title, stamp=stamp)
     return Plot(figure, f"{title}: rows are true grades, columns predicted ones.")
@@ -176,24 +169,14 @@ def _reliability(findings: Findings, stamp: str | None) -> Plot:
     return Plot(figure, f"Share of diseased knees by predicted probability: {said}.")
 
 
-def _metrics(best: Setting) -> Iterable[Mapping[str, Sequence[float]]]:
-    """Columns of every readable `metrics.csv` of a setting's trainings."""
-    read = (read_metrics(cell.folder / METRICS_NAME, last=best.epochs) for cell in best.cells)
-    return filter(None, read)
-
-
 def read_metrics(path: Path, *, last: int) -> dict[str, list[float]]:
     """Columns of a `metrics.csv` up to epoch `last`; none where the file can't be read."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        table = {
-            name: [float(row[name] or "nan") for row in rows]
-            for name in (rows[0] if rows else ())
-            if name != "stamp"
-        }
-        kept: NDArray[np.bool_] = np.array(table.get("epoch", [])) <= last
-    except (OSError, ValueError, TypeError, csv.Error):
+        names = [name for name in (rows[0] if rows else ()) if name != "stamp"]
+        table = [{name: float(row[name] or "nan") for name in names} for row in rows]
+        kept = [row for row in table if row["epoch"] <= last]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):
         return {}
-    columns = {name: list(np.array(values)[kept]) for name, values in table.items()}
-    return columns if kept.any() else {}
+    return {name: [row[name] for row in kept] for name in names} if kept else {}

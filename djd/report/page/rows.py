@@ -8,7 +8,7 @@ from djd.grades import GRADE_NAMES
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import axis_words
 from djd.report.ranking import grade_rows, head, ranking
-from djd.report.sentences import UPTAKE, scored
+from djd.report.scores import scored
 from djd.runs.config import RunConfig
 from djd.runs.result import RunResult
 from djd.statistics.scoring import MINIMAL
@@ -103,13 +103,12 @@ def grades_table(answer: Answer) -> Table | None:
 
 def scores_table(answer: Answer) -> Table | None:
     """Every score of the best setting and of uptake."""
+    other = answer.other_tested
     columns = {
-        f"{answer.other_tested}, {part}" if answer.other_tested and part == TEST else part: grader
+        f"{other}, {part}" if other and part == TEST else part: grader
         for part, grader in answer.parts.items()
     }
-    for part, baselines in answer.baseline_parts.items():
-        if UPTAKE in baselines:
-            columns[f"uptake, {part}"] = baselines[UPTAKE]
+    columns |= {f"uptake, {part}": grader for part, grader in answer.uptake.items()}
     if not columns:
         return None
     rows = [
