@@ -26,7 +26,7 @@ Scaling = Literal["counts", "sqrt", "standard"]
 
 Views = Literal["anterior", "posterior", "both"]
 VIEW_INDICES: dict[Views, list[int]] = {"anterior": [0], "posterior": [1], "both": [0, 1]}
-"""Which of a scan's views become channels."""
+"""Indices of a scan's views that become channels."""
 
 CROP_SIZE = 128
 """Rows and columns of a crop, in pixels."""
@@ -63,7 +63,7 @@ class KneeCrops:
 
 
 def place_study_crop(anterior: NDArray[np.uint16]) -> int:
-    """First row of the crop as the study places it.
+    """First row of the study's crop.
 
     The window is rows 510 to 637. Where row 510 has no zero in columns 100 to 149, the legs leave
     no gap there and the window moves down by 70 rows. The row of the window with the largest single
@@ -121,16 +121,16 @@ def relative_uptake(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Mean and peak uptake of each knee relative to its leg's shafts, as logarithms of ratios.
 
     Counts are those above the background. The mean is over the joint's rows, from one metaphysis to
-    the other; the peak is the hottest square of 5 by 5 pixels in them. Legs lie nearer to or
-    farther from the midline, so bone is found by its brightness: a region is the brightest columns
-    of its rows. Each knee is measured by itself, and the same as its mirror image.
+    the other; the peak is the hottest square of 5 by 5 pixels in these rows. The distance of legs
+    from the midline varies, so a region is the brightest columns of its rows. Each knee is measured
+    by itself, with the same result as its mirror image.
 
     Args:
         crops: uint16 (knee, view, row 128, column 128), counts a pixel; see `Cohort.crops`.
 
     Returns:
-        float64 (knee, view, measure 2) in the order of `MEASURES`: 0 where the knee takes up what
-        the shafts do; finite, between -11.1 and 11.1.
+        float64 (knee, view, measure 2) in the order of `MEASURES`: 0 where knee and shafts take up
+        the same; finite, between -11.1 and 11.1.
     """
     background = _background(crops)
     femur, tibia = (_brightest(crops, rows, _SHAFT_COLUMNS) for rows in _SHAFT_ROWS)
@@ -152,7 +152,7 @@ def _background(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
 
 
 def _brightest(crops: NDArray[np.uint16], rows: slice, columns: int) -> NDArray[np.float64]:
-    """Mean of so many columns that are the brightest over these rows, float64 (knee, view)."""
+    """Mean of the brightest columns over these rows, float64 (knee, view)."""
     profile = np.sort(crops[..., rows, :].mean(axis=-2), axis=-1)
     mean: NDArray[np.float64] = profile[..., -columns:].mean(axis=-1)
     return mean

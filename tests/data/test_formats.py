@@ -30,7 +30,7 @@ def test_a_scan_is_read_with_two_names_from_the_package(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="nothing there"):
         read_scan(tmp_path / "0000059.mat")
     with pytest.raises(AttributeError, match="no attribute 'read_scans'"):
-        _ = djd.read_scans  # type: ignore[attr-defined]
+        _ = djd.read_scans
 
 
 def test_importing_the_package_loads_no_numbers_library() -> None:

@@ -47,13 +47,13 @@ def test_named_test_patients_replace_the_last_ones() -> None:
 def test_a_split_is_read_back_as_written(tmp_path: Path) -> None:
     split = PatientSplit(development=("가", "b"), test=("c",))
     save_split(
-        tmp_path / "split.json",
+        tmp_path,
         split,
         {"test": PartSummary(("c",), (0, 1, 0, 0, 1))},
         fingerprint="f",
     )
-    assert saved_fingerprint(tmp_path / "split.json") == "f"
-    assert saved_fingerprint(tmp_path / "missing.json") is None
+    assert saved_fingerprint(tmp_path) == "f"
+    assert saved_fingerprint(tmp_path / "missing") is None
     assert PatientSplit.load(tmp_path / "split.json") == split
     written = json.loads((tmp_path / "split.json").read_text(encoding="utf-8"))
     assert written["parts"]["test"] == {"patients": ["c"], "knees_per_grade": [0, 1, 0, 0, 1]}

@@ -130,15 +130,9 @@ def invent_knee(severity: float, rng: np.random.Generator) -> Knee:
     worse, better = np.exp(0.35 * worn + 0.35), np.exp(0.5 * other - 0.7)
     if rng.random() < 0.2:  # lateral disease is the rarer one
         worse, better = better, worse
-    parts = np.array(
-        [
-            worse,
-            better,
-            np.exp(0.6 * patella - 0.9),
-            np.exp(0.4 * line - 0.35),
-            np.exp(0.35 * severity + 0.4 * spurs - 1.1),
-        ]
-    )
+    behind_patella, along_line = np.exp(0.6 * patella - 0.9), np.exp(0.4 * line - 0.35)
+    margins = np.exp(0.35 * severity + 0.4 * spurs - 1.1)
+    parts = np.array([worse, better, behind_patella, along_line, margins])
     medial, lateral, patellofemoral, joint_line, osteophytes = parts / parts.sum()
     return Knee(
         counts=_JOINT_COUNTS * np.exp(0.32 * severity + 0.24 * total),
@@ -151,14 +145,14 @@ def invent_knee(severity: float, rng: np.random.Generator) -> Knee:
     )
 
 
-def draw_knee(
+def add_knee(
     sketch: Sketch, knee: Knee, *, side: int, down: float, across: float, level: float
 ) -> None:
-    """Draw one knee.
+    """Add one knee to a sketch.
 
     Args:
-        sketch: Drawn upon.
-        knee: Its uptake.
+        sketch: Gets the knee.
+        knee: The uptake.
         side: -1 for the patient's right knee, 1 for the left.
         down: Of the joint line, in body units.
         across: Distance of the joint's middle from the midline, in body units.
