@@ -14,8 +14,8 @@ from djd.data.crop import VIEW_INDICES, Scaling, Views, relative_uptake, scale_c
 from djd.data.split import Parts
 
 KNEES_AT_ONCE = 64
-"""Knees scaled at a time. 4,000 knees at once took 1.5 times (both views: 2 times) the memory of the
-result for copies on the way, and longer (2026-11-25)."""
+"""Knees scaled at a time. 4,000 knees at once took 1.5 times (both views: 2 times) the memory of
+the result for copies on the way, and longer (2026-11-25)."""
 
 
 Prepare = Callable[[Tensor, torch.Generator], Tensor]
