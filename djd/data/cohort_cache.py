@@ -47,14 +47,8 @@ def cached_cohort(
     A changed file shows by name, size, and times of writing and of change. A cohort with an
     unreadable file is not cached: the obstacle may pass without a trace on the file.
 
-    Args:
-        cache: `paths.cache`. Where the cache can't be written, the scans are only read again.
-        paths: See `read_cohort`, as all further arguments.
-        patients: See `read_cohort`.
-        placement: See `read_cohort`.
-        labels_from: See `read_cohort`.
-        grade_names: See `read_cohort`.
-        on_scan: See `read_cohort`.
+    Where the cache can't be written, the scans are only read again. All arguments but the cache's
+    folder are those of `read_cohort`.
     """
     readers = sorted({_reader_digest(path) for path in paths})
     choices = [CACHE_VERSION, readers, placement, labels_from, sorted((grade_names or {}).items())]

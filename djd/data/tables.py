@@ -19,7 +19,6 @@ Readings = Mapping[tuple[str, Side], Grade]
 
 READINGS_COLUMNS = ("scan", "side", "grade")
 
-_SIDE_OF: Mapping[str, Side] = {side: side for side in SIDES}
 _GRADE_OF: Mapping[str, Grade] = {
     word: grade for grade, name in enumerate(GRADE_NAMES) for word in (str(grade), name)
 }
@@ -53,11 +52,7 @@ def read_names(path: Path, *, key: str, known: Collection[str], what: str) -> li
 
 
 def read_groups(path: Path, *, known: Collection[str]) -> dict[str, str]:
-    """Patient of each scan from a table with the columns scan and patient.
-
-    Args:
-        path: The file.
-        known: Stems of the scans that are there.
+    """Patient of each known scan in a table with the columns scan and patient.
 
     Raises:
         InputError: The file can't be read, lacks a column, or a line is no scan and patient.
@@ -126,16 +121,7 @@ def read_second_reader(
 
 
 def write_second_reader(path: Path, readings: Readings, *, stamp: str | None) -> None:
-    """Write grades for `read_second_reader` to read back, by scan, right before left.
-
-    Args:
-        path: The file.
-        readings: The grades.
-        stamp: Text of a further column in every row.
-
-    Raises:
-        OSError: The file can't be written.
-    """
+    """Write grades for `read_second_reader`, by scan, right before left, with a stamp a row."""
     column = {"stamp": stamp} if stamp else {}
     in_order = sorted(readings, key=lambda knee: (knee[0], SIDES.index(knee[1])))
     rows = [
@@ -169,10 +155,10 @@ class _Line:
         return scan
 
     def side(self) -> Side:
-        side = self.cells["side"]
-        if side.casefold() not in _SIDE_OF:
-            raise self.wrong("the side right or left", side or "none")
-        return _SIDE_OF[side.casefold()]
+        for side in SIDES:
+            if self.cells["side"].casefold() == side:
+                return side
+        raise self.wrong("the side right or left", self.cells["side"] or "none")
 
     def grade(self) -> Grade:
         grade = self.cells["grade"]

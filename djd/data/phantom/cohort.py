@@ -86,8 +86,8 @@ def make_cohort(
     """Write an invented cohort: a `.mat` file a patient, `manifest.csv` and `phantom.json`.
 
     The manifest has a line a knee: true centre in the anterior view, grade and severity.
-    `phantom.json` says how well the best possible reader could grade the knees. `phantom.json` is
-    written last: a folder without it is an unfinished cohort. Equal arguments give equal bytes.
+    `phantom.json` says how well the best possible reader could grade the knees, and is written
+    last: a folder without this file is an unfinished cohort. Equal arguments give equal bytes.
 
     Args:
         folder: Made if absent.

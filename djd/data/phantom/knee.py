@@ -101,27 +101,20 @@ _JOINT_COUNTS = 21000.0  # over a healthy knee of ordinary uptake: 25 to 45 coun
 _POSTERIOR = 0.85  # of the anterior counts: bone lies deeper, the patella faces away
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Knee:
     """One knee's uptake.
 
     Attributes:
         counts: Over the joint, at ordinary uptake of bone and ordinary count level.
-        focal: Share of them that has gathered in the spots below, 0 to 1.
-        medial: Share of the focal counts in the medial compartment.
-        lateral: In the lateral compartment.
-        patellofemoral: Behind the patella.
-        joint_line: In the narrow line across the whole joint.
-        osteophytes: At the four margins.
+        focal: Share of the counts that is gathered in spots, 0 to 1.
+        shares: float64 (place 5,), shares of the focal counts: medial and lateral compartment,
+            behind the patella, the narrow line across the joint, osteophytes at the four margins.
     """
 
     counts: float
     focal: float
-    medial: float
-    lateral: float
-    patellofemoral: float
-    joint_line: float
-    osteophytes: float
+    shares: NDArray[np.float64]
 
 
 def invent_knee(severity: float, rng: np.random.Generator) -> Knee:
@@ -130,35 +123,24 @@ def invent_knee(severity: float, rng: np.random.Generator) -> Knee:
     worse, better = np.exp(0.35 * worn + 0.35), np.exp(0.5 * other - 0.7)
     if rng.random() < 0.2:  # lateral disease is the rarer one
         worse, better = better, worse
-    parts = np.array(
-        [
-            worse,
-            better,
-            np.exp(0.6 * patella - 0.9),
-            np.exp(0.4 * line - 0.35),
-            np.exp(0.35 * severity + 0.4 * spurs - 1.1),
-        ]
-    )
-    medial, lateral, patellofemoral, joint_line, osteophytes = parts / parts.sum()
+    behind_patella, along_line = np.exp(0.6 * patella - 0.9), np.exp(0.4 * line - 0.35)
+    margins = np.exp(0.35 * severity + 0.4 * spurs - 1.1)
+    parts = np.array([worse, better, behind_patella, along_line, margins])
     return Knee(
         counts=_JOINT_COUNTS * np.exp(0.32 * severity + 0.24 * total),
         focal=1 / (1 + np.exp(0.95 - 0.85 * severity - 0.35 * gathered)),
-        medial=medial,
-        lateral=lateral,
-        patellofemoral=patellofemoral,
-        joint_line=joint_line,
-        osteophytes=osteophytes,
+        shares=parts / parts.sum(),
     )
 
 
-def draw_knee(
+def add_knee(
     sketch: Sketch, knee: Knee, *, side: int, down: float, across: float, level: float
 ) -> None:
-    """Draw one knee.
+    """Add one knee to a sketch.
 
     Args:
-        sketch: Drawn upon.
-        knee: Its uptake.
+        sketch: Gets the knee.
+        knee: The uptake.
         side: -1 for the patient's right knee, 1 for the left.
         down: Of the joint line, in body units.
         across: Distance of the joint's middle from the midline, in body units.
@@ -166,6 +148,7 @@ def draw_knee(
     """
     diffuse = knee.counts * level * (1 - knee.focal)
     focal = knee.counts * level * knee.focal
+    medial, lateral, patellofemoral, joint_line, osteophytes = knee.shares
 
     def spot(
         below: float, medially: float, high: float, wide: float, counts: float, behind: float
@@ -184,10 +167,10 @@ def draw_knee(
         (-11.0, -1.0, 8.0, 8.5, 0.08, 0.1),  # patella
     ):
         spot(below, medially, high, wide, share * diffuse, behind)
-    for way, share in ((1.0, knee.medial), (-1.0, knee.lateral)):
+    for way, share in ((1.0, medial), (-1.0, lateral)):
         spot(3.5, way * 9.5, 3.0, 7.0, 0.65 * share * focal, _POSTERIOR)
         spot(-4.0, way * 9.5, 3.5, 6.0, 0.35 * share * focal, _POSTERIOR)
         for below, out in ((-5.0, 17.0), (4.5, 16.5)):
-            spot(below, way * out, 3.2, 2.8, 0.25 * knee.osteophytes * focal, _POSTERIOR)
-    spot(0.5, 0.0, 1.8, 17.0, knee.joint_line * focal, _POSTERIOR)
-    spot(-11.0, -2.0, 6.5, 5.0, knee.patellofemoral * focal, 0.25)
+            spot(below, way * out, 3.2, 2.8, 0.25 * osteophytes * focal, _POSTERIOR)
+    spot(0.5, 0.0, 1.8, 17.0, joint_line * focal, _POSTERIOR)
+    spot(-11.0, -2.0, 6.5, 5.0, patellofemoral * focal, 0.25)
