@@ -194,10 +194,10 @@ def _write_cohort(
 
 def _scan_names(patients: int, rng: np.random.Generator) -> list[str]:
     """Seven-digit numbers with gaps, rising; in a full cohort the four excluded ones are there."""
-    kept = _EXCLUDED_NUMBERS if patients >= _FULL_COHORT else ()
+    named = _EXCLUDED_NUMBERS if patients >= _FULL_COHORT else ()
     others = np.setdiff1d(np.arange(1, max(1000, 5 * patients)), _EXCLUDED_NUMBERS)
-    drawn = rng.choice(others, size=patients - len(kept), replace=False)
-    return [f"{number:07d}" for number in sorted([*kept, *drawn.tolist()])]
+    drawn = rng.choice(others, size=patients - len(named), replace=False)
+    return [f"{number:07d}" for number in sorted([*named, *drawn.tolist()])]
 
 
 def _invent_patient(seed: np.random.SeedSequence, *, null: bool) -> _Patient:
