@@ -11,7 +11,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
@@ -28,7 +28,7 @@ from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.loggers import ScoreLogger, build_loggers
 from djd.runs.callbacks.pictures import Pictures
 from djd.runs.callbacks.progress import ProgressLine
-from djd.runs.callbacks.tensorboard import Dashboard, is_tensorboard
+from djd.runs.callbacks.tensorboard import Dashboard
 from djd.runs.config import RunConfig
 from djd.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from djd.runs.hardware import precision_plugin, training_device
@@ -65,10 +65,15 @@ def fit_network(prepared: Prepared) -> Fit:
     last = folder / LAST_CHECKPOINT
     resumed_epochs = finished_epochs(last)
     loggers = build_loggers(config, folder, resumed_epochs=resumed_epochs)
+    has_tensorboard = any(isinstance(each, TensorBoardLogger) for each in loggers)
     recorder = EpochRecorder(prepared)
     callbacks = [
         recorder,
-        *([Dashboard(recorder)] if any(map(is_tensorboard, loggers)) else []),
+        *(
+            [Dashboard(recorder)]
+            if any(isinstance(each, TensorBoardLogger) for each in loggers)
+            else []
+        ),
         ScoreLogger(recorder),
         *([Pictures(recorder)] if config.plots else []),
         ProgressLine(recorder),

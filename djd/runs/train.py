@@ -77,7 +77,12 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
         require_unfinished(folder)
     with lock(folder) as held:
         if alone:
-            _require_alone(folder, held=held)
+            if not held:
+                raise InputError(
+                    f"{folder}: expected a run's folder that nobody works in, received one in "
+                    "which another process trains"
+                )
+            require_unfinished(folder)  # another process may just have finished the run
         elif not held:
             return None
         elif result := finished_result(folder, config):
@@ -105,23 +110,13 @@ def print_duration(config: RunConfig, folder: Path) -> None:
     say("dry_run=true: nothing was trained")
 
 
-def _require_alone(folder: Path, *, held: bool) -> None:
-    if not held:
-        raise InputError(
-            f"{folder}: expected a run's folder that nobody works in, received one in which "
-            "another process trains"
-        )
-    require_unfinished(folder)  # another process may just have finished it
-
-
 def _train_here(config: RunConfig, folder: Path) -> RunResult:
     alone = config.kind == "run"
     require_same_config(config, folder, free=FREE_KEYS if alone else NUMBERLESS_KEYS)
     if not alone:
         config = _with_epochs_before(config, folder)
         (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or without some score epochs
-    lock_too = {folder / LOCK_NAME} if alone else set()
-    there_before = frozenset(folder.iterdir()) - lock_too
+    there_before = {path for path in folder.iterdir() if not alone or path.name != LOCK_NAME}
     try:
         return _fit_and_score(config, folder)
     except (InputError, OSError):
@@ -177,9 +172,8 @@ def _refit_and_score(
     prepared: Prepared, fit: Fit, folder: Path
 ) -> tuple[list[PartScores], int | None]:
     """Score on the test patients, after a refit where `fit` had a validation part."""
-    epochs = prepared.config.epochs_to_score
-    if prepared.config.kind == "run":
-        epochs = epochs[-1:]
+    scored = prepared.config.epochs_to_score
+    epochs = scored[-1:] if prepared.config.kind == "run" else scored
     if prepared.config.data.fold is not None:
         prepared = prepared.refit(folder)
         fit = fit_network(prepared)
@@ -207,12 +201,9 @@ def score_test(
     config, cohort = prepared.config, prepared.cohort
     scored, rows, openings = [], [], 0
     for epoch in epochs:
+        setting, cache = config.setting_at(epoch), config.paths.cache
         openings = record_opening(
-            cohort,
-            prepared.split,
-            setting=config.setting_at(epoch),
-            folder=prepared.top,
-            cache=config.paths.cache,
+            cohort, prepared.split, setting=setting, folder=prepared.top, cache=cache
         )
         fit.classifier.take_epoch(epoch_checkpoint(fit.recorder.prepared.folder, epoch), epoch)
         with quiet_lightning():
@@ -238,9 +229,8 @@ def _plot_curves(prepared: Prepared, fit: Fit) -> None:
     rows = fit.recorder.rows
     metrics = {name: [row[name] for row in rows] for name in rows[0]}
     epochs = [int(epoch) for epoch in fit.recorder.score_epochs]
-    curves = curves_figure(
-        metrics, score_epochs=epochs, title="Learning curves", stamp=prepared.stamp
-    )
+    stamp = prepared.stamp
+    curves = curves_figure(metrics, score_epochs=epochs, title="Learning curves", stamp=stamp)
     save_figure(curves, prepared.folder / CURVES, width=CURVES_PIXELS)
 
 

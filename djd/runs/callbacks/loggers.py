@@ -74,18 +74,15 @@ def _others(trainer: Trainer) -> list[Logger]:
 
 
 def scalars_of(recorder: EpochRecorder, epoch: int) -> dict[str, float]:
-    """Defined scores of an epoch, from 1, by tag such as `kappa/validation`."""
+    """Defined scores of an epoch, from 1, by tag such as `kappa/validation`.
+
+    Both parts of a score share a chart's group by such tags.
+    """
     before, row = [{"seconds": 0.0}, *recorder.rows][epoch - 1 : epoch + 1]
-    scalars = {
-        _tag(name): value
-        for name, value in row.items()
-        if name not in ("epoch", "seconds") and not np.isnan(value)
-    }
+    scalars = {}
+    for name, value in row.items():
+        if name not in ("epoch", "seconds") and not np.isnan(value):
+            part, _, score = name.partition("_")
+            scalars[f"{score}/{part}" if part in ("train", "validation") else name] = value
     knees, seconds = len(recorder.prepared.parts.train), row["seconds"] - before["seconds"]
     return scalars | {SPEED_TAG: knees / max(seconds, 1e-3)}  # kept to milliseconds
-
-
-def _tag(name: str) -> str:
-    """`validation_kappa` to `kappa/validation`, so that both parts share a chart's group."""
-    stage, _, score = name.partition("_")
-    return f"{score}/{stage}" if stage in ("train", "validation") else name
