@@ -69,11 +69,7 @@ def fit_network(prepared: Prepared) -> Fit:
     recorder = EpochRecorder(prepared)
     callbacks = [
         recorder,
-        *(
-            [Dashboard(recorder)]
-            if any(isinstance(each, TensorBoardLogger) for each in loggers)
-            else []
-        ),
+        *([Dashboard(recorder)] if has_tensorboard else []),
         ScoreLogger(recorder),
         *([Pictures(recorder)] if config.plots else []),
         ProgressLine(recorder),
