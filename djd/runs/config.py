@@ -48,8 +48,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 SETTING_GROUPS = ("model", "loss", "augment", "optim")
 """Config groups whose chosen options make a setting."""
 
-NEUTRAL = {"augment": "none"}
-"""Options that the name of a setting leaves out."""
+NEUTRAL = {"loss": "cross_entropy", "augment": "none"}
+"""Options that the name of a setting leaves out: a training had them before there was a choice."""
 
 
 class _Group(BaseModel):
@@ -175,7 +175,7 @@ class RunConfig(_Group):
     augment: OpenGroup
     optim: OptimConfig
     trainer: TrainerConfig
-    logger: dict[str, OpenGroup]
+    logger: dict[str, OpenGroup] = {}  # logger=[] leaves the group out
     paths: PathsConfig
     score_epochs: tuple[Count, ...]
     seed: Seed

@@ -25,7 +25,7 @@ from djd.models.classifier import GradeClassifier
 from djd.models.losses import balanced_weights
 from djd.runs.callbacks.checkpoints import LastEpoch, WholeCheckpointIO, finished_epochs
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
-from djd.runs.callbacks.loggers import ScoreLogger, build_loggers
+from djd.runs.callbacks.loggers import ScoreLogger, build_loggers, end_runs
 from djd.runs.callbacks.pictures import Pictures
 from djd.runs.callbacks.progress import ProgressLine
 from djd.runs.callbacks.tensorboard import Dashboard
@@ -64,7 +64,8 @@ def fit_network(prepared: Prepared) -> Fit:
     held_out = bool(len(parts.validation))
     last = folder / LAST_CHECKPOINT
     resumed_epochs = finished_epochs(last)
-    loggers = build_loggers(config, folder, resumed_epochs=resumed_epochs)
+    with quiet_lightning():
+        loggers = build_loggers(prepared, resumed_epochs=resumed_epochs)
     has_tensorboard = any(isinstance(each, TensorBoardLogger) for each in loggers)
     recorder = EpochRecorder(prepared)
     callbacks = [
@@ -79,6 +80,8 @@ def fit_network(prepared: Prepared) -> Fit:
     trainer = build_trainer(config, folder, callbacks, loggers=loggers, held_out=held_out)
     with quiet_lightning():
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=last if resumed_epochs else None)
+    if held_out:  # otherwise test patients may be scored next
+        end_runs(loggers)
     return Fit(trainer, classifier, datamodule, recorder)
 
 

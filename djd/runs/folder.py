@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
 
-from djd.data.second_reader import Readings, read_second_reader
 from djd.data.split import PartSummary, PatientSplit
+from djd.data.tables import Readings, read_second_reader
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.runs.config import RunConfig, read_config
@@ -30,6 +31,7 @@ MODEL_NAME = "model.ckpt"
 BLOCKS_NAME = "blocks.json"
 SECOND_READER_NAME = "second_reader.csv"
 LEDGER_NAME = "test_openings.jsonl"
+LOGGERS_NAME = "loggers.json"
 
 CHECKPOINTS = "checkpoints"
 LAST_CHECKPOINT = f"{CHECKPOINTS}/last.ckpt"
@@ -244,3 +246,25 @@ def kept_readings(folder: Path) -> Readings | None:
     """A folder's grades of a second reader, or None; raises InputError for a damaged file."""
     path = folder / SECOND_READER_NAME
     return read_second_reader(path, known=None, key="second reader") if path.exists() else None
+
+
+def begun_runs(folder: Path) -> dict[str, dict[str, Any]]:
+    """`run` and `logger` (values of its file) of each option of `logger` that began a run before.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    path = folder / LOGGERS_NAME
+    try:
+        begun = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return {str(option): dict(each) for option, each in begun.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected the runs that loggers have begun, received a damaged file; delete "
+            "it to begin new ones"
+        ) from error
+
+
+def save_begun_runs(folder: Path, begun: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the runs that loggers have begun, for a training that goes on."""
+    write_whole(folder / LOGGERS_NAME, json.dumps(begun, indent=1, ensure_ascii=False))

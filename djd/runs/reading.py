@@ -7,13 +7,19 @@ from pathlib import Path
 from rich.progress import Progress
 
 from djd.data.cohort import Cohort, find_scans, require_trainable
+from djd.data.cohort_cache import cached_cohort
 from djd.data.cohort_flow import flow_of
 from djd.data.formats import import_formats
-from djd.data.kept_cohort import kept_cohort
-from djd.data.phantom.kept import kept_phantom
-from djd.data.second_reader import Readings, read_second_reader, write_second_reader
+from djd.data.phantom.cohort import cached_phantom
 from djd.data.split import Parts, PatientSplit, split_knees, split_patients
-from djd.data.tables import read_grade_names, read_groups, read_names
+from djd.data.tables import (
+    Readings,
+    read_grade_names,
+    read_groups,
+    read_names,
+    read_second_reader,
+    write_second_reader,
+)
 from djd.runs.config import DataConfig, RunConfig
 from djd.runs.folder import SECOND_READER_NAME
 from djd.runs.summary import log
@@ -31,7 +37,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     patients = read_groups(data.groups, known=known) if data.groups else {}
     paths = find_scans(root, exclude=_excluded(data, root, known))
     with _bar("reading scans", len(paths)) as bar:
-        cohort = kept_cohort(
+        cohort = cached_cohort(
             config.paths.cache,
             paths,
             patients=patients,
@@ -104,7 +110,7 @@ def _root(config: RunConfig) -> Path:
         return config.data.root
     patients = config.data.phantom_patients
     with _bar("inventing scans", patients) as bar:
-        return kept_phantom(
+        return cached_phantom(
             config.paths.cache,
             patients=patients,
             seed=config.data.phantom_seed,

@@ -9,6 +9,7 @@ from djd.plots.confusion import confusion_figure
 from djd.plots.curves import curves_figure
 from djd.plots.style import save_figure
 from djd.runs.callbacks.hparams import write_run_columns
+from djd.runs.callbacks.loggers import end_runs
 from djd.runs.config import RunConfig
 from djd.runs.duration import time_step, training_seconds
 from djd.runs.fit import Fit, fit_network, quiet_lightning
@@ -18,7 +19,6 @@ from djd.runs.folder import (
     CURVES,
     ERROR_NAME,
     LAST_CHECKPOINT,
-    LOCK_NAME,
     MODEL_NAME,
     PREDICTIONS_NAME,
     RESULT_NAME,
@@ -116,7 +116,7 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
     if not alone:
         config = _with_epochs_before(config, folder)
         (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or without some score epochs
-    there_before = {path for path in folder.iterdir() if not alone or path.name != LOCK_NAME}
+    there_before = frozenset(folder.iterdir())
     try:
         return _fit_and_score(config, folder)
     except (InputError, OSError):
@@ -212,6 +212,7 @@ def score_test(
         scored.append(score_outcome(outcome, cohort, epoch=epoch))
         graded = (outcome.knees, outcome.predicted, outcome.probabilities)
         rows += prediction_rows(cohort, *graded, fold=None, seed=config.seed, epoch=epoch)
+    end_runs(fit.trainer.loggers)
     write_predictions(folder / PREDICTIONS_NAME, rows, stamp=prepared.stamp)
     if config.plots:
         counts = fit.classifier.outcomes["test"].counts

@@ -2,12 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
-import lightning
 import numpy as np
 import pytest
-from lightning.pytorch.loggers import CSVLogger, Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams import metadata
@@ -19,7 +16,7 @@ from tests.conftest import Compose
 from tests.finished_run import FinishedRun
 from tests.runs.test_hparams import columns_of, session_of
 from tests.sweeping import rows_of
-from tests.training import run, run_cell
+from tests.training import run_cell
 
 
 def loaded(folder: Path) -> EventAccumulator:
@@ -82,7 +79,7 @@ def test_a_run_is_a_row_at_each_of_its_score_epochs(
 
 def test_a_single_run_has_its_columns(finished: FinishedRun) -> None:
     columns = {info.name: info for info in columns_of(finished.folder).hparam_infos}
-    groups = {"model", "loss", "augment", "optim"}
+    groups = {"model", "loss", "optim"}
     assert set(columns) == groups | {"model.depth", "learning_rate", "data.batch_size", "epochs"}
     assert [value.number_value for value in columns["epochs"].domain_discrete.values] == [1, 2]
 
@@ -130,25 +127,6 @@ def test_the_text_tells_who_was_on_each_part_and_the_command(
     assert "    python train.py data=phantom model=cnn loss=cross_entropy" in about
     assert "data.fold=0" in about
     assert "test=never" in about
-
-
-def test_a_second_logger_gets_every_scalar_of_every_epoch(
-    tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def two_loggers(*args: Any, logger: Logger, **kwargs: Any) -> lightning.Trainer:
-        second = CSVLogger(tmp_path, name="", version="second")
-        return trainer(*args, logger=[logger, second], **kwargs)
-
-    trainer = lightning.Trainer
-    monkeypatch.setattr("djd.runs.fit.lightning.Trainer", two_loggers)
-    (tmp_path / "run").mkdir()
-    run(tiny("test=never", "trainer.max_epochs=1"), tmp_path / "run")
-    (row,) = rows_of(tmp_path / "second" / "metrics.csv")
-    first = loaded(tmp_path / "run")
-    assert set(row) - {"step"} == set(first.Tags()["scalars"])
-    assert float(row["kappa/validation"]) == pytest.approx(
-        first.Scalars("kappa/validation")[-1].value
-    )
 
 
 def test_a_cell_that_is_trained_anew_shows_one_training(tiny: Compose, tmp_path: Path) -> None:
