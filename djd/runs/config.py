@@ -49,7 +49,7 @@ SETTING_GROUPS = ("model", "loss", "augment", "optim")
 """Config groups whose chosen options make a setting."""
 
 NEUTRAL = {"loss": "cross_entropy", "augment": "none"}
-"""Options that the name of a setting leaves out: a training had them before there was a choice."""
+"""Options that a setting's name leaves out: earlier versions had only these."""
 
 
 class _Group(BaseModel):
@@ -236,11 +236,7 @@ class RunConfig(_Group):
 
 
 def read_config(values: Mapping[str, Any]) -> RunConfig:
-    """Check plain values and give them types.
-
-    Raises:
-        InputError: A value is not as expected; the first such is named.
-    """
+    """Check plain values and give them types; raises InputError for the first wrong value."""
     try:
         return RunConfig.model_validate(_as_now(values))
     except ValidationError as error:
@@ -279,10 +275,6 @@ def _key(error: ErrorDetails) -> str:
 
 
 def _expected(error: ErrorDetails) -> str:
-    known = {
-        "extra_forbidden": "no such key",
-        "missing": "a value",
-        "path_type": "a path",
-        "tuple_type": "a list",
-    }
+    known = {"extra_forbidden": "no such key", "missing": "a value"}
+    known |= {"path_type": "a path", "tuple_type": "a list"}
     return known.get(error["type"], error["msg"].removeprefix("Input should be "))

@@ -86,14 +86,9 @@ def fit_network(prepared: Prepared) -> Fit:
 
 
 def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> GradeClassifier:
-    """The untrained module of a configuration.
+    """The untrained module of a configuration, with class weights by int64 (knee,) grades 0 to 4.
 
-    Args:
-        config: Of the training.
-        train_grades: int64 (knee,), 0 to 4, for class weights.
-
-    Raises:
-        InputError: The network, loss or optimizer can't be made as the configuration says.
+    Raises InputError where the network, loss or optimizer can't be made as the configuration says.
     """
     plain = config.plain()
     balanced = config.loss.class_weights == "balanced"

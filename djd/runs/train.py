@@ -54,7 +54,7 @@ CURVES_PIXELS = 900
 
 
 def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> RunResult | None:
-    """Train one setting, or go on with the same training where the folder holds it stopped.
+    """Train one setting, or go on where the folder holds the same training, stopped.
 
     A run by itself is fitted on its fold and then, unless `test=never`, again on all development
     patients and scored on the test patients, below its folder. A cell never looks at a test
@@ -62,7 +62,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
 
     Args:
         config: Of the training.
-        folder: An existing folder.
+        folder: Of the training; it exists.
         retry_failed: Whether to try a failed cell again. A sweep forgets failures at its start
             instead, so that two sweeps don't try one cell in turn.
 
@@ -186,13 +186,8 @@ def score_test(
     """Score a refitted setting on the test patients at each of the epochs.
 
     Model, predictions and, unless `plots=false`, the last epoch's confusion matrix go to `folder`.
-    The ledgers have each opening before it happens.
-
-    Args:
-        prepared: The setting.
-        fit: On all development patients.
-        folder: Of the files.
-        epochs: Ascending; the fit has kept their weights.
+    The ledgers have each opening before it happens. `fit` is on all development patients and has
+    kept the weights of the epochs, which ascend.
 
     Returns:
         Scores of each epoch, and the openings of this cohort's test patients, these included.
