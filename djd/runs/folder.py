@@ -255,8 +255,3 @@ def begun_runs(folder: Path) -> dict[str, dict[str, Any]]:
             f"{path}: expected the runs that loggers have begun, received a damaged file; delete "
             "it to begin new ones"
         ) from error
-
-
-def save_begun_runs(folder: Path, begun: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the runs of loggers for a training that goes on."""
-    write_whole(folder / LOGGERS_NAME, json.dumps(begun, indent=1, ensure_ascii=False))

@@ -164,13 +164,15 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
         shutil.rmtree(scored / CHECKPOINTS, ignore_errors=True)  # the model is enough
     if not alone:
         (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
-        _say_scores(folder, result)
+        if openings is not None:
+            say(f"{folder.name}: test {in_one_line(test[-1])}")
+            say(openings_sentence(openings))
+        elif result.validation:
+            say(f"{folder.name}: validation {in_one_line(result.validation[-1])}")
     return result
 
 
-def _refit_and_score(
-    prepared: Prepared, fit: Fit, folder: Path
-) -> tuple[list[PartScores], int | None]:
+def _refit_and_score(prepared: Prepared, fit: Fit, folder: Path) -> tuple[list[PartScores], int]:
     """Score on the test patients, after a refit where `fit` had a validation part."""
     scored = prepared.config.epochs_to_score
     epochs = scored[-1:] if prepared.config.kind == "run" else scored
@@ -249,14 +251,6 @@ def _result(
         test=test,
         test_openings=openings,
     )
-
-
-def _say_scores(folder: Path, result: RunResult) -> None:
-    if result.test_openings is not None:
-        say(f"{folder.name}: test {in_one_line(result.test[-1])}")
-        say(openings_sentence(result.test_openings))
-    elif result.validation:
-        say(f"{folder.name}: validation {in_one_line(result.validation[-1])}")
 
 
 def _say_duration(prepared: Prepared) -> None:

@@ -1,6 +1,7 @@
 """`conf/logger`: the loggers of a training and their values."""
 
 import inspect
+import json
 import logging
 import os
 from collections.abc import Iterable
@@ -14,11 +15,12 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from djd.errors import InputError
+from djd.files import write_whole
 from djd.models.build import build
 from djd.models.classifier import GradeClassifier
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.hparams import TENSORBOARD, setting_hparams
-from djd.runs.folder import begun_runs, save_begun_runs
+from djd.runs.folder import LOGGERS_NAME, begun_runs
 from djd.runs.prepare import Prepared
 from djd.statistics.metrics import score_table
 
@@ -62,7 +64,8 @@ def build_loggers(prepared: Prepared, *, resumed_epochs: int = 0) -> list[Logger
             if _takes(loggers[option], *RUN_ARGUMENTS):
                 begun[option] = {"run": str(loggers[option].version), "logger": spec}
     if begun:
-        save_begun_runs(prepared.folder, begun)
+        content = json.dumps(begun, indent=1, ensure_ascii=False)
+        write_whole(prepared.folder / LOGGERS_NAME, content)
     return list(loggers.values())
 
 
