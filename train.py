@@ -99,7 +99,7 @@ def _run_job(values: dict[str, Any], folder: Path) -> "RunResult | None":
 
 
 def _fail(sentence: str) -> None:
-    """Log a failure, on stderr where Hydra has set up no log."""
+    """Log a failure; without Hydra's log the sentence goes to stderr."""
     logging.getLogger("djd").error(sentence)
     failures.append(sentence)
 

@@ -9,7 +9,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,31 +83,18 @@ def _is_path(argument: str) -> bool:
 
 def _quoted(argument: str) -> str:
     key, _, value = argument.partition("=")
-    if _is_read_as_typed(argument, value) or _has_quotes(argument, value):
-        return argument
+    in_quotes = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    with suppress(HydraException):
+        override = OverridesParser.create().parse_override(argument)
+        if not override.is_sweep_override() and override.value() == value:
+            return argument
+        if in_quotes and isinstance(override.value(), str):
+            return argument
     # Inside quotes the grammar unescapes a quote and the backslashes right before it, nothing else.
     escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
     if escaped.endswith("\\"):
         escaped += "\\" * (len(escaped) - len(escaped.rstrip("\\")))
     return f"{key}='{escaped}'"
-
-
-def _is_read_as_typed(argument: str, value: str) -> bool:
-    try:
-        override = OverridesParser.create().parse_override(argument)
-    except HydraException:
-        return False
-    return not override.is_sweep_override() and override.value() == value
-
-
-def _has_quotes(argument: str, value: str) -> bool:
-    """Whether the value came with quotes that the grammar accepts."""
-    if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
-        return False
-    try:
-        return isinstance(OverridesParser.create().parse_override(argument).value(), str)
-    except HydraException:
-        return False
 
 
 def latest_arguments(arguments: Sequence[str]) -> list[str]:
@@ -125,47 +113,36 @@ def latest_arguments(arguments: Sequence[str]) -> list[str]:
             f"{' '.join(arguments)}"
         )
     folder = _latest_stopped()
-    if (folder / "comparison.json").exists():
-        saved, key = _sweep_arguments(folder), "hydra.sweep.dir"
-        configs = folder.glob("*/config.yaml")
-    else:
-        saved, key = _run_arguments(folder), "hydra.run.dir"
-        configs = folder.glob("config.yaml")
-    _search_again(configs)
+    is_sweep = (folder / "comparison.json").exists()
+    key = "hydra.sweep.dir" if is_sweep else "hydra.run.dir"
+    saved = _saved_arguments(folder, is_sweep=is_sweep)
+    _search_again(next(folder.glob("*/config.yaml" if is_sweep else "config.yaml"), None))
     return [*(each for each in saved if not each.startswith(f"{key}=")), f"{key}={folder}"]
 
 
-def _run_arguments(folder: Path) -> list[str]:
-    path = folder / ".hydra" / "overrides.yaml"
+def _saved_arguments(folder: Path, *, is_sweep: bool) -> list[str]:
+    path = folder / ("comparison.json" if is_sweep else ".hydra/overrides.yaml")
     try:
+        if is_sweep:
+            return [str(each) for each in json.loads(path.read_text(encoding="utf-8"))["arguments"]]
         overrides = [str(each) for each in yaml.safe_load(path.read_text(encoding="utf-8"))]
         path = folder / ".hydra" / "hydra.yaml"
-        return [*_config_dir(path), *overrides]
+        if not path.exists():
+            return overrides
+        # Hydra keeps `--config-dir` apart from the overrides.
+        hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
+        sources = hydra["runtime"]["config_sources"]
+        typed = [each["path"] for each in sources if each["provider"] == "command-line"]
+        return [*(each for place in typed for each in ("--config-dir", str(place))), *overrides]
     except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
-        raise _damaged(path) from error
+        raise InputError(
+            f"{path}: expected the saved command of what was stopped last, received a damaged "
+            "file; give the command again, or move the folder away"
+        ) from error
 
 
-def _config_dir(path: Path) -> list[str]:
-    """`--config-dir` of a run, which Hydra keeps apart from the overrides."""
-    if not path.exists():
-        return []
-    hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
-    sources = hydra["runtime"]["config_sources"]
-    typed = [each["path"] for each in sources if each["provider"] == "command-line"]
-    return [argument for place in typed for argument in ("--config-dir", str(place))]
-
-
-def _sweep_arguments(folder: Path) -> list[str]:
-    path = folder / "comparison.json"
-    try:
-        return [str(each) for each in json.loads(path.read_text(encoding="utf-8"))["arguments"]]
-    except (ValueError, TypeError, KeyError) as error:
-        raise _damaged(path) from error
-
-
-def _search_again(configs: Iterable[Path]) -> None:
+def _search_again(path: Path | None) -> None:
     """Put the folders of `paths.python` into the search path of this process and its children."""
-    path = next(iter(configs), None)
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
     paths = config.get("paths", {}) if isinstance(config, Mapping) else {}
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -174,13 +151,6 @@ def _search_again(configs: Iterable[Path]) -> None:
             sys.path.append(place)
             before.append(place)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, before))
-
-
-def _damaged(path: Path) -> InputError:
-    return InputError(
-        f"{path}: expected the saved command of what was stopped last, received a damaged file; "
-        "give the command again, or move the folder away"
-    )
 
 
 def _latest_stopped() -> Path:

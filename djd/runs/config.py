@@ -25,27 +25,11 @@ from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError
 from djd.runs.keys import UNNAMED_KEYS, as_typed, flat, short_names, value_of
 
-ClassWeights = Literal["none", "balanced"]
-"""Weights of the grades in a loss; `balanced` is the inverse of a grade's share."""
-
-Schedule = Literal["constant", "cosine"]
-"""Learning rate over the epochs: unchanged, or a half cosine down to zero."""
-
 Precision = Literal["float32", "tf32", "bf16"]
 """float32 throughout; float32 with a GPU's products in TensorFloat-32; or bfloat16 autocast."""
 
-ProgressStyle = Literal["calm", "study"]
-"""One line, or a line an epoch as the study prints it."""
-
-TestPolicy = Literal["winner", "each", "never"]
-"""Which settings are refitted and scored on the test patients."""
-
 Keep = Literal["winner", "all", "none"]
 """Settings whose folds keep their weights after a sweep."""
-
-Kind = Literal["run", "cell", "refit"]
-"""A run by itself, a cell of a sweep, or a setting of a sweep fitted again on all development
-patients and scored on the test patients."""
 
 
 def _require_some_path(path: object) -> object:
@@ -65,7 +49,7 @@ SETTING_GROUPS = ("model", "loss", "augment", "optim")
 """Config groups whose chosen options make a setting."""
 
 NEUTRAL = {"loss": "cross_entropy", "augment": "none"}
-"""Options that the name of a setting leaves out: a training had them before there was a choice."""
+"""Options that a setting's name leaves out: earlier versions had only these."""
 
 
 class _Group(BaseModel):
@@ -134,36 +118,37 @@ class OpenGroup(BaseModel):
 
 
 class LossConfig(OpenGroup):
-    """`loss.*`: the loss and its weights of the grades."""
+    """`loss.*`: the loss and its weights of the grades; `balanced` is the inverse of a share."""
 
-    class_weights: ClassWeights = "none"
+    class_weights: Literal["none", "balanced"] = "none"
 
 
 class OptimConfig(OpenGroup):
     """`optim.*`: the optimizer, its learning rate and schedule; a file may leave out the last two.
 
-    The learning rate is `lr` times `lr_times`.
+    The learning rate is `lr` times `lr_times`, unchanged over the epochs or, with `cosine`, falling
+    in a half cosine to zero.
     """
 
     lr: Rate
     lr_times: Rate = 1.0
-    schedule: Schedule | dict[str, Any] = "constant"
+    schedule: Literal["constant", "cosine"] | dict[str, Any] = "constant"
 
     @property
     def learning_rate(self) -> float:
-        """Base rate times factor."""
+        """`lr` times `lr_times`."""
         return self.lr * self.lr_times
 
 
 class TrainerConfig(_Group):
-    """`trainer.*`: how long and on what."""
+    """`trainer.*`; progress is one line, or a line an epoch as the study prints it."""
 
     max_epochs: Count
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     precision: Precision = "float32"
     threads: Literal["auto"] | Count
     gradient_clip_val: Annotated[float, Field(gt=0)] | None
-    progress: ProgressStyle
+    progress: Literal["calm", "study"]
 
 
 class PathsConfig(_Group):
@@ -176,8 +161,12 @@ class PathsConfig(_Group):
 class RunConfig(_Group):
     """All keys of a run.
 
-    `choices` names the chosen option of each group of `SETTING_GROUPS`, `changed` the keys whose
-    values differ from the options' files.
+    Attributes:
+        test: Settings that are refitted and scored on the test patients.
+        kind: A run by itself, a cell of a sweep, or a setting of a sweep fitted again on all
+            development patients and scored on the test patients.
+        choices: The chosen option of each group of `SETTING_GROUPS`.
+        changed: Keys whose values differ from the options' files.
     """
 
     data: DataConfig
@@ -190,13 +179,13 @@ class RunConfig(_Group):
     paths: PathsConfig
     score_epochs: tuple[Count, ...]
     seed: Seed
-    test: TestPolicy
+    test: Literal["winner", "each", "never"]
     keep: Keep
     fail_fast: bool
     dry_run: bool
     report: bool = True
     plots: bool = True
-    kind: Kind = "run"
+    kind: Literal["run", "cell", "refit"] = "run"
     choices: dict[str, str]
     changed: tuple[str, ...] = ()
 
@@ -232,8 +221,7 @@ class RunConfig(_Group):
 
     def plain(self) -> dict[str, Any]:
         """Plain values for YAML, JSON and checkpoints."""
-        plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
-        return plain
+        return dict(self.model_dump(mode="json", by_alias=True))
 
     def by_key(self) -> dict[str, Any]:
         """Values by keys such as `model.depth`, without loggers, choices and kind."""
@@ -248,11 +236,7 @@ class RunConfig(_Group):
 
 
 def read_config(values: Mapping[str, Any]) -> RunConfig:
-    """Check plain values and give them types.
-
-    Raises:
-        InputError: A value is not as expected; the first such is named.
-    """
+    """Check plain values and give them types; raises InputError for the first wrong value."""
     try:
         return RunConfig.model_validate(_as_now(values))
     except ValidationError as error:
@@ -291,10 +275,6 @@ def _key(error: ErrorDetails) -> str:
 
 
 def _expected(error: ErrorDetails) -> str:
-    known = {
-        "extra_forbidden": "no such key",
-        "missing": "a value",
-        "path_type": "a path",
-        "tuple_type": "a list",
-    }
+    known = {"extra_forbidden": "no such key", "missing": "a value"}
+    known |= {"path_type": "a path", "tuple_type": "a list"}
     return known.get(error["type"], error["msg"].removeprefix("Input should be "))

@@ -12,10 +12,8 @@ TIMED_STEPS = 3
 def time_step(config: RunConfig) -> float:
     """Seconds of one training step, the median of a few after a first, on noise.
 
-    The optimizer is always Adam: optimizers differ by a millisecond or two.
-
-    Raises:
-        InputError: The network or loss can't be made as the configuration says.
+    The optimizer is always Adam: optimizers differ by a millisecond or two. Raises InputError as
+    `build_classifier`.
     """
     import torch
 
@@ -42,11 +40,7 @@ def time_step(config: RunConfig) -> float:
 
 
 def count_values(config: RunConfig) -> int:
-    """The number of values in the network's state, such as weights and running means.
-
-    Raises:
-        InputError: The network or loss can't be made as the configuration says.
-    """
+    """The number of weights and running means; raises InputError as `build_classifier`."""
     import numpy as np
     import torch
 

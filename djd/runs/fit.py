@@ -11,7 +11,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
@@ -28,7 +28,7 @@ from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.loggers import ScoreLogger, build_loggers, end_runs
 from djd.runs.callbacks.pictures import Pictures
 from djd.runs.callbacks.progress import ProgressLine
-from djd.runs.callbacks.tensorboard import Dashboard, is_tensorboard
+from djd.runs.callbacks.tensorboard import Dashboard
 from djd.runs.config import RunConfig
 from djd.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from djd.runs.hardware import precision_plugin, training_device
@@ -66,10 +66,11 @@ def fit_network(prepared: Prepared) -> Fit:
     resumed_epochs = finished_epochs(last)
     with quiet_lightning():
         loggers = build_loggers(prepared, resumed_epochs=resumed_epochs)
+    has_tensorboard = any(isinstance(each, TensorBoardLogger) for each in loggers)
     recorder = EpochRecorder(prepared)
     callbacks = [
         recorder,
-        *([Dashboard(recorder)] if any(map(is_tensorboard, loggers)) else []),
+        *([Dashboard(recorder)] if has_tensorboard else []),
         ScoreLogger(recorder),
         *([Pictures(recorder)] if config.plots else []),
         ProgressLine(recorder),
@@ -85,14 +86,9 @@ def fit_network(prepared: Prepared) -> Fit:
 
 
 def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> GradeClassifier:
-    """The untrained module of a configuration.
+    """The untrained module of a configuration, with class weights by int64 (knee,) grades 0 to 4.
 
-    Args:
-        config: Of the training.
-        train_grades: int64 (knee,), 0 to 4, for class weights.
-
-    Raises:
-        InputError: The network, loss or optimizer can't be made as the configuration says.
+    Raises InputError where the network, loss or optimizer can't be made as the configuration says.
     """
     plain = config.plain()
     balanced = config.loss.class_weights == "balanced"

@@ -131,11 +131,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def saved_config(folder: Path) -> RunConfig:
-    """The configuration that a training was started with.
-
-    Raises:
-        InputError: The file is damaged.
-    """
+    """The configuration of a begun training; raises InputError for a damaged file."""
     path = folder / CONFIG_NAME
     try:
         return read_config(yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER))
@@ -214,10 +210,7 @@ def finished_result(
 ) -> RunResult | None:
     """The result of a training of this configuration, scored at each of its score epochs, or None.
 
-    Args:
-        folder: Of the training.
-        config: Of the training.
-        version: The `results_version` that counts; a report of an older folder takes that folder's.
+    Its results_version must be `version`; a report of an older folder gives that folder's.
     """
     try:
         result = RunResult.load(folder / RESULT_NAME)
@@ -249,10 +242,9 @@ def kept_readings(folder: Path) -> Readings | None:
 
 
 def begun_runs(folder: Path) -> dict[str, dict[str, Any]]:
-    """`run` and `logger` (values of its file) of each option of `logger` that began a run before.
+    """`run` and `logger` (values of its file) of each option of `logger` that began a run.
 
-    Raises:
-        InputError: The file is damaged.
+    Raises InputError for a damaged file.
     """
     path = folder / LOGGERS_NAME
     try:
@@ -263,8 +255,3 @@ def begun_runs(folder: Path) -> dict[str, dict[str, Any]]:
             f"{path}: expected the runs that loggers have begun, received a damaged file; delete "
             "it to begin new ones"
         ) from error
-
-
-def save_begun_runs(folder: Path, begun: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the runs that loggers have begun, for a training that goes on."""
-    write_whole(folder / LOGGERS_NAME, json.dumps(begun, indent=1, ensure_ascii=False))

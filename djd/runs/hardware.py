@@ -60,18 +60,15 @@ class Bfloat16Training(MixedPrecision):
         """No autocast."""
         yield
 
-    @contextmanager
-    def test_step_context(self) -> Iterator[None]:
-        """No autocast."""
-        yield
+    test_step_context = val_step_context
 
 
 def require_precision(precision: Precision, device: torch.device) -> None:
     """Raise InputError for tf32 on a device without TensorFloat-32."""
-    # AMD's GPUs are called cuda, too.
-    nvidia = device.type == "cuda" and torch.version.cuda is not None
-    there = nvidia and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
-    if precision == "tf32" and not there:
+    nvidia = device.type == "cuda" and torch.version.cuda is not None  # AMD's are called cuda, too
+    if precision == "tf32" and not (
+        nvidia and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
+    ):
         raise InputError(
             "trainer.precision: expected float32 or bf16 where there is no TensorFloat-32, which "
             f"NVIDIA GPUs from compute capability {'.'.join(map(str, TF32_CAPABILITY))} on have "

@@ -7,40 +7,16 @@ from typing import Any
 AxisValue = str | int | float | bool | None
 
 FREE_KEYS = frozenset(
-    {
-        "paths.cache",
-        "paths.python",
-        "data.root",
-        "data.on_error",
-        "data.second_reader",
-        "trainer.accelerator",
-        "trainer.threads",
-        "trainer.progress",
-        "plots",
-        "test",
-        "keep",
-        "fail_fast",
-        "report",
-        "dry_run",
-    }
+    {"paths.cache", "paths.python", "data.root", "data.on_error", "data.second_reader"}
+    | {"trainer.accelerator", "trainer.threads", "trainer.progress"}
+    | {"plots", "test", "keep", "fail_fast", "report", "dry_run"}
 )
 """Keys that may differ when a run goes on; none changes the training beyond rounding."""
 
 COHORT_KEYS = frozenset(
-    {
-        "data.source",
-        "data.root",
-        "data.format_module",
-        "data.phantom_patients",
-        "data.phantom_seed",
-        "data.exclude",
-        "data.groups",
-        "data.test_list",
-        "data.test_count",
-        "data.labels_from",
-        "data.grade_names",
-        "data.on_error",
-    }
+    {"data.source", "data.root", "data.format_module", "data.exclude", "data.on_error"}
+    | {"data.phantom_patients", "data.phantom_seed", "data.labels_from", "data.grade_names"}
+    | {"data.groups", "data.test_list", "data.test_count"}
 )
 """Keys that choose the knees and the test patients; the cohort's digest stands for them."""
 

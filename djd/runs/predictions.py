@@ -62,11 +62,7 @@ def prediction_rows(
 
 
 def read_predictions(path: Path, *, by: str = "epoch") -> dict[str, HeldOut]:
-    """A file's predictions by the values of the column `by`.
-
-    Raises:
-        InputError: The file is missing or damaged.
-    """
+    """Predictions by the values of a column; raises InputError for a missing or damaged file."""
     rows: dict[str, list[list[str]]] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -48,9 +48,8 @@ class Prepared:
     def fold_name(self) -> str:
         """The held-out fold in words."""
         data = self.config.data
-        if data.fold is None:
-            return "fit on all development patients"
-        return f"fold {data.fold} of {data.folds}"
+        fold = f"fold {data.fold} of {data.folds}"
+        return "fit on all development patients" if data.fold is None else fold
 
     @property
     def stamp(self) -> str | None:
@@ -68,9 +67,8 @@ class Prepared:
 def prepare(config: RunConfig, folder: Path) -> Prepared:
     """Read, split and print the cohort; nothing is written.
 
-    Raises:
-        InputError: Hardware, scans or split aren't as expected, or a stopped training in the folder
-            has another cohort.
+    Raises InputError for unexpected hardware, scans or split, and for another cohort than that of
+    a stopped training in the folder.
     """
     require_accelerator(config.trainer.accelerator)
     require_precision(config.trainer.precision, training_device(config))

@@ -49,10 +49,8 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)
     named = None
     if data.test_list:
-        patient_names = set(cohort.patients)
-        named = read_names(
-            data.test_list, key="data.test_list", known=patient_names, what="patient"
-        )
+        key, patients_known = "data.test_list", set(cohort.patients)
+        named = read_names(data.test_list, key=key, known=patients_known, what="patient")
     split = split_patients(cohort.patients, test_count=data.test_count, test_patients=named)
     return cohort, split
 
@@ -72,11 +70,7 @@ def read_readings(config: RunConfig) -> Readings | None:
 
 
 def scans_found(cohort: Cohort) -> int:
-    """The number of scans in a cohort's folder, excluded ones included.
-
-    Raises:
-        InputError: The folder is gone.
-    """
+    """The number of scans in a cohort's folder, excluded ones too; raises InputError without it."""
     return len(find_scans(cohort.root))
 
 
@@ -134,11 +128,8 @@ def leave_for_report(
 ) -> None:
     """Write the flow of scans and patients, and a second reader's grades.
 
-    Grades of an earlier command stay where `readings` is None.
-
-    Raises:
-        InputError: The folder of scans is gone.
-        OSError: A file can't be written.
+    Grades of an earlier command stay where `readings` is None. Raises InputError where the folder
+    of scans is gone.
     """
     flow_of(cohort, split, scans_found=scans_found(cohort)).save(folder)
     if readings is not None:

@@ -53,13 +53,9 @@ class RunResult(BaseModel):
     """One finished training: configuration, cohort, machine, duration, scores.
 
     Attributes:
-        setting: `RunConfig.setting_name`.
-        config: `RunConfig.plain`.
         fingerprint: Digest of the cohort's crops and grades.
-        phantom: Whether the scans are invented.
         leak: Whether the training had the test patients.
         threads: CPU threads of a training step.
-        versions: `installed_versions`.
         fit_seconds: Wall time of the fit.
         validation: Scores at each score epoch; empty where nothing was held out.
         test: Scores of the refit on the test patients; empty where they weren't opened. One epoch,

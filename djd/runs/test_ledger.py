@@ -13,8 +13,7 @@ from typing import Any
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.files import append_line
-
-LEDGER_NAME = "test_openings.jsonl"
+from djd.runs.folder import LEDGER_NAME
 
 
 def require_ledger(cache: Path) -> None:

@@ -54,7 +54,7 @@ CURVES_PIXELS = 900
 
 
 def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> RunResult | None:
-    """Train one setting, or go on with the same training where the folder holds it stopped.
+    """Train one setting, or go on where the folder holds the same training, stopped.
 
     A run by itself is fitted on its fold and then, unless `test=never`, again on all development
     patients and scored on the test patients, below its folder. A cell never looks at a test
@@ -62,7 +62,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
 
     Args:
         config: Of the training.
-        folder: An existing folder.
+        folder: Of the training; it exists.
         retry_failed: Whether to try a failed cell again. A sweep forgets failures at its start
             instead, so that two sweeps don't try one cell in turn.
 
@@ -77,7 +77,12 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
         require_unfinished(folder)
     with lock(folder) as held:
         if alone:
-            _require_alone(folder, held=held)
+            if not held:
+                raise InputError(
+                    f"{folder}: expected a run's folder that nobody works in, received one in "
+                    "which another process trains"
+                )
+            require_unfinished(folder)  # another process may just have finished the run
         elif not held:
             return None
         elif result := finished_result(folder, config):
@@ -105,21 +110,12 @@ def print_duration(config: RunConfig, folder: Path) -> None:
     say("dry_run=true: nothing was trained")
 
 
-def _require_alone(folder: Path, *, held: bool) -> None:
-    if not held:
-        raise InputError(
-            f"{folder}: expected a run's folder that nobody works in, received one in which "
-            "another process trains"
-        )
-    require_unfinished(folder)  # another process may just have finished it
-
-
 def _train_here(config: RunConfig, folder: Path) -> RunResult:
     alone = config.kind == "run"
     require_same_config(config, folder, free=FREE_KEYS if alone else NUMBERLESS_KEYS)
     if not alone:
         config = _with_epochs_before(config, folder)
-        (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or lacks the epochs asked for
+        (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or without some score epochs
     there_before = frozenset(folder.iterdir())
     try:
         return _fit_and_score(config, folder)
@@ -168,17 +164,18 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
         shutil.rmtree(scored / CHECKPOINTS, ignore_errors=True)  # the model is enough
     if not alone:
         (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
-        _say_scores(folder, result)
+        if openings is not None:
+            say(f"{folder.name}: test {in_one_line(test[-1])}")
+            say(openings_sentence(openings))
+        elif result.validation:
+            say(f"{folder.name}: validation {in_one_line(result.validation[-1])}")
     return result
 
 
-def _refit_and_score(
-    prepared: Prepared, fit: Fit, folder: Path
-) -> tuple[list[PartScores], int | None]:
+def _refit_and_score(prepared: Prepared, fit: Fit, folder: Path) -> tuple[list[PartScores], int]:
     """Score on the test patients, after a refit where `fit` had a validation part."""
-    epochs = prepared.config.epochs_to_score
-    if prepared.config.kind == "run":
-        epochs = epochs[-1:]
+    scored = prepared.config.epochs_to_score
+    epochs = scored[-1:] if prepared.config.kind == "run" else scored
     if prepared.config.data.fold is not None:
         prepared = prepared.refit(folder)
         fit = fit_network(prepared)
@@ -191,13 +188,8 @@ def score_test(
     """Score a refitted setting on the test patients at each of the epochs.
 
     Model, predictions and, unless `plots=false`, the last epoch's confusion matrix go to `folder`.
-    The ledgers have each opening before it happens.
-
-    Args:
-        prepared: The setting.
-        fit: On all development patients.
-        folder: Of the files.
-        epochs: Ascending; the fit has kept their weights.
+    The ledgers have each opening before it happens. `fit` is on all development patients and has
+    kept the weights of the epochs, which ascend.
 
     Returns:
         Scores of each epoch, and the openings of this cohort's test patients, these included.
@@ -206,12 +198,9 @@ def score_test(
     config, cohort = prepared.config, prepared.cohort
     scored, rows, openings = [], [], 0
     for epoch in epochs:
+        setting, cache = config.setting_at(epoch), config.paths.cache
         openings = record_opening(
-            cohort,
-            prepared.split,
-            setting=config.setting_at(epoch),
-            folder=prepared.top,
-            cache=config.paths.cache,
+            cohort, prepared.split, setting=setting, folder=prepared.top, cache=cache
         )
         fit.classifier.take_epoch(epoch_checkpoint(fit.recorder.prepared.folder, epoch), epoch)
         with quiet_lightning():
@@ -238,9 +227,8 @@ def _plot_curves(prepared: Prepared, fit: Fit) -> None:
     rows = fit.recorder.rows
     metrics = {name: [row[name] for row in rows] for name in rows[0]}
     epochs = [int(epoch) for epoch in fit.recorder.score_epochs]
-    curves = curves_figure(
-        metrics, score_epochs=epochs, title="Learning curves", stamp=prepared.stamp
-    )
+    stamp = prepared.stamp
+    curves = curves_figure(metrics, score_epochs=epochs, title="Learning curves", stamp=stamp)
     save_figure(curves, prepared.folder / CURVES, width=CURVES_PIXELS)
 
 
@@ -263,14 +251,6 @@ def _result(
         test=test,
         test_openings=openings,
     )
-
-
-def _say_scores(folder: Path, result: RunResult) -> None:
-    if result.test_openings is not None:
-        say(f"{folder.name}: test {in_one_line(result.test[-1])}")
-        say(openings_sentence(result.test_openings))
-    elif result.validation:
-        say(f"{folder.name}: validation {in_one_line(result.validation[-1])}")
 
 
 def _say_duration(prepared: Prepared) -> None:

@@ -100,7 +100,7 @@ class EpochRecorder(Callback):
             )
 
     def _write_metrics(self) -> None:
-        columns = [*self.rows[0], *self._stamp]
+        columns = (*self.rows[0], *self._stamp)
         rows = [_cells(row) | self._stamp for row in self.rows]
         write_rows(self._folder / METRICS_NAME, columns, rows)
 
@@ -112,11 +112,11 @@ class EpochRecorder(Callback):
         trainer.save_checkpoint(epoch_checkpoint(self._folder, epoch), weights_only=True)
         if outcome := classifier.outcomes.get("validation"):
             self.scored.append(score_outcome(outcome, self.prepared.cohort, epoch=epoch))
-            config = self.prepared.config
+            config, cohort = self.prepared.config, self.prepared.cohort
+            fold, seed = config.data.fold, config.seed
             graded = (outcome.knees, outcome.predicted, outcome.probabilities)
-            self._predictions += prediction_rows(
-                self.prepared.cohort, *graded, fold=config.data.fold, seed=config.seed, epoch=epoch
-            )
+            rows = prediction_rows(cohort, *graded, fold=fold, seed=seed, epoch=epoch)
+            self._predictions += rows
             self._write_predictions()
 
 

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
@@ -28,24 +28,24 @@ from djd.runs.command_line import rerun_command
 from djd.runs.config import RunConfig
 from djd.runs.result import installed_versions
 
-Charts = Mapping[str, tuple[str, Sequence[str]]]
-"""Kind and tags of each chart by title, for `SummaryWriter.add_custom_scalars`."""
+Chart = tuple[str, Sequence[str]]
+"""Kind and tags, for `SummaryWriter.add_custom_scalars`."""
 
 
-def _lines(*tags: str) -> tuple[str, Sequence[str]]:
+def _lines(*tags: str) -> Chart:
     """A chart of these scalars; the tab takes tags as patterns that match from the start."""
     return "Multiline", [f"{tag}$" for tag in tags]
 
 
-def _both(score: str) -> tuple[str, Sequence[str]]:
+def _both(score: str) -> Chart:
     return _lines(f"{score}/train", f"{score}/validation")
 
 
-def _per_grade(score: str) -> tuple[str, Sequence[str]]:
+def _per_grade(score: str) -> Chart:
     return _lines(*(f"{score}_{grade}/validation" for grade in GRADE_NAMES))
 
 
-CHART_LAYOUT: Mapping[str, Charts] = {
+CHART_LAYOUT: Mapping[str, Mapping[str, Chart]] = {
     "Does it learn, and does it overfit?": {
         "loss": _both("loss"),
         "kappa": _both("kappa"),
@@ -84,11 +84,6 @@ def writer_of(trainer: Trainer) -> SummaryWriter | None:
     """TensorBoard's writer of a training, or None."""
     writers = [each.experiment for each in trainer.loggers if isinstance(each, TensorBoardLogger)]
     return writers[0] if writers else None
-
-
-def is_tensorboard(logger: Logger) -> bool:
-    """Whether a logger writes TensorBoard's events."""
-    return isinstance(logger, TensorBoardLogger)
 
 
 def _writer(trainer: Trainer) -> SummaryWriter:
@@ -161,23 +156,18 @@ def dashboard_texts(
 ) -> dict[str, str]:
     """Two Markdown texts by tag: TensorBoard opens the first two texts and folds the others."""
     stamped = f"**{stamp}**. " if stamp else ""
+    rows = [
+        (part, len(who.patients), sum(who.knees_per_grade), *who.knees_per_grade)
+        for part, who in parts.items()
+    ]
     about = (
         f"{stamped}Research use only, not a medical device.",
-        split_table(parts),
+        _table(("part", "patients", "knees", *GRADE_NAMES), rows),
         "The same weights again, alone, with the test patients left closed:",
         _as_code(rerun_command(config, threads=threads)),
         _table(("part", "version"), installed_versions().items()),
     )
     return {"about": "\n\n".join(about), "config": _as_code(config.as_yaml())}
-
-
-def split_table(parts: Mapping[str, PartSummary]) -> str:
-    """Patients and knees per grade on each part, as a Markdown table."""
-    rows = [
-        (part, len(who.patients), sum(who.knees_per_grade), *who.knees_per_grade)
-        for part, who in parts.items()
-    ]
-    return _table(("part", "patients", "knees", *GRADE_NAMES), rows)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
