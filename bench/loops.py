@@ -28,7 +28,7 @@ import djd.runs.fit as fit
 import train
 from bench.simulated import simulated_cohort
 from djd.data.cohort import Cohort
-from djd.data.datamodule import Batch, Batches, KneeDataModule
+from djd.data.datamodule import EVALUATION_BATCH_SIZE, Batch, Batches, KneeDataModule
 from djd.data.split import Parts, PatientSplit
 from djd.grades import GRADE_COUNT
 from djd.machine import keep_freed_memory
@@ -421,7 +421,7 @@ def on_device(
         grade=batch["grade"].to(task.device),
         knee=batch["knee"].to(task.device),
     )
-    batch_size = datamodule.EVALUATION_BATCH_SIZE if seed is None else task.batch_size
+    batch_size = EVALUATION_BATCH_SIZE if seed is None else task.batch_size
     return Batches(there, batch_size=batch_size, shuffle_seed=seed)
 
 

@@ -12,10 +12,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from djd.errors import InputError
-from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES, LabelsFrom, OnError
+from djd.grades import GRADE_COUNT, GRADE_NAMES, PHANTOM_STAMP, SIDES, LabelsFrom, OnError
 
 if TYPE_CHECKING:
-    from djd.data.check import CohortCheck
     from djd.data.cohort import Cohort
     from djd.data.scan import GradeNames
 
@@ -71,8 +70,8 @@ def check(
 
     Exit status 0, or 1 where training would stop.
     """
-    from djd.data.check import check_cohort, save_crop_sheet
-    from djd.data.cohort import Cohort, find_scans, read_cohort
+    from djd.data.check import save_crop_sheet
+    from djd.data.cohort import Cohort, find_scans, obstacles, read_cohort
     from djd.data.formats import import_formats
     from djd.data.tables import read_grade_names
 
@@ -88,14 +87,14 @@ def check(
         )
 
     with_progress("reading scans", len(paths), read)
-    checked = check_cohort(cohorts[0], labels_from=labels_from, on_error=on_error)
-    obstacles = checked.obstacles or split_obstacles(cohorts[0], test_count)
-    print_check(checked, obstacles)
+    sentences = obstacles(cohorts[0], labels_from=labels_from, on_error=on_error)
+    sentences = sentences or split_obstacles(cohorts[0], test_count)
+    print_check(cohorts[0], sentences)
     if show_names:
         print_names(paths, known)
     save_crop_sheet(cohorts[0], sheet)
     console.print(f"Sheet of crops: {sheet}", markup=False)
-    if obstacles:
+    if sentences:
         raise typer.Exit(1)
 
 
@@ -136,11 +135,12 @@ def split_obstacles(cohort: "Cohort", test_count: int) -> list[str]:
     return []
 
 
-def print_check(checked: "CohortCheck", obstacles: Sequence[str]) -> None:
+def print_check(cohort: "Cohort", obstacles: Sequence[str]) -> None:
     """Print counts, then problems, then whether training would go on."""
+    import numpy as np
+
     from djd.data.cohort import names_warning
 
-    cohort = checked.cohort
     if cohort.phantom:
         console.print(PHANTOM_STAMP)
     console.print(
@@ -148,14 +148,14 @@ def print_check(checked: "CohortCheck", obstacles: Sequence[str]) -> None:
         f"knees, {cohort.unspecified} unspecified"
     )
     table = Table("side", *(f"{grade} {name}" for grade, name in enumerate(GRADE_NAMES)), "knees")
-    for side, counts in zip(SIDES, checked.grade_counts, strict=True):
+    sides = [cohort.side_index == index for index in range(len(SIDES))]
+    for side, knees in zip((*SIDES, "both"), (*sides, slice(None)), strict=True):
+        counts = np.bincount(cohort.grades[knees], minlength=GRADE_COUNT)
         table.add_row(side, *map(str, counts), str(counts.sum()))
-    total = checked.grade_counts.sum(axis=0)
-    table.add_row("both", *map(str, total), str(total.sum()))
     console.print(table)
     for sentence in cohort.unreadable.values():
         console.print(f"unreadable: {sentence}", markup=False)
-    for names in checked.duplicates:
+    for names in cohort.duplicates():
         console.print(f"same pixels: {', '.join(names)}", markup=False)
     for knee in cohort.disagreements:
         console.print(f"id and name disagree: {' '.join(knee)}", markup=False)

@@ -2,7 +2,7 @@
 
 
 class InputError(Exception):
-    """Something the person gave is wrong: one sentence naming what, expected and received.
+    """Something the person gave is wrong: one sentence with place, expected and received.
 
     `train.py` and `djd` print the sentence and exit with status 1; any other exception is a fault
     of the software and keeps its traceback.
@@ -10,4 +10,4 @@ class InputError(Exception):
 
 
 class FailedCellsError(Exception):
-    """A comparison reached its end, and some of its cells failed; it has said which and why."""
+    """A comparison reached its end, and some cells failed; the reasons are printed already."""

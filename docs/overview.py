@@ -14,7 +14,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from djd.data.crop import CROP_SIZE, crop_knees
+from djd.data.crop import CROP_SIZE, crop_knees, place_study_crop
 from djd.data.phantom.cohort import cached_phantom
 from djd.data.scan import Scan, read_scan
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES
@@ -62,7 +62,7 @@ def _shown_scan(root: Path, winner: Path) -> tuple[Scan, dict[str, int]]:
 
 def _plot_scan(axes: Axes, scan: Scan) -> None:
     _plot(axes, scan.counts[0], f"scan {scan.name}, anterior", window=_window(scan))
-    first_row = crop_knees(scan).first_row
+    first_row = place_study_crop(scan.counts[0])
     for column in (0, CROP_SIZE):
         corner = (column, first_row)
         axes.add_patch(
@@ -71,7 +71,7 @@ def _plot_scan(axes: Axes, scan: Scan) -> None:
 
 
 def _plot_crops(figure: SubFigure, scan: Scan, predicted: dict[str, int]) -> None:
-    crops = crop_knees(scan).counts[:, 0]
+    crops = crop_knees(scan)[:, 0]
     panels = figure.subplots(2, 1).tolist()
     for axes, crop, side, grade in zip(panels, crops, SIDES, scan.grades, strict=True):
         assert grade is not None
@@ -81,7 +81,7 @@ def _plot_crops(figure: SubFigure, scan: Scan, predicted: dict[str, int]) -> Non
 
 def _window(scan: Scan) -> float:
     """One for all panels, by the knees: the bladder would turn them pale."""
-    return counts_window(crop_knees(scan).counts[:, 0])
+    return counts_window(crop_knees(scan)[:, 0])
 
 
 def _plot(axes: Axes, counts: NDArray[np.uint16], title: str, *, window: float) -> None:

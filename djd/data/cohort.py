@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,21 +25,20 @@ class Cohort:
     """The graded knees of a folder of scans.
 
     Attributes:
-        root: The folder.
-        scans: Stem of every file in order of name, those that can't be read included.
+        scans: Stem of every file in order of name, unreadable files included.
         patients: Patient of each scan; the stem itself unless groups say otherwise.
         crops: uint16 (knee, view 2, row 128, column 128), counts a pixel, of every knee that has a
-            grade, ordered by scan and then right before left; see `KneeCrops`.
+            grade, ordered by scan and then right before left; see `crop_knees`.
         grades: int64 (knee,), 0 to 4.
         scan_index: int64 (knee,), index into `scans` and `patients`.
         side_index: int64 (knee,), index into `SIDES`: 0 right, 1 left.
         unspecified: Knees left out because they carry no grade.
-        unreadable: Sentence of each file that can't be read, by stem.
+        unreadable: Error of each unreadable file, by stem.
         disagreements: Knees (stem, side) whose id and name disagree.
         named_knees: Knees that have both an id and a known name.
-        unknown_names: Severity names whose grade is not known.
+        unknown_names: Number of severity names whose grade is not known.
         pixel_digests: Digest of each readable scan's pixels, by stem.
-        phantom: Whether any of the scans is an invented one.
+        phantom: Whether any scan is invented.
     """
 
     root: Path
@@ -68,7 +67,7 @@ class Cohort:
 
     @property
     def stamp(self) -> str | None:
-        """Text that has to stand on every picture made of these scans."""
+        """Text for every picture made of these scans."""
         return PHANTOM_STAMP if self.phantom else None
 
     def duplicates(self) -> list[tuple[str, ...]]:
@@ -86,43 +85,6 @@ class Cohort:
         for array in (self.crops, self.grades, self.scan_index, self.side_index):
             digest.update(array.ravel().data)  # without a copy of all crops
         return digest.hexdigest()[:16]
-
-
-@dataclass
-class _Gathered:
-    """Fields of a cohort while scans are read; see `Cohort`."""
-
-    crops: list[NDArray[np.uint16]] = field(default_factory=list)
-    grades: list[int] = field(default_factory=list)
-    scan_index: list[int] = field(default_factory=list)
-    side_index: list[int] = field(default_factory=list)
-    unspecified: int = 0
-    unreadable: dict[str, str] = field(default_factory=dict)
-    disagreements: list[tuple[str, str]] = field(default_factory=list)
-    named_knees: int = 0
-    unknown_names: int = 0
-    pixel_digests: dict[str, str] = field(default_factory=dict)
-
-    def add(self, index: int, scan: Scan, grades: KneeGrades, placement: Placement) -> None:
-        crops = crop_knees(scan, placement)
-        self.pixel_digests[scan.name] = hashlib.sha256(scan.counts.tobytes()).hexdigest()
-        for side, grade in enumerate(grades):
-            if grade is None:
-                self.unspecified += 1
-                continue
-            self.crops.append(crops.counts[side])
-            self.grades.append(grade)
-            self.scan_index.append(index)
-            self.side_index.append(side)
-        if scan.named_grades is None:
-            return
-        for by_id, by_name, unknown, name in zip(
-            scan.grades, scan.named_grades, scan.unknown_names, SIDES, strict=True
-        ):
-            if unknown is None:
-                self.named_knees += 1
-                if by_id != by_name:
-                    self.disagreements.append((scan.name, name))
 
 
 def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
@@ -168,8 +130,7 @@ def read_cohort(
 ) -> Cohort:
     """Read every scan and cut out its knees.
 
-    A file that can't be read keeps its place and is listed in `Cohort.unreadable`;
-    `require_trainable` decides whether such a file stops training.
+    A file that can't be read keeps its place and is listed in `Cohort.unreadable`.
 
     Args:
         paths: Files of one folder in order of name, as from `find_scans`.
@@ -179,17 +140,47 @@ def read_cohort(
         grade_names: Grades of further spellings of severity names.
         on_scan: Called with the number of files done after each of them.
     """
-    gathered = _Gathered()
+    crops: list[NDArray[np.uint16]] = []
+    knees: list[tuple[int, int, int]] = []  # grade, scan and side of each crop
+    unreadable: dict[str, str] = {}
+    pixel_digests: dict[str, str] = {}
+    names_agree: dict[tuple[str, str], bool] = {}
+    unknown_names = 0
     for index, path in enumerate(paths):
         try:
             scan = read_scan(path, grade_names=grade_names)
-            gathered.unknown_names += sum(name is not None for name in scan.unknown_names)
-            gathered.add(index, scan, _chosen_grades(path, scan, labels_from), placement)
+            unknown_names += sum(name is not None for name in scan.unknown_names)
+            grades = _chosen_grades(path, scan, labels_from)
         except ScanError as error:
-            gathered.unreadable[path.stem] = str(error)
+            unreadable[path.stem] = str(error)
+        else:
+            pixel_digests[scan.name] = hashlib.sha256(scan.counts.tobytes()).hexdigest()
+            names_agree |= _names_agree(scan)
+            for side, (grade, crop) in enumerate(
+                zip(grades, crop_knees(scan, placement), strict=True)
+            ):
+                if grade is not None:
+                    crops.append(crop)
+                    knees.append((grade, index, side))
         if on_scan:
             on_scan(index + 1)
-    return _assemble(paths, patients or {}, gathered)
+    by_knee = np.array(knees, dtype=np.int64).reshape(-1, 3).T.copy()
+    return Cohort(
+        root=paths[0].parent,
+        scans=tuple(path.stem for path in paths),
+        patients=tuple((patients or {}).get(path.stem, path.stem) for path in paths),
+        crops=np.array(crops, dtype=np.uint16).reshape(-1, 2, CROP_SIZE, CROP_SIZE),
+        grades=by_knee[0],
+        scan_index=by_knee[1],
+        side_index=by_knee[2],
+        unspecified=2 * (len(paths) - len(unreadable)) - len(knees),
+        unreadable=unreadable,
+        disagreements=tuple(knee for knee, agree in names_agree.items() if not agree),
+        named_knees=len(names_agree),
+        unknown_names=unknown_names,
+        pixel_digests=pixel_digests,
+        phantom=any(is_phantom(path) for path in paths),
+    )
 
 
 def _chosen_grades(path: Path, scan: Scan, labels_from: LabelsFrom) -> KneeGrades:
@@ -197,7 +188,7 @@ def _chosen_grades(path: Path, scan: Scan, labels_from: LabelsFrom) -> KneeGrade
         return scan.grades
     unknown = sum(name is not None for name in scan.unknown_names)
     if scan.named_grades is None or unknown:
-        # The text of an unknown name may identify a patient, so it is not repeated.
+        # An unknown name may identify a patient, so the sentence leaves the name out.
         raise ScanError(
             f"{path}: diaginfo.kneejointname: expected two severity names "
             f"(data.labels_from=names), received {f'{unknown} unknown' if unknown else 'none'}"
@@ -205,30 +196,20 @@ def _chosen_grades(path: Path, scan: Scan, labels_from: LabelsFrom) -> KneeGrade
     return scan.named_grades
 
 
-def _assemble(paths: Sequence[Path], patients: Mapping[str, str], gathered: _Gathered) -> Cohort:
-    values = dict(vars(gathered))
-    for name in ("grades", "scan_index", "side_index"):
-        values[name] = np.asarray(values[name], dtype=np.int64)
-    crops = np.zeros((len(gathered.crops), 2, CROP_SIZE, CROP_SIZE), dtype=np.uint16)
-    for index, crop in enumerate(gathered.crops):
-        crops[index] = crop
-    values |= {"crops": crops, "disagreements": tuple(gathered.disagreements)}
-    return Cohort(
-        root=paths[0].parent,
-        scans=tuple(path.stem for path in paths),
-        patients=patients_of(paths, patients),
-        phantom=any(is_phantom(path) for path in paths),
-        **values,
-    )
-
-
-def patients_of(paths: Sequence[Path], patients: Mapping[str, str]) -> tuple[str, ...]:
-    """Patient of each file: as the mapping says by stem, else the stem itself."""
-    return tuple(patients.get(path.stem, path.stem) for path in paths)
+def _names_agree(scan: Scan) -> dict[tuple[str, str], bool]:
+    """Whether id and name agree, by stem and side, for each knee with a known name."""
+    if scan.named_grades is None:
+        return {}
+    knees = zip(SIDES, scan.grades, scan.named_grades, scan.unknown_names, strict=True)
+    return {
+        (scan.name, side): by_id == by_name
+        for side, by_id, by_name, unknown in knees
+        if unknown is None
+    }
 
 
 def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> list[str]:
-    """Why training would stop on this cohort: a sentence each, none where it would go on."""
+    """The reasons why training would stop on this cohort, a sentence each."""
     sentences = []
     stops = on_error == "stop" or not cohort.pixel_digests
     if labels_from == "names" and cohort.unknown_names and stops:
@@ -260,7 +241,7 @@ def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> 
 
 
 def names_warning(cohort: Cohort) -> str | None:
-    """How many severity names are unknown, in a sentence that repeats none of them."""
+    """The number of unknown severity names in a sentence, without the names."""
     if not cohort.unknown_names:
         return None
     return (

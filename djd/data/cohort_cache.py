@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from djd.data.cohort import Cohort, patients_of, read_cohort
+from djd.data.cohort import Cohort, read_cohort
 from djd.data.crop import Placement
 from djd.data.formats import reader_of
 from djd.data.scan import GradeNames
@@ -45,10 +45,8 @@ def cached_cohort(
     """A cohort as from `read_cohort`, out of the cache where no file has changed.
 
     A changed file shows by name, size, and times of writing and of change. A cohort with an
-    unreadable file is not cached: the obstacle may pass without a trace on the file.
-
-    Where the cache can't be written, the scans are only read again. All arguments but the cache's
-    folder are those of `read_cohort`.
+    unreadable file is not cached: the obstacle may pass without a trace on the file. A cache that
+    can't be written is no error.
     """
     readers = sorted({_reader_digest(path) for path in paths})
     choices = [CACHE_VERSION, readers, placement, labels_from, sorted((grade_names or {}).items())]
@@ -82,7 +80,7 @@ def _state(path: Path) -> list[int]:
 
 
 def _reader_digest(path: Path) -> str:
-    """Digest of the module that reads a file: a person may change a reader between two starts."""
+    """Digest of the module that reads a file: a person may change the module between two starts."""
     module = sys.modules.get(getattr(reader_of(path), "__module__", ""))
     try:
         source = Path(getattr(module, "__file__", None) or "").read_bytes()
@@ -117,7 +115,7 @@ def _load(
         return Cohort(
             root=paths[0].parent,
             scans=tuple(path.stem for path in paths),
-            patients=patients_of(paths, patients),
+            patients=tuple(patients.get(path.stem, path.stem) for path in paths),
             unreadable={},
             **about,
             **arrays,

@@ -38,14 +38,10 @@ class Flow(BaseModel):
     """`cohort.json`: numbers of scans, knees and patients; no name of a scan or patient.
 
     Attributes:
-        phantom: Whether the scans are invented.
-        scans_found: Files in the folder.
         scans_excluded: Files left out by name (`data.exclude`).
         scans_unreadable: Files that couldn't be read (`data.on_error=skip`).
         knees_unspecified: Knees without a grade in the scans that were read.
         patients: Patients of the scans that were not excluded, with or without a graded knee.
-        development: Patients that models are fitted and chosen on.
-        test: Patients that only a chosen, refitted model is scored on.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -83,7 +79,7 @@ class Flow(BaseModel):
         return self.development.patients + self.test.patients
 
     def save(self, folder: Path) -> None:
-        """Write the file, whole or not at all, into the folder of a run or comparison."""
+        """Write the file into the folder of a run or comparison."""
         write_whole(folder / FLOW_NAME, self.model_dump_json(indent=1))
 
     @classmethod
@@ -107,13 +103,7 @@ class Flow(BaseModel):
 
 
 def flow_of(cohort: Cohort, split: PatientSplit, *, scans_found: int) -> Flow:
-    """The flow from a folder to the parts.
-
-    Args:
-        cohort: The scans that were not left out by name.
-        split: Development and test patients.
-        scans_found: Files in the folder, those left out by name included.
-    """
+    """The flow from a folder with `scans_found` files, excluded files included, to the parts."""
     sides = {
         name: SideFlow(patients=len(side.patients), knees_per_grade=side.knees_per_grade)
         for name, side in side_summaries(cohort, split).items()
@@ -147,8 +137,7 @@ def flow_sentences(flow: Flow) -> list[str]:
 
 
 def _side_sentence(name: str, side: SideFlow) -> str:
-    grades = ", ".join(
-        f"{knees} {grade}" for knees, grade in zip(side.knees_per_grade, GRADE_NAMES, strict=True)
-    )
+    by_grade = zip(side.knees_per_grade, GRADE_NAMES, strict=True)
+    grades = ", ".join(f"{knees} {grade}" for knees, grade in by_grade)
     patients, knees = count_of(side.patients, "patient"), count_of(side.knees, "knee")
     return f"{name}: {patients}, {knees} ({grades})"

@@ -17,18 +17,14 @@ KneeGrades = tuple[Grade | None, Grade | None]
 """Grades of the (right, left) knee; None where a knee was left unspecified."""
 
 GradeNames = Mapping[str, Grade | None]
-"""Grade of each spelling of a severity name, casefolded; None where it means unspecified."""
-
+"""Grade of each spelling of a severity name, casefolded; None where the name means unspecified."""
 
 MOST_CHARACTERS = 40
 """Characters of a text out of a file that a sentence repeats."""
 
 
 class ScanError(InputError):
-    """A file is not a scan: one line that names file, key, expected and received.
-
-    A reader leaves the file out of the sentence; `read_scan` puts the file in front.
-    """
+    """A file is not a scan: key, expected and received; `read_scan` puts the file in front."""
 
 
 def wrong(key: str, *, expected: str, received: object) -> ScanError:
@@ -49,12 +45,12 @@ class Scan:
         name: File stem, such as `0000058`.
         counts: uint16 (view 2, row 1024, column 256), counts a pixel, anterior view first; rows run
             head to foot. The patient's right is on the image's left in the anterior view and on
-            its right in the posterior view.
+            the image's right in the posterior view.
         grades: Grades by severity id, (right, left).
         named_grades: Grades by severity name, (right, left), or None where no name is known.
-        unknown_names: The text of each severity name whose grade is not known, (right, left): empty
-            where no text stands for that knee; None where the name is known or the file has no
-            names. The text may identify a patient, so it is never logged, kept or put in an error.
+        unknown_names: Each severity name whose grade is not known, (right, left): empty where the
+            knee has no text; None where the name is known or the file has no names. A name may
+            identify a patient, so the name is never logged, kept or put in an error.
     """
 
     name: str
@@ -65,7 +61,7 @@ class Scan:
 
 
 def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Scan:
-    """Read one scan of a registered format (`djd.data.formats`), given further severity names.
+    """Read one scan of a registered format (`djd.data.formats`).
 
     Raises:
         ScanError: The file is missing, damaged, or not a graded whole-body scan.

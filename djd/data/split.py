@@ -16,12 +16,7 @@ from djd.grades import GRADE_COUNT, GRADE_NAMES
 
 @dataclass(frozen=True)
 class PatientSplit:
-    """The development and the test patients of a cohort, in order of their last file.
-
-    Attributes:
-        development: Models are fitted and chosen on these patients.
-        test: Only a chosen, refitted model is scored on these patients.
-    """
+    """The development and the test patients of a cohort, in order of their last file."""
 
     development: tuple[str, ...]
     test: tuple[str, ...]
@@ -63,7 +58,14 @@ def split_patients(
         InputError: Too few patients, or a named patient is not in the cohort.
     """
     in_order = list(dict.fromkeys(reversed(patients)))[::-1]
-    if test_patients is not None:
+    if test_patients is None:
+        if test_count >= len(in_order):
+            raise InputError(
+                f"data.test_count: expected fewer test patients than the {len(in_order)} patients "
+                f"of the cohort, received {test_count}"
+            )
+        wanted = frozenset(in_order[len(in_order) - test_count :])
+    else:
         wanted = frozenset(test_patients)
         if missing := sorted(wanted.difference(in_order)):
             raise InputError(
@@ -71,32 +73,22 @@ def split_patients(
             )
         if not 0 < len(wanted) < len(in_order):
             raise InputError("data.test_list: expected some of the patients, received none or all")
-        return PatientSplit(
-            development=tuple(name for name in in_order if name not in wanted),
-            test=tuple(name for name in in_order if name in wanted),
-        )
-    if test_count >= len(in_order):
-        raise InputError(
-            f"data.test_count: expected fewer test patients than the {len(in_order)} patients of "
-            f"the cohort, received {test_count}"
-        )
-    wall = len(in_order) - test_count
-    return PatientSplit(development=tuple(in_order[:wall]), test=tuple(in_order[wall:]))
+    return PatientSplit(
+        development=tuple(name for name in in_order if name not in wanted),
+        test=tuple(name for name in in_order if name in wanted),
+    )
 
 
 def assign_folds(
     grades: NDArray[np.int64], patients: NDArray[np.str_], *, folds: int, seed: int
 ) -> NDArray[np.int64]:
-    """Fold of each development knee: patients whole, grades spread as evenly as they go.
+    """Fold of each development knee, int64 (knee,): patients whole, grades spread evenly.
 
     Args:
         grades: int64 (knee,), 0 to 4.
-        patients: str (knee,), patient of each knee.
+        patients: str (knee,).
         folds: Number of folds, 2 or more.
         seed: `data.split_seed`; never the training seed.
-
-    Returns:
-        int64 (knee,), 0 to folds - 1.
 
     Raises:
         InputError: Fewer patients with graded knees than folds.
@@ -131,15 +123,9 @@ def split_knees(
     split_seed: int,
     leak: bool = False,
 ) -> Parts:
-    """Knees of each part for one fold, or of all development patients where `fold` is None.
+    """Knees of each part, where `fold` of the development patients validates, or none.
 
-    Args:
-        cohort: The knees.
-        split: Development and test patients.
-        folds: Number of folds of the development patients.
-        fold: The fold that validates.
-        split_seed: Of the folds.
-        leak: Whether to train on every knee, held-out ones included, as the study did.
+    `leak` trains on every knee, held-out knees included, as the study did.
 
     Raises:
         InputError: No graded knee on a part that needs one, a leak between parts, or a grade that
@@ -161,9 +147,7 @@ def split_knees(
             raise InputError(f"split: expected graded knees on the {part} part, received none")
     _require_no_leak(cohort, parts)
     _require_grades(cohort, parts)
-    if leak:
-        return replace(parts, train=np.arange(len(cohort)))
-    return parts
+    return replace(parts, train=np.arange(len(cohort))) if leak else parts
 
 
 def _require_no_leak(cohort: Cohort, parts: Parts) -> None:
@@ -191,10 +175,9 @@ def _require_grades(cohort: Cohort, parts: Parts) -> None:
     development = np.concatenate([parts.train, parts.validation])
     lacking = set(cohort.grades[development].tolist()) - set(cohort.grades[parts.train].tolist())
     if lacking:
-        names = ", ".join(f"{grade} ({GRADE_NAMES[grade]})" for grade in sorted(lacking))
         raise InputError(
             f"split: expected every grade of the development patients on the training part, it "
-            f"lacks {names}; choose another data.split_seed or fewer data.folds"
+            f"lacks {_named(sorted(lacking))}; choose another data.split_seed or fewer data.folds"
         )
 
 
@@ -204,9 +187,12 @@ def grade_warnings(parts: Mapping[str, "PartSummary"]) -> list[str]:
     for part, who in parts.items():
         lacking = [grade for grade, knees in enumerate(who.knees_per_grade) if not knees]
         if lacking:
-            names = ", ".join(f"{grade} ({GRADE_NAMES[grade]})" for grade in lacking)
-            sentences.append(f"no knee of grade {names} on the {part} part")
+            sentences.append(f"no knee of grade {_named(lacking)} on the {part} part")
     return sentences
+
+
+def _named(grades: Iterable[int]) -> str:
+    return ", ".join(f"{grade} ({GRADE_NAMES[grade]})" for grade in grades)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Files that people write about a cohort: scans, patients, a second reader's grades, spellings.
 
-Tables are UTF-8 with or without a mark at the beginning. Commas or semicolons separate the columns,
-line 1 names the columns, and other columns and empty lines are passed over.
+Tables are UTF-8, with or without a byte order mark. Commas or semicolons separate the columns, line
+1 names the columns, and other columns and empty lines are passed over.
 """
 
 import csv
@@ -27,14 +27,10 @@ _GRADE_OF: Mapping[str, Grade] = {
 def read_names(path: Path, *, key: str, known: Collection[str], what: str) -> list[str]:
     """Names from a text file, one a line; blank lines and those that begin with # are passed over.
 
-    Args:
-        path: The file.
-        key: The file's key, such as `data.test_list`.
-        known: Names that may stand in the file.
-        what: Noun for a name, such as `patient`.
+    Sentences name the file `key`, such as `data.test_list`, and a name `what`, such as `patient`.
 
     Raises:
-        InputError: The file can't be read, or a line is no known name or stands there twice.
+        InputError: The file can't be read, or a line is no known name or repeats a name.
     """
     names: list[str] = []
     for number, line in enumerate(_read_text(path, key).splitlines(), start=1):
@@ -70,10 +66,8 @@ def read_groups(path: Path, *, known: Collection[str]) -> dict[str, str]:
 def read_grade_names(path: Path) -> dict[str, Grade | None]:
     """Grade of each spelling, casefolded, from a table with the columns spelling and grade.
 
-    Sentences repeat nothing of the file: a spelling may identify a patient.
-
-    Args:
-        path: The file; a grade is 0 to 4 or its name, and unspect or none where a knee has none.
+    A grade is 0 to 4 or the grade's name, and unspect or none where a knee has no grade. Sentences
+    repeat nothing of the file: a spelling may identify a patient.
 
     Raises:
         InputError: The file can't be read, lacks a column, or a line is no spelling and grade.
@@ -100,14 +94,10 @@ def read_second_reader(
 ) -> Readings:
     """A reader's grade of each knee from a table with the columns scan, side and grade.
 
-    Args:
-        path: The file.
-        known: Stems of the scans that may stand in the file; None where any may.
-        key: The file's name in sentences.
+    `known` holds the stems that may stand in the file; None where any may.
 
     Raises:
-        InputError: The file can't be read, lacks a column, or names no knee; or a line is no scan,
-            side and grade, or names a knee again.
+        InputError: The file can't be read, lacks a column, names no knee, or a line is wrong.
     """
     readings: dict[tuple[str, Side], Grade] = {}
     for line in _lines(path, key, READINGS_COLUMNS):
@@ -123,10 +113,9 @@ def read_second_reader(
 def write_second_reader(path: Path, readings: Readings, *, stamp: str | None) -> None:
     """Write grades for `read_second_reader`, by scan, right before left, with a stamp a row."""
     column = {"stamp": stamp} if stamp else {}
-    in_order = sorted(readings, key=lambda knee: (knee[0], SIDES.index(knee[1])))
+    in_order = sorted(readings.items(), key=lambda item: (item[0][0], SIDES.index(item[0][1])))
     rows = [
-        {"scan": scan, "side": side, "grade": readings[scan, side], **column}
-        for scan, side in in_order
+        {"scan": scan, "side": side, "grade": grade} | column for (scan, side), grade in in_order
     ]
     write_rows(path, (*READINGS_COLUMNS, *column), rows)
 
@@ -204,7 +193,7 @@ def _lines(
 
 
 def _read_text(path: Path, key: str) -> str:
-    """The text of a UTF-8 file, without the mark that spreadsheets write at the beginning."""
+    """The text of a UTF-8 file, without the byte order mark of spreadsheets."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

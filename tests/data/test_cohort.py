@@ -38,7 +38,7 @@ def test_knees_come_by_file_name_and_right_before_left(tmp_path: Path) -> None:
     assert cohort.side_index.tolist() == [0, 1, 0, 1]
     assert cohort.knee_patients.tolist() == ["0000058", "0000058", "0000823", "0000823"]
     crops = crop_knees(read_scan(tmp_path / "0000823.mat"))
-    np.testing.assert_array_equal(cohort.crops[2:], crops.counts)
+    np.testing.assert_array_equal(cohort.crops[2:], crops)
 
 
 def test_an_unspecified_knee_is_left_out_and_the_other_kept(tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def test_the_crop_is_the_studys(
     scan = invented_scan(seed, background=background, gap=gap, peaks=peaks)
     right, left = study_loop(np.moveaxis(scan.counts, 0, -1))
     crops = crop_knees(scan)
-    np.testing.assert_array_equal(crops.counts[0, 0], right)
-    np.testing.assert_array_equal(crops.counts[1, 0], left)
+    np.testing.assert_array_equal(crops[0, 0], right)
+    np.testing.assert_array_equal(crops[1, 0], left)
 
 
 @pytest.mark.parametrize("gap_column", [100, 149])
@@ -87,10 +87,10 @@ def test_the_posterior_view_is_mirrored_so_that_sides_match() -> None:
     counts[0, 560, 40] = 9  # the right knee, on the image's left from the front
     counts[1, 560, 215] = 8  # the same spot from the back
     crops = crop_knees(Scan("0000002", counts, (0, 0), None))
-    assert crops.first_row == 560 - 64
-    assert crops.counts[0, 0, 64, 40] == 9
-    assert crops.counts[0, 1, 64, 40] == 8
-    assert crops.counts[1].sum() == 0
+    assert place_study_crop(counts[0]) == 560 - 64
+    assert crops[0, 0, 64, 40] == 9
+    assert crops[0, 1, 64, 40] == 8
+    assert crops[1].sum() == 0
 
 
 def test_scaling_is_what_it_says() -> None:

@@ -20,7 +20,7 @@ READERS: dict[str, Reader] = {}
 
 
 def register(suffix: str, reader: Reader) -> None:
-    """Read files of a suffix, such as `.npz`, with a function; letters of any case are the same."""
+    """Read files of a suffix, such as `.npz` in any case, with a function."""
     READERS[suffix.lower()] = reader
 
 
@@ -35,10 +35,7 @@ def known_suffixes() -> str:
 
 
 def import_formats(module: str) -> None:
-    """Import a module that registers formats.
-
-    Args:
-        module: Import path, as in `data.format_module`.
+    """Import the module of `data.format_module`, which registers formats.
 
     Raises:
         InputError: The module can't be imported.

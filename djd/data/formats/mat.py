@@ -34,12 +34,10 @@ NUMERIC_CLASSES = frozenset(
 MOST_COUNTS = 65535
 MOST_BYTES = 64 * 2**20
 """Of one unpacked value: a scan needs a megabyte."""
-
 MOST_LABELS = 64
-"""Elements of a label field that are looked at; two are expected."""
-
+"""Elements of a label field that are read; two are expected."""
 MOST_TEXT = 4096
-"""Characters of a severity name that are looked at."""
+"""Characters of a severity name that are read."""
 
 ID_KEY = "diaginfo.kneejointid"
 
@@ -51,8 +49,8 @@ class MatVariables(NamedTuple):
         image_name: Y, or V in older files.
         image: (row 1024, column 256, view 2), of any numeric type.
         ids: `diaginfo.kneejointid`, of any type and shape.
-        names: Texts of `diaginfo.kneejointname`, None in place of a value that is no text, and no
-            texts where the field holds anything but texts; None where there is no such field.
+        names: Texts of `diaginfo.kneejointname`, with None in place of a value that is no text;
+            empty where the field is no list of texts; None where there is no such field.
     """
 
     image_name: str
@@ -64,15 +62,11 @@ class MatVariables(NamedTuple):
 def read_mat(path: Path, grade_names: GradeNames) -> Scan:
     """Read one scan from a MATLAB file.
 
-    Args:
-        path: The file.
-        grade_names: Grades of further spellings of severity names.
-
     Raises:
         ScanError: The file is not a graded whole-body scan.
         Exception: The file is damaged.
     """
-    from djd.data.formats.mat_v5 import read_v5  # the module uses the checks below
+    from djd.data.formats.mat_v5 import read_v5  # that module imports this one
 
     variables = _read_v73(path) if h5py.is_hdf5(path) else read_v5(path)
     named_grades, unknown_names = _named_grades(variables.names, grade_names)
@@ -89,7 +83,7 @@ def find_image(present: Sequence[str]) -> str:
     """Name of the image among a file's variables.
 
     Raises:
-        ScanError: There is none.
+        ScanError: No variable is an image.
     """
     for name in ("Y", "V"):
         if name in present:
@@ -99,11 +93,7 @@ def find_image(present: Sequence[str]) -> str:
 
 
 def require_image(name: str, shape: tuple[int, ...], kind: str) -> None:
-    """Refuse an image by declared shape and MATLAB class: 261 kB can unpack to 256 MiB.
-
-    Raises:
-        ScanError: The image is not an array of numbers of `MATLAB_SHAPE`.
-    """
+    """Raise `ScanError` by declared shape and MATLAB class: 261 kB can unpack to 256 MiB."""
     if shape != MATLAB_SHAPE or kind not in NUMERIC_CLASSES:
         received = f"{described_shape(shape)} {kind}"
         raise wrong(name, expected=f"{described_shape(MATLAB_SHAPE)} counts", received=received)
@@ -237,13 +227,7 @@ def _text(file: h5py.File, reference: h5py.Reference) -> str | None:
 
 
 def _rows(item: h5py.Dataset) -> list[str]:
-    """Rows of a text matrix, stored as UTF-16 codes.
-
-    MATLAB's newer strings are objects with the attribute of their decoder.
-
-    Raises:
-        Exception: The value is no text.
-    """
+    """Rows of a text matrix in UTF-16 codes; MATLAB's newer strings are objects with a decoder."""
     if item.attrs.get("MATLAB_empty", 0):
         return []
     is_text = _class_of(item) in ("char", "unknown") and "MATLAB_object_decode" not in item.attrs
@@ -254,7 +238,7 @@ def _rows(item: h5py.Dataset) -> list[str]:
 
 
 def _member(group: h5py.Group, name: str) -> h5py.HLObject:
-    """A member that lies in the file itself, not one that leads into another file."""
+    """A member that lies in the file itself, not in another file."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise wrong(name, expected="a value in the file", received="a link out of it")
     item = group[name]

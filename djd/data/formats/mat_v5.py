@@ -1,11 +1,11 @@
 """The values of a MATLAB file of version 5, 6 or 7 that a scan needs, and no others.
 
-Read here, not by scipy's `loadmat`: one changed byte in an element's type, or cells nested a few
-thousand deep, end its process with a segmentation fault, a flipped bit in a cell's dimensions makes
-`loadmat` take gigabytes, and it can't pass over MATLAB tables beside the scan (scipy 1.17). Here
-every size is checked against the bytes that are there, only image and labels are unpacked, and
-fields that may identify a patient are never looked at. The tests compare with `loadmat`. The format
-is MathWorks' "MAT-File Level 5 File Format".
+`loadmat` of scipy 1.17 won't do: one changed byte in an element's type, or cells nested a few
+thousand deep, end the process with a segmentation fault; a flipped bit in a cell's dimensions takes
+gigabytes; MATLAB tables beside the scan stop `loadmat`. Here every size is checked against the
+bytes in the file, only image and labels are unpacked, and fields that may identify a patient are
+never read. The tests compare with `loadmat`. The format is MathWorks' "MAT-File Level 5 File
+Format".
 """
 
 import contextlib
@@ -58,26 +58,18 @@ class DamagedError(Exception):
 
 @dataclass(frozen=True)
 class _Value:
-    """One MATLAB value, its contents not yet unpacked.
+    """One MATLAB value, its contents not yet unpacked."""
 
-    Attributes:
-        kind: MATLAB class; `logical` and `complex` where flags say so.
-        shape: Dimensions; empty for an opaque value.
-        name: Empty inside cells and structs.
-        elements: Type and bytes of each element after the name.
-        order: `<` or `>`, of the bytes.
-    """
-
-    kind: str
-    shape: tuple[int, ...]
-    name: str
-    elements: Iterator[tuple[int, memoryview]]
-    order: str
+    kind: str  # MATLAB class; `logical` and `complex` where flags say so
+    shape: tuple[int, ...]  # empty for an opaque value
+    name: str  # empty inside cells and structs
+    elements: Iterator[tuple[int, memoryview]]  # type and bytes of each element after the name
+    order: str  # of the bytes, `<` or `>`
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a variable lies in a file: type, first byte and length of the variable's element."""
+    """The place of a variable in a file: type, first byte and length of the variable's element."""
 
     file: BinaryIO
     order: str
@@ -107,7 +99,7 @@ class _Place:
             content = inflating.decompress(content, MOST_BYTES)[8:]
             if inflating.unconsumed_tail:
                 raise wrong(name, expected=expected, received="more")
-            if not inflating.eof:  # only at its end is the checksum compared
+            if not inflating.eof:  # zlib compares the checksum at the end only
                 raise DamagedError("compressed data cut short")
         return _value(memoryview(content), self.order)
 
@@ -177,10 +169,7 @@ def _ids(content: memoryview | None, order: str) -> NDArray[Any]:
 
 
 def _names(content: memoryview | None, order: str) -> list[str | None] | None:
-    """Names out of a cell of texts or a text matrix; see `MatVariables.names`.
-
-    MATLAB's newer strings are objects that only MATLAB can read.
-    """
+    """Names out of a cell of texts or a text matrix; only MATLAB can read newer MATLAB strings."""
     if content is None:
         return None
     names: list[str | None] = []
@@ -246,7 +235,7 @@ def _next(elements: Iterator[tuple[int, memoryview]]) -> memoryview:
 
 
 def _numbers(value: _Value) -> NDArray[Any]:
-    """A numeric array in the type of the file; MATLAB chooses the smallest type that will do."""
+    """A numeric array in the file's type, which is the smallest type that holds the numbers."""
     for kind, content in value.elements:
         if kind not in _NUMBERS:
             raise DamagedError(f"numbers of unknown type {kind}")
@@ -258,7 +247,7 @@ def _numbers(value: _Value) -> NDArray[Any]:
 
 
 def _fields(value: _Value, wanted: Collection[str]) -> dict[str, memoryview]:
-    """The bytes of some fields of a 1x1 struct; the others are passed over unseen."""
+    """The bytes of the wanted fields of a 1x1 struct; other fields are passed over."""
     width = _word(_next(value.elements), value.order)
     joined = bytes(_next(value.elements))
     if not 0 < width <= len(joined) or len(joined) // width > _MOST_FIELDS:

@@ -40,20 +40,16 @@ _MISPLACED = 0.03  # share of patients who lie far from where the technologist u
 class Body:
     """All that differs from patient to patient, except the knees' severity.
 
-    Pairs are (right, left) in body units, but the camera's blur: pixels, (anterior, posterior).
-
     Attributes:
-        frame: Place of the body on the image.
-        build: Girth relative to the usual one.
+        build: Girth relative to the usual girth.
         count_level: Factor of all counts from the body.
         bone_level: Factor of the counts from bone.
         background: Near zero, or around 15 counts a pixel.
         background_counts: Expected counts a pixel of the background.
         legs: Whether there is a gap between the thighs.
-        knees_down: Joint lines.
-        knees_across: Distances of the knees from the midline.
-        ankles_across: Distances of the ankles from the midline.
-        blur_fwhm: Full width at half maximum of the camera's blur.
+        knees_down: Joint lines (right, left), in body units.
+        knees_across: Distances from the midline (right, left), in body units, as `ankles_across`.
+        blur_fwhm: Full width at half maximum of the camera's blur (anterior, posterior), in pixels.
     """
 
     frame: Frame
@@ -97,7 +93,7 @@ def invent_body(rng: np.random.Generator) -> Body:
 
 
 def _invent_frame(rng: np.random.Generator) -> Frame:
-    """Tall patients lie a little higher, so that knees come to lie near row 602."""
+    """Tall patients lie a little higher, so that knees lie near row 602."""
     stature = float(np.clip(rng.normal(700, 24), 640, 760))
     head = 100 - 0.5 * (stature - 700) + float(np.clip(rng.normal(0, 8), -18, 18))
     if rng.random() < _MISPLACED:
@@ -119,12 +115,7 @@ def _pair(middle: float, deviation: float, rng: np.random.Generator) -> tuple[fl
 def expected_counts(
     body: Body, knees: tuple[Knee, Knee], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Expected counts of both views, before counting noise.
-
-    Args:
-        body: The body.
-        knees: The (right, left) knee.
-        rng: For uptake that differs from bone to bone and organ to organ.
+    """Expected counts of both views, before counting noise; knees are (right, left).
 
     Returns:
         float32 (view 2, row 1024, column 256), anterior first; the posterior view is mirrored.

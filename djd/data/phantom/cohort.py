@@ -86,13 +86,13 @@ def make_cohort(
     """Write an invented cohort: a `.mat` file a patient, `manifest.csv` and `phantom.json`.
 
     The manifest has a line a knee: true centre in the anterior view, grade and severity.
-    `phantom.json` says how well the best possible reader could grade the knees, and is written
-    last: a folder without this file is an unfinished cohort. Equal arguments give equal bytes.
+    `phantom.json` holds the best possible reader's scores, and is written last: a folder without
+    this file is an unfinished cohort. Equal arguments give equal bytes.
 
     Args:
         folder: Made if absent.
         patients: Number of patients.
-        seed: Of everything invented.
+        seed: Seed of everything invented.
         null: Grades are drawn independently of the image; the pixels stay those of the same seed.
         on_scan: Called with the number of scans written so far.
 
@@ -129,9 +129,6 @@ def cached_phantom(
 
     The cohort is made beside its place and renamed when whole: a stopped process leaves no half
     cohort, and two processes at once do no harm.
-
-    Raises:
-        InputError: The cache can't be written.
     """
     folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}"
     if folder.is_dir():
@@ -150,7 +147,7 @@ def cached_phantom(
 
 
 def is_phantom(path: Path) -> bool:
-    """Whether a file's first bytes mark it as invented; False for what can't be read."""
+    """Whether the first bytes mark a file as invented; False for an unreadable file."""
     try:
         with path.open("rb") as file:
             return file.read(len(_MARK)) == _MARK.encode()
@@ -209,13 +206,8 @@ def _invent_patient(seed: np.random.SeedSequence, *, null: bool) -> _Patient:
     right, left = (
         int(grade) if known else None for grade, known in zip(grades, specified, strict=True)
     )
-    return _Patient(
-        severities=severities[0],
-        grades=(right, left),
-        capital_severe=bool(grading.random() < 0.3),
-        body=invent_body(position),
-        image=image,
-    )
+    capital_severe = bool(grading.random() < 0.3)
+    return _Patient(severities[0], (right, left), capital_severe, invent_body(position), image)
 
 
 def _mat_bytes(counts: NDArray[np.uint16], patient: _Patient) -> bytes:
@@ -224,10 +216,9 @@ def _mat_bytes(counts: NDArray[np.uint16], patient: _Patient) -> bytes:
     if patient.capital_severe:
         names = ["SevDJD" if name == "sevDJD" else name for name in names]
     ids = [-1.0 if grade is None else grade + 2.0 for grade in patient.grades]
-    placeholder = [["PHANTOM", "no table", "", ""], ["PHANTOM", "no table", "", ""]]
     diaginfo = {
         "comment": _cells([[_COMMENT]]),
-        "roitable": _cells(placeholder),
+        "roitable": _cells([["PHANTOM", "no table", "", ""]] * 2),
         "kneejointid": np.array([ids]),
         "kneejointname": _cells([names]),
     }

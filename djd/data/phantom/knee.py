@@ -5,10 +5,10 @@ severity with some noise and cuts it into five grades. The image follows from th
 from the grade, so nobody can grade these knees better than a reader who knows the severity: that
 reader's scores are the ceiling.
 
-Severity shows twice. In amount: the counts over the joint rise with it, blurred by the patient's
-own bone uptake and by a deviation of each knee. In shape, at equal counts: uptake moves out of the
-whole joint into the joint line, the medial or lateral compartment (medial more often), the
-patellofemoral joint and the osteophytes at the margins, each with a deviation of its own.
+Severity shows in amount: the counts over the joint rise with severity, blurred by the patient's own
+bone uptake and by a deviation of each knee. Severity shows in shape, too: at equal counts uptake
+moves out of the whole joint into the joint line, the medial or lateral compartment (medial more
+often), the patellofemoral joint and the osteophytes at the margins, each with its own deviation.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _CUTS = ndtri(np.cumsum(FREQUENCIES)[:-1]) * np.sqrt(1 + READER_NOISE**2)
 
 @dataclass(frozen=True)
 class Ceiling:
-    """Scores of the best possible reader, who gives the likeliest grade; how they were computed."""
+    """Scores of the best possible reader, who gives the likeliest grade, and their computation."""
 
     accuracy: float
     quadratic_kappa: float
@@ -109,7 +109,7 @@ class Knee:
         counts: Over the joint, at ordinary uptake of bone and ordinary count level.
         focal: Share of the counts that is gathered in spots, 0 to 1.
         shares: float64 (place 5,), shares of the focal counts: medial and lateral compartment,
-            behind the patella, the narrow line across the joint, osteophytes at the four margins.
+            behind the patella, joint line, osteophytes at the four margins.
     """
 
     counts: float
@@ -139,10 +139,10 @@ def add_knee(
     """Add one knee to a sketch.
 
     Args:
-        sketch: Gets the knee.
+        sketch: Changed in place.
         knee: The uptake.
         side: -1 for the patient's right knee, 1 for the left.
-        down: Of the joint line, in body units.
+        down: Place of the joint line, in body units.
         across: Distance of the joint's middle from the midline, in body units.
         level: Factor of all counts.
     """

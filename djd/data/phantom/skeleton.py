@@ -1,6 +1,7 @@
 """The bones of an invented body without the knees, in body units; see `Frame`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,19 +11,13 @@ _BOTH = (-1, 1)  # the patient's right side, then the left
 _VARIATION = 0.12  # deviation of the log uptake of one bone
 
 
+@dataclass
 class Skeleton:
-    """Adds bones to a sketch, each a little hotter or colder than the usual one.
+    """Adds bones to a sketch, each a little hotter or colder than the usual bone of this level."""
 
-    Args:
-        sketch: Gets the bones.
-        level: Factor of every bone's uptake.
-        rng: For what differs from bone to bone.
-    """
-
-    def __init__(self, sketch: Sketch, level: float, rng: np.random.Generator) -> None:
-        self._sketch = sketch
-        self._level = level
-        self._rng = rng
+    _sketch: Sketch
+    _level: float  # factor of every bone's uptake
+    _rng: np.random.Generator
 
     def add_bones(
         self, knees_across: tuple[float, float], ankles_across: tuple[float, float]
@@ -48,8 +43,7 @@ class Skeleton:
         uptake: Uptake,
         side: int = 1,
     ) -> None:
-        placed = np.array(points) * (1, side)
-        self._sketch.stroke(placed, half_width, self._varied(uptake))
+        self._sketch.stroke(np.array(points) * (1, side), half_width, self._varied(uptake))
 
     def _spot(
         self,
@@ -185,8 +179,7 @@ class Skeleton:
         shin = [(510, knee), (534, knee + 0.5), (600, (knee + ankle) / 2), (655, ankle)]
         self._stroke(shin, [14, 7, 5.2, 6.5], (12, 9), side)
         for edge in (-0.75, 0.75):  # the hard walls of the shaft, seen edge on
-            walls = [(d, a + edge * 5.5) for d, a in shin[1:]]
-            self._stroke(walls, 1.0, (5, 3), side)
+            self._stroke([(d, a + edge * 5.5) for d, a in shin[1:]], 1.0, (5, 3), side)
         middle = (knee + ankle) / 2 + 11
         fibula = [(512, knee + 16), (525, knee + 14), (600, middle), (660, ankle + 9)]
         self._stroke(fibula, [3.4, 2, 1.8, 3.2], (7, 7), side)

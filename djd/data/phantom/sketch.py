@@ -29,9 +29,8 @@ class Frame:
     Attributes:
         head_row: Row of the top of the head.
         stature_rows: Rows from the top of the head to the soles.
-        midline_column: Column of the middle of the body.
         tilt: Turn of the body in the image plane, in radians.
-        breadth: Width of the skeleton relative to the usual one.
+        breadth: Width of the skeleton relative to the usual width.
     """
 
     head_row: float
@@ -69,13 +68,13 @@ class Sketch:
         uptake: Uptake,
         along: NDArray[np.float64] | None = None,
     ) -> None:
-        """Draw a band along the points.
+        """Add a band along the points.
 
         Args:
             points: (point, 2) in body units.
-            half_width: Of the band in body units, one value or one a point.
+            half_width: In body units, one value or one a point.
             uptake: Counts a pixel.
-            along: Factors of the uptake, float64 (point, view 2); 1 where absent.
+            along: Factors of the uptake, float64 (point, view 2); None for 1.
         """
         knots = self.frame.to_image(np.asarray(points, dtype=np.float64))
         lengths = np.hypot(*np.diff(knots, axis=0).T)
@@ -105,14 +104,10 @@ class Sketch:
         turn: float = 0.0,
         counts: Uptake | None = None,
     ) -> None:
-        """Fill an ellipse.
+        """Add an ellipse with centre and half axes (down, across) in body units.
 
-        Args:
-            centre: (down, across) in body units.
-            half_axes: (down, across) in body units.
-            uptake: Counts a pixel; not used where `counts` are given.
-            turn: Of the ellipse, in radians, from down towards the patient's left.
-            counts: In all, instead of a pixel.
+        `turn` is in radians, from down towards the patient's left. `counts` are those of the whole
+        ellipse, in place of `uptake`, which are counts a pixel.
         """
         area = np.pi * half_axes[0] * half_axes[1] * self.frame.scale**2 * self.frame.breadth
         number = max(24, int(area / _SPACING**2))
@@ -130,9 +125,8 @@ class Sketch:
     def lay(self) -> NDArray[np.float32]:
         """Expected counts, float32 (view 2, row 1024, column 256), both seen from the front."""
         _, rows, columns = SCAN_SHAPE
-        samples = np.concatenate(self._samples)
         counts = np.concatenate(self._counts)
-        row, column = np.rint(samples).astype(np.intp).T
+        row, column = np.rint(np.concatenate(self._samples)).astype(np.intp).T
         inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
         place = (row * columns + column)[inside]
         pixels = rows * columns
@@ -156,11 +150,10 @@ def lay_tissue(
 
     Args:
         image: float32 (row 1024, column 256), changed in place.
-        frame: Where the body lies.
+        frame: Place of the body.
         down: float64 (knot,), rising, in body units.
-        edges: float64 (knot, 2), the part's two edges across, in body units; not widened by the
-            frame's breadth.
-        counts: A pixel in the middle of the part.
+        edges: float64 (knot, 2), both edges across, in body units without the frame's breadth.
+        counts: Counts a pixel in the middle of the part.
     """
     first, last = (frame.head_row + frame.scale * down[[0, -1]]).astype(int)
     rows = np.arange(max(first, 0), min(last, len(image)))
