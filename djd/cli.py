@@ -2,7 +2,8 @@
 
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,11 +30,6 @@ DEFAULT_FOLDS = 5
 console = Console(soft_wrap=True, highlight=False)
 
 
-@app.callback()
-def _several_commands() -> None:
-    """Keep `djd check` a command of its own while there are few."""
-
-
 @app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to make; it may not hold .mat files yet.")],
@@ -44,10 +40,8 @@ def phantom(
     """Invent a cohort of bone scans in the real file format."""
     from djd.data.phantom.cohort import make_cohort
 
-    def make(on_scan: Callable[[int], None]) -> None:
+    with progress_bar("inventing scans", patients) as on_scan:
         make_cohort(out, patients=patients, seed=seed, null=null, on_scan=on_scan)
-
-    with_progress("inventing scans", patients, make)
     console.print(f"{PHANTOM_STAMP}. {patients} scans in {out}", markup=False)
 
 
@@ -71,7 +65,7 @@ def check(
     Exit status 0, or 1 where training would stop.
     """
     from djd.data.check import save_crop_sheet
-    from djd.data.cohort import Cohort, find_scans, obstacles, read_cohort
+    from djd.data.cohort import find_scans, obstacles, read_cohort
     from djd.data.formats import import_formats
     from djd.data.tables import read_grade_names
 
@@ -79,20 +73,14 @@ def check(
         import_formats(format_module)
     paths = find_scans(folder, exclude or ())
     known = read_grade_names(grade_names) if grade_names else {}
-    cohorts: list[Cohort] = []
-
-    def read(on_scan: Callable[[int], None]) -> None:
-        cohorts.append(
-            read_cohort(paths, labels_from=labels_from, grade_names=known, on_scan=on_scan)
-        )
-
-    with_progress("reading scans", len(paths), read)
-    sentences = obstacles(cohorts[0], labels_from=labels_from, on_error=on_error)
-    sentences = sentences or split_obstacles(cohorts[0], test_count)
-    print_check(cohorts[0], sentences)
+    with progress_bar("reading scans", len(paths)) as on_scan:
+        cohort = read_cohort(paths, labels_from=labels_from, grade_names=known, on_scan=on_scan)
+    sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
+    sentences = sentences or split_obstacles(cohort, test_count)
+    print_check(cohort, sentences)
     if show_names:
         print_names(paths, known)
-    save_crop_sheet(cohorts[0], sheet)
+    save_crop_sheet(cohort, sheet)
     console.print(f"Sheet of crops: {sheet}", markup=False)
     if sentences:
         raise typer.Exit(1)
@@ -176,11 +164,12 @@ def print_names(paths: Sequence[Path], grade_names: "GradeNames") -> None:
         console.print(f"unknown name: {count} x {shown or '(none, or no text)'}", markup=False)
 
 
-def with_progress(name: str, total: int, work: Callable[[Callable[[int], None]], None]) -> None:
-    """Do work that reports progress, under a bar that vanishes."""
+@contextmanager
+def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar that vanishes at the end, as a function of the number done."""
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=total)
-        work(lambda done: bar.update(task, completed=done))
+        yield lambda done: bar.update(task, completed=done)
 
 
 def main() -> None:

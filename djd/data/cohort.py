@@ -130,15 +130,9 @@ def read_cohort(
 ) -> Cohort:
     """Read every scan and cut out its knees.
 
-    A file that can't be read keeps its place and is listed in `Cohort.unreadable`.
-
-    Args:
-        paths: Files of one folder in order of name, as from `find_scans`.
-        patients: Patient of a scan by stem; other scans are their own patient.
-        placement: Rule for the place of the crops.
-        labels_from: The label in a file that counts; `auto` takes ids.
-        grade_names: Grades of further spellings of severity names.
-        on_scan: Called with the number of files done after each of them.
+    A file that can't be read keeps its place and is listed in `Cohort.unreadable`. `paths` are from
+    `find_scans`; `patients` holds patients by stem, and other scans are their own patient;
+    `on_scan` is called with the number of files done.
     """
     crops: list[NDArray[np.uint16]] = []
     knees: list[tuple[int, int, int]] = []  # grade, scan and side of each crop

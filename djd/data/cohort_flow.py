@@ -84,7 +84,7 @@ class Flow(BaseModel):
 
     @classmethod
     def load(cls, folder: Path) -> "Flow | None":
-        """Read back what `save` wrote; None where there is no such file.
+        """Read back the file of `save`; None where there is no such file.
 
         Raises:
             InputError: The file is damaged, or can't be read.

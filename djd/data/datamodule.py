@@ -101,8 +101,6 @@ class Batches:
     generator follow from seed and epoch alone, so that a resumed run equals an unbroken run.
 
     Args:
-        batch: All knees of one part.
-        batch_size: Knees a batch; the last batch may be smaller.
         shuffle_seed: Seed of the order; None keeps the order given.
         prepare: Turns raw counts into the network's input; None where the crops are ready.
     """
@@ -129,24 +127,16 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """One pass over all knees."""
-        prepare = self._seeded()
-        for chosen in torch.split(self._order(), self.batch_size):
-            batch = {name: cast(Tensor, each)[chosen] for name, each in self.batch.items()}
-            if prepare:
-                batch["crop"] = prepare(batch["crop"])
-                if "other_knee" in batch:
-                    there = batch["has_other_knee"][:, None, None, None]
-                    batch["other_knee"] = prepare(batch["other_knee"]) * there
-            yield cast(Batch, batch)
-
-    def _seeded(self) -> Callable[[Tensor], Tensor] | None:
-        """`prepare` for one pass, with random numbers that follow from seed and epoch."""
-        change = self.prepare
-        if change is None:
-            return None
         generator = torch.Generator(self.batch["crop"].device)
         generator.manual_seed(epoch_seed(self.shuffle_seed or 0, self._epoch))
-        return lambda counts: change(counts, generator)
+        for chosen in torch.split(self._order(), self.batch_size):
+            batch = {name: cast(Tensor, each)[chosen] for name, each in self.batch.items()}
+            if self.prepare:
+                batch["crop"] = self.prepare(batch["crop"], generator)
+                if "other_knee" in batch:
+                    there = batch["has_other_knee"][:, None, None, None]
+                    batch["other_knee"] = self.prepare(batch["other_knee"], generator) * there
+            yield cast(Batch, batch)
 
     def _order(self) -> Tensor:
         knees = self.batch["grade"]

@@ -23,7 +23,7 @@ class PatientSplit:
 
     @classmethod
     def load(cls, path: Path) -> "PatientSplit":
-        """Read back what `save_split` wrote."""
+        """Read back the file of `save_split`."""
         lists = json.loads(path.read_text(encoding="utf-8"))
         return cls(development=tuple(lists["development"]), test=tuple(lists["test"]))
 
@@ -84,11 +84,7 @@ def assign_folds(
 ) -> NDArray[np.int64]:
     """Fold of each development knee, int64 (knee,): patients whole, grades spread evenly.
 
-    Args:
-        grades: int64 (knee,), 0 to 4.
-        patients: str (knee,).
-        folds: Number of folds, 2 or more.
-        seed: `data.split_seed`; never the training seed.
+    Grades and patients are those of each knee; `seed` is `data.split_seed`, never a training seed.
 
     Raises:
         InputError: Fewer patients with graded knees than folds.

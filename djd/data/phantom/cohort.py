@@ -87,14 +87,9 @@ def make_cohort(
 
     The manifest has a line a knee: true centre in the anterior view, grade and severity.
     `phantom.json` holds the best possible reader's scores, and is written last: a folder without
-    this file is an unfinished cohort. Equal arguments give equal bytes.
-
-    Args:
-        folder: Made if absent.
-        patients: Number of patients.
-        seed: Seed of everything invented.
-        null: Grades are drawn independently of the image; the pixels stay those of the same seed.
-        on_scan: Called with the number of scans written so far.
+    this file is an unfinished cohort. Equal arguments give equal bytes. `null` draws grades
+    independently of the image; the pixels stay those of the same seed. `on_scan` is called with the
+    number of scans written.
 
     Raises:
         InputError: The folder holds `.mat` files, can't be written, or an argument is out of range.
@@ -128,7 +123,7 @@ def cached_phantom(
     """Folder of the invented cohort of `data=phantom`, made on first use.
 
     The cohort is made beside its place and renamed when whole: a stopped process leaves no half
-    cohort, and two processes at once do no harm.
+    cohort, and two processes at once do no harm. Errors are those of `make_cohort`.
     """
     folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}"
     if folder.is_dir():

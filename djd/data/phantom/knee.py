@@ -11,6 +11,7 @@ moves out of the whole joint into the joint line, the medial or lateral compartm
 often), the patellofemoral joint and the osteophytes at the margins, each with its own deviation.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,10 +48,7 @@ def draw_severities(rng: np.random.Generator, patients: int) -> NDArray[np.float
     """Severities of both knees, float64 (patient, side 2): right, left."""
     shared = rng.standard_normal((patients, 1))
     own = rng.standard_normal((patients, 2))
-    severities: NDArray[np.float64] = (
-        np.sqrt(KNEE_CORRELATION) * shared + np.sqrt(1 - KNEE_CORRELATION) * own
-    )
-    return severities
+    return math.sqrt(KNEE_CORRELATION) * shared + math.sqrt(1 - KNEE_CORRELATION) * own
 
 
 def read_grades(severities: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -138,13 +136,8 @@ def add_knee(
 ) -> None:
     """Add one knee to a sketch.
 
-    Args:
-        sketch: Changed in place.
-        knee: The uptake.
-        side: -1 for the patient's right knee, 1 for the left.
-        down: Place of the joint line, in body units.
-        across: Distance of the joint's middle from the midline, in body units.
-        level: Factor of all counts.
+    The joint line is at `down`, its middle `across` from the midline, in body units; `side` is -1
+    for the patient's right knee and 1 for the left; `level` is the factor of all counts.
     """
     diffuse = knee.counts * level * (1 - knee.focal)
     focal = knee.counts * level * knee.focal
