@@ -84,11 +84,9 @@ class Scoreboard:
         def score(place: int) -> GraderScores:
             grader = graders[place]
             own = {name: rows[place] for name, rows in draws.items()}
-            return GraderScores(
-                scores=scores_with_intervals(grader, own, weights[:FEW_DRAWS]),
-                patients=len(np.unique(grader.patient)),
-                confusion=grader.mean_counts().sum(axis=0),
-            )
+            scores = scores_with_intervals(grader, own, weights[:FEW_DRAWS])
+            patients = len(np.unique(grader.patient))
+            return GraderScores(scores, patients, grader.mean_counts().sum(axis=0))
 
         scores = tuple(on_all_cores(score, range(len(graders))))
         return cls(scores, draws, weights, tuple(graders))
