@@ -60,11 +60,8 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
     patients and scored on the test patients, below its folder. A cell never looks at a test
     patient. A refit is fitted on all development patients and scored at its score epochs.
 
-    Args:
-        config: Of the training.
-        folder: Of the training; it exists.
-        retry_failed: Whether to try a failed cell again. A sweep forgets failures at its start
-            instead, so that two sweeps don't try one cell in turn.
+    `retry_failed` tries a failed cell again. A sweep forgets failures at its start instead, so that
+    two sweeps don't try one cell in turn.
 
     Returns:
         The result; None for a cell or refit that another process trains, or that failed before.
@@ -189,10 +186,7 @@ def score_test(
 
     Model, predictions and, unless `plots=false`, the last epoch's confusion matrix go to `folder`.
     The ledgers have each opening before it happens. `fit` is on all development patients and has
-    kept the weights of the epochs, which ascend.
-
-    Returns:
-        Scores of each epoch, and the openings of this cohort's test patients, these included.
+    kept the weights of the ascending epochs. The openings of the cohort include these.
     """
     fit.trainer.save_checkpoint(folder / MODEL_NAME, weights_only=True)
     config, cohort = prepared.config, prepared.cohort
