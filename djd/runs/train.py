@@ -1,7 +1,6 @@
 """One training from its configuration to its result: `train`, by `config.kind`."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from djd.errors import InputError
@@ -170,24 +169,21 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
 
 
 def _refit_and_score(prepared: Prepared, fit: Fit, folder: Path) -> tuple[list[PartScores], int]:
-    """Score on the test patients, after a refit where `fit` had a validation part."""
-    scored = prepared.config.epochs_to_score
-    epochs = scored[-1:] if prepared.config.kind == "run" else scored
+    """Score on the test patients, after a refit where `fit` had a validation part.
+
+    A run by itself is scored at its last epoch, a refit at its score epochs. Model, predictions
+    and, unless `plots=false`, the last epoch's confusion matrix go to `folder`. The ledgers have
+    each opening before it happens.
+
+    Returns:
+        Scores of each epoch, and the openings of this cohort's test patients, these included.
+    """
+    epochs = prepared.config.epochs_to_score
+    if prepared.config.kind == "run":
+        epochs = epochs[-1:]
     if prepared.config.data.fold is not None:
         prepared = prepared.refit(folder)
         fit = fit_network(prepared)
-    return score_test(prepared, fit, folder, epochs=epochs)
-
-
-def score_test(
-    prepared: Prepared, fit: Fit, folder: Path, *, epochs: Sequence[int]
-) -> tuple[list[PartScores], int]:
-    """Score a refitted setting on the test patients at each of the epochs.
-
-    Model, predictions and, unless `plots=false`, the last epoch's confusion matrix go to `folder`.
-    The ledgers have each opening before it happens. `fit` is on all development patients and has
-    kept the weights of the ascending epochs. The openings of the cohort include these.
-    """
     fit.trainer.save_checkpoint(folder / MODEL_NAME, weights_only=True)
     config, cohort = prepared.config, prepared.cohort
     scored, rows, openings = [], [], 0
