@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds
     from djd.models.classifier import Outcome
 
 RESULTS_VERSION = 3
-"""Raised whenever the same command on the same cohort gives other numbers than before."""
+"""One more for each change that gives other numbers for the same command and cohort."""
 
 CountsOfGrade = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**31)]],
@@ -118,11 +118,8 @@ def stamp_column(stamp: str | None) -> dict[str, str]:
     return {"stamp": stamp} if stamp else {}
 
 
-VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
-"""Parts that can change a number."""
-
-
 @cache
 def installed_versions() -> Mapping[str, str]:
-    """Version of Python and of each of `VERSIONED_PARTS`."""
-    return {"python": platform.python_version()} | {part: version(part) for part in VERSIONED_PARTS}
+    """Versions of Python and of all packages that can change a number."""
+    packages = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}

@@ -127,16 +127,16 @@ def mistakes_sheet(
         lambda outputs: _score_of(classifier.loss, outputs, grades),
         **inputs_of(batch, classifier.inputs),
     )
+    mistakes = zip(knees, outcome.grades[worst], predicted, chances, strict=True)
+    captions = [
+        f"{_knee_name(datamodule.cohort, knee)}: {GRADE_NAMES[truth]}\n"
+        f"predicted {GRADE_NAMES[grade]} ({100 * chance:.0f} %)"
+        for knee, truth, grade, chance in mistakes
+    ]
     return grad_cam_figure(
         batch["crop"].cpu().numpy(),
         None if maps is None else maps.cpu().numpy(),
-        [
-            f"{_knee_name(datamodule.cohort, knee)}: {GRADE_NAMES[truth]}\n"
-            f"predicted {GRADE_NAMES[grade]} ({100 * chance:.0f} %)"
-            for knee, truth, grade, chance in zip(
-                knees, outcome.grades[worst], predicted, chances, strict=True
-            )
-        ],
+        captions,
         columns=2,
         title=f"Validation knees graded most wrong, epoch {epoch}; orange: what speaks for the "
         "predicted grade (Grad-CAM)",
