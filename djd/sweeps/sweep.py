@@ -140,19 +140,15 @@ def read_folder(folder: Path) -> Sweep:
 
 
 def _received(folder: Path) -> str:
-    if not folder.exists():
-        return "nothing there"
     if not folder.is_dir():
-        return "a file"
+        return "a file" if folder.exists() else "nothing there"
     if (folder / CONFIG_NAME).exists():
         return "a run that isn't finished"
-    below = [
-        path.parent for name in (COMPARISON_NAME, RESULT_NAME) for path in folder.glob(f"*/{name}")
-    ]
-    if below:
-        latest = max(below, key=lambda each: each.stat().st_mtime)
-        return f"one that holds such folders; did you mean {latest}?"
-    return "neither"
+    files = [*folder.glob(f"*/{COMPARISON_NAME}"), *folder.glob(f"*/{RESULT_NAME}")]
+    if not files:
+        return "neither"
+    latest = max((path.parent for path in files), key=lambda each: each.stat().st_mtime)
+    return f"one that holds such folders; did you mean {latest}?"
 
 
 def sweep_of_run(folder: Path, result: RunResult) -> Sweep:
@@ -191,18 +187,11 @@ def _read_sweep(folder: Path) -> Sweep:
         axes = at_axes(config, plan.axes, named.axes)
         cells.append(Cell(axes, (), config, folder / named.name))
     sweep = Sweep(folder, tuple(cells), plan=plan).looked_at()
-    notes += [
-        f"left out: {cell.folder.name}: {UNUSABLE_RESULT}"
-        for cell in sweep.to_do
-        if has_unusable_result(cell)
-    ]
+    unusable = [cell.folder.name for cell in sweep.to_do if has_unusable_result(cell)]
+    notes += [f"left out: {name}: {UNUSABLE_RESULT}" for name in unusable]
     epochs = _common_epochs(sweep)
-    return replace(
-        sweep,
-        cells=tuple(_with_epochs(sweep.cells, epochs)),
-        finished=tuple(_with_epochs(sweep.finished, epochs)),
-        notes=tuple(notes),
-    )
+    both = tuple(_with_epochs(sweep.cells, epochs)), tuple(_with_epochs(sweep.finished, epochs))
+    return replace(sweep, cells=both[0], finished=both[1], notes=tuple(notes))
 
 
 def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:

@@ -43,10 +43,7 @@ class Axes:
 def read_axes(params: Mapping[str, Any], arguments: Iterable[str], loader: ConfigLoader) -> Axes:
     """Split axes from fixed overrides; the command line overrides the experiment's file.
 
-    Args:
-        params: `hydra.sweeper.params`; each key is an axis, even with a single value.
-        arguments: Overrides of the command line.
-        loader: Hydra's.
+    Each key of `params` (`hydra.sweeper.params`) is an axis, even with a single value.
 
     Raises:
         InputError: A key can't be compared, or its values are not written with commas.
