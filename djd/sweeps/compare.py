@@ -31,13 +31,12 @@ class Outcome:
     """The outcome of a sweep.
 
     Attributes:
-        sweep: The cells with their last states.
         settings: Settings whose cells are all finished, the best first.
         evidence: Settings of these that can be compared.
         incomplete: Number of settings that lack a cell.
         best: The setting that validation chose; None while cells are missing.
         winner: The refit of `best`; None where the test patients stay closed.
-        refits: All refits, the winner's among them.
+        refits: All refits, the winner among them.
     """
 
     sweep: Sweep
@@ -115,13 +114,6 @@ def compare(
     cells: Sequence[Cell], folder: Path, *, at_once: int, arguments: Sequence[str], launch: Launch
 ) -> Outcome | None:
     """Train the unfinished cells, choose the winner, and score it on the test patients.
-
-    Args:
-        cells: One or more.
-        folder: The sweep's.
-        at_once: Number of cells trained at a time.
-        arguments: The command line.
-        launch: Trains jobs.
 
     Returns:
         The outcome; None with `dry_run`.

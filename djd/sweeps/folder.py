@@ -86,10 +86,7 @@ def plan_and_save(
 
 
 def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
-    """Write the columns of TensorBoard's HParams tab, if its logger is chosen.
-
-    A sweep that was widened gets the new axes and values; several commands take turns.
-    """
+    """Write the columns of TensorBoard's HParams tab, if its logger is chosen; under a lock."""
     # This module imports tensorboard.
     from djd.runs.callbacks.hparams import EPOCHS_KEY, TENSORBOARD, write_hparam_columns
 

@@ -1,6 +1,5 @@
 """The settings of a sweep, each scored by all its folds, and their predictions as arrays."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,12 +76,9 @@ def score_settings(
             continue
         whole = _with_all_folds(results)
         settings += [_setting(whole, epoch) for epoch in epochs]
-    return sorted(settings, key=_rank), incomplete
-
-
-def _rank(setting: Setting) -> float:
-    kappa = setting.scores["kappa"]
-    return math.inf if math.isnan(kappa) else -kappa
+    kappas = [setting.scores["kappa"] for setting in settings]
+    order = np.argsort([-kappa for kappa in kappas], kind="stable")  # NaN comes last
+    return [settings[place] for place in order], incomplete
 
 
 def _with_all_folds(cells: Sequence[FinishedCell]) -> list[FinishedCell]:
@@ -105,23 +101,17 @@ def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
 
 
 def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
-    repeats = by_repeat(cells)
-    counts = [[_at_epoch(cell, epoch).confusion for cell in folds] for folds in repeats]
+    repeats = [
+        [next(each for each in cell.result.validation if each.epoch == epoch) for cell in folds]
+        for folds in by_repeat(cells)
+    ]
+    counts = [[each.confusion for each in folds] for folds in repeats]
     tables = [score_table(np.array(each, dtype=np.int64).sum(axis=0)) for each in counts]
-    first = [_at_epoch(cell, epoch) for cell in repeats[0]]
-    return Setting(
-        axes=cells[0].setting_axes,
-        epochs=epoch,
-        cells=tuple(cells),
-        repeats=len(repeats),
-        patients=sum(scores.patients for scores in first),
-        knees=sum(scores.knees for scores in first),
-        scores={name: float(np.mean([each[name] for each in tables])) for name in tables[0]},
-    )
-
-
-def _at_epoch(cell: FinishedCell, epoch: int) -> PartScores:
-    return next(scores for scores in cell.result.validation if scores.epoch == epoch)
+    scores = {name: float(np.mean([each[name] for each in tables])) for name in tables[0]}
+    patients = sum(each.patients for each in repeats[0])
+    knees = sum(each.knees for each in repeats[0])
+    axes = cells[0].setting_axes
+    return Setting(axes, epoch, tuple(cells), len(repeats), patients, knees, scores)
 
 
 Knee = tuple[str, str, str, int]
@@ -184,14 +174,10 @@ def gather(settings: Sequence[Setting]) -> Evidence:
     groups = Counter(knees)
     most = max(groups, key=lambda each: (len(each), groups[each]), default=frozenset())
     same = [place for place, each in enumerate(knees) if each == most]
-    return Evidence(
-        settings=tuple(whole[place] for place in same),
-        held_out=tuple(HeldOut.joined(repeats[place]) for place in same),
-        patients=tuple(sorted({patient for _, _, patient, _ in most})),
-        knees=most,
-        broken=tuple(broken),
-        on_other_knees=len(whole) - len(same),
-    )
+    kept = tuple(whole[place] for place in same)
+    held_out = tuple(HeldOut.joined(repeats[place]) for place in same)
+    patients = tuple(sorted({patient for _, _, patient, _ in most}))
+    return Evidence(kept, held_out, patients, most, tuple(broken), len(whole) - len(same))
 
 
 def knees_of(folds: Iterable[HeldOut]) -> frozenset[Knee]:

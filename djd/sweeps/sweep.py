@@ -90,10 +90,7 @@ class Sweep:
 
     @property
     def unfinished(self) -> list[Cell]:
-        """Cells without a result, in the order in which they are tried.
-
-        Cells of other processes come last: by then they are finished, or their process has died.
-        """
+        """Cells without a result; those of other processes last, by then finished or abandoned."""
         return [*self.to_do, *(cell for cell, _ in self.failed), *self.elsewhere]
 
     @property
