@@ -9,7 +9,6 @@ many looks better than it is, so the grades of every candidate are kept.
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -74,7 +73,7 @@ class Baseline:
     name: BaselineName
     setting: str
     candidates: Mapping[str, tuple[BaselineFold, ...]]
-    test: BaselineFold | None
+    test: BaselineFold | None = None
 
     @property
     def validation(self) -> tuple[BaselineFold, ...]:
@@ -104,7 +103,7 @@ class KeptBaseline:
 def fit_baselines(
     cohort: Cohort, parts: Mapping[tuple[int, int], Parts], *, views: Views, test: Parts | None
 ) -> tuple[Baseline, ...]:
-    """Fit both baselines on every training side and predict what is held out.
+    """Fit majority, then uptake, on every training side, and predict the held-out knees.
 
     Models, and the features' mean and deviation, are fitted on the training side alone. Where a
     training side has a single grade, uptake guesses as majority does.
@@ -114,12 +113,13 @@ def fit_baselines(
         parts: The networks' parts by split seed and fold; no training side is empty. Without
             parts the plainest candidate stands.
         views: The networks' views.
-        test: All development patients to fit on, and the test patients, who have no say in the
-            choice; None leaves them unscored.
-
-    Returns:
-        Majority, then uptake.
+        test: Test patients, who have no say in the choice; None leaves them unscored.
     """
+    from threadpoolctl import threadpool_limits
+
+    import_module("sklearn.linear_model")  # limits reach only the libraries that are loaded
+    folds = {place: (each.train, each.validation) for place, each in parts.items()}
+    tests = {(0, None): (test.train, test.test)} if test else {}
     grades = cohort.grades
     uptakes = relative_uptake(cohort.crops[:, VIEW_INDICES[views]])
     majority: _Model = partial(_grade_shares, grades)
@@ -128,11 +128,14 @@ def fit_baselines(
         features = uptakes[..., _MEASURES[measures]].reshape(len(uptakes), -1)
         name = f"C={c:g} class_weight={weight} features={measures}"
         models[name] = partial(_logistic, c, weight, features, grades)
-    with _on_one_core():
-        candidates = {name: _folds(model, parts) for name, model in models.items()}
+    # Threads of the linear algebra wait for each other longer than they work: on two busy cores
+    # the fits for 205 patients and 15 folds took up to 40 s instead of 2.
+    with threadpool_limits(limits=1, user_api="blas"):
+        candidates = {name: _graded(model, folds) for name, model in models.items()}
         best = max(candidates, key=lambda name: _rank(grades, candidates[name]))
-        uptake = Baseline("uptake", best, candidates, _test(models[best], test))
-    return Baseline("majority", "", {"": _folds(majority, parts)}, _test(majority, test)), uptake
+        uptake = Baseline("uptake", best, candidates, *_graded(models[best], tests))
+    guesses = {"": _graded(majority, folds)}
+    return Baseline("majority", "", guesses, *_graded(majority, tests)), uptake
 
 
 def basis_of(configs: Sequence[RunConfig]) -> dict[str, Any]:
@@ -160,34 +163,15 @@ def fit_to(
     return fit_baselines(cohort, parts, views=configs[0].data.views, test=test)
 
 
-def _on_one_core() -> AbstractContextManager[object]:
-    """Keep the linear algebra on one core: threads wait for each other longer than they work.
-
-    On two busy cores the fits for 205 patients and 15 folds took up to 40 s instead of 2.
-    """
-    from threadpoolctl import threadpool_limits
-
-    import_module("sklearn.linear_model")  # limits reach only the libraries that are loaded
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
-
-
-def _folds(model: _Model, parts: Mapping[tuple[int, int], Parts]) -> tuple[BaselineFold, ...]:
-    return tuple(
-        _held_out(model, split_seed, fold, each.train, each.validation)
-        for (split_seed, fold), each in parts.items()
-    )
-
-
-def _test(model: _Model, test: Parts | None) -> BaselineFold | None:
-    return None if test is None else _held_out(model, 0, None, test.train, test.test)
-
-
-def _held_out(
-    model: _Model, split_seed: int, fold: int | None, train: _Knees, knees: _Knees
-) -> BaselineFold:
-    probabilities = model(train, knees)
-    return BaselineFold(split_seed, fold, knees, probabilities.argmax(axis=1), probabilities)
+def _graded(
+    model: _Model, sides: Mapping[tuple[int, Any], tuple[_Knees, _Knees]]
+) -> tuple[BaselineFold, ...]:
+    """Fit and predict each pair of training and held-out knees."""
+    graded = []
+    for place, (train, knees) in sides.items():
+        probabilities = model(train, knees)
+        graded.append(BaselineFold(*place, knees, probabilities.argmax(axis=1), probabilities))
+    return tuple(graded)
 
 
 def _rank(grades: NDArray[np.int64], folds: Iterable[BaselineFold]) -> float:

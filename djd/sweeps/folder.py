@@ -86,10 +86,7 @@ def plan_and_save(
 
 
 def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
-    """Write the columns of TensorBoard's HParams tab, if its logger is chosen.
-
-    A sweep that was widened gets the new axes and values; several commands take turns.
-    """
+    """Write the columns of TensorBoard's HParams tab, if its logger is chosen; under a lock."""
     # This module imports tensorboard.
     from djd.runs.callbacks.hparams import EPOCHS_KEY, TENSORBOARD, write_hparam_columns
 
@@ -105,10 +102,7 @@ def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
 def hparam_values(folder: Path, plan: Plan, cells: Sequence[Cell]) -> dict[str, list[AxisValue]]:
     """Values of each hyperparameter that has a column: the axes, epochs, and the main ones.
 
-    Args:
-        folder: The sweep's; earlier commands may have scored other epochs.
-        plan: The sweep's, with all axes and cells.
-        cells: The cells of this command.
+    Earlier commands may have scored other epochs than the `cells` of this command.
     """
     from djd.runs.callbacks.hparams import EPOCHS_KEY, SCORE_RUNS, main_hparams
 
@@ -128,16 +122,6 @@ def hparam_values(folder: Path, plan: Plan, cells: Sequence[Cell]) -> dict[str, 
 
 def _hparam_axes(plan: Plan) -> list[str]:
     return [key for key in plan.axes if key not in REPEAT_KEYS and key not in NUMBERLESS_KEYS]
-
-
-def write_outcome(folder: Path, plain: Mapping[str, Any]) -> None:
-    """Write the outcome of a sweep; with this file the sweep is finished."""
-    write_whole(folder / RESULT_NAME, json.dumps(plain, indent=1))
-
-
-def forget_outcome(folder: Path) -> None:
-    """Let a sweep be unfinished again."""
-    (folder / RESULT_NAME).unlink(missing_ok=True)
 
 
 def refit_folders(folder: Path, kind: str) -> list[Path]:
@@ -170,11 +154,7 @@ def keep_baselines(
 ) -> None:
     """Write each baseline's choice and predictions below the folder of a sweep or run.
 
-    Args:
-        folder: The sweep's or run's.
-        baselines: As fitted.
-        cohort: The knees.
-        configs: Configurations of the setting's cells, to whose folds the baselines were fitted.
+    The baselines were fitted to the folds of `configs`.
 
     Raises:
         OSError: The files can't be written.
