@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Any, cast
@@ -20,17 +21,17 @@ SCHEDULES: Mapping[str, Spec | None] = {
     "constant": None,
     "cosine": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR"},
 }
-"""Schedules that have a name: the `schedule` of an optimizer's file."""
+"""Named schedules: the `schedule` of an optimizer's file."""
 
 
 def build_network(spec: Spec, *, views: int, pixels: int, outputs: int) -> nn.Module:
-    """The network of `conf/model`; its constructor gets of these values those that it takes.
+    """The network of `conf/model`; its constructor gets those of the other values that it takes.
 
     Args:
         spec: The group's values.
         views: Views in a crop, 1 or 2.
         pixels: Rows and columns of a crop.
-        outputs: Outputs a knee that the loss asks for.
+        outputs: Outputs a knee that the loss needs.
 
     Raises:
         InputError: The class can't be imported, or does not take the values.
@@ -38,10 +39,8 @@ def build_network(spec: Spec, *, views: int, pixels: int, outputs: int) -> nn.Mo
     offered = {"views": views, "pixels": pixels, "outputs": outputs}
     network = build("model", spec, offered=offered)
     if not isinstance(network, nn.Module):
-        raise InputError(
-            f"model._target_: expected a torch.nn.Module, received {spec['_target_']}, which gives "
-            f"{type(network).__name__}"
-        )
+        received = f"received {spec['_target_']}, which gives {type(network).__name__}"
+        raise InputError(f"model._target_: expected a torch.nn.Module, {received}")
     return network
 
 
@@ -78,20 +77,13 @@ def build_augmentation(spec: Spec) -> Prepare | None:
 def build_optimizer(
     parameters: Iterable[Tensor], spec: Spec, *, learning_rate: float
 ) -> torch.optim.Optimizer:
-    """The optimizer of `conf/optim`.
-
-    Args:
-        parameters: Of the network.
-        spec: The group's values without rate and schedule.
-        learning_rate: Base rate times factor.
+    """The optimizer of `conf/optim`, whose values hold neither rate nor schedule.
 
     Raises:
         InputError: The class can't be imported, or does not take the values.
     """
-    optimizer: torch.optim.Optimizer = build(
-        "optim", {**spec, "lr": learning_rate}, parameters, offered={}
-    )
-    return optimizer
+    optimizer = build("optim", {**spec, "lr": learning_rate}, parameters, offered={})
+    return cast(torch.optim.Optimizer, optimizer)
 
 
 def build_schedule(
@@ -101,7 +93,7 @@ def build_schedule(
 
     Args:
         optimizer: Whose rate changes.
-        schedule: A name of `SCHEDULES`, or the values of one's own.
+        schedule: A name of `SCHEDULES`, or values of another schedule.
         epochs: Epochs of the training, for `epochs`, `T_max` or `total_iters`.
 
     Raises:
@@ -111,27 +103,27 @@ def build_schedule(
     if spec is None:
         return None
     offered = dict.fromkeys(("epochs", "T_max", "total_iters"), epochs)
-    scheduler: torch.optim.lr_scheduler.LRScheduler = build(
-        "optim.schedule", spec, optimizer, offered=offered
-    )
-    return scheduler
+    scheduler = build("optim.schedule", spec, optimizer, offered=offered)
+    return cast(torch.optim.lr_scheduler.LRScheduler, scheduler)
 
 
 def build(key: str, spec: Spec, *positional: Any, offered: Mapping[str, Any]) -> Any:
-    """Call what a config group names with its values and, of what is offered, what it takes.
+    """Call the target of a config group with its values, and the offered ones that it takes.
 
     Args:
         key: The group's key, for sentences.
         spec: The group's values.
         positional: Arguments that come first.
-        offered: Arguments that the software knows; those of the group count more.
+        offered: Arguments from the software; those of the group come before them.
 
     Raises:
-        InputError: Nothing of that name can be imported, or it does not take the values.
+        InputError: The target can't be imported, or does not take the values.
     """
     target, arguments = _apart(spec)
     named = _imported(key, target)
-    taken = _parameters(named)
+    taken: Mapping[str, Any] = {}
+    with suppress(TypeError, ValueError):  # written in C
+        taken = inspect.signature(named).parameters
     given = {name: value for name, value in offered.items() if name in taken} | arguments
     try:
         return named(*positional, **given)
@@ -139,13 +131,6 @@ def build(key: str, spec: Spec, *positional: Any, offered: Mapping[str, Any]) ->
         raise
     except Exception as error:
         raise InputError(f"{key}: {target} can't be made of {arguments}: {error}") from error
-
-
-def _parameters(named: Any) -> Mapping[str, Any]:
-    try:
-        return inspect.signature(named).parameters
-    except (TypeError, ValueError):  # written in C
-        return {}
 
 
 def _apart(spec: Spec) -> tuple[Any, dict[str, Any]]:

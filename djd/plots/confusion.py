@@ -24,7 +24,7 @@ Knees = NDArray[np.int64] | NDArray[np.float64]
 """(..., true grade 5, predicted grade 5), knees: int64, or float64 means over repeats."""
 
 _SHARES: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 100, "interpolation": "none"}
-"""How shares of a row look in all confusion matrices."""
+"""Looks of the shares of a row, in all confusion matrices."""
 
 _CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 _DARK = 55
@@ -35,10 +35,10 @@ _KEY_INCHES, _MARGIN_INCHES = 1.25, 0.05
 
 
 def confusion_figure(counts: Knees, *, title: str, stamp: str | None = None) -> Figure:
-    """One confusion matrix, readable at 350 pixels.
+    """One confusion matrix, readable at 350 pixels; means are written with a decimal.
 
     Args:
-        counts: See `Knees`, one matrix; means are written with a decimal.
+        counts: See `Knees`, one matrix.
         title: Above it; the number of knees is added.
         stamp: Such as PHANTOM.
     """
@@ -87,14 +87,7 @@ def _cell(count: float, share: float, knees: float) -> str:
 
 
 def row_shares(counts: Knees) -> NDArray[np.float64]:
-    """Percentages of each true grade's knees; NaN in the row of a grade without knees.
-
-    Args:
-        counts: See `Knees`.
-
-    Returns:
-        float64 of the same shape, 0 to 100.
-    """
+    """Percentages of each true grade's knees, float64; NaN in the row of a grade without knees."""
     knees = counts.sum(axis=-1, keepdims=True)
     shares = np.full(counts.shape, np.nan)
     np.divide(100 * counts, knees, out=shares, where=knees > 0)
@@ -109,12 +102,12 @@ def confusion_multiples_figure(
     columns: int = 6,
     stamp: str | None = None,
 ) -> Figure:
-    """Many small confusion matrices without text, on the colour scale of large ones, with one key.
+    """Small confusion matrices without text, on the colour scale of large ones, with one key.
 
     A row without knees is left empty.
 
     Args:
-        counts: See `Knees`, a matrix for each setting; up to 36 can be told apart.
+        counts: See `Knees`, a matrix for each setting; up to 36 are readable.
         captions: One a matrix, of up to two short lines such as rank and kappa.
         title: Of the figure.
         columns: Matrices a row.
@@ -135,7 +128,7 @@ def confusion_multiples_figure(
 
 
 def _plot_key(figure: Figure, image: AxesImage, bottom: float) -> None:
-    """Plot, `bottom` inches up, a matrix of a grader who is always right, and the scale."""
+    """Plot, `bottom` inches up, the matrix of a grader who is always right, and the scale."""
     left, size = 1.25, _KEY_INCHES - 0.5
     axes = axes_at(figure, left, bottom + 0.3, size, size)
     axes.imshow(100 * np.eye(GRADE_COUNT), **_SHARES)

@@ -1,4 +1,4 @@
-"""Learning curves: what training and validation did from epoch to epoch."""
+"""Learning curves of training and validation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -57,14 +57,8 @@ def learning_curves_figure(
 ) -> Figure:
     """Validation kappa above, and loss of training and validation below, of runs of one setting.
 
-    A thin line is one run (a fold or a seed), a thick one their mean. Where a run has no value or
-    has ended, there is no mean.
-
-    Args:
-        runs: Columns of each run's `metrics.csv`, see `curves_figure`.
-        score_epochs: Epochs with a dotted line, at which the setting is scored.
-        title: Of the figure.
-        stamp: Such as PHANTOM.
+    A thin line is one run (a fold or a seed), a thick one their mean, as far as all runs reach.
+    `runs` are columns of each run's `metrics.csv`; all other arguments as in `curves_figure`.
     """
     figure = new_figure(PAGE_INCHES, 4.2, stamp=stamp, title=title)
     kappa, loss = figure.subplots(2, 1, sharex=True)

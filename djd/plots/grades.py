@@ -23,7 +23,7 @@ from djd.plots.style import (
 from djd.statistics.intervals import Estimate
 
 _LOOKS = ((BLUE, "o", True), (ORANGE, "s", False))
-"""Of the first and the second part: colour, mark, whether it is filled."""
+"""Of the first and the second part: colour, mark, filled or not."""
 
 _EMPHASISED = GRADE_NAMES.index("minimal")
 _BAND = "#F3F3F3"
@@ -41,7 +41,7 @@ def grades_figure(
 ) -> Figure:
     """Recall and precision of each grade with 95 % intervals, side by side.
 
-    Minimal disease, the weak grade, is emphasised. An undefined share is written as such.
+    Minimal disease, the weak grade, is emphasised. An undefined share is written as undefined.
 
     Args:
         parts: Scores by name of one or two parts, such as `out of fold` and `test`; see

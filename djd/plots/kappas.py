@@ -30,11 +30,11 @@ AxisLevels = tuple[str, Sequence[str], LevelScores, LevelScores]
 """An axis by name, the names of its levels, and their kappas: mean over the grid, best in it."""
 
 _LEAST_SPAN = 0.2
-"""Of kappa on an axis: a lone setting isn't blown up until chance looks like a difference."""
+"""Least range of a kappa axis: for a lone setting chance must not look like a difference."""
 
 _BAND = "#DCEBF5"
 _LABEL_CHARACTERS = 70
-"""What fits in a line above a whisker."""
+"""In a line above a whisker."""
 
 _LINE_INCHES = 0.14
 _ABOVE_INCHES, _BELOW_INCHES, _END_INCHES = 0.07, 0.07, 0.1
@@ -46,7 +46,7 @@ _LEVEL_INCHES = 0.4
 _PANEL_INCHES = 0.4  # name of the axis and space
 _REST_INCHES = 0.45 + 3 * LEGEND_INCHES  # ticks, label, legend
 _APART = 0.2
-"""Of a level's row: how far mean and best lie above and below its middle."""
+"""Distance of mean and best from the middle of a level's row."""
 
 
 def ranking_figure(
@@ -60,18 +60,17 @@ def ranking_figure(
 ) -> Figure:
     """Kappa of settings and, below a line, of baselines: a forest plot of one row each.
 
-    Labels stand above their whiskers, so that long ones can be read on a phone. A band reaches
-    from the highest kappa to the least that can't be told apart from it. An undefined kappa is
-    written as such.
+    Labels stand above their whiskers, readable on a phone. A band reaches from the highest kappa
+    down by `distance`. An undefined kappa is written as undefined.
 
     Args:
-        settings: Kappas by label from the top, the best among them; up to 40 can be read. A long
+        settings: Kappas by label from the top, the best among them; up to 40 are readable. A long
             label is broken into lines.
         baselines: Such as uptake and majority.
-        best_set: Labels of settings that can't be told apart from the best; None where the settings
-            weren't compared with each other, and then none is marked.
-        distance: How far behind the best a kappa has to be to be told apart from it; NaN where
-            there are too few patients to say, and then there is no band.
+        best_set: Labels of settings that can't be distinguished from the best; None where the
+            settings weren't compared with each other, and then none is marked.
+        distance: Least difference that distinguishes a kappa from the best; NaN where there are
+            too few patients, and then there is no band.
         title: Of the figure.
         stamp: Such as PHANTOM.
     """
@@ -106,8 +105,8 @@ def effects_figure(
     """Kappa of each level of each axis, one panel an axis, all on one scale.
 
     A filled dot is the mean over the grid of the other axes, an open one the best in that grid, a
-    whisker the 95 % interval. Levels that can be told apart from the best one are grey; the others
-    have a star. An undefined score is written as such.
+    whisker the 95 % interval. Levels that are distinguished from the best one are grey; the others
+    have a star. An undefined score is written as undefined.
 
     Args:
         effects: See `AxisLevels`; one or more.

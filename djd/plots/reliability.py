@@ -1,4 +1,4 @@
-"""Whether predicted probabilities of disease are met by as many diseased knees."""
+"""Predicted probability of disease against the share of diseased knees."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,6 @@ class ReliabilityBin:
         edges: Lower and upper edge, 0 to 1.
         predicted: Mean predicted probability, 0 to 1.
         observed: Share of the knees that are diseased, 0 to 1.
-        knees: How many there are.
     """
 
     edges: tuple[float, float]

@@ -24,10 +24,10 @@ _CAPTION_INCHES = 0.14  # a line
 _CHARACTERS = 14  # an inch
 
 _LOW_PERCENTILE, _HIGH_PERCENTILE = 1, 99.8
-"""Of all values shown: white, and black. A few hot pixels then don't turn all else pale."""
+"""Of all values shown: white, and black. A few hot pixels then don't turn the rest pale."""
 
 _LOOK = 0.7
-"""How much of the colour there is where the network looks most."""
+"""Share of the colour where the network looks most."""
 
 
 def crops_figure(
@@ -84,7 +84,7 @@ def inputs_figure(
     unit: str,
     stamp: str | None = None,
 ) -> Figure:
-    """Knees as they go into the network, the views of one side by side, in one window for all.
+    """Network inputs of knees, the views of one knee side by side, in one window for all.
 
     The sheet is readable at 350 pixels.
 
@@ -110,15 +110,10 @@ def grad_cam_figure(
     title: str,
     stamp: str | None = None,
 ) -> Figure:
-    """Knees as they go into the network, and beside each its first view with a Grad-CAM map.
+    """Network inputs of knees, and beside each knee its first view with a Grad-CAM map.
 
-    Args:
-        inputs: float32 (knee, view, row, column), scaled.
-        maps: float32 (knee, row, column), 0 to 1: shown as orange over the crop; None shows none.
-        captions: One a knee, of two lines; longer ones are cut.
-        columns: Knees a row.
-        title: Of the sheet.
-        stamp: Such as PHANTOM.
+    `maps` are float32 (knee, row, column), 0 to 1, shown as orange over the crop; None shows none.
+    All other arguments as in `inputs_figure`.
     """
     greys = _greys(inputs)
     if maps is None:
@@ -179,5 +174,5 @@ def _inputs_sheet(
 
 
 def _cut(line: str, characters: int) -> str:
-    """A line whose start makes way where it is too long: its end has side and grade."""
+    """A line that is too long loses its start: its end has side and grade."""
     return line if len(line) <= characters else f"…{line[len(line) - characters + 1 :]}"

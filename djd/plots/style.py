@@ -1,4 +1,4 @@
-"""What all plots share: size, fonts, colours, the stamp, marks, and the way to a file."""
+"""Shared parts of all plots: size, fonts, colours, the stamp, marks, and the files."""
 
 import io
 import logging
@@ -25,10 +25,10 @@ from djd.files import write_whole
 from djd.statistics.intervals import Estimate
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
-"""Of Okabe and Ito's palette, which colour-blind people can tell apart."""
+"""Of Okabe and Ito's palette, which colour-blind people can distinguish."""
 
 PAGE_INCHES = 5.2
-"""Width of a figure of the report: its text can still be read at the width of a phone."""
+"""Width of a figure of the report: its text is readable at the width of a phone."""
 
 TEXT_POINTS, TITLE_POINTS = 8, 10
 STAMP_INCHES, TITLE_INCHES, LEGEND_INCHES = 0.2, 0.2, 0.18
@@ -51,14 +51,14 @@ def new_figure(
 ) -> Figure:
     """An empty figure with its stamp at the top right and its title below the stamp.
 
-    It belongs to no window system and to no global state.
+    The figure belongs to no window system and to no global state.
 
     Args:
         width: In inches.
         height: In inches, below stamp and title, which come on top of it.
         stamp: Such as PHANTOM.
         title: A long one is broken into lines.
-        constrained: Whether matplotlib places the axes. That takes as long as drawing twice.
+        constrained: Whether matplotlib places the axes, which takes as long as drawing twice.
     """
     lines = wrap(title, int(width * _TITLE_CHARACTERS), break_on_hyphens=False)
     stamp_inches = STAMP_INCHES if stamp else 0
@@ -104,7 +104,7 @@ def legend_mark(label: str, colour: str, marker: str = "o", *, filled: bool = Tr
 
 
 def show_rows(axes: Axes) -> None:
-    """Leave of the frame its lower line, and lines up from its ticks, for estimates in rows."""
+    """Keep of the frame the lower line, and lines up from its ticks, for estimates in rows."""
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -148,7 +148,7 @@ def frame_tiles(
     """Plot a frame around each tile and write its caption below.
 
     Args:
-        axes: Where the tiles are.
+        axes: Of the tiles.
         corners: See `tiles`.
         size: Rows and columns of a tile.
         captions: One a tile.
@@ -180,10 +180,7 @@ def figure_png(figure: Figure, *, width: int | None = None) -> bytes:
     """A figure as a PNG of 128 colours, chosen for it: 11 kB a thumbnail of a matrix, not 28.
 
     White stays white; the greys of scans change by 3 of 255 at the most, other colours by 14.
-
-    Args:
-        figure: Any of this room.
-        width: In pixels; by default 150 an inch.
+    `width` is in pixels; by default 150 an inch.
     """
     if width is not None:
         figure.set_dpi(width / figure.get_figwidth())
