@@ -22,7 +22,7 @@ WAITING_TURNS = "1000"
 
 
 def let_waiting_threads_sleep() -> None:
-    """Make the threads of GNU's OpenMP sleep soon while they have no work; call before PyTorch loads.
+    """Make idle threads of GNU's OpenMP sleep soon; to be called before PyTorch loads OpenMP.
 
     By default the threads spin for milliseconds after each piece of work, on cores that others may
     need. Beside one other busy process on two cores a step of two threads took 174 and 19 ms at
@@ -35,7 +35,7 @@ def let_waiting_threads_sleep() -> None:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use; on macOS and Windows, which don't report those, all cores."""
+    """Cores that this process may use; all cores on macOS and Windows, which report no others."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -58,7 +58,7 @@ _MOST = 2**30
 
 
 def keep_freed_memory() -> bool:
-    """Make glibc keep freed memory for the next step; False where other C libraries have no switch.
+    """Make glibc keep freed memory for the next step; False where another C library has no switch.
 
     By default each large activation is mapped anew and its pages fault in again, in every step. On
     two cores a step of 32 knees at depth 2 took 72 to 114 ms by the median, and 53 to 55 with

@@ -40,5 +40,5 @@ def in_words(seconds: float) -> str:
 
 
 def in_bytes(size: float) -> str:
-    """A size on disk, in words."""
+    """A size on disk in megabytes or gigabytes."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"

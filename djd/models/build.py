@@ -1,4 +1,7 @@
-"""Networks, losses, augmentations, optimizers and schedules out of the plain values of `conf/`."""
+"""Networks, losses, augmentations, optimizers and schedules out of the plain values of `conf/`.
+
+All functions raise `InputError` where a target can't be imported or does not take the values.
+"""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -32,9 +35,6 @@ def build_network(spec: Spec, *, views: int, pixels: int, outputs: int) -> nn.Mo
         views: Views in a crop, 1 or 2.
         pixels: Rows and columns of a crop.
         outputs: Outputs a knee that the loss needs.
-
-    Raises:
-        InputError: The class can't be imported, or does not take the values.
     """
     offered = {"views": views, "pixels": pixels, "outputs": outputs}
     network = build("model", spec, offered=offered)
@@ -65,11 +65,7 @@ def build_loss(spec: Spec, *, class_weights: list[float] | None) -> Loss:
 
 
 def build_augmentation(spec: Spec) -> Prepare | None:
-    """The function of `conf/augment` with its arguments; None where the group names none.
-
-    Raises:
-        InputError: The function can't be imported.
-    """
+    """The function of `conf/augment` with its arguments; None where the group names none."""
     target, arguments = _apart(spec)
     return partial(_imported("augment", target), **arguments) if target else None
 
@@ -77,11 +73,7 @@ def build_augmentation(spec: Spec) -> Prepare | None:
 def build_optimizer(
     parameters: Iterable[Tensor], spec: Spec, *, learning_rate: float
 ) -> torch.optim.Optimizer:
-    """The optimizer of `conf/optim`, whose values hold neither rate nor schedule.
-
-    Raises:
-        InputError: The class can't be imported, or does not take the values.
-    """
+    """The optimizer of `conf/optim`, whose values hold neither rate nor schedule."""
     optimizer = build("optim", {**spec, "lr": learning_rate}, parameters, offered={})
     return cast(torch.optim.Optimizer, optimizer)
 
@@ -95,9 +87,6 @@ def build_schedule(
         optimizer: Whose rate changes.
         schedule: A name of `SCHEDULES`, or values of another schedule.
         epochs: Epochs of the training, for `epochs`, `T_max` or `total_iters`.
-
-    Raises:
-        InputError: The class can't be imported, or does not take the values.
     """
     spec = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
     if spec is None:
@@ -115,9 +104,6 @@ def build(key: str, spec: Spec, *positional: Any, offered: Mapping[str, Any]) ->
         spec: The group's values.
         positional: Arguments that come first.
         offered: Arguments from the software; those of the group come before them.
-
-    Raises:
-        InputError: The target can't be imported, or does not take the values.
     """
     target, arguments = _apart(spec)
     named = _imported(key, target)

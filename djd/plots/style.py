@@ -1,4 +1,7 @@
-"""Shared parts of all plots: size, fonts, colours, the stamp, marks, and the files."""
+"""Shared parts of all plots: size, fonts, colours, the stamp, marks, and the files.
+
+In all functions `title` stands above the figure, and `stamp`, such as PHANTOM, at the top right.
+"""
 
 import io
 import logging
@@ -36,6 +39,7 @@ STAMP_INCHES, TITLE_INCHES, LEGEND_INCHES = 0.2, 0.2, 0.18
 
 PERCENT_LIMITS, PERCENT_TICKS = (-4, 104), (0, 25, 50, 75, 100)
 UNDEFINED = "undefined"
+Stamp = str | None
 
 _TITLE_CHARACTERS = 11  # an inch
 _DPI = 150
@@ -47,18 +51,13 @@ _HANGUL_FONTS = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD G
 
 
 def new_figure(
-    width: float, height: float, *, stamp: str | None, title: str = "", constrained: bool = True
+    width: float, height: float, *, stamp: Stamp, title: str = "", constrained: bool = True
 ) -> Figure:
-    """An empty figure with its stamp at the top right and its title below the stamp.
+    """An empty figure, outside of any window system and global state.
 
-    The figure belongs to no window system and to no global state.
-
-    Args:
-        width: In inches.
-        height: In inches, below stamp and title, which come on top of it.
-        stamp: Such as PHANTOM.
-        title: A long one is broken into lines.
-        constrained: Whether matplotlib places the axes, which takes as long as drawing twice.
+    `width` and `height` are inches; stamp and title come on top of the height, and a long title is
+    broken into lines. `constrained` lets matplotlib place the axes, which takes as long as drawing
+    twice.
     """
     lines = wrap(title, int(width * _TITLE_CHARACTERS), break_on_hyphens=False)
     stamp_inches = STAMP_INCHES if stamp else 0
@@ -93,9 +92,8 @@ def plot_estimate(
 
 def mark(colour: str, marker: str = "o", *, filled: bool = True) -> dict[str, Any]:
     """The properties of a dot, alike in a plot and in its legend."""
-    face = colour if filled else "white"
-    looks = {"color": colour, "marker": marker, "markersize": 5.5, "markerfacecolor": face}
-    return {**looks, "markeredgewidth": 1.4}
+    face = {"markerfacecolor": colour if filled else "white", "markeredgewidth": 1.4}
+    return {"color": colour, "marker": marker, "markersize": 5.5, **face}
 
 
 def legend_mark(label: str, colour: str, marker: str = "o", *, filled: bool = True) -> Line2D:
@@ -145,15 +143,9 @@ def frame_tiles(
     gap: float,
     points: float,
 ) -> None:
-    """Plot a frame around each tile and write its caption below.
+    """Plot a frame around each tile and write its caption below, `gap` rows away.
 
-    Args:
-        axes: Of the tiles.
-        corners: See `tiles`.
-        size: Rows and columns of a tile.
-        captions: One a tile.
-        gap: Rows between a tile and its caption.
-        points: Size of the caption's letters.
+    `corners` are those of `tiles`, `size` the rows and columns of a tile.
     """
     height, width = size
     frames = [Rectangle((left - 0.5, top - 0.5), width, height) for top, left in corners]
@@ -184,11 +176,11 @@ def figure_png(figure: Figure, *, width: int | None = None) -> bytes:
     """
     if width is not None:
         figure.set_dpi(width / figure.get_figwidth())
-    picture = Image.fromarray(figure_pixels(figure)).quantize(
-        _COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-    )
+    picture, few = Image.fromarray(figure_pixels(figure)), Image.Quantize.MAXCOVERAGE
     content = io.BytesIO()
-    picture.save(content, "PNG", compress_level=_COMPRESSION)
+    picture.quantize(_COLOURS, few, dither=Image.Dither.NONE).save(
+        content, "PNG", compress_level=_COMPRESSION
+    )
     return content.getvalue()
 
 

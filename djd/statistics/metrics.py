@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 
-ANY_DISEASE = ((0,), (1, 2, 3, 4))
-"""Grades merged into none and any."""
-
 THREE_GROUPS = ((0,), (1, 2), (3, 4))
 """Grades merged into none, minimal to mild, and moderate to severe."""
 
@@ -43,7 +40,7 @@ def merge_grades(counts: Counts, groups: Sequence[Sequence[int]]) -> Array:
 
     Args:
         counts: See `Counts`.
-        groups: The grades of each group, such as `ANY_DISEASE`; every grade is in one.
+        groups: The grades of each group, such as `THREE_GROUPS`; every grade is in one.
     """
     member = np.zeros((GRADE_COUNT, len(groups)))
     for group, grades in enumerate(groups):
