@@ -30,11 +30,7 @@ SCHEDULES: Mapping[str, Spec | None] = {
 def build_network(spec: Spec, *, views: int, pixels: int, outputs: int) -> nn.Module:
     """The network of `conf/model`; its constructor gets those of the other values that it takes.
 
-    Args:
-        spec: The group's values.
-        views: Views in a crop, 1 or 2.
-        pixels: Rows and columns of a crop.
-        outputs: Outputs a knee that the loss needs.
+    These are the views in a crop (1 or 2), its rows and columns in pixels, and the outputs a knee.
     """
     offered = {"views": views, "pixels": pixels, "outputs": outputs}
     network = build("model", spec, offered=offered)
@@ -83,10 +79,8 @@ def build_schedule(
 ) -> torch.optim.lr_scheduler.LRScheduler | None:
     """The schedule of the learning rate, stepped once an epoch; None for a constant rate.
 
-    Args:
-        optimizer: Whose rate changes.
-        schedule: A name of `SCHEDULES`, or values of another schedule.
-        epochs: Epochs of the training, for `epochs`, `T_max` or `total_iters`.
+    `schedule` is a name of `SCHEDULES` or values of another; the number of epochs is offered as
+    `epochs`, `T_max` and `total_iters`.
     """
     spec = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
     if spec is None:
@@ -99,11 +93,7 @@ def build_schedule(
 def build(key: str, spec: Spec, *positional: Any, offered: Mapping[str, Any]) -> Any:
     """Call the target of a config group with its values, and the offered ones that it takes.
 
-    Args:
-        key: The group's key, for sentences.
-        spec: The group's values.
-        positional: Arguments that come first.
-        offered: Arguments from the software; those of the group come before them.
+    `key` is the group's key, for sentences; the group's values come before offered ones.
     """
     target, arguments = _apart(spec)
     named = _imported(key, target)

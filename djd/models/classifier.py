@@ -110,9 +110,8 @@ class GradeClassifier(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer, and the schedule of its rate where the rate changes."""
         given = self.hparams
-        optimizer = build_optimizer(
-            self.parameters(), given["optimizer"], learning_rate=given["learning_rate"]
-        )
+        rate = given["learning_rate"]
+        optimizer = build_optimizer(self.parameters(), given["optimizer"], learning_rate=rate)
         schedule = build_schedule(optimizer, given["schedule"], epochs=given["epochs"])
         return ([optimizer], [schedule]) if schedule else optimizer
 
@@ -158,10 +157,8 @@ class GradeClassifier(lightning.LightningModule):
         outputs, grades, knees = (torch.cat(column) for column in zip(*steps, strict=True))
         mean = float(self.loss(outputs, grades))
         exact = outputs if outputs.device.type == "mps" else outputs.double()  # mps has no double
-        probabilities = self.loss.probabilities(exact).detach().cpu().double().numpy()
-        self.outcomes[stage] = Outcome(
-            mean, grades.cpu().numpy(), probabilities, knees.cpu().numpy()
-        )
+        shares = self.loss.probabilities(exact).detach().cpu().double().numpy()
+        self.outcomes[stage] = Outcome(mean, grades.cpu().numpy(), shares, knees.cpu().numpy())
 
 
 def extra_inputs(network: nn.Module) -> tuple[str, ...]:

@@ -22,14 +22,9 @@ def grad_cam(
     The network scores as in evaluation and is left unchanged: weights, gradients, running
     statistics, mode, and the state of every random generator.
 
-    Args:
-        network: Trained or not, in either mode.
-        crops: float32 (knee, view, row, column), as the network sees them.
-        score: The explained number of each knee, (knee,), of the outputs (knee, output).
-        inputs: Other arguments of the network's `forward`, by name.
-
-    Returns:
-        The maps; None where no part of the network gives a map of features.
+    `crops` are float32 (knee, view, row, column), as the network sees them; `score` gives the
+    explained number, (knee,), of outputs (knee, output); `inputs` are the network's other
+    arguments. None where no part of the network gives a map of features.
     """
     with torch.inference_mode(False), torch.enable_grad(), _evaluating(network):
         features, outputs = _last_feature_map(network, crops.clone().requires_grad_(), inputs)

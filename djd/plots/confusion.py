@@ -89,9 +89,8 @@ def confusion_multiples_figure(
     row of a grade without knees is left empty.
     """
     shares = row_shares(counts)
-    mosaic, corners = style.tiles(
-        shares, columns, right=_GAP_CELLS, below=_CAPTION_CELLS, fill=np.nan
-    )
+    space = {"right": _GAP_CELLS, "below": _CAPTION_CELLS}
+    mosaic, corners = style.tiles(shares, columns, **space, fill=np.nan)
     width = style.PAGE_INCHES - 2 * _MARGIN_INCHES
     height = width * mosaic.shape[0] / mosaic.shape[1]
     whole = height + _KEY_INCHES

@@ -29,14 +29,9 @@ def grades_figure(
 ) -> Figure:
     """Recall and precision of each grade with 95 % intervals, side by side.
 
-    Minimal disease, the weak grade, is emphasised. An undefined share is written as undefined.
-
-    Args:
-        parts: Scores by name (see `djd.statistics.scoring`) of one or two parts, such as
-            `out of fold` and `test`.
-        knees: Knees of each grade in each part.
-        title: Of the figure.
-        stamp: Such as PHANTOM.
+    `parts` has scores by name (see `djd.statistics.scoring`) of one or two parts, such as `out of
+    fold` and `test`; `knees` the knees of each grade. Minimal disease, the weak grade, is
+    emphasised. An undefined share is written as undefined.
     """
     height = _ROW_INCHES * len(GRADE_NAMES) + _REST_INCHES
     figure = style.new_figure(style.PAGE_INCHES, height, stamp=stamp, title=title)
@@ -61,11 +56,10 @@ def _plot_shares(axes: Axes, shares: Sequence[Estimate], shift: float, index: in
     colour, marker, filled = _LOOKS[index]
     for grade, share in enumerate(shares):
         percent = Estimate(*(100 * end for end in share))
-        style.plot_estimate(
-            axes, grade + shift, percent, colour=colour, marker=marker, filled=filled
-        )
+        y = grade + shift
+        style.plot_estimate(axes, y, percent, colour=colour, marker=marker, filled=filled)
         if not share.is_defined:
-            axes.text(2, grade + shift, style.UNDEFINED, va="center", color=style.GREY)
+            axes.text(2, y, style.UNDEFINED, va="center", color=style.GREY)
 
 
 def _label_rows(axes: Axes, knees: Mapping[str, Sequence[int]]) -> None:

@@ -60,23 +60,17 @@ def reliability_figure(
     On the diagonal as many knees are diseased as were predicted. The bins don't overlap.
     """
     figure = style.new_figure(4.4, 4.6, stamp=stamp, title=title, constrained=False)
-    shares, knees = (
-        style.axes_at(figure, 0.55, 1.47, 3.77, 3.01),
-        style.axes_at(figure, 0.55, 0.6, 3.77, 0.75),
-    )
-    shares.plot(
-        [0, 100], [0, 100], color=style.GREY, linewidth=0.8, linestyle="--", label="as predicted"
-    )
+    shares = style.axes_at(figure, 0.55, 1.47, 3.77, 3.01)
+    knees = style.axes_at(figure, 0.55, 0.6, 3.77, 0.75)
+    limits, ticks = style.PERCENT_LIMITS, style.PERCENT_TICKS
+    shares.plot([0, 100], [0, 100], "--", color=style.GREY, linewidth=0.8, label="as predicted")
     _plot_shares(shares, [each for each in bins if each.observed.is_defined])
     interval = ", 95 % interval" if any(each.observed.has_interval for each in bins) else ""
-    shares.set(
-        xlim=style.PERCENT_LIMITS, xticks=[], ylim=style.PERCENT_LIMITS, yticks=style.PERCENT_TICKS
-    )
+    shares.set(xlim=limits, xticks=[], ylim=limits, yticks=ticks)
     shares.set_ylabel(f"diseased knees, observed (%){interval}")
     figure.legend(loc="lower left")
     _plot_knees(knees, bins)
-    knees.set(xlim=style.PERCENT_LIMITS, xticks=style.PERCENT_TICKS)
-    knees.set_xlabel("probability of any disease, predicted (%)")
+    knees.set(xlim=limits, xticks=ticks, xlabel="probability of any disease, predicted (%)")
     for axes in (shares, knees):
         axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -88,9 +82,8 @@ def _plot_shares(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
         if each.observed.has_interval:
             ends = (100 * each.observed.low, 100 * each.observed.high)
             axes.plot([x, x], ends, color=style.BLUE, linewidth=1.4)
-    axes.plot(
-        xs, [100 * each.observed.value for each in bins], linestyle="none", **style.mark(style.BLUE)
-    )
+    ys = [100 * each.observed.value for each in bins]
+    axes.plot(xs, ys, linestyle="none", **style.mark(style.BLUE))
 
 
 def _plot_knees(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:

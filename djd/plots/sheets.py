@@ -79,15 +79,9 @@ def inputs_figure(
 ) -> Figure:
     """Network inputs of knees, the views of one knee side by side, in one window for all.
 
-    The sheet is readable at 350 pixels. The window is written behind the title.
-
-    Args:
-        inputs: float32 (knee, view, row, column), scaled.
-        captions: One a knee, of two lines; longer ones are cut.
-        columns: Knees a row.
-        title: Of the sheet.
-        unit: Of the inputs, such as "counts a pixel".
-        stamp: Such as PHANTOM.
+    `inputs` are float32 (knee, view, row, column), scaled, with a unit such as "counts a pixel".
+    A caption has two lines; longer ones are cut. The window is written behind the title. The sheet
+    is readable at 350 pixels.
     """
     white, black = _inputs_window(inputs)
     title = f"{title}; white {white:.2g}, black {black:.2g} {unit}"

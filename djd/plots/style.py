@@ -40,6 +40,8 @@ STAMP_INCHES, TITLE_INCHES, LEGEND_INCHES = 0.2, 0.2, 0.18
 PERCENT_LIMITS, PERCENT_TICKS = (-4, 104), (0, 25, 50, 75, 100)
 UNDEFINED = "undefined"
 Stamp = str | None
+Size = tuple[int, int]
+Corners = Sequence[Size]
 
 _TITLE_CHARACTERS = 11  # an inch
 _DPI = 150
@@ -111,18 +113,12 @@ def show_rows(axes: Axes) -> None:
 
 def tiles(
     pictures: NDArray[Any], columns: int, *, right: int, below: int, fill: float
-) -> tuple[NDArray[Any], list[tuple[int, int]]]:
+) -> tuple[NDArray[Any], Corners]:
     """Pictures side by side in one, which is plotted much faster, and the corner of each.
 
-    Args:
-        pictures: (picture, row, column) or (picture, row, column, colour).
-        columns: Pictures a row.
-        right: Pixels to the right of each.
-        below: Pixels below each.
-        fill: Value between them.
-
-    Returns:
-        Pixels of the same type, and the first row and column of each picture.
+    `pictures` are (picture, row, column) or (picture, row, column, colour); `columns` stand in a
+    row, with `right` and `below` pixels of `fill` beside and below each. A corner is a picture's
+    first row and column.
     """
     _, height, width, *colours = pictures.shape
     step = (height + below, width + right)
@@ -135,13 +131,7 @@ def tiles(
 
 
 def frame_tiles(
-    axes: Axes,
-    corners: Sequence[tuple[int, int]],
-    size: tuple[int, int],
-    captions: Sequence[str],
-    *,
-    gap: float,
-    points: float,
+    axes: Axes, corners: Corners, size: Size, captions: Sequence[str], *, gap: float, points: float
 ) -> None:
     """Plot a frame around each tile and write its caption below, `gap` rows away.
 
@@ -202,5 +192,5 @@ rcParams["font.family"] = ["DejaVu Sans", *(font for font in _HANGUL_FONTS if fo
 rcParams["font.size"] = TEXT_POINTS
 rcParams["legend.frameon"] = False
 rcParams["text.parse_math"] = False  # a file's name or a setting may hold dollar signs
-# It tells of building a list of fonts and of choosing among them; nobody here can act on it.
+# Matplotlib logs the building of its list of fonts, and its choice; nobody here can act on that.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -74,10 +74,7 @@ def score_settings_draws(
 ) -> dict[str, Array]:
     """Draws of scores, averaged over repeats: float64 (setting, draw) each.
 
-    Args:
-        settings: One or more, of the same patients.
-        weights: Draws of these patients.
-        scores: Functions of confusion counts by name.
+    The settings, one or more, and the weights are of the same patients.
     """
     repeats = [setting.repeats for setting in settings]
     counts = np.concatenate([setting.counts() for setting in settings])
@@ -88,12 +85,9 @@ def score_settings_draws(
 def scores_with_intervals(
     setting: HeldOut, draws: Mapping[str, Array], few_weights: Weights
 ) -> dict[str, Estimate]:
-    """Every score of one setting by name.
+    """Every score of one setting by name, with draws float64 (draw,) of each score of `DRAWN`.
 
-    Args:
-        setting: Its held-out knees.
-        draws: float64 (draw,) of each score of `DRAWN`.
-        few_weights: Draws of the patients for scores of probabilities.
+    `few_weights` are draws of the patients for scores of probabilities.
     """
     return {
         **_of_counts(setting, draws),

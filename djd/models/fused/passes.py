@@ -72,14 +72,8 @@ def pool_convolved(
 ) -> tuple[Tensor, Tensor]:
     """ReLU of the scaled and shifted maximum of a convolution, and the place of the maximum.
 
-    Args:
-        padded: Crops (knee, 1, row, column) with one more pixel on each side.
-        weights: (channel, 1, 3, 3).
-        scale: (channel,), not negative.
-        shift: (channel,).
-
-    Returns:
-        (knee, channel, row, column) of half the rows and columns, and uint8 of the same shape.
+    `padded` as in `patch_moments`, `weights` (channel, 1, 3, 3), `scale`, not negative, and `shift`
+    (channel,); gives (knee, channel, row, column) of half the rows and columns, and uint8 alike.
     """
     size, channels = padded.shape[2] - 2, len(weights)
     activation = empty_like_channels_last(padded, len(padded), channels, size // 2)
@@ -93,13 +87,8 @@ def pool_convolved(
 def sum_under_choice(padded: Tensor, gradient: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
     """Sums of the gradient times the pixels under the kernel at the chosen places, and of itself.
 
-    Args:
-        padded: Crops (knee, 1, row, column) with one more pixel on each side.
-        gradient: (knee, channel, row, column), of the activation of `pool_convolved`.
-        choice: From there.
-
-    Returns:
-        float64 (channel, tap) and float64 (channel,).
+    `padded` and `choice` are those of `pool_convolved`, and `gradient` (knee, channel, row, column)
+    is of its activation; gives float64 (channel, tap) and float64 (channel,).
     """
     size, channels = padded.shape[2] - 2, gradient.shape[1]
     sums = torch.zeros(len(padded), KERNEL + 1, channels, dtype=torch.float64)
