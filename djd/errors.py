@@ -1,8 +1,8 @@
-"""The one kind of error that a person can mend."""
+"""Errors that a person can mend."""
 
 
 class InputError(Exception):
-    """Something the person gave is wrong: one sentence naming what, expected and received.
+    """Wrong input of the person: one sentence naming the place, expected and received.
 
     `train.py` and `djd` print the sentence and exit with status 1; any other exception is a fault
     of the software and keeps its traceback.
@@ -10,4 +10,4 @@ class InputError(Exception):
 
 
 class FailedCellsError(Exception):
-    """A comparison reached its end, and some of its cells failed; it has said which and why."""
+    """A comparison reached its end, and some of its cells failed; the log says which and why."""

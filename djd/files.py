@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half there."""
+"""Writing files so that none is ever half there."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
     """Write a file in one step: beside it, to the disk, then renamed over it.
 
     Raises:
-        OSError: It can't be written; names `path`, and the file that was there is still whole.
+        OSError: It can't be written; names `path`, and the former file is still whole.
     """
     data = content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,4 +1,4 @@
-"""Cores, memory, signals: what the software asks of its machine."""
+"""Cores, memory, signals: the software's requests to its machine."""
 
 import contextlib
 import ctypes
@@ -22,30 +22,30 @@ WAITING_TURNS = "1000"
 
 
 def let_waiting_threads_sleep() -> None:
-    """Tell GNU's OpenMP, before PyTorch loads it, to sleep soon where there is nothing to do.
+    """Make idle threads of GNU's OpenMP sleep soon; to be called before PyTorch loads OpenMP.
 
-    By default its threads spin for milliseconds after each piece of work, on cores that others may
+    By default the threads spin for milliseconds after each piece of work, on cores that others may
     need. Beside one other busy process on two cores a step of two threads took 174 and 19 ms at
-    depth 1 in two runs, and 13 in both when told this; at depth 2 250 and 64 ms, and 57. On quiet
-    cores it takes 7 and 29 ms either way (medians, two-core x86-64, 2026-11-25). What a user has
-    said of waiting stays as it is.
+    depth 1 in two runs, and 13 in both with this; at depth 2 250 and 64 ms, and 57. On quiet cores
+    it takes 7 and 29 ms either way (medians, two-core x86-64, 2026-11-25). A user's own settings
+    of waiting stay.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", WAITING_TURNS)
 
 
 def usable_cores() -> int:
-    """Cores that this process may use; on macOS and Windows, which don't tell, all of them."""
+    """Cores that this process may use; all cores on macOS and Windows, which report no others."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """What `work` makes of each item, a thread a core; for work outside the interpreter's lock.
+    """The results of `work` on each item, a thread a core; for work outside the interpreter's lock.
 
-    Linear algebra is held to one thread in each of them: threads of its own beside these wait for
-    each other longer than they work, on busy cores four times as long (two cores, 2026-11-25).
+    Linear algebra is held to one thread in each: threads of its own wait for each other longer than
+    they work, on busy cores four times as long (two cores, 2026-11-25).
     """
     from threadpoolctl import threadpool_limits  # 30 ms, and many only want to know the cores
 
@@ -58,15 +58,11 @@ _MOST = 2**30
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed memory for the next step.
+    """Make glibc keep freed memory for the next step; False where another C library has no switch.
 
     By default each large activation is mapped anew and its pages fault in again, in every step. On
     two cores a step of 32 knees at depth 2 took 72 to 114 ms by the median, and 53 to 55 with
     memory kept; the numbers are the same to the last bit (2026-11-24, two-core x86-64).
-
-    Returns:
-        Whether it could be told: other C libraries (musl, macOS, Windows) have no such switch, and
-        nothing changes there.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -81,12 +77,12 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stopped(BaseException):
     """The person, or the system, wants the process to end.
 
-    No `Exception`: nothing that mends errors may swallow it.
+    No `Exception`: no handler of errors may swallow it.
 
     Attributes:
-        exit_status: What the process ends with, 128 plus the signal's number, as shells have it.
-        folder_argument: What the command line would have to say of the folder that was worked in,
-            to go on; None where that isn't known.
+        exit_status: 128 plus the signal's number, as shells have it.
+        folder_argument: The command-line argument that names the folder of the interrupted work;
+            None where it isn't known.
     """
 
     def __init__(self, signal_number: int) -> None:
@@ -97,10 +93,9 @@ class Stopped(BaseException):
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raise `Stopped` at the first Ctrl-C or SIGTERM, and be deaf to further ones while it unwinds.
+    """Raise `Stopped` at the first Ctrl-C or SIGTERM, and ignore further ones while it unwinds.
 
-    Python's own way for Ctrl-C would do, but Lightning turns KeyboardInterrupt into exit status 1
-    and SIGTERM into 0.
+    Lightning would turn KeyboardInterrupt into exit status 1 and SIGTERM into 0.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
@@ -124,8 +119,8 @@ _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 def die_with_parent() -> None:
     """End this process at once when its parent does, by whatever signal.
 
-    Linux sees to it. Elsewhere, and for a process out of a fork server, whose parent is the server
-    and not the one who asked for it, a thread waits for the latter's end.
+    Linux does so itself. Elsewhere, and for a process of a fork server, whose parent is the server
+    and not the process that asked for it, a thread waits for the end of the latter.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # not Linux
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,6 +1,7 @@
 """The LightningModule: one shared step, scored once an epoch."""
 
 import inspect
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,6 @@ from torch import Tensor, nn
 from djd.data.crop import CROP_SIZE
 from djd.data.datamodule import EXTRA_INPUTS, Batch, inputs_of
 from djd.models.build import Spec, build_loss, build_network, build_optimizer, build_schedule
-from djd.models.losses import Loss
 from djd.statistics.metrics import confusion_counts, quadratic_kappa
 
 Stage = Literal["train", "validation", "test"]
@@ -22,7 +22,7 @@ Stage = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What one pass over one part gave.
+    """Result of one pass over one part.
 
     Attributes:
         loss: Mean loss a knee.
@@ -48,47 +48,14 @@ class Outcome:
         return confusion_counts(self.grades, self.predicted)
 
 
-class Tally:
-    """Gathers a pass step by step without waiting for the device; read out once at its end."""
-
-    def __init__(self) -> None:
-        self._steps: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def add(self, outputs: Tensor, batch: Batch) -> None:
-        """Keep one step's outputs and knees."""
-        self._steps.append((outputs.detach(), batch["grade"], batch["knee"]))
-
-    @torch.no_grad()  # a loss may have parameters of its own
-    def collect(self, loss: Loss) -> Outcome | None:
-        """The pass so far, and start anew; None where there was no step."""
-        if not self._steps:
-            return None
-        outputs, grades, knees = (torch.cat(column) for column in zip(*self._steps, strict=True))
-        self._steps = []
-        return Outcome(
-            loss=float(loss(outputs, grades)),
-            grades=grades.cpu().numpy(),
-            probabilities=loss.probabilities(_exact(outputs)).cpu().double().numpy(),
-            knees=knees.cpu().numpy(),
-        )
-
-
-def _exact(outputs: Tensor) -> Tensor:
-    """The outputs in double, where the device knows it."""
-    return outputs if outputs.device.type == "mps" else outputs.double()
-
-
 class GradeClassifier(lightning.LightningModule):
     """A knee-grade network under training.
 
-    All arguments are plain values, so that a checkpoint rebuilds the module by itself.
+    All arguments are plain values, so that a checkpoint rebuilds the module by itself. `network`,
+    `loss`, `optimizer` and `schedule` are values of `conf/`, see `djd.models.build`.
 
     Args:
-        network: Values of `conf/model`; see `build_network`.
-        loss: Values of `conf/loss`; see `build_loss`.
-        optimizer: Values of `conf/optim` without rate and schedule; see `build_optimizer`.
         learning_rate: Base rate times factor.
-        schedule: See `build_schedule`.
         epochs: Epochs of the training.
         views: Views in a crop.
         pixels: Rows and columns of a crop.
@@ -96,7 +63,7 @@ class GradeClassifier(lightning.LightningModule):
 
     Attributes:
         outcomes: The last finished pass of each stage.
-        tested_epoch: Epochs that the weights were trained for, once `take_epoch` has said it.
+        tested_epoch: Epochs of training behind the weights, once `take_epoch` has set it.
     """
 
     def __init__(
@@ -119,26 +86,18 @@ class GradeClassifier(lightning.LightningModule):
         self.inputs = extra_inputs(self.network)
         self.outcomes: dict[Stage, Outcome] = {}
         self.tested_epoch: int | None = None
-        self._tallies: dict[Stage, Tally] = {
-            "train": Tally(),
-            "validation": Tally(),
-            "test": Tally(),
-        }
+        # Outputs, grades and knees of the steps so far: the device is not waited for.
+        self._steps: dict[Stage, list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)
 
     def forward(self, crops: Tensor, **inputs: Tensor) -> Tensor:
-        """Outputs float32 (knee, output) of crops float32 (knee, view, row, column).
-
-        Args:
-            crops: As the network sees them.
-            inputs: What else the network's `forward` takes, see `extra_inputs`.
-        """
+        """Outputs float32 (knee, output) of crops float32 (knee, view, row, column)."""
         outputs: Tensor = self.network(crops, **inputs)
         # Under bfloat16 autocast the network gives bfloat16, which class weights refuse.
         return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
     @property
     def versions(self) -> dict[str, str]:
-        """What the network says of its own layers, where it does."""
+        """Facts that the network reports of its own layers."""
         trained_with = getattr(self.network, "trained_with", None)
         return {"blocks": trained_with} if trained_with else {}
 
@@ -151,9 +110,8 @@ class GradeClassifier(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer, and the schedule of its rate where the rate changes."""
         given = self.hparams
-        optimizer = build_optimizer(
-            self.parameters(), given["optimizer"], learning_rate=given["learning_rate"]
-        )
+        rate = given["learning_rate"]
+        optimizer = build_optimizer(self.parameters(), given["optimizer"], learning_rate=rate)
         schedule = build_schedule(optimizer, given["schedule"], epochs=given["epochs"])
         return ([optimizer], [schedule]) if schedule else optimizer
 
@@ -172,33 +130,36 @@ class GradeClassifier(lightning.LightningModule):
     def _step(self, batch: Batch, stage: Stage) -> Tensor:
         outputs = self(batch["crop"], **inputs_of(batch, self.inputs))
         loss: Tensor = self.loss(outputs, batch["grade"])
-        self._tallies[stage].add(outputs, batch)
+        self._steps[stage].append((outputs.detach(), batch["grade"], batch["knee"]))
         return loss
 
     def on_validation_epoch_end(self) -> None:
-        """Read the pass out; its kappa is what the best checkpoint goes by, where one is kept."""
+        """Read the pass; its kappa chooses the best checkpoint, where one is kept."""
         self._finish("validation")
         outcome = self.outcomes.get("validation")
-        if outcome and self._best_is_kept():  # logging takes Lightning 1 ms
+        checkpoints = self.trainer.checkpoint_callbacks
+        best_is_kept = any(getattr(checkpoint, "monitor", None) for checkpoint in checkpoints)
+        if outcome and best_is_kept:  # logging takes Lightning 1 ms
             kappa = float(np.nan_to_num(quadratic_kappa(outcome.counts), nan=-1.0))
             self.log("validation/kappa", kappa, logger=False)
 
-    def _best_is_kept(self) -> bool:
-        checkpoints = self.trainer.checkpoint_callbacks
-        return any(getattr(checkpoint, "monitor", None) for checkpoint in checkpoints)
-
     def finish_train_pass(self) -> None:
-        """Read the training pass out; callbacks do so at each epoch's end before they read."""
+        """Read the training pass; callbacks do so at each epoch's end before they read outcomes."""
         self._finish("train")
 
     def on_test_epoch_end(self) -> None:
-        """Read the pass out."""
+        """Read the pass."""
         self._finish("test")
 
+    @torch.no_grad()  # a loss may have parameters of its own
     def _finish(self, stage: Stage) -> None:
-        outcome = self._tallies[stage].collect(self.loss)
-        if outcome is not None:
-            self.outcomes[stage] = outcome
+        if not (steps := self._steps.pop(stage, None)):
+            return
+        outputs, grades, knees = (torch.cat(column) for column in zip(*steps, strict=True))
+        mean = float(self.loss(outputs, grades))
+        exact = outputs if outputs.device.type == "mps" else outputs.double()  # mps has no double
+        shares = self.loss.probabilities(exact).cpu().double().numpy()
+        self.outcomes[stage] = Outcome(mean, grades.cpu().numpy(), shares, knees.cpu().numpy())
 
 
 def extra_inputs(network: nn.Module) -> tuple[str, ...]:
