@@ -47,7 +47,7 @@ class ListLogger(Logger):
     def version(self) -> str:
         return self.run
 
-    def log_hyperparams(self, params: Any) -> None:  # type: ignore[override]
+    def log_hyperparams(self, params: Any) -> None:
         self.runs[self.run].append(("setting", dict(params)))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
