@@ -33,22 +33,20 @@ OmegaConf.register_new_resolver("djd_sweep", lambda experiment: experiment or "s
 CONF = str(Path(__file__).parent / "conf")
 
 failures: list[str] = []
-"""Sentences of the runs that failed in this process, for its exit status."""
+"""Sentences of failed runs, for the exit status."""
 
 started: list[Path] = []
-"""Folders of the runs that were started in this process, for the way to go on."""
+"""Folders of started runs, for the command to go on."""
 
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _run(cfg: DictConfig) -> float | None:
-    """Train; the validation kappa at the end is what Hydra's own sweepers would maximize."""
+    """Train, and return the last validation kappa, which Hydra's own sweepers maximize."""
     runtime = HydraConfig.get()
     folder = Path(runtime.runtime.output_dir)
     values = plain_values(cfg, runtime.runtime.choices, GlobalHydra.instance().config_loader())
-    if runtime.mode == RunMode.MULTIRUN:
-        result = _run_job(values, folder)
-    else:
-        result = _run_alone(values, folder)
+    run = _run_job if runtime.mode == RunMode.MULTIRUN else _run_alone
+    result = run(values, folder)
     return result.validation[-1].scores["kappa"] if result and result.validation else None
 
 
@@ -56,7 +54,7 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
     from djd.runs.config import read_config
 
     try:
-        config = read_config(values)  # says a wrong value before torch and lightning are imported
+        config = read_config(values)  # before the slow imports of torch and lightning
         from djd.report.report import report_run
         from djd.runs.train import print_duration, train
 
@@ -67,17 +65,15 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
         if result := train(config, folder):
             report_run(config, folder, result)
         return result
-    except InputError as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(_sentence(error, folder))
+    except (InputError, OSError) as error:
+        _fail(_sentence(error, folder) if isinstance(error, OSError) else str(error))
     return None
 
 
 def _run_job(values: dict[str, Any], folder: Path) -> "RunResult | None":
-    """One training of a sweep; whatever happens to it, the reason stays in its folder.
+    """One training of a sweep; its folder keeps the reason of a failure.
 
-    Our sweeper sets `kind`; a job of another sweeper is a cell that has failed for nobody yet.
+    The sweeper of djd sets `kind`; another sweeper's job is a cell, tried even where it failed.
     """
     from djd.runs.folder import failure_reason, record_loss
 
@@ -87,23 +83,23 @@ def _run_job(values: dict[str, Any], folder: Path) -> "RunResult | None":
         from djd.runs.train import print_duration, train
 
         config = read_config(values if ours else values | {"kind": "cell"})
-        if config.dry_run:  # where another sweeper launches; ours launches nothing then
+        if config.dry_run:  # of another sweeper; the sweeper of djd launches nothing then
             print_duration(config, folder)
             return None
         return train(config, folder, retry_failed=not ours)
     except (Exception, SystemExit) as error:
         if isinstance(error, OSError):
             error = InputError(_sentence(error, folder))
-        record_loss(folder, error)  # where it had not come as far as doing so itself
+        record_loss(folder, error)
         reason = failure_reason(folder)
-        if reason is None or not ours:  # it can't be written, or nobody would read it there
+        if reason is None or not ours:  # an unwritable folder, or a sweeper that reads no reasons
             raise InputError(f"{folder.name}: {reason or error or type(error).__name__}") from error
         _fail(f"{folder.name}: {reason}")
     return None
 
 
 def _fail(sentence: str) -> None:
-    """Say what went wrong, once: by the log where Hydra has set one up, else on stderr."""
+    """Log a failure; without Hydra's log the sentence goes to stderr."""
     logging.getLogger("djd").error(sentence)
     failures.append(sentence)
 
@@ -113,23 +109,21 @@ def _sentence(error: OSError, place: Path | str) -> str:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether an error came out of this software, where it is a fault that keeps its traceback."""
+    """Whether this software raised an error, a fault that keeps its traceback."""
     modules = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
     return any(name.partition(".")[0] in ("djd", "hydra_plugins") for name in modules)
 
 
 def _forget_full_disks(failure: threading.ExceptHookArgs) -> None:
-    """TensorBoard writes in a thread: what fails there is raised again by its next call."""
+    """Ignore OSError in TensorBoard's thread: the next call of its writer raises it again."""
     if not issubclass(failure.exc_type, OSError):
         threading.__excepthook__(failure)
 
 
 def _how_to_go_on(stop: Stopped) -> str:
-    """What to type to go on with what was stopped; its folder stands in Hydra's own arguments."""
+    """The sentence on a stop, with the command that goes on."""
     command = shlex.join(["python", "train.py", *sys.argv[1:]])
-    argument = stop.folder_argument
-    if started:
-        argument = f"hydra.run.dir={started[-1]}"
+    argument = f"hydra.run.dir={started[-1]}" if started else stop.folder_argument
     if not argument or any(each.startswith(argument.partition("=")[0]) for each in sys.argv[1:]):
         return f"{stop}; to go on: {command}"
     (folder,) = quote_paths([argument])
@@ -137,7 +131,7 @@ def _how_to_go_on(stop: Stopped) -> str:
 
 
 def main() -> int:
-    """Run what the command line asks for; 0 where all of it worked."""
+    """Run the command line; returns the exit status."""
     try:
         sys.argv[1:] = flags_first(quote_paths(latest_arguments(sys.argv[1:])))
     except InputError as error:
@@ -146,7 +140,7 @@ def main() -> int:
     let_waiting_threads_sleep()
     logging.raiseExceptions = False  # a log on a full disk would print a traceback a line
     threading.excepthook = _forget_full_disks
-    # Hydra's own handler would print a traceback for a folder that can't be written.
+    # Hydra's own handler prints a traceback for a folder that can't be written.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         with stop_on_signals():
@@ -165,7 +159,7 @@ def main() -> int:
     except ValueError as error:
         if _is_ours(error):
             raise
-        sentence = str(error)  # what Hydra says of a group that is given a number
+        sentence = str(error)  # Hydra's message for a number in place of a group
     else:
         return 1 if failures else 0
     print(sentence, file=sys.stderr)  # noqa: T201
@@ -174,7 +168,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     status = main()
-    if status > 128:  # stopped: everything is written, and taking torch down takes another second
+    if status > 128:  # stopped: all files are written, and the end of torch takes a second
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -17,11 +17,10 @@ def train_cell(folder: Path, overrides: Sequence[str]) -> "RunResult":
         folder: Of the cell; it does not exist yet.
         overrides: What differs from the base setting.
     """
-    from hydra_plugins.djd._options import compose_values
-
     import train as command
     from djd.runs.config import read_config
     from djd.runs.train import train
+    from hydra_plugins.djd._composing import compose_values
 
     config = read_config(compose_values(command.CONF, overrides) | {"kind": "cell"})
     folder.mkdir()

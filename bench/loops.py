@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, cast
 import lightning
 import numpy as np
 import torch
-from hydra_plugins.djd._options import compose_values
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -36,6 +35,7 @@ from djd.machine import keep_freed_memory
 from djd.models.networks import KneeCNN
 from djd.runs.config import RunConfig, read_config
 from djd.runs.prepare import Prepared
+from hydra_plugins.djd._composing import compose_values
 
 TRAIN_KNEES, VALIDATION_KNEES = 256, 64
 LEARNING_RATE = 0.001

@@ -30,8 +30,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
 
 from bench.cells import bytes_beside_weights, train_cell  # noqa: E402
-from bench.turns import UntilFailure  # noqa: E402
-from djd.sweeps.processes import Ending, run_in_processes  # noqa: E402
+from djd.sweeps.processes import Ending, Watcher, run_in_processes  # noqa: E402
 
 PICTURES = ("training_sheet", "confusion_figure", "reliability_figure", "mistakes_sheet")
 
@@ -90,7 +89,7 @@ def time_cell(folder: Path, overrides: list[str]) -> tuple[float, float]:
     return steps.seconds, figures.seconds
 
 
-class Clock(UntilFailure):
+class Clock(Watcher):
     """Notes the wall time of each piece of work."""
 
     def __init__(self) -> None:
@@ -106,7 +105,7 @@ class Clock(UntilFailure):
         """Note the time."""
         self._last_end = time.perf_counter()
         self.wall[index] = self._last_end - self.began[index]
-        return super().ended(index, ending)
+        return not ending.reason
 
 
 def main() -> None:

@@ -58,12 +58,11 @@ from djd.data.split import Parts
 from djd.machine import keep_freed_memory, let_waiting_threads_sleep, usable_cores
 from djd.models.classifier import GradeClassifier
 from djd.runs.hardware import use_threads
-from djd.sweeps.processes import Ending, run_in_processes
+from djd.sweeps.processes import Ending, Watcher, run_in_processes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
 
 from bench.simulated import simulated_cohort
-from bench.turns import UntilFailure
 
 SECONDS = 8.0
 """Of timed steps a point."""
@@ -283,7 +282,7 @@ def in_columns(values: Sequence[str]) -> str:
     return "    " + "  ".join(value.rjust(max(len(head), 6)) for value, head in pairs)
 
 
-class Printer(UntilFailure):
+class Printer(Watcher):
     """Prints each point as it is measured."""
 
     def __init__(self, points: Sequence[Point]) -> None:
@@ -293,7 +292,7 @@ class Printer(UntilFailure):
         """Print a row; stop where there is none."""
         if not ending.reason:
             print(row(self._points[index], ending.value), flush=True)
-        return super().ended(index, ending)
+        return not ending.reason
 
 
 def measure_all(seconds: float) -> dict[Point, Cost]:

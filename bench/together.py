@@ -12,8 +12,7 @@ from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.turns import UntilFailure
-from djd.sweeps.processes import run_in_processes
+from djd.sweeps.processes import Ending, Watcher, run_in_processes
 
 if TYPE_CHECKING:
     from bench.limits import Work
@@ -52,7 +51,7 @@ def measure(*, rounds: int, seconds: float) -> dict[str, Gain]:
     """
     barrier = multiprocessing.get_context("spawn").Barrier(WORKERS)
     calls = [(worker, barrier, rounds, seconds) for worker in range(WORKERS)]
-    endings = run_in_processes(_serve, calls, at_once=WORKERS, watcher=UntilFailure())
+    endings = run_in_processes(_serve, calls, at_once=WORKERS, watcher=_UntilFailure())
     if failed := [ending.reason for ending in endings if ending and ending.reason]:
         raise SystemExit(f"work in two processes failed: {failed[0]}")
     rates: list[dict[str, list[Gain]]] = [ending.value for ending in endings if ending]
@@ -135,3 +134,11 @@ def _training_step(depth: int) -> Callable[[], object]:
         optimizer.step()
 
     return step
+
+
+class _UntilFailure(Watcher):
+    """Ends all where one fails: the other would wait for it at the barrier."""
+
+    def ended(self, index: int, ending: Ending) -> bool:
+        """Go on where it worked."""
+        return not ending.reason

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from djd.sweeps.processes import Ending
-
 LAST_LINES = 15
 """Of a process that failed."""
 
@@ -60,20 +58,6 @@ class Turns:
         lines = self._log.read_text(errors="replace").splitlines()[-LAST_LINES:]
         self.close()
         raise SystemExit("\n".join(["a process of the measurement failed:", *lines]))
-
-
-class UntilFailure:
-    """Watches `run_in_processes`: the other pieces of work end where one fails."""
-
-    def started(self, index: int) -> None:
-        """Do nothing."""
-
-    def ended(self, index: int, ending: Ending) -> bool:
-        """Go on where it worked."""
-        return not ending.reason
-
-    def look(self) -> None:
-        """Do nothing."""
 
 
 def _quietly(log: Path, work: Callable[..., None], *arguments: Any) -> None:

@@ -67,7 +67,7 @@ def check(
         typer.Option("--show-names", help="Print unknown severity names; they may name patients."),
     ] = False,
 ) -> None:
-    """Look a folder of scans over: counts, problems, and a sheet of crops.
+    """Check a folder of scans: counts, problems, and a sheet of crops.
 
     Exit status 0, or 1 where training would stop.
     """
@@ -103,11 +103,11 @@ def check(
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a sweep or of a finished run.")],
 ) -> None:
-    """Work out the answer of a sweep or run again, from what lies in its folder.
+    """Compute the answer of a sweep or run again, from the files in its folder.
 
-    Ranked settings with intervals, effects, baselines; written to report.html with its figures,
-    settings.csv, effects.csv and cells.csv. Whatever is missing or damaged is named, and the rest
-    is told.
+    Ranked settings with intervals, effects, baselines; written to report.html with its plots,
+    settings.csv, effects.csv and cells.csv. Missing and damaged files are named, and the answer
+    is that of the others.
     """
     from djd.report.report import answer_again, answer_lines, report_line, write_answer
     from djd.sweeps.sweep import read_folder
@@ -177,14 +177,14 @@ def print_names(paths: Sequence[Path], grade_names: "GradeNames") -> None:
 
 
 def with_progress(name: str, total: int, work: Callable[[Callable[[int], None]], None]) -> None:
-    """Do work that reports how far it is, under a bar that vanishes."""
+    """Do work that reports progress, under a bar that vanishes."""
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=total)
         work(lambda done: bar.update(task, completed=done))
 
 
 def main() -> None:
-    """Run `djd`; what a person can mend is one sentence and exit status 1."""
+    """Run `djd`; an error that a person can mend is one sentence and exit status 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name that the terminal can't write

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from djd.data.crop import CROP_SIZE, crop_knees
-from djd.data.phantom.kept import kept_phantom
+from djd.data.phantom.cohort import cached_phantom
 from djd.data.scan import Scan, read_scan
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP, SIDES
 from djd.plots.confusion import plot_confusion
@@ -33,7 +33,7 @@ def main(run_folder: Path) -> None:
     result = RunResult.load(run_folder / "result.json")
     (test,) = result.test
     config = read_config(result.config)
-    root = kept_phantom(
+    root = cached_phantom(
         config.paths.cache, patients=config.data.phantom_patients, seed=config.data.phantom_seed
     )
     (winner,) = (run_folder / "winner").iterdir()

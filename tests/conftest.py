@@ -42,9 +42,9 @@ def compose_values(*overrides: str) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The invented cohort of 40 patients that all tests share; not to be changed."""
-    from djd.data.phantom.kept import kept_phantom
+    from djd.data.phantom.cohort import cached_phantom
 
-    return kept_phantom(tmp_path_factory.mktemp("cache"), patients=40, seed=0)
+    return cached_phantom(tmp_path_factory.mktemp("cache"), patients=40, seed=0)
 
 
 def tiny_values(phantom_folder: Path, root: Path, *overrides: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 CELLS = [f"depth={depth} fold={fold}" for depth in (1, 2) for fold in (0, 1, 2)]
 
-ROW = "PHANTOM depth="
+ROW = "PHANTOM model="
 """How every row of the HParams tab begins."""
 
 TABLE = "tf-hparams-table-view"

@@ -32,6 +32,7 @@ def test_torch_is_not_imported_before_training_starts() -> None:
     assert finished.stdout.strip() == ""
 
 
+@pytest.mark.usefixtures("no_timing")
 def test_the_sweep_line_trains_every_combination_and_scores_the_best_on_the_test_patients(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -67,7 +68,9 @@ def test_a_single_run_says_what_its_scores_are_worth_and_writes_its_tables(
     assert "out of fold: uptake has kappa" in shown
     assert "on the test patients: uptake has kappa" in shown
     setting, majority, uptake = rows_of(folder / "settings.csv")
-    assert setting["setting"] == "depth=1 optim=adam lr=0.001 batch_size=32 epochs=2"
+    assert setting["setting"] == (
+        "model=cnn loss=cross_entropy optim=adam depth=1 width=2 lr=0.001 batch_size=32 epochs=2"
+    )
     result = RunResult.load(folder / "result.json")
     for part, scores in (("", result.validation[-1]), ("test_", result.test[-1])):
         for name in ("kappa", "accuracy", "mae", "auroc_any"):
@@ -155,7 +158,7 @@ def test_a_stopped_run_says_how_to_go_on_and_resume_latest_does(
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.chdir(tmp_path)
-    overrides = (*TINY, f"paths.cache={tiny()['paths']['cache']}")
+    overrides = (*TINY, f"paths.cache={tiny()['paths']['cache']}", "test=never")
     with monkeypatch.context() as patch:
         patch.setattr(GradeClassifier, "on_train_batch_end", stop)
         assert run_train(monkeypatch, *overrides) == 143
@@ -176,7 +179,8 @@ def test_an_excluded_name_that_no_scan_has_is_a_warning(
 ) -> None:
     cache = f"paths.cache={tiny()['paths']['cache']}"
     run_folder = f"hydra.run.dir={tmp_path / 'run'}"
-    assert run_train(monkeypatch, *TINY, cache, run_folder, "data.exclude=[0000001,nope]") == 0
+    excluded = "data.exclude=[0000001,nope]"
+    assert run_train(monkeypatch, *TINY, cache, run_folder, excluded, "dry_run=true") == 0
     shown = capsys.readouterr().out
     assert "data.exclude names no scan of" in shown
     assert ": nope" in shown

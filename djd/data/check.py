@@ -1,4 +1,4 @@
-"""What is in a cohort, and what is wrong with it."""
+"""Counts and problems of a cohort."""
 
 import contextlib
 from collections import Counter
@@ -22,10 +22,10 @@ MOST_SHEET_KNEES = 410
 
 @dataclass(frozen=True, eq=False)
 class CohortCheck:
-    """A cohort seen with a doubtful eye.
+    """The problems of a cohort.
 
     Attributes:
-        cohort: What was looked at.
+        cohort: The cohort.
         grade_counts: int64 (side 2, grade 5), knees; sides (right, left).
         duplicates: Scans with the same pixels, in groups.
         obstacles: Why training would stop before it splits the patients, a sentence each.
@@ -38,13 +38,7 @@ class CohortCheck:
 
 
 def check_cohort(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> CohortCheck:
-    """Look a cohort over.
-
-    Args:
-        cohort: As from `read_cohort`.
-        labels_from: As `data.labels_from`.
-        on_error: As `data.on_error`.
-    """
+    """Count the knees of a cohort by side and grade, and find problems."""
     counts = np.zeros((len(SIDES), GRADE_COUNT), dtype=np.int64)
     np.add.at(counts, (cohort.side_index, cohort.grades), 1)
     sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
@@ -52,13 +46,10 @@ def check_cohort(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) 
 
 
 def unknown_spellings(paths: Sequence[Path], grade_names: GradeNames) -> Counter[str]:
-    """How often each unknown severity name stands in the files; empty text where none stands.
+    """How often each unknown severity name stands in the files; an empty text is no name.
 
-    The texts may identify patients: they are for the eyes of the person who asks, and never kept.
-
-    Args:
-        paths: Files, as from `find_scans`; those that can't be read are passed over.
-        grade_names: Grades of further spellings of severity names.
+    Files that can't be read are passed over. The texts may identify patients: they are only shown
+    to the person who asks, never stored.
     """
     spellings: Counter[str] = Counter()
     for path in paths:
@@ -69,7 +60,7 @@ def unknown_spellings(paths: Sequence[Path], grade_names: GradeNames) -> Counter
 
 
 def save_crop_sheet(cohort: Cohort, path: Path) -> None:
-    """Draw the crops with their grades on one sheet, in one window.
+    """Plot the crops with their grades on one sheet, in one window.
 
     Raises:
         InputError: The file can't be written.
@@ -78,14 +69,13 @@ def save_crop_sheet(cohort: Cohort, path: Path) -> None:
     knees = shown if len(cohort) else shown[:0]
     figure = crops_figure(
         cohort.crops[knees, 0],
-        [_caption(cohort, knee) for knee in knees],
+        [
+            f"{cohort.scans[cohort.scan_index[knee]]} {SIDES[cohort.side_index[knee]]}\n"
+            f"{GRADE_NAMES[cohort.grades[knee]]}"
+            for knee in knees
+        ],
         columns=SHEET_COLUMNS,
         title=f"{len(knees)} of {len(cohort)} graded knees, anterior view",
         stamp=cohort.stamp,
     )
     save_figure(figure, path)
-
-
-def _caption(cohort: Cohort, knee: int) -> str:
-    side = SIDES[cohort.side_index[knee]]
-    return f"{cohort.scans[cohort.scan_index[knee]]} {side}\n{GRADE_NAMES[cohort.grades[knee]]}"

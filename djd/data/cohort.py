@@ -1,4 +1,4 @@
-"""Folder to cohort: every scan read once, its knees cut out, its problems named."""
+"""Folder to cohort: every scan is read once, knees are cut out, problems are named."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -68,7 +68,7 @@ class Cohort:
 
     @property
     def stamp(self) -> str | None:
-        """What has to stand on every picture made of these scans."""
+        """Text that has to stand on every picture made of these scans."""
         return PHANTOM_STAMP if self.phantom else None
 
     def duplicates(self) -> list[tuple[str, ...]]:
@@ -79,10 +79,7 @@ class Cohort:
         return [tuple(names) for names in groups.values() if len(names) > 1]
 
     def fingerprint(self) -> str:
-        """Digest of what can change a result: the knees' crops, grades, scans and sides.
-
-        File times, paths and everything that isn't used stay out of it.
-        """
+        """Digest of the crops, grades, scans and sides: nothing else can change a result."""
         digest = hashlib.sha256()
         for name, patient in zip(self.scans, self.patients, strict=True):
             digest.update(f"{name}\0{patient}\n".encode())
@@ -93,7 +90,7 @@ class Cohort:
 
 @dataclass
 class _Gathered:
-    """What reading has gathered so far."""
+    """Fields of a cohort while scans are read; see `Cohort`."""
 
     crops: list[NDArray[np.uint16]] = field(default_factory=list)
     grades: list[int] = field(default_factory=list)
@@ -117,16 +114,15 @@ class _Gathered:
             self.grades.append(grade)
             self.scan_index.append(index)
             self.side_index.append(side)
-        self.compare_labels(scan)
-
-    def compare_labels(self, scan: Scan) -> None:
         if scan.named_grades is None:
             return
-        for index, side in enumerate(SIDES):
-            if scan.unknown_names[index] is None:
+        for by_id, by_name, unknown, name in zip(
+            scan.grades, scan.named_grades, scan.unknown_names, SIDES, strict=True
+        ):
+            if unknown is None:
                 self.named_knees += 1
-                if scan.grades[index] != scan.named_grades[index]:
-                    self.disagreements.append((scan.name, side))
+                if by_id != by_name:
+                    self.disagreements.append((scan.name, name))
 
 
 def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
@@ -152,13 +148,13 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
     for one, other in pairwise(paths):
         if one.stem == other.stem:
             raise InputError(f"{root}: expected one file a scan, received {one.name}, {other.name}")
-    kept = [path for path in paths if path.stem not in excluded]
-    if not kept:
+    included = [path for path in paths if path.stem not in excluded]
+    if not included:
         received = f"{len(paths)} files, all excluded" if paths else "none"
         raise InputError(
             f"data.root: expected {known_suffixes()} scans in {root}, received {received}"
         )
-    return kept
+    return included
 
 
 def read_cohort(
@@ -172,14 +168,14 @@ def read_cohort(
 ) -> Cohort:
     """Read every scan and cut out its knees.
 
-    A file that can't be read keeps its place and is listed in `Cohort.unreadable`; whether that
-    stops training is `require_trainable`'s to say.
+    A file that can't be read keeps its place and is listed in `Cohort.unreadable`;
+    `require_trainable` decides whether such a file stops training.
 
     Args:
         paths: Files of one folder in order of name, as from `find_scans`.
-        patients: Patient of a scan by stem; scans not in it are their own patient.
-        placement: How crops are placed.
-        labels_from: Which of the two labels in a file counts; `auto` takes ids.
+        patients: Patient of a scan by stem; other scans are their own patient.
+        placement: Rule for the place of the crops.
+        labels_from: The label in a file that counts; `auto` takes ids.
         grade_names: Grades of further spellings of severity names.
         on_scan: Called with the number of files done after each of them.
     """
@@ -210,25 +206,19 @@ def _chosen_grades(path: Path, scan: Scan, labels_from: LabelsFrom) -> KneeGrade
 
 
 def _assemble(paths: Sequence[Path], patients: Mapping[str, str], gathered: _Gathered) -> Cohort:
-    stems = tuple(path.stem for path in paths)
+    values = dict(vars(gathered))
+    for name in ("grades", "scan_index", "side_index"):
+        values[name] = np.asarray(values[name], dtype=np.int64)
     crops = np.zeros((len(gathered.crops), 2, CROP_SIZE, CROP_SIZE), dtype=np.uint16)
     for index, crop in enumerate(gathered.crops):
         crops[index] = crop
+    values |= {"crops": crops, "disagreements": tuple(gathered.disagreements)}
     return Cohort(
         root=paths[0].parent,
-        scans=stems,
+        scans=tuple(path.stem for path in paths),
         patients=patients_of(paths, patients),
-        crops=crops,
-        grades=np.asarray(gathered.grades, dtype=np.int64),
-        scan_index=np.asarray(gathered.scan_index, dtype=np.int64),
-        side_index=np.asarray(gathered.side_index, dtype=np.int64),
-        unspecified=gathered.unspecified,
-        unreadable=gathered.unreadable,
-        disagreements=tuple(gathered.disagreements),
-        named_knees=gathered.named_knees,
-        unknown_names=gathered.unknown_names,
-        pixel_digests=gathered.pixel_digests,
         phantom=any(is_phantom(path) for path in paths),
+        **values,
     )
 
 
@@ -252,12 +242,17 @@ def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> 
         first = next(iter(cohort.unreadable.values()))
         sentences.append(f"{cohort.root}: expected readable scans, received none (first: {first})")
     elif cohort.unreadable and on_error == "stop":
-        sentences.append(_unreadable_sentence(cohort))
+        count, reasons = len(cohort.unreadable), "; ".join(cohort.unreadable.values())
+        sentences.append(
+            f"{cohort.root}: {count} of {len(cohort.scans)} scans can't be read, mend them or say "
+            f"data.on_error=skip: {reasons}"
+        )
     elif not len(cohort):
         sentences.append(f"{cohort.root}: expected graded knees, received unspecified ones only")
-    if labels_from == "auto" and _disagree_too_often(cohort):
+    disagreeing = len(cohort.disagreements)
+    if labels_from == "auto" and disagreeing > MOST_DISAGREEING * cohort.named_knees:
         sentences.append(
-            f"{cohort.root}: severity ids and names disagree for {len(cohort.disagreements)} of "
+            f"{cohort.root}: severity ids and names disagree for {disagreeing} of "
             f"{cohort.named_knees} knees (first: {' '.join(cohort.disagreements[0])}); find out "
             "which are right, then say data.labels_from=ids or data.labels_from=names"
         )
@@ -275,23 +270,10 @@ def names_warning(cohort: Cohort) -> str | None:
 
 
 def require_trainable(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> None:
-    """Stop where training would stand on sand.
+    """Stop where a cohort is not fit for training.
 
     Raises:
         InputError: The first of `obstacles`.
     """
     for sentence in obstacles(cohort, labels_from=labels_from, on_error=on_error):
         raise InputError(sentence)
-
-
-def _disagree_too_often(cohort: Cohort) -> bool:
-    return len(cohort.disagreements) > MOST_DISAGREEING * cohort.named_knees
-
-
-def _unreadable_sentence(cohort: Cohort) -> str:
-    count = len(cohort.unreadable)
-    reasons = "; ".join(cohort.unreadable.values())
-    return (
-        f"{cohort.root}: {count} of {len(cohort.scans)} scans can't be read, mend them or say "
-        f"data.on_error=skip: {reasons}"
-    )

@@ -1,4 +1,4 @@
-"""The flow of scans, knees and patients, from the folder to the two sides of the wall."""
+"""The flow of scans, knees and patients, from the folder to development and test patients."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from djd.data.cohort import Cohort
-from djd.data.split import PartSummary, PatientSplit, side_summaries
+from djd.data.split import PatientSplit, side_summaries
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES
@@ -19,12 +19,7 @@ Number = Annotated[int, Field(ge=0)]
 
 
 class SideFlow(BaseModel):
-    """Who stands on one side of the wall between development and test patients.
-
-    Attributes:
-        patients: Patients with a graded knee.
-        knees_per_grade: Their knees of each grade, 0 to 4.
-    """
+    """Development or test patients: those with a graded knee, and their knees of each grade."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -35,24 +30,22 @@ class SideFlow(BaseModel):
 
     @property
     def knees(self) -> int:
-        """Its graded knees."""
+        """Graded knees."""
         return sum(self.knees_per_grade)
 
 
 class Flow(BaseModel):
-    """`cohort.json`: how many scans, knees and patients there were, and what became of them.
-
-    Its keys are the attributes; no name of a scan or patient stands there.
+    """`cohort.json`: numbers of scans, knees and patients; no name of a scan or patient.
 
     Attributes:
         phantom: Whether the scans are invented.
         scans_found: Files in the folder.
-        scans_excluded: Those of them left out by name (`data.exclude`).
-        scans_unreadable: Those that were to be read and couldn't be (`data.on_error=skip`).
-        knees_unspecified: Knees of the scans read that carry no grade; all others are graded.
-        patients: Patients of the scans that were to be read, with or without a graded knee.
-        development: The side that models are fitted and chosen on.
-        test: The side that only a chosen, refitted model is scored on.
+        scans_excluded: Files left out by name (`data.exclude`).
+        scans_unreadable: Files that couldn't be read (`data.on_error=skip`).
+        knees_unspecified: Knees without a grade in the scans that were read.
+        patients: Patients of the scans that were not excluded, with or without a graded knee.
+        development: Patients that models are fitted and chosen on.
+        test: Patients that only a chosen, refitted model is scored on.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -90,11 +83,7 @@ class Flow(BaseModel):
         return self.development.patients + self.test.patients
 
     def save(self, folder: Path) -> None:
-        """Write it whole or not at all into the folder of a run or comparison.
-
-        Raises:
-            OSError: It can't be written.
-        """
+        """Write the file, whole or not at all, into the folder of a run or comparison."""
         write_whole(folder / FLOW_NAME, self.model_dump_json(indent=1))
 
     @classmethod
@@ -102,7 +91,7 @@ class Flow(BaseModel):
         """Read back what `save` wrote; None where there is no such file.
 
         Raises:
-            InputError: It is damaged, or can't be read.
+            InputError: The file is damaged, or can't be read.
         """
         path = folder / FLOW_NAME
         try:
@@ -118,15 +107,17 @@ class Flow(BaseModel):
 
 
 def flow_of(cohort: Cohort, split: PatientSplit, *, scans_found: int) -> Flow:
-    """What became of the scans of a folder.
+    """The flow from a folder to the parts.
 
     Args:
-        cohort: Those that were not left out by name.
-        split: The wall between development and test patients.
-        scans_found: Files in the folder, those left out by name included; see
-            `djd.runs.prepare.scans_found`.
+        cohort: The scans that were not left out by name.
+        split: Development and test patients.
+        scans_found: Files in the folder, those left out by name included.
     """
-    sides = side_summaries(cohort, split)
+    sides = {
+        name: SideFlow(patients=len(side.patients), knees_per_grade=side.knees_per_grade)
+        for name, side in side_summaries(cohort, split).items()
+    }
     # Files may have come or gone since they were listed for reading.
     excluded = max(scans_found - len(cohort.scans), 0)
     return Flow(
@@ -136,17 +127,12 @@ def flow_of(cohort: Cohort, split: PatientSplit, *, scans_found: int) -> Flow:
         scans_unreadable=len(cohort.unreadable),
         knees_unspecified=cohort.unspecified,
         patients=len(set(cohort.patients)),
-        development=_side(sides["development"]),
-        test=_side(sides["test"]),
+        **sides,
     )
 
 
-def _side(who: PartSummary) -> SideFlow:
-    return SideFlow(patients=len(who.patients), knees_per_grade=who.knees_per_grade)
-
-
 def flow_sentences(flow: Flow) -> list[str]:
-    """The flow in plain lines: scans, knees, patients, then each side of the wall."""
+    """The flow in plain lines: scans, knees, patients, then development and test."""
     without = flow.patients - flow.patients_graded
     return [
         f"{count_of(flow.scans_found, 'scan')} found; {flow.scans_excluded} excluded by name; "

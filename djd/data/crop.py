@@ -14,7 +14,7 @@ Scaling = Literal["counts", "sqrt", "standard"]
 
 Views = Literal["anterior", "posterior", "both"]
 VIEW_INDICES: dict[Views, list[int]] = {"anterior": [0], "posterior": [1], "both": [0, 1]}
-"""Which of a scan's views become channels."""
+"""Indices of a scan's views that become channels."""
 
 CROP_SIZE = 128
 """Rows and columns of a crop, in pixels."""
@@ -40,7 +40,7 @@ class KneeCrops:
 
 
 def place_study_crop(anterior: NDArray[np.uint16]) -> int:
-    """First row of the crop as the study places it.
+    """First row of the study's crop.
 
     The window is rows 510 to 637. Where row 510 has no zero in columns 100 to 149, the legs leave
     no gap there and the window moves down by 70 rows. The row of the window with the largest single

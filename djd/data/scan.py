@@ -65,11 +65,7 @@ class Scan:
 
 
 def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Scan:
-    """Read one scan of any format that is registered; see `djd.data.formats`.
-
-    Args:
-        path: The file.
-        grade_names: Grades of further spellings of severity names.
+    """Read one scan of a registered format (`djd.data.formats`), given further severity names.
 
     Raises:
         ScanError: The file is missing, damaged, or not a graded whole-body scan.

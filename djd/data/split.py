@@ -1,4 +1,4 @@
-"""Who is on which part: test patients, development patients and the folds inside them."""
+"""Patients and knees of each part: test, development, and the folds of the development patients."""
 
 import json
 import warnings
@@ -16,11 +16,11 @@ from djd.grades import GRADE_COUNT, GRADE_NAMES
 
 @dataclass(frozen=True)
 class PatientSplit:
-    """The patients of a cohort on the two sides of the one wall that is never moved.
+    """The development and the test patients of a cohort, in order of their last file.
 
     Attributes:
-        development: Patients that models are fitted and chosen on, in order of their last file.
-        test: Patients that only a chosen, refitted model is scored on.
+        development: Models are fitted and chosen on these patients.
+        test: Only a chosen, refitted model is scored on these patients.
     """
 
     development: tuple[str, ...]
@@ -35,12 +35,9 @@ class PatientSplit:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """The knees of one training.
+    """The knees of one training: int64 (knee,), indices into the cohort's knees, rising.
 
-    Attributes:
-        train: int64 (knee,), indices into the cohort's knees, in the cohort's order.
-        validation: The same; empty where a model is fitted on all development patients.
-        test: The same.
+    `validation` is empty where a model is fitted on all development patients.
     """
 
     train: NDArray[np.int64]
@@ -55,20 +52,29 @@ class Parts:
 def split_patients(
     patients: Sequence[str], *, test_count: int, test_patients: Iterable[str] | None = None
 ) -> PatientSplit:
-    """Choose the test patients by file name alone, whatever is in the files.
+    """Choose the test patients by file name alone, never by the contents of files.
 
     Args:
         patients: Patient of each file, in order of file name.
-        test_count: How many patients from the end are test patients; each patient stands where
-            their last file stands.
+        test_count: Number of test patients: the last ones, each placed by their last file.
         test_patients: The test patients by name, in place of the last ones.
 
     Raises:
-        InputError: Fewer patients than asked for, or a named one that isn't there.
+        InputError: Too few patients, or a named patient is not in the cohort.
     """
     in_order = list(dict.fromkeys(reversed(patients)))[::-1]
     if test_patients is not None:
-        return _split_by_name(in_order, test_patients)
+        wanted = frozenset(test_patients)
+        if missing := sorted(wanted.difference(in_order)):
+            raise InputError(
+                f"data.test_list: expected patients of the cohort, received {', '.join(missing)}"
+            )
+        if not 0 < len(wanted) < len(in_order):
+            raise InputError("data.test_list: expected some of the patients, received none or all")
+        return PatientSplit(
+            development=tuple(name for name in in_order if name not in wanted),
+            test=tuple(name for name in in_order if name in wanted),
+        )
     if test_count >= len(in_order):
         raise InputError(
             f"data.test_count: expected fewer test patients than the {len(in_order)} patients of "
@@ -76,22 +82,6 @@ def split_patients(
         )
     wall = len(in_order) - test_count
     return PatientSplit(development=tuple(in_order[:wall]), test=tuple(in_order[wall:]))
-
-
-def _split_by_name(in_order: Sequence[str], test_patients: Iterable[str]) -> PatientSplit:
-    wanted = frozenset(test_patients)
-    missing = sorted(wanted.difference(in_order))
-    if missing:
-        raise InputError(
-            f"data.test_list: expected patients of the cohort, received {', '.join(missing)}"
-        )
-    split = PatientSplit(
-        development=tuple(name for name in in_order if name not in wanted),
-        test=tuple(name for name in in_order if name in wanted),
-    )
-    if not split.development or not split.test:
-        raise InputError("data.test_list: expected some of the patients, received none or all")
-    return split
 
 
 def assign_folds(
@@ -120,22 +110,16 @@ def assign_folds(
             f"knees, received {folds}"
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    # Where every grade has fewer knees than folds, scikit-learn refuses all but a single stratum.
+    common = np.bincount(grades, minlength=GRADE_COUNT).max() >= folds
+    strata = grades if common else np.zeros_like(grades)
     fold_of = np.full(len(grades), -1, dtype=np.int64)
     with warnings.catch_warnings():
-        # A grade rarer than the folds is common in small cohorts; `grade_warnings` says it better.
+        # A grade rarer than the folds is common in small cohorts; `grade_warnings` names the grade.
         warnings.simplefilter("ignore", UserWarning)
-        # A single stratum for grades too rare to be in every fold keeps scikit-learn from refusing.
-        strata = _strata(grades, folds)
         for fold, (_, held_out) in enumerate(splitter.split(strata, strata, patients)):
             fold_of[held_out] = fold
     return fold_of
-
-
-def _strata(grades: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """The grades; one stratum for all where every grade has fewer knees than folds."""
-    if np.bincount(grades, minlength=GRADE_COUNT).max() >= folds:
-        return grades
-    return np.zeros_like(grades)
 
 
 def split_knees(
@@ -151,9 +135,9 @@ def split_knees(
 
     Args:
         cohort: The knees.
-        split: The wall between development and test patients.
-        folds: Folds of the development patients.
-        fold: The one that validates.
+        split: Development and test patients.
+        folds: Number of folds of the development patients.
+        fold: The fold that validates.
         split_seed: Of the folds.
         leak: Whether to train on every knee, held-out ones included, as the study did.
 
@@ -172,19 +156,14 @@ def split_knees(
         parts = Parts(
             train=development[fold_of != fold], validation=development[fold_of == fold], test=test
         )
-    _require_knees(parts, fold)
+    for part, knees in parts.items():
+        if not len(knees) and not (part == "validation" and fold is None):
+            raise InputError(f"split: expected graded knees on the {part} part, received none")
     _require_no_leak(cohort, parts)
     _require_grades(cohort, parts)
     if leak:
         return replace(parts, train=np.arange(len(cohort)))
     return parts
-
-
-def _require_knees(parts: Parts, fold: int | None) -> None:
-    for part, knees in parts.items():
-        may_be_empty = part == "validation" and fold is None
-        if not len(knees) and not may_be_empty:
-            raise InputError(f"split: expected graded knees on the {part} part, received none")
 
 
 def _require_no_leak(cohort: Cohort, parts: Parts) -> None:
@@ -219,13 +198,8 @@ def _require_grades(cohort: Cohort, parts: Parts) -> None:
         )
 
 
-def grade_counts(cohort: Cohort, knees: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Knees per grade, int64 (grade 5,)."""
-    return np.bincount(cohort.grades[knees], minlength=GRADE_COUNT).astype(np.int64)
-
-
 def grade_warnings(parts: Mapping[str, "PartSummary"]) -> list[str]:
-    """Sentences on grades that a part lacks, for the person to know what scores can't say."""
+    """Sentences on grades that a part lacks."""
     sentences = []
     for part, who in parts.items():
         lacking = [grade for grade, knees in enumerate(who.knees_per_grade) if not knees]
@@ -237,12 +211,7 @@ def grade_warnings(parts: Mapping[str, "PartSummary"]) -> list[str]:
 
 @dataclass(frozen=True)
 class PartSummary:
-    """Who is on one part.
-
-    Attributes:
-        patients: Those with a graded knee, by name.
-        knees_per_grade: Knees of each grade, 0 to 4.
-    """
+    """Patients with a graded knee on one part, by name, and their knees of each grade, 0 to 4."""
 
     patients: tuple[str, ...]
     knees_per_grade: tuple[int, ...]
@@ -256,12 +225,12 @@ def part_summaries(cohort: Cohort, parts: Parts) -> dict[str, PartSummary]:
 def _summary(cohort: Cohort, knees: NDArray[np.int64]) -> PartSummary:
     return PartSummary(
         patients=tuple(np.unique(cohort.knee_patients[knees]).tolist()),
-        knees_per_grade=tuple(grade_counts(cohort, knees).tolist()),
+        knees_per_grade=tuple(np.bincount(cohort.grades[knees], minlength=GRADE_COUNT).tolist()),
     )
 
 
 def side_summaries(cohort: Cohort, split: PatientSplit) -> dict[str, PartSummary]:
-    """Patients and knees per grade on the two sides of the wall."""
+    """Patients and knees per grade of the development and of the test patients."""
     knees = {
         side: np.flatnonzero(np.isin(cohort.knee_patients, patients))
         for side, patients in (("development", split.development), ("test", split.test))

@@ -1,15 +1,15 @@
-"""How much a knee takes up, as an amount: its counts relative to the shafts of its own leg.
+"""How much a knee takes up: its counts relative to the shafts of its own leg.
 
 Counts differ between patients for reasons that have nothing to do with a joint: dose, time, build,
-the turnover of all their bone. The shafts of femur and tibia, above and below the joint in the same
-crop, share those reasons, so a ratio to them leaves the joint's own part. No measure here knows
-where in the joint the uptake lies.
+the turnover of all bone. The shafts of femur and tibia, above and below the joint in the same crop,
+share those reasons, so the ratio leaves the joint's own part. No measure here knows where in the
+joint the uptake lies.
 
 Regions were chosen on the development patients of the invented cohorts of seeds 101 and 102, by
 kappa over five folds. Shafts of 16 to 32 rows and 8 to 24 columns, knees of 32 to 56 columns and
 peaks of 1 to 7 pixels a side moved the kappa of mean or peak by 0.02 or less; leaving the
 background in took up to 0.04. Rows 56 to 71 gave the mean 0.02 more, but they cut the joint short
-and so tell in part how narrow the uptake is: the whole joint was kept.
+and so say in part how narrow the uptake is: the whole joint was kept.
 """
 
 import numpy as np

@@ -58,6 +58,7 @@ class Tally:
         """Keep one step's outputs and knees."""
         self._steps.append((outputs.detach(), batch["grade"], batch["knee"]))
 
+    @torch.no_grad()  # a loss may have parameters of its own
     def collect(self, loss: Loss) -> Outcome | None:
         """The pass so far, and start anew; None where there was no step."""
         if not self._steps:
@@ -67,7 +68,7 @@ class Tally:
         return Outcome(
             loss=float(loss(outputs, grades)),
             grades=grades.cpu().numpy(),
-            probabilities=loss.probabilities(_exact(outputs)).detach().cpu().double().numpy(),
+            probabilities=loss.probabilities(_exact(outputs)).cpu().double().numpy(),
             knees=knees.cpu().numpy(),
         )
 

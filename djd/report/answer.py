@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from djd.data.second_reader import Readings
 from djd.data.split import PatientSplit
+from djd.data.tables import Readings
 from djd.errors import InputError
 from djd.report.findings import Findings, find
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, score_tested
 from djd.runs.folder import SPLIT_NAME
 from djd.statistics.held_out import HeldOut
-from djd.sweeps.baselines import KeptBaseline, basis_of
+from djd.sweeps.baselines import BaselineName, KeptBaseline, basis_of
 from djd.sweeps.setting_scores import Evidence, Setting, knees_of, predictions_at
 from djd.sweeps.winner import OpenedRefit
 from djd.wording import count_of
@@ -21,23 +21,22 @@ CELLS_NAME = "cells.csv"
 LATEX_NAME = "settings.tex"
 REPORT_NAME = "report.html"
 FIGURES = "figures"
-"""Files and folder that an answer is written to, in the folder of a sweep or run."""
 
 OUT_OF_FOLD, TEST = "out of fold", "test"
-"""The two parts that settings, baselines and readers are scored on."""
+"""Parts that settings, baselines and readers are scored on."""
+
+UPTAKE: BaselineName = "uptake"
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Everything that can be said of a comparison now.
+    """Everything that is known of a comparison.
 
     Attributes:
         findings: Out of fold; None where no setting is finished.
-        tested: Scores of the test patients; None where they weren't opened.
-        baselines: Those that the settings are compared with.
-        notes: What is missing or can't be used, a sentence each.
-        second_reader: How far a second reader agrees with the grades, by part; without the parts of
-            which the reader graded nothing. None where no second reader was given.
+        tested: None where the test patients weren't opened.
+        notes: Sentences on missing and unusable things.
+        second_reader: By part, without parts of which the reader graded nothing; None without one.
     """
 
     findings: Findings | None
@@ -45,12 +44,6 @@ class Answer:
     baselines: tuple[KeptBaseline, ...]
     notes: tuple[str, ...]
     second_reader: Mapping[str, Agreement] | None = None
-
-    @property
-    def is_of_one(self) -> bool:
-        """Whether there is a single setting, whose grades are then reported one by one."""
-        settings = self.findings.settings if self.findings else ()
-        return len(settings) == 1 or (not settings and self.tested is not None)
 
     @property
     def parts(self) -> dict[str, GraderScores]:
@@ -63,18 +56,19 @@ class Answer:
         return parts
 
     @property
-    def baseline_parts(self) -> dict[str, Mapping[str, GraderScores]]:
-        """Scores of the baselines by part and name."""
+    def uptake(self) -> dict[str, GraderScores]:
+        """Scores of the uptake baseline by part."""
         parts = {OUT_OF_FOLD: self.findings, TEST: self.tested}
-        return {part: scored.baselines for part, scored in parts.items() if scored}
+        scored = {part: each.baselines.get(UPTAKE) for part, each in parts.items() if each}
+        return {part: each for part, each in scored.items() if each}
 
     @property
     def other_tested(self) -> str | None:
         """The setting scored on the test patients, where another setting is the best now."""
         if not self.findings or not self.tested:
             return None
-        changed = self.tested.winner != self.findings.settings[0].setting.name
-        return self.tested.winner if changed else None
+        winner = self.tested.winner
+        return None if winner == self.findings.settings[0].setting.name else winner
 
 
 def work_out(
@@ -85,57 +79,40 @@ def work_out(
     notes: Iterable[str] = (),
     readings: Readings | None = None,
 ) -> Answer:
-    """Work out everything that finished cells and refits say.
+    """The answer of finished cells and refits (the winner first).
 
-    Args:
-        evidence: Settings whose cells are all finished, the best first.
-        refits: Settings that were scored on the test patients, the winner first.
-        baselines: Fitted on the folds of the best setting; those on other knees are left out.
-        notes: What the caller knows to be missing.
-        readings: A second reader's grades, where there are any.
+    Baselines of other knees, folds or views are left out; `notes` are put first.
     """
     said = [*notes, *(f"left out: {folder}: {reason}" for folder, reason in evidence.broken)]
     if evidence.on_other_knees:
-        others = count_of(evidence.on_other_knees, "setting")
-        said.append(f"left out: {others} that held out other knees than the rest")
+        some = count_of(evidence.on_other_knees, "setting")
+        said.append(f"left out: {some} that held out other knees than the rest")
     refitted, more = _on_test(refits)
     said += more
     knees = {OUT_OF_FOLD: evidence.knees, TEST: knees_of(list(refitted.values())[:1])}
-    findings = None
-    serving: list[KeptBaseline] = []
+    findings, serving = None, []
     if evidence.settings:
         serving = [each for each in baselines if serves(each, evidence)]
-        said += [
-            f"left out: the {each.name} baseline, which is of other knees, folds or views"
-            for each in baselines
-            if each not in serving
-        ]
+        others = [each.name for each in baselines if each not in serving]
+        reason = "which is of other knees, folds or views"
+        said += [f"left out: the {name} baseline, {reason}" for name in others]
         on_folds = {each.name: _candidates(each) for each in serving}
         findings = find(evidence, on_folds, test_patients=_test_patients(evidence.settings[0]))
-    second_reader = None
+    tested, second_reader = _score_tested(refitted, baselines), None
     if readings is not None:
         agreed = {part: agreement(readings, asked) for part, asked in knees.items()}
         second_reader = {part: each for part, each in agreed.items() if each}
-    return Answer(
-        findings=findings,
-        tested=_score_tested(refitted, baselines),
-        baselines=tuple(serving),
-        notes=tuple(said),
-        second_reader=second_reader,
-    )
+    return Answer(findings, tested, tuple(serving), tuple(said), second_reader)
 
 
 def serves(baseline: KeptBaseline, evidence: Evidence) -> bool:
-    """Whether a baseline was fitted as the best setting was, and graded the very same knees."""
+    """Whether a baseline was fitted as the best setting was, and graded the same knees."""
     fitted = baseline.basis == basis_of(evidence.settings[0].configs)
     return fitted and knees_of(baseline.repeats) == evidence.knees
 
 
 def _candidates(baseline: KeptBaseline) -> list[HeldOut]:
-    """The chosen candidate of a baseline, then every candidate.
-
-    Candidates have the probabilities of the chosen one; only their grades are compared.
-    """
+    """The chosen candidate, then all; with its probabilities, since only grades are compared."""
     chosen = HeldOut.joined([[each] for each in baseline.repeats])
     return [chosen, *(replace(chosen, predicted=given) for given in baseline.candidates)]
 
@@ -167,9 +144,8 @@ def _score_tested(
 
 
 def _test_patients(setting: Setting) -> int:
-    """How many test patients the folder of a cell has; 0 where that can't be read."""
-    path = setting.cells[0].folder / SPLIT_NAME
+    """Number of test patients of the first cell; 0 where its split can't be read."""
     try:
-        return len(PatientSplit.load(path).test)
+        return len(PatientSplit.load(setting.cells[0].folder / SPLIT_NAME).test)
     except (OSError, ValueError, KeyError, TypeError):
         return 0

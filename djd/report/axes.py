@@ -1,4 +1,4 @@
-"""The compared axes: their names, their limits, the question of each, and what each does."""
+"""The compared axes: names, limits, questions and effects."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,16 @@ from typing import Literal, TypeGuard, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.runs.config import RunConfig
 from djd.runs.keys import AxisValue, short_names
 from djd.statistics.effects import LevelScores, best_in_grid, matched_settings, mean_over_grid
 from djd.statistics.selection import Draws
 from djd.sweeps.setting_scores import Setting
 
 COMPARED: Mapping[str, float] = {"kappa": -1.0, "accuracy": 0.0}
-"""Scores by which settings are compared, and the least that each can be."""
+"""Scores by which settings are compared, and the least value of each."""
 
 EPOCHS = "epochs"
-"""The axis that every comparison has: epochs trained."""
+"""The axis that every comparison has."""
 
 WORDS: Mapping[str, str] = {
     "model": "network",
@@ -28,10 +27,7 @@ WORDS: Mapping[str, str] = {
     "data.batch_size": "batch size",
     EPOCHS: "epochs",
 }
-"""Names of axes for readers of the page; other axes go by their keys."""
-
-USUAL: Mapping[str, str] = {"model": "cnn", "loss": "cross_entropy", "augment": "none"}
-"""Options that go without saying where no other option was compared."""
+"""Names of axes on the page; other axes go by their keys."""
 
 LIMITS: Mapping[str, tuple[float, float]] = {
     EPOCHS: (1, np.inf),
@@ -39,34 +35,24 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "model.width": (1, np.inf),
     "data.batch_size": (1, np.inf),
 }
-"""The least and the largest value that an axis can have; the values of other axes are above 0."""
+"""The least and the largest value of an axis; values of other axes are above 0."""
 
 Question = Literal["hyperparameters", "depth", "optimizer"]
 QUESTIONS: tuple[Question, ...] = get_args(Question)
-"""The questions of the study."""
-
-ASKED: Mapping[Question, tuple[str, ...]] = {
-    "hyperparameters": ("optim.lr_times", "data.batch_size", EPOCHS),
-    "depth": ("model.depth",),
-    "optimizer": ("optim",),
-}
-"""The axes that each question is about."""
 
 
 @dataclass(frozen=True, eq=False)
 class AxisEffect:
-    """What one axis does to one score.
+    """The effect of one axis on one score.
 
     Attributes:
         axis: Its key, or `EPOCHS`.
-        name: Its short name.
         score: `kappa` or `accuracy`.
-        levels: Its values; numbers ascending, names by alphabet.
-        mean: Of each level, over the grid of the other axes; None where no place in the grid has
-            all levels.
-        best: Of each level, the best in that grid; None likewise.
-        matched: Settings behind it, whose place in the grid every level has.
-        settings: Settings that there are.
+        levels: Numbers ascending, then names by alphabet.
+        mean: Over the grid of the other axes; None, as `best`, where no place has all levels.
+        best: The best in that grid.
+        matched: Number of settings whose place in the grid every level has.
+        settings: Number of all settings.
     """
 
     axis: str
@@ -86,15 +72,7 @@ def axis_effects(
     draws: Draws,
     patients: int,
 ) -> Iterable[AxisEffect]:
-    """The effect of every axis that has more than one level on a score.
-
-    Args:
-        settings: The settings.
-        score: `kappa` or `accuracy`.
-        scores: Of each setting, float64 (setting,).
-        draws: See `Draws`.
-        patients: How many patients a draw has.
-    """
+    """Effects on a score of all axes with more than one level; `scores` is float64 (setting,)."""
     places = [place_of(setting) for setting in settings]
     for axis, name in short_names(places[0]).items():
         levels = sorted(dict.fromkeys(place[axis] for place in places), key=_numbers_first)
@@ -114,12 +92,12 @@ def axis_effects(
 
 
 def place_of(setting: Setting) -> dict[str, AxisValue]:
-    """Where a setting stands on every axis, epochs among them."""
+    """The value of a setting on every axis and epochs."""
     return {**setting.axes, EPOCHS: setting.epochs}
 
 
 def is_number(value: AxisValue) -> TypeGuard[int | float]:
-    """Whether an axis has a number here, and neither a name nor a switch."""
+    """Whether a value is a number, and not a name or a switch."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -128,17 +106,5 @@ def _numbers_first(value: AxisValue) -> tuple[bool, float, str]:
 
 
 def axis_words(keys: Iterable[str]) -> dict[str, str]:
-    """Names of axes for readers of the page, by key."""
+    """Names of axes on the page, by key."""
     return {key: WORDS.get(key, name) for key, name in short_names(list(keys)).items()}
-
-
-def question_of(axis: str) -> Question:
-    """The question that an axis belongs to; hyperparameters are all but network and optimizer."""
-    if axis == "model" or axis.startswith("model."):
-        return "depth"
-    return "optimizer" if axis == "optim" else "hyperparameters"
-
-
-def values_of(config: RunConfig) -> dict[str, AxisValue]:
-    """Every value of a configuration by its key, and the chosen option of a group by the group."""
-    return {**config.by_key(), **config.choices}

@@ -1,8 +1,9 @@
-"""From held-out knees to findings: who is best, how sure that is, and what choosing cost."""
+"""From held-out knees to findings: the best setting, its certainty, and the cost of choosing."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,16 +34,13 @@ from djd.sweeps.setting_scores import Evidence, Setting
 
 @dataclass(frozen=True, eq=False)
 class SettingScores(GraderScores):
-    """A setting's scores out of fold, and its place in the comparison.
-
-    The interval of the best setting's kappa is that of a best of many.
+    """A setting's scores out of fold; the best's kappa has the interval of a best of many.
 
     Attributes:
-        setting: Which setting.
         in_best_set: Whether its kappa can't be told apart from the best.
         in_best_set_of_accuracy: The same of accuracy.
         patient_error: Standard error of its kappa from patients.
-        between_repeats: Standard deviation of a single training's kappa from seeds and splits.
+        between_repeats: Of the kappa of a single training.
     """
 
     setting: Setting
@@ -57,20 +55,17 @@ class Findings:
     """A comparison in numbers, out of fold.
 
     Attributes:
-        evidence: The predictions behind the numbers.
         settings: The best first.
-        baselines: Scores of each baseline by name, on the same knees.
+        baselines: By name, on the same knees.
         beyond: The best setting's kappa less each baseline's.
-        distance: How far a kappa has to be behind the best to be told apart from it.
-        kappa_outside: Kappa of the choosing itself: chosen in the bag, scored outside of it; NaN,
-            as the next three, where there was nothing to choose from.
-        accuracy_outside: Accuracy of the same.
+        distance: The least difference of kappa from the best that can be told apart.
+        kappa_outside: Of the choosing itself: chosen in the bag, scored outside of the bag; NaN, as
+            the next two, where there was nothing to choose from.
         optimism: The best's kappa less `kappa_outside`.
-        optimism_on_test: How much too good a best would look that was chosen on as many patients
-            as the test has.
+        optimism_on_test: The same of a best chosen on as many patients as the test has.
         effects: Of every axis with more than one level, on kappa and accuracy.
-        training_deviation: How much the kappa of one training of a setting differs from that of
-            another; NaN where no training was repeated. Best set and effects allow for it.
+        training_deviation: Of kappa between trainings of a setting; NaN where no training was
+            repeated. Best set and effects allow for this deviation.
     """
 
     evidence: Evidence
@@ -79,7 +74,6 @@ class Findings:
     beyond: Mapping[str, Estimate]
     distance: float
     kappa_outside: float
-    accuracy_outside: float
     optimism: float
     optimism_on_test: float
     effects: tuple[AxisEffect, ...]
@@ -89,26 +83,29 @@ class Findings:
 def find(
     evidence: Evidence, baselines: Mapping[str, Sequence[HeldOut]], *, test_patients: int
 ) -> Findings:
-    """Work out all numbers.
+    """The numbers of one setting or more.
 
     Args:
         evidence: Of one setting at least.
-        baselines: Held-out knees of each baseline, the same as those of the settings: as the chosen
-            candidate graded them, then as each of the candidates did.
-        test_patients: How many the test has; 0 where that isn't known.
+        baselines: The settings' knees as the chosen candidate of each baseline graded them, then
+            as each candidate did.
+        test_patients: 0 where their number isn't known.
     """
     board = Scoreboard.of([*evidence.held_out, *(chosen for chosen, *_ in baselines.values())])
     count = len(evidence.settings)
     networks = board.first(count)
     deviations = {score: _training_deviation(networks, score) for score in COMPARED}
     repeats = [each.repeats for each in evidence.held_out]
-    # Draws with the luck of their trainings, as far as repeats show that luck.
+    # Draws with the luck of trainings, as far as repeats show that luck.
     again = {
         score: with_training_luck(networks.draws[score], deviations[score], repeats, lowest=lowest)
         for score, lowest in COMPARED.items()
     }
-    kappas = networks.values("kappa")
-    kappa_outside, accuracy_outside = networks.outside()
+    kappas, kappa_outside = networks.values("kappa"), networks.kappa_outside()
+    effects = (
+        axis_effects(evidence.settings, score, networks.values(score), draws, networks.patients)
+        for score, draws in again.items()
+    )
     fitted = zip(baselines.items(), board.scores[count:], strict=True)
     return Findings(
         evidence=evidence,
@@ -120,16 +117,9 @@ def find(
         beyond={name: networks.lead_over(tried) for name, (_, *tried) in baselines.items()},
         distance=distance_to_tell(kappas, again["kappa"], networks.patients),
         kappa_outside=kappa_outside,
-        accuracy_outside=accuracy_outside,
         optimism=float(kappas.max()) - kappa_outside,
         optimism_on_test=_optimism_on_test(networks, test_patients),
-        effects=tuple(
-            effect
-            for score, draws in again.items()
-            for effect in axis_effects(
-                evidence.settings, score, networks.values(score), draws, networks.patients
-            )
-        ),
+        effects=tuple(chain.from_iterable(effects)),
         training_deviation=deviations["kappa"],
     )
 
@@ -146,24 +136,20 @@ def _training_deviation(board: Scoreboard, score: str) -> float:
 def _settings(
     evidence: Evidence, board: Scoreboard, again: Mapping[str, Draws]
 ) -> tuple[SettingScores, ...]:
-    in_set = {
-        score: best_set(board.values(score), draws, board.patients)
-        for score, draws in again.items()
-    }
+    patients, kappas = board.patients, board.draws["kappa"]
+    in_set = {score: best_set(board.values(score), again[score], patients) for score in again}
     first, *others = board.scores
-    best = _as_best(first, board.values("kappa"), board.draws["kappa"], board.patients)
+    scored = [_as_best(first, board.values("kappa"), kappas, patients), *others]
     return tuple(
         SettingScores(
             **vars(scores),
             setting=setting,
             in_best_set=bool(in_set["kappa"][place]),
             in_best_set_of_accuracy=bool(in_set["accuracy"][place]),
-            patient_error=patient_error(board.draws["kappa"][place], board.patients),
+            patient_error=patient_error(kappas[place], patients),
             between_repeats=_between_repeats(setting, evidence.held_out[place]),
         )
-        for place, (setting, scores) in enumerate(
-            zip(evidence.settings, [best, *others], strict=True)
-        )
+        for place, (setting, scores) in enumerate(zip(evidence.settings, scored, strict=True))
     )
 
 

@@ -31,14 +31,11 @@ _Kept = TypeVar("_Kept")
 
 
 def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
-    """Print the answer of a run as that of a comparison of one setting; write tables and page.
-
-    A disk that takes no more costs tables and baselines, not the run.
-    """
+    """Print and write the answer of a run; a full disk costs tables and baselines, not the run."""
     sweep = sweep_of_run(folder, result)
     evidence, notes = _gather(sweep)
     cohort, split = read_data(config)
-    answer = answer_now(sweep, evidence, cohort=cohort, split=split, notes=notes)
+    answer = answer_now(sweep, evidence, cohort, split, notes=notes)
     for line in answer_lines(answer):
         say(line)
     try:
@@ -52,67 +49,54 @@ def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
 
 
 def report_sweep(outcome: Outcome) -> None:
-    """Print the answer of a sweep, what failed, who decided; write tables and page.
+    """Print and write the answer of a sweep.
 
     Raises:
         OSError: A table or the page can't be written.
     """
-    sweep, cohort, split = outcome.sweep, outcome.cohort, outcome.split
-    answer = answer_now(sweep, outcome.evidence, cohort=cohort, split=split)
+    sweep = outcome.sweep
+    answer = answer_now(sweep, outcome.evidence, outcome.cohort, outcome.split)
     for line in answer_lines(answer):
         say(line)
     _say_missing(outcome)
     if outcome.evidence.settings:
         _say_who_decided(outcome)
     _say_winner(outcome)
-    _say_where(sweep.folder, sweep.config.stamp(phantom=cohort.phantom))
+    _say_where(sweep.folder, sweep.config.stamp(phantom=outcome.cohort.phantom))
     say_written(sweep, answer)
 
 
 def say_written(sweep: Sweep, answer: Answer) -> None:
-    """Write the tables and, where the configuration says so, the page; say where the page is."""
+    """Write the tables and, where the configuration has `report`, the page; print its path."""
     write_answer(sweep, answer, with_page=sweep.config.report)
     if sweep.config.report:
         say(report_line(sweep.folder))
 
 
 def answer_now(
-    sweep: Sweep,
-    evidence: Evidence,
-    *,
-    cohort: Cohort,
-    split: PatientSplit,
-    notes: Iterable[str] = (),
+    sweep: Sweep, evidence: Evidence, cohort: Cohort, split: PatientSplit, notes: Sequence[str] = ()
 ) -> Answer:
-    """The answer of what has just been trained; baselines are fitted and kept beside it.
-
-    Args:
-        sweep: The sweep or run.
-        evidence: Settings whose cells are all finished, the best first.
-        cohort: The knees.
-        split: The wall between development and test patients.
-        notes: What the caller knows to be missing.
-    """
+    """The answer of finished trainings; baselines are fitted, and kept in the folder."""
     said, folder = list(notes), sweep.folder
     refits = sweep_opened(sweep, evidence.settings)
     if evidence.settings:
         best = evidence.settings[0]
+        opened = best.name in {refit.name for refit in refits}
         try:
-            baselines = fit_to(best.configs, cohort, split, opens_test=_is_opened(best, refits))
+            baselines = fit_to(best.configs, cohort, split, opens_test=opened)
             keep_baselines(folder, baselines, cohort, best.configs)
         except InputError as error:
             said.append(f"no baselines: {error}")
         except OSError as error:
             said.append(f"no baselines: {error.filename} can't be written ({error.strerror})")
     kept, damage = _readable(kept_baselines, folder, "baselines")
-    return _work_out(folder, evidence, refits, kept or (), notes=[*said, *damage])
+    return _work_out(folder, evidence, refits, kept or (), [*said, *damage])
 
 
 def answer_again(sweep: Sweep) -> Answer:
-    """The answer of a folder that a sweep or run has left, whatever is missing in the folder.
+    """The answer of the folder of a sweep or run, also where files are missing.
 
-    Baselines are read from the folder; where the folder has none, or those of other knees, they
-    are fitted, if the scans are still at hand.
+    Baselines are fitted where the folder has none of the same knees and the scans can be read.
     """
     evidence, notes = _gather(sweep)
     refits = sweep_opened(sweep, evidence.settings)
@@ -123,12 +107,12 @@ def answer_again(sweep: Sweep) -> Answer:
         except (InputError, OSError) as error:
             notes += [*damage, f"no baselines fitted: the scans can't be read again ({error})"]
         else:
-            return answer_now(sweep, evidence, cohort=cohort, split=split, notes=notes)
-    return _work_out(sweep.folder, evidence, refits, kept or (), notes=notes)
+            return answer_now(sweep, evidence, cohort, split, notes)
+    return _work_out(sweep.folder, evidence, refits, kept or (), notes)
 
 
 def _gather(sweep: Sweep) -> tuple[Evidence, list[str]]:
-    """Settings that can be compared, and what is left out before anything is compared."""
+    """Settings that can be compared, and notes on all others."""
     settings, incomplete = score_settings(sweep.cells, sweep.finished)
     return gather(settings), [*sweep.notes, *_left_out(sweep, settings, incomplete)]
 
@@ -155,31 +139,24 @@ def _work_out(
     evidence: Evidence,
     refits: Sequence[OpenedRefit],
     baselines: Sequence[KeptBaseline],
-    *,
     notes: Sequence[str],
 ) -> Answer:
-    """The answer, with the second reader as the folder has it."""
+    """The answer, with the second reader of the folder."""
     readings, damage = _readable(kept_readings, folder, "second reader")
-    return work_out(
-        evidence, refits=refits, baselines=baselines, notes=[*notes, *damage], readings=readings
-    )
-
-
-def _is_opened(best: Setting, refits: Iterable[OpenedRefit]) -> bool:
-    """Whether this very setting has been scored on the test patients, and so its baselines may."""
-    return any(refit.name == best.name for refit in refits)
+    said = [*notes, *damage]
+    return work_out(evidence, refits=refits, baselines=baselines, notes=said, readings=readings)
 
 
 def _serve(kept: Sequence[KeptBaseline], evidence: Evidence, refits: Iterable[OpenedRefit]) -> bool:
-    """Whether baselines are of the same knees, and of the test patients where those were opened."""
-    opened = _is_opened(evidence.settings[0], refits)
+    """Whether baselines are of the same knees, and of the opened test patients."""
+    opened = evidence.settings[0].name in {refit.name for refit in refits}
     return bool(kept) and all(serves(each, evidence) and (each.test or not opened) for each in kept)
 
 
 def _readable(
     read: Callable[[Path], _Kept], folder: Path, what: str
 ) -> tuple[_Kept | None, list[str]]:
-    """Something that a folder keeps, None where that is damaged, and a note on the damage."""
+    """A file of a folder, None where the file is damaged, and a note on the damage."""
     try:
         return read(folder), []
     except InputError as error:
@@ -187,17 +164,13 @@ def _readable(
 
 
 def _data(sweep: Sweep, best: Setting) -> tuple[Cohort, PatientSplit]:
-    """The cohort that a folder was trained on.
-
-    Raises:
-        InputError: The cohort is another one now, or can't be read.
-    """
+    """The cohort of a folder; an `InputError` where its scans are others now."""
     cohort, split = read_data(best.configs[0])
     if sweep.run:
         same = cohort.fingerprint() == sweep.run.fingerprint
     else:
-        digest = sweep.plan.cohort_digest if sweep.plan else None
-        same = cohort_digest(cohort, split) == digest
+        plan = sweep.plan
+        same = plan is not None and cohort_digest(cohort, split) == plan.cohort_digest
     if not same:
         raise InputError(f"{cohort.root} holds other scans than those that were compared")
     return cohort, split
@@ -217,12 +190,12 @@ def write_answer(sweep: Sweep, answer: Answer, *, with_page: bool) -> None:
 
 
 def report_line(folder: Path) -> str:
-    """Where the page is."""
+    """The path of the page, in a sentence."""
     return f"Report: {folder / REPORT_NAME}"
 
 
 def answer_lines(answer: Answer) -> list[str]:
-    """The answer for the terminal: ranked settings, effects, grades, sentences."""
+    """The answer on the terminal: ranked settings, effects, grades, sentences."""
     return [*terminal_tables(answer), *sentences(answer), *reader_sentences(answer.second_reader)]
 
 
@@ -234,15 +207,11 @@ def _say_where(folder: Path, stamp: str | None) -> None:
 
 def _say_missing(outcome: Outcome) -> None:
     if outcome.incomplete:
-        say(
-            f"{count_of(outcome.incomplete, 'setting')} left out: not all cells are finished, or "
-            "nothing was held out"
-        )
-    if outcome.sweep.elsewhere:
-        say(
-            f"{count_of(len(outcome.sweep.elsewhere), 'cell')} in another process's hands: the "
-            "last one to finish will choose the winner"
-        )
+        some = count_of(outcome.incomplete, "setting")
+        say(f"{some} left out: not all cells are finished, or nothing was held out")
+    if elsewhere := outcome.sweep.elsewhere:
+        some = count_of(len(elsewhere), "cell")
+        say(f"{some} in another process's hands: the last one to finish will choose the winner")
     for name, reason in outcome.failures:
         say(f"failed: {name}: {reason}")
     if outcome.failures:
@@ -260,11 +229,10 @@ def _say_who_decided(outcome: Outcome) -> None:
 
 
 def _say_winner(outcome: Outcome) -> None:
-    winner = outcome.winner
+    winner, best = outcome.winner, outcome.best
     if winner is None:
-        if outcome.best:
-            name = outcome.best.name
-            say(f"Best out of fold: {name}. The test patients stay closed (test=never)")
+        if best:
+            say(f"Best out of fold: {best.name}. The test patients stay closed (test=never)")
     elif outcome.sweep.result_of(winner):
         cache = outcome.sweep.config.paths.cache
         say(openings_sentence(count_openings(cache, outcome.cohort, outcome.split)))

@@ -1,4 +1,4 @@
-"""Graders of the same patients, scored on the same draws: settings, baselines, a second reader."""
+"""Settings, baselines and a second reader, scored on the same draws of the same patients."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,16 +8,32 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.second_reader import Readings
+from djd.data.tables import Readings
 from djd.grades import GRADE_COUNT, Side
 from djd.machine import on_all_cores
 from djd.statistics.bootstrap import FEW_DRAWS, Weights, draw_patients
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
-from djd.statistics.metrics import accuracy, quadratic_kappa
+from djd.statistics.metrics import quadratic_kappa
 from djd.statistics.scoring import score_settings_draws, scores_with_intervals
 from djd.statistics.selection import Draws, interval_of_lead, out_of_bag
 from djd.sweeps.setting_scores import Knee
+from djd.wording import number, share
+
+DASH = "-"
+
+
+def scored(score: Estimate, *, percent: bool = False) -> str:
+    """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
+    value, low, high = score
+    if math.isnan(value):
+        return DASH
+    if percent:
+        ends = "" if math.isnan(low) else f" ({share(low)[:-2]} to {share(high)[:-2]})"
+        return f"{share(value)}{ends}"
+    # An interval without width is none: the kappa of a constant guess is always 0.
+    no_ends = math.isnan(low) or low == high
+    return number(value) if no_ends else f"{number(value)} ({number(low)} to {number(high)})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +41,9 @@ class GraderScores:
     """Scores of one setting, baseline, refit or reader.
 
     Attributes:
-        scores: Each with its interval, by name.
-        patients: Patients behind the scores.
-        confusion: float64 (true grade 5, predicted grade 5), knees, each counted once: means over
-            repeats.
+        scores: By name.
+        patients: Number of patients.
+        confusion: float64 (true grade 5, predicted grade 5), knees as means over repeats.
     """
 
     scores: Mapping[str, Estimate]
@@ -48,13 +63,11 @@ class GraderScores:
 
 @dataclass(frozen=True, eq=False)
 class Scoreboard:
-    """Scores and draws of several graders of the same patients, for comparing the graders.
+    """Scores and draws of several graders of the same patients.
 
     Attributes:
-        scores: One a grader.
         draws: float64 (grader, draw) by score, see `score_settings_draws`.
         weights: The draws of patients.
-        graders: Who was scored.
     """
 
     scores: tuple[GraderScores, ...]
@@ -64,7 +77,7 @@ class Scoreboard:
 
     @classmethod
     def of(cls, graders: Sequence[HeldOut], weights: Weights | None = None) -> "Scoreboard":
-        """Score one grader or more; by default on as many draws as a setting's intervals need."""
+        """Score one grader or more; by default on the draws of a setting's intervals."""
         weights = draw_patients(graders[0].patients) if weights is None else weights
         draws = score_settings_draws(graders, weights)
 
@@ -82,7 +95,7 @@ class Scoreboard:
 
     @property
     def patients(self) -> int:
-        """How many patients a draw has."""
+        """Number of patients of a draw."""
         return int(self.weights.shape[1])
 
     def values(self, score: str) -> NDArray[np.float64]:
@@ -98,17 +111,15 @@ class Scoreboard:
         """Of each grader, int64 (repeat, patient, true grade 5, predicted grade 5)."""
         return [each.counts() for each in self.graders]
 
-    def outside(self) -> tuple[float, float]:
-        """Kappa and accuracy of the choosing itself, see `out_of_bag`; NaN without a choice."""
-        outside = None
-        if len(self.scores) > 1:
-            outside = out_of_bag(self.counts(), self.draws["kappa"], self.weights)
-        if outside is None:
-            return math.nan, math.nan
-        return float(quadratic_kappa(outside).mean()), float(accuracy(outside).mean())
+    def kappa_outside(self) -> float:
+        """Kappa of the choosing itself, see `out_of_bag`; NaN without a choice."""
+        if len(self.scores) == 1:
+            return math.nan
+        outside = out_of_bag(self.counts(), self.draws["kappa"], self.weights)
+        return math.nan if outside is None else float(quadratic_kappa(outside).mean())
 
     def lead_over(self, others: Sequence[HeldOut]) -> Estimate:
-        """Kappa of the best grader less that of the best of others; see `interval_of_lead`."""
+        """Kappa of the best grader less the best kappa of others; see `interval_of_lead`."""
         kappas, draws = kappas_of(others, self.weights)
         own = self.values("kappa")
         interval = interval_of_lead(own, self.draws["kappa"], kappas, draws, self.patients)
@@ -116,7 +127,7 @@ class Scoreboard:
 
 
 def kappas_of(graders: Sequence[HeldOut], weights: Weights) -> tuple[NDArray[np.float64], Draws]:
-    """Kappa of every grader, float64 (grader,), 0 where undefined; and the draws of the kappas."""
+    """Kappa of every grader, float64 (grader,), 0 where undefined; and their draws."""
     kappas = [np.mean(quadratic_kappa(each.counts().sum(axis=1))) for each in graders]
     draws = score_settings_draws(graders, weights, {"kappa": quadratic_kappa})["kappa"]
     return np.nan_to_num(kappas), draws
@@ -127,12 +138,11 @@ class ScoresOnTest:
     """Scores of the test patients.
 
     Attributes:
-        settings: Of each setting that was scored, by name; the winner first.
-        baselines: Of each baseline on the same knees, by name.
+        settings: By name; the winner first.
+        baselines: By name, on the same knees.
         beyond: The winner's kappa less each baseline's.
         best: Name of the setting with the largest kappa.
-        flattered: How much too good that setting looks for being the best of many on these
-            patients; NaN where a single setting was scored.
+        flattered: Part of the best kappa that is due to choosing; NaN for a single setting.
     """
 
     settings: Mapping[str, GraderScores]
@@ -143,12 +153,12 @@ class ScoresOnTest:
 
     @property
     def winner(self) -> str:
-        """Name of the winner."""
+        """The name of the winner."""
         return next(iter(self.settings))
 
 
 def score_tested(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOut]) -> ScoresOnTest:
-    """Score test knees as each refitted setting graded them, and as each baseline did."""
+    """Score refitted settings and baselines on the test patients."""
     board = Scoreboard.of([*settings.values(), *baselines.values()])
     names, networks = list(settings), board.first(len(settings))
     kappas = networks.values("kappa")
@@ -157,23 +167,20 @@ def score_tested(settings: Mapping[str, HeldOut], baselines: Mapping[str, HeldOu
         baselines=dict(zip(baselines, board.scores[len(names) :], strict=True)),
         beyond={name: board.first(1).lead_over([each]) for name, each in baselines.items()},
         best=names[int(kappas.argmax())],
-        flattered=float(kappas.max()) - networks.outside()[0],
+        flattered=float(kappas.max()) - networks.kappa_outside(),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement(GraderScores):
-    """A second reader against the grades in the files, on the knees that both graded.
-
-    Attributes:
-        asked: Knees that the settings were scored on, read by the second reader or not.
-    """
+    """A second reader against the grades in the files, on the knees that both graded."""
 
     asked: int
+    """Number of knees that the settings were scored on."""
 
 
 def agreement(readings: Readings, knees: Iterable[Knee]) -> Agreement | None:
-    """Scores of a second reader on knees, each knee once; None where no knee was graded by both."""
+    """Scores of a second reader on knees; None where no knee was graded by both."""
     asked = sorted(knees)
     given = [readings.get((scan, cast(Side, side))) for scan, side, *_ in asked]
     shared = [(knee, grade) for knee, grade in zip(asked, given, strict=True) if grade is not None]

@@ -1,74 +1,65 @@
-"""Findings in words, by rules: nothing is called better that can't be told apart from the rest."""
+"""Findings in words: a setting is called better only where it can be told apart from the rest."""
 
 import math
 from collections.abc import Iterable, Sequence
 
-from djd.report.answer import Answer
+from djd.report.answer import UPTAKE, Answer
 from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
 from djd.report.findings import Findings
-from djd.report.scores import GraderScores, ScoresOnTest
+from djd.report.scores import GraderScores, ScoresOnTest, scored
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
-from djd.sweeps.baselines import BaselineName
-from djd.wording import capital, count_of, number, share
+from djd.wording import capital, count_of, number
 
-UPTAKE: BaselineName = "uptake"
-
-DASH = "-"
-"""Where there is no number."""
-
-
-def scored(score: Estimate, *, percent: bool = False) -> str:
-    """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
-    value, low, high = score
-    if math.isnan(value):
-        return DASH
-    if percent:
-        ends = "" if math.isnan(low) else f" ({share(low)[:-2]} to {share(high)[:-2]})"
-        return f"{share(value)}{ends}"
-    # An interval without width is none: the kappa of a constant guess is 0 for anybody.
-    no_ends = math.isnan(low) or low == high
-    return number(value) if no_ends else f"{number(value)} ({number(low)} to {number(high)})"
+MAIN_SHARES = {
+    "accuracy": "accuracy",
+    "balanced accuracy": "balanced_accuracy",
+    "minimal recall": "recall_minimal",
+    "off by one at most": "off_by_one",
+}
+"""Scores in the sentence of a part, by their words."""
 
 
 def in_one_line(grader: GraderScores) -> str:
     """The main scores with their intervals."""
-    scores = grader.scores
-    shares = {
-        name: scored(scores[name], percent=True)
-        for name in ("accuracy", "balanced_accuracy", "recall_minimal", "off_by_one")
-    }
-    return (
-        f"kappa {scored(scores['kappa'])}, accuracy {shares['accuracy']}, balanced accuracy "
-        f"{shares['balanced_accuracy']}, minimal recall {shares['recall_minimal']}, off by one at "
-        f"most {shares['off_by_one']} ({grader.knees} knees of "
-        f"{count_of(grader.patients, 'patient')}; 95 % intervals)"
-    )
+    said = [f"kappa {scored(grader.scores['kappa'])}"]
+    for words, score in MAIN_SHARES.items():
+        said.append(f"{words} {scored(grader.scores[score], percent=True)}")
+    patients = count_of(grader.patients, "patient")
+    return f"{', '.join(said)} ({grader.knees} knees of {patients}; 95 % intervals)"
 
 
 def sentences(answer: Answer) -> list[str]:
     """The sentences below the tables, in order."""
     findings, tested = answer.findings, answer.tested
     said = list(answer.notes)
-    if findings is None:
-        said.append(
-            "No setting has graded the held-out knees of all its folds: there is nothing to compare"
-        )
-    else:
+    if findings:
         said += _found_sentences(findings, answer)
+    else:
+        none = "No setting has graded the held-out knees of all its folds"
+        said.append(f"{none}: there is nothing to compare")
     if tested:
         if answer.other_tested or not findings:
             said.append(f"Scored on the test patients: {tested.winner}")
         elif len(findings.settings) > 1:
             said.append(f"Winner: {tested.winner}")
-        line = f"test: {in_one_line(tested.settings[tested.winner])}"
-        said += [line, *tested_sentences(tested, "It")]
+        said.append(f"test: {in_one_line(tested.settings[tested.winner])}")
+        said += tested_sentences(tested, "It")
+    return said
+
+
+def remarks(answer: Answer) -> list[str]:
+    """Sentences of the page on differences, choosing and the test patients."""
+    findings, tested, said = answer.findings, answer.tested, []
+    if findings and len(findings.settings) > 1:
+        said += [detection_sentence(findings), *luck_sentences(findings)]
+    if tested:
+        said += tested_sentences(tested, capital(answer.other_tested or "the setting"))
     return said
 
 
 def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
-    """What the held-out knees say."""
     uptake = _uptake_sentences(findings, answer)
     if len(findings.settings) == 1:
         line = f"validation: {in_one_line(findings.settings[0])}"
@@ -78,18 +69,23 @@ def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
 
 
 def _best_sentences(findings: Findings) -> list[str]:
-    """Who can't be told apart from the best, and how much of the best's kappa is luck."""
-    said = [_best_set_sentence(findings)]
+    found, said = detection_sentence(findings), capital(best_set_words(findings))
+    if math.isnan(findings.distance):
+        said = found
+    elif said.endswith("worse"):
+        said = f"{said} than the best"
+    else:
+        said = f"{said} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
     best = f"Best: kappa {scored(findings.settings[0].scores['kappa'])} out of fold"
     luck = luck_sentences(findings)
-    if math.isnan(findings.optimism):
-        return [*said, best, *luck]
-    first, *others = luck
-    return [*said, f"{best}; {first[:1].lower()}{first[1:]}", *others]
+    if not math.isnan(findings.optimism):
+        first, *luck = luck
+        best = f"{best}; {first[:1].lower()}{first[1:]}"
+    return [said, best, *luck]
 
 
 def luck_sentences(findings: Findings) -> list[str]:
-    """What choosing the best cost, or would have cost on the test patients; what repeats say."""
+    """The cost of choosing the best, out of fold and on the test patients; and of repeats."""
     said, count = [], len(findings.settings)
     if not math.isnan(findings.optimism):
         said.append(
@@ -105,17 +101,8 @@ def luck_sentences(findings: Findings) -> list[str]:
     return said + _spread_sentences(findings)
 
 
-def _best_set_sentence(findings: Findings) -> str:
-    found, said = detection_sentence(findings), capital(best_set_words(findings))
-    if math.isnan(findings.distance):
-        return found
-    if said.endswith("worse"):
-        return f"{said} than the best"
-    return f"{said} be told apart from the best (*): {found[:1].lower()}{found[1:]}"
-
-
 def best_set_words(findings: Findings) -> str:
-    """How many of the others are worse than the best, or can or can't be told apart from it."""
+    """Numbers of settings worse than the best, or not told apart from the best."""
     others = len(findings.settings) - 1
     untold = sum(each.in_best_set for each in findings.settings) - 1
     if untold == 0:
@@ -127,28 +114,23 @@ def best_set_words(findings: Findings) -> str:
 
 
 def detection_sentence(findings: Findings) -> str:
-    """Which differences can be found with so many patients."""
+    """The least difference that the patients can show."""
     distance = findings.distance
     if math.isnan(distance):
         return "Too few patients, or too few of their grades, to tell any settings apart"
     if distance == 0:
         return "All settings grade every knee alike"
+    only = f"only differences of kappa above {number(distance)} can be found"
     patients = count_of(len(findings.evidence.patients), "patient")
-    return (
-        f"With {patients} only differences of kappa above {number(distance)} can be found between "
-        "single settings"
-    )
+    return f"With {patients} {only} between single settings"
 
 
 def _spread_sentences(findings: Findings) -> list[str]:
     best = findings.settings[0]
     seed, split = best.between_repeats
     spread = {"patients": best.patient_error, "seeds": seed, "splits": split}
-    said = [
-        f"{number(deviation)} with other {what}"
-        for what, deviation in spread.items()
-        if not math.isnan(deviation)
-    ]
+    known = {cause: each for cause, each in spread.items() if not math.isnan(each)}
+    said = [f"{number(deviation)} with other {cause}" for cause, deviation in known.items()]
     if len(said) > 1:
         return [f"The best setting's kappa changes by {', '.join(said)} (standard deviations)"]
     if len(findings.settings) > 1 and math.isnan(findings.training_deviation):
@@ -160,29 +142,23 @@ def _spread_sentences(findings: Findings) -> list[str]:
 
 
 def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
-    """What one axis does, judged by the mean over the grid and by the best in it."""
+    """The effect of one axis, by the mean over the grid and by the best in the grid."""
     name = f"{effect.name}: " if named else ""
     if effect.mean is None or effect.best is None:
-        return (
-            f"{name}can't be compared yet; no combination of the other axes was finished "
-            f"with all of {_listed(effect.levels)}"
-        )
-    on_average = _told_apart(effect.levels, effect.mean)
-    at_best = _told_apart(effect.levels, effect.best)
+        unfinished = "no combination of the other axes was finished"
+        return f"{name}can't be compared yet; {unfinished} with all of {_listed(effect.levels)}"
+    mean, best = (_told_apart(effect.levels, each) for each in (effect.mean, effect.best))
     nothing = "no difference was found"
-    if on_average is None and at_best is None:
-        found = f"{nothing} between {_listed(effect.levels)}"
-    else:
-        found = (
-            f"on average over the grid {on_average or nothing}; "
-            f"of the best in the grid {at_best or nothing}"
-        )
+    found = f"{nothing} between {_listed(effect.levels)}"
+    if mean or best:
+        found = f"on average over the grid {mean or nothing}; of the best in the grid "
+        found += best or nothing
     some = f" ({effect.matched} of {effect.settings} settings can be compared)"
     return f"{name}{found}{some if effect.matched < effect.settings else ''}"
 
 
 def _told_apart(levels: Sequence[AxisValue], judged: LevelScores) -> str | None:
-    """Levels that are worse than the best, each with an interval that holds for all pairs."""
+    """Levels worse than the best, each with an interval that holds for all pairs at once."""
     scores, distance = judged.scores, judged.distance
     best = int(scores.argmax())
     behind = [float(scores[best] - score) for score in scores]
@@ -200,7 +176,7 @@ def _listed(values: Sequence[AxisValue]) -> str:
 
 
 def edge_sentences(findings: Findings) -> Iterable[str]:
-    """That the grid may have been too narrow: the best setting ends an axis that could go on."""
+    """A sentence for each axis that the best setting ends, though other values are possible."""
     best, *_ = places = [place_of(each.setting) for each in findings.settings]
     for axis, name in short_names(best).items():
         values = {value for place in places if is_number(value := place[axis])}
@@ -226,7 +202,7 @@ def edge_sentences(findings: Findings) -> Iterable[str]:
 
 
 def _uptake_sentences(findings: Findings, answer: Answer) -> list[str]:
-    """Whether the best setting has learned more than how much a knee takes up."""
+    """Whether the best setting has learned more than uptake."""
     who = "The best setting" if len(findings.settings) > 1 else "The network"
     return [
         f"{against_uptake(findings.beyond[UPTAKE], who)} out of fold: uptake has kappa "
@@ -249,14 +225,12 @@ def against_uptake(difference: Estimate, who: str) -> str:
 
 
 def tested_sentences(tested: ScoresOnTest, who: str) -> list[str]:
-    """What the test patients say besides the winner's scores: of uptake, and of picking there."""
+    """The lead over uptake on the test patients, and the cost of choosing on them."""
     said = []
     if UPTAKE in tested.beyond:
-        kappa = tested.baselines[UPTAKE].scores["kappa"]
-        said.append(
-            f"{against_uptake(tested.beyond[UPTAKE], who)} on the test patients: uptake has kappa "
-            f"{scored(kappa)} there"
-        )
+        lead = against_uptake(tested.beyond[UPTAKE], who)
+        kappa = scored(tested.baselines[UPTAKE].scores["kappa"])
+        said.append(f"{lead} on the test patients: uptake has kappa {kappa} there")
     if not math.isnan(tested.flattered):
         best = tested.settings[tested.best].scores["kappa"].value
         also = "this one" if tested.best == tested.winner else tested.best

@@ -1,24 +1,25 @@
-"""The answer in files: `settings.csv`, `effects.csv` and `cells.csv` for programs, `settings.tex`.
+"""The answer in files: `settings.csv`, `effects.csv`, `cells.csv` and `settings.tex`.
 
-Numbers in CSV have six digits; what is undefined is left empty. Shares are between 0 and 1.
+Numbers in CSV have six digits, undefined numbers are left empty, shares are between 0 and 1.
 """
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from djd.errors import InputError
 from djd.files import write_rows
 from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, Answer
-from djd.report.axes import EPOCHS, AxisEffect
+from djd.report.axes import EPOCHS
 from djd.report.findings import Findings, SettingScores
-from djd.report.ranking import Line, head, ranking
+from djd.report.ranking import head, ranking
 from djd.report.scores import GraderScores, Scoreboard
 from djd.runs.keys import AxisValue, short_names
 from djd.runs.result import stamp_column
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
-from djd.statistics.effects import LevelScores
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.sweeps.cells import Cell, FinishedCell
@@ -41,7 +42,7 @@ def write_tables(sweep: Sweep, answer: Answer) -> None:
 
 
 def setting_rows(answer: Answer) -> list[Row]:
-    """A row a setting, the best first, then one a baseline."""
+    """A row a setting, the best first, then a row a baseline."""
     chosen = {each.name: f"{each.name} {each.setting}".strip() for each in answer.baselines}
     best = answer.findings.settings[0] if answer.findings else None
     return [
@@ -62,7 +63,7 @@ def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None)
     counts = {"patients": scores.patients, "knees": scores.knees}
     if not isinstance(scores, SettingScores):
         return counts | score_columns(scores.scores)
-    setting = scores.setting
+    setting, behind = scores.setting, best.scores["kappa"].value - scores.scores["kappa"].value
     return {
         **axis_columns(setting.axes),
         "learning_rate": written(setting.configs[0].optim.learning_rate),
@@ -71,7 +72,7 @@ def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None)
         **counts,
         "in_best_set": _yes(scores.in_best_set),
         "in_best_set_of_accuracy": _yes(scores.in_best_set_of_accuracy),
-        "kappa_behind_best": written(best.scores["kappa"].value - scores.scores["kappa"].value),
+        "kappa_behind_best": written(behind),
         "kappa_se_patients": written(scores.patient_error),
         "kappa_sd_seeds": written(scores.between_repeats.seed),
         "kappa_sd_splits": written(scores.between_repeats.split),
@@ -80,36 +81,29 @@ def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None)
 
 
 def effect_rows(findings: Findings | None) -> list[Row]:
-    """A row for each level of each axis, each score, and each way to judge the level."""
+    """A row for each axis, score, judgement (mean or best in the grid) and level."""
     return [
-        row
-        for effect in (findings.effects if findings else ())
-        for judged_by, levels in (("mean", effect.mean), ("best", effect.best))
-        if levels is not None
-        for row in _level_rows(effect, judged_by, levels)
-    ]
-
-
-def _level_rows(effect: AxisEffect, judged_by: str, levels: LevelScores) -> Iterator[Row]:
-    best = float(levels.scores.max())
-    judged = zip(effect.levels, levels.estimates, levels.among_best, strict=True)
-    for level, estimate, among_best in judged:
-        yield {
+        {
             "axis": effect.axis,
             "level": level,
             "score": effect.score,
             "judged_by": judged_by,
             "matched_settings": effect.matched,
             "settings": effect.settings,
-            **score_columns({"value": estimate}),
-            "behind_best": written(best - estimate.value),
-            "told_apart_from": written(levels.distance),
-            "in_best_set": _yes(bool(among_best)),
+            **score_columns({"value": judged.estimates[place]}),
+            "behind_best": written(judged.scores.max() - judged.scores[place]),
+            "told_apart_from": written(judged.distance),
+            "in_best_set": _yes(judged.among_best[place]),
         }
+        for effect in (findings.effects if findings else ())
+        for judged_by, judged in (("mean", effect.mean), ("best", effect.best))
+        if judged is not None
+        for place, level in enumerate(effect.levels)
+    ]
 
 
 def axis_columns(axes: Mapping[str, AxisValue]) -> Row:
-    """An axis a column, under its short name."""
+    """A column for each axis, under its short name."""
     return {name: axes[key] for key, name in short_names(axes).items()}
 
 
@@ -123,33 +117,28 @@ def score_columns(scores: Mapping[str, Estimate], *, before: str = "") -> Row:
 
 
 def written(value: float) -> str:
-    """A number as text; empty where the number is undefined."""
+    """A number as text; empty where undefined."""
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def _yes(fact: bool) -> str:
+def _yes(fact: bool | np.bool_) -> str:
     return "yes" if fact else "no"
 
 
 def unfinished(sweep: Sweep) -> list[tuple[str, Cell, str]]:
     """State, cell and reason of every cell without a usable result."""
-    return [
-        *(("failed", cell, reason) for cell, reason in sweep.failed),
-        *(("running elsewhere", cell, "") for cell in sweep.elsewhere),
-        *(
-            ("unusable", cell, UNUSABLE_RESULT)
-            if has_unusable_result(cell)
-            else ("not trained", cell, "")
-            for cell in sweep.to_do
-        ),
-    ]
+    rows = [("failed", cell, reason) for cell, reason in sweep.failed]
+    rows += [("running elsewhere", cell, "") for cell in sweep.elsewhere]
+    for cell in sweep.to_do:
+        unusable = has_unusable_result(cell)
+        rows.append(("unusable", cell, UNUSABLE_RESULT) if unusable else ("not trained", cell, ""))
+    return rows
 
 
 def cell_rows(sweep: Sweep) -> list[Row]:
-    """A row for each cell at each of its score epochs; a single row for a cell without a result.
+    """A row for each cell at each of its score epochs; one row for a cell without a result.
 
-    Cells that held out the same knees are scored together. Intervals are those of one fold's
-    patients, by fewer draws than a setting's.
+    Cells with the same held-out knees are scored together, on fewer draws than settings.
     """
     rows: list[Row] = []
     alike: dict[tuple[tuple[str, str, str], ...], list[tuple[Row, HeldOut]]] = {}
@@ -181,7 +170,7 @@ def _cell_head(cell: Cell, state: str, reason: str = "") -> Row:
 
 
 def _finished_rows(cell: FinishedCell) -> Iterator[tuple[Row, HeldOut | None]]:
-    """Rows of a finished cell, each with the predictions that it is to be scored by."""
+    """Rows of a finished cell, each with the predictions to be scored."""
     row, seconds = _cell_head(cell, "finished"), {"fit_seconds": written(cell.result.fit_seconds)}
     try:
         by_epoch = predictions_at(cell.folder, cell.result.validation)
@@ -195,8 +184,6 @@ def _finished_rows(cell: FinishedCell) -> Iterator[tuple[Row, HeldOut | None]]:
         yield row | at | seconds, by_epoch[scores.epoch]
 
 
-_NEEDS = "% Needs \\usepackage{booktabs,longtable} and a font with the letters of its names.\n"
-
 _ESCAPES: Mapping[str, str] = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -209,7 +196,7 @@ _ESCAPES: Mapping[str, str] = {
 
 
 def settings_in_latex(answer: Answer, *, stamp: str | None) -> str:
-    """The ranked settings and baselines as a table for a manuscript, captioned by the stamp."""
+    """The ranked settings and baselines as a table for a manuscript."""
     if answer.findings is None:
         return "% No setting is finished: there is nothing to compare.\n"
     best = answer.findings.settings[0]
@@ -223,30 +210,26 @@ def settings_in_latex(answer: Answer, *, stamp: str | None) -> str:
         f"({best.knees} knees of {best.patients} patients). "
         f"{starred if several else ''}Research use only."
     )
-    lines = ranking(answer)
-    baselines = [each for each in lines if each.kind == "baseline"]
-    return "\n".join(
-        [
-            f"{_NEEDS}{{\\small\\setlength{{\\tabcolsep}}{{4pt}}",
-            f"\\begin{{longtable}}{{{'l' * len(columns)}}}",
-            f"\\caption{{{caption}}}\\\\",
-            "\\toprule",
-            _latex_row(columns),
-            "\\midrule",
-            "\\endhead",
-            *_latex_rows([each for each in lines if each.kind == "setting"], best),
-            *(["\\midrule"] if baselines else []),
-            *_latex_rows(baselines, best),
-            "\\bottomrule",
-            "\\end{longtable}}",
-            "",
-        ]
-    )
-
-
-def _latex_rows(lines: Iterable[Line], best: SettingScores) -> Iterator[str]:
-    for line in lines:
-        yield _latex_row(line.cells(len(best.setting.axes), blank="--")[:-1])
+    rows: dict[str, list[str]] = {"setting": [], "baseline": []}
+    for line in ranking(answer):
+        if line.kind in rows:
+            cells = line.cells(len(best.setting.axes), blank="--")[:-1]
+            rows[line.kind].append(_latex_row(cells))
+    lines = [
+        "% Needs \\usepackage{booktabs,longtable} and a font with the letters of its names.",
+        "{\\small\\setlength{\\tabcolsep}{4pt}",
+        f"\\begin{{longtable}}{{{'l' * len(columns)}}}",
+        f"\\caption{{{caption}}}\\\\",
+        "\\toprule",
+        _latex_row(columns),
+        "\\midrule",
+        "\\endhead",
+        *rows["setting"],
+        *(["\\midrule", *rows["baseline"]] if rows["baseline"] else []),
+        "\\bottomrule",
+        "\\end{longtable}}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _latex_row(cells: Sequence[str]) -> str:
@@ -254,6 +237,6 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text as LaTeX prints it: its own signs escaped, a minus as a minus."""
+    """Text with LaTeX's signs escaped, and a minus as a minus."""
     plain = "".join(_ESCAPES.get(sign, sign) for sign in text)
     return re.sub(r"(?<![\w-])-(?=\d)", "$-$", plain)

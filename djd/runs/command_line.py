@@ -1,7 +1,7 @@
-"""Commands: what people type, for Hydra; what goes on with a stopped run; what trains one again.
+"""Command lines: quoted for Hydra, resumed with `resume=latest`, written to train a run again.
 
 Hydra's grammar refuses a path with Korean letters, quotes, `=`, `[`, `(`, `,`, `#`, `~` or `&`
-unless a second pair of quotes survives the shell. People have such paths and can't know that.
+unless a second pair of quotes survives the shell.
 """
 
 import json
@@ -9,7 +9,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from djd.errors import InputError
+from djd.runs.keys import FREE_KEYS
 
 if TYPE_CHECKING:
     from djd.runs.config import RunConfig
@@ -37,42 +39,25 @@ PATH_KEYS = (
 RESUME = "resume=latest"
 
 RUNS, SWEEPS = Path("outputs"), Path("multirun")
-"""Where runs and sweeps go by default, below the working directory."""
+"""Default folders of runs and sweeps, below the working directory."""
 
-_NOT_SAID = frozenset(
-    {
-        "data.source",
-        "data.second_reader",
-        "trainer.threads",
-        "trainer.progress",
-        "paths.cache",
-        "paths.python",
-        "test",
-        "keep",
-        "fail_fast",
-        "report",
-        "dry_run",
-    }
-)
-"""Keys of no effect on what is trained, or said in another way."""
+_USED = {"data.root", "data.on_error", "trainer.accelerator", "plots"}
+_NOT_SAID = FREE_KEYS - _USED | {"data.source"}
+"""Keys without effect on the training, and the source, which `data=` gives."""
 
 MOST_CHARACTERS = 100
-"""In a line of a command: TensorBoard doesn't break lines of code."""
+"""Of a line of a command: TensorBoard doesn't break lines of code."""
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote the values of `PATH_KEYS` that the grammar would refuse or take apart.
-
-    Args:
-        arguments: As the shell hands them over.
-    """
+    """Quote those values of `PATH_KEYS` that the grammar would refuse or take apart."""
     return [_quoted(argument) if _is_path(argument) else argument for argument in arguments]
 
 
 def hydra_sentence(error: Exception) -> str:
-    """What Hydra says of a command line that it can't compose; of an unknown key, in one sentence.
+    """Hydra's message on a command line; an unknown key gets one sentence.
 
-    Hydra's own text on unknown keys proposes to add them, which this configuration doesn't take.
+    Hydra's own text on unknown keys proposes to add them, but added keys are refused.
     """
     if found := re.match(r"Could not override '([^']+)'", str(error)):
         return (
@@ -83,7 +68,7 @@ def hydra_sentence(error: Exception) -> str:
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Put `-m` in front of the overrides; Hydra's parser refuses overrides on both sides of it."""
+    """Put `-m` before all overrides; Hydra's parser refuses overrides on both sides of `-m`."""
     flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
     return [*flags, *(argument for argument in arguments if argument not in flags)]
 
@@ -98,8 +83,13 @@ def _is_path(argument: str) -> bool:
 
 def _quoted(argument: str) -> str:
     key, _, value = argument.partition("=")
-    if _is_read_as_typed(argument, value) or _has_quotes(argument, value):
-        return argument
+    in_quotes = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    with suppress(HydraException):
+        override = OverridesParser.create().parse_override(argument)
+        if not override.is_sweep_override() and override.value() == value:
+            return argument
+        if in_quotes and isinstance(override.value(), str):
+            return argument
     # Inside quotes the grammar unescapes a quote and the backslashes right before it, nothing else.
     escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
     if escaped.endswith("\\"):
@@ -107,34 +97,13 @@ def _quoted(argument: str) -> str:
     return f"{key}='{escaped}'"
 
 
-def _is_read_as_typed(argument: str, value: str) -> bool:
-    try:
-        override = OverridesParser.create().parse_override(argument)
-    except HydraException:
-        return False
-    return not override.is_sweep_override() and override.value() == value
-
-
-def _has_quotes(argument: str, value: str) -> bool:
-    """Whether the person quoted the value, and well."""
-    if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
-        return False
-    try:
-        return isinstance(OverridesParser.create().parse_override(argument).value(), str)
-    except HydraException:
-        return False
-
-
 def latest_arguments(arguments: Sequence[str]) -> list[str]:
-    """Arguments that go on with what was stopped last, where `resume=latest` asks for that.
+    """Replace `resume=latest` by the arguments of the run or sweep that was stopped last.
 
-    Folders of `PYTHONPATH` that the stopped command had are searched again.
-
-    Args:
-        arguments: Of the command line; returned as they are where they don't.
+    The stopped command's folders of `PYTHONPATH` are searched again.
 
     Raises:
-        InputError: Something else is said beside it, or nothing was stopped.
+        InputError: `resume=latest` has other arguments beside it, or no stopped run exists.
     """
     if not any(argument.startswith("resume=") for argument in arguments):
         return list(arguments)
@@ -144,47 +113,36 @@ def latest_arguments(arguments: Sequence[str]) -> list[str]:
             f"{' '.join(arguments)}"
         )
     folder = _latest_stopped()
-    if (folder / "comparison.json").exists():
-        saved, key = _sweep_arguments(folder), "hydra.sweep.dir"
-        configs = folder.glob("*/config.yaml")
-    else:
-        saved, key = _run_arguments(folder), "hydra.run.dir"
-        configs = folder.glob("config.yaml")
-    _search_again(configs)
+    is_sweep = (folder / "comparison.json").exists()
+    key = "hydra.sweep.dir" if is_sweep else "hydra.run.dir"
+    saved = _saved_arguments(folder, is_sweep=is_sweep)
+    _search_again(next(folder.glob("*/config.yaml" if is_sweep else "config.yaml"), None))
     return [*(each for each in saved if not each.startswith(f"{key}=")), f"{key}={folder}"]
 
 
-def _run_arguments(folder: Path) -> list[str]:
-    path = folder / ".hydra" / "overrides.yaml"
+def _saved_arguments(folder: Path, *, is_sweep: bool) -> list[str]:
+    path = folder / ("comparison.json" if is_sweep else ".hydra/overrides.yaml")
     try:
+        if is_sweep:
+            return [str(each) for each in json.loads(path.read_text(encoding="utf-8"))["arguments"]]
         overrides = [str(each) for each in yaml.safe_load(path.read_text(encoding="utf-8"))]
         path = folder / ".hydra" / "hydra.yaml"
-        return [*_config_dir(path), *overrides]
+        if not path.exists():
+            return overrides
+        # Hydra keeps `--config-dir` apart from the overrides.
+        hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
+        sources = hydra["runtime"]["config_sources"]
+        typed = [each["path"] for each in sources if each["provider"] == "command-line"]
+        return [*(each for place in typed for each in ("--config-dir", str(place))), *overrides]
     except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
-        raise _damaged(path) from error
+        raise InputError(
+            f"{path}: expected the saved command of what was stopped last, received a damaged "
+            "file; give the command again, or move the folder away"
+        ) from error
 
 
-def _config_dir(path: Path) -> list[str]:
-    """`--config-dir` of a run, which Hydra keeps apart from its overrides."""
-    if not path.exists():
-        return []
-    hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
-    sources = hydra["runtime"]["config_sources"]
-    typed = [each["path"] for each in sources if each["provider"] == "command-line"]
-    return [argument for place in typed for argument in ("--config-dir", str(place))]
-
-
-def _sweep_arguments(folder: Path) -> list[str]:
-    path = folder / "comparison.json"
-    try:
-        return [str(each) for each in json.loads(path.read_text(encoding="utf-8"))["arguments"]]
-    except (ValueError, TypeError, KeyError) as error:
-        raise _damaged(path) from error
-
-
-def _search_again(configs: Iterable[Path]) -> None:
-    """Put the folders of `paths.python` into this process's search path and its children's."""
-    path = next(iter(configs), None)
+def _search_again(path: Path | None) -> None:
+    """Put the folders of `paths.python` into the search path of this process and its children."""
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
     paths = config.get("paths", {}) if isinstance(config, Mapping) else {}
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -195,20 +153,18 @@ def _search_again(configs: Iterable[Path]) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, before))
 
 
-def _damaged(path: Path) -> InputError:
-    return InputError(
-        f"{path}: expected the saved command of what was stopped last, received a damaged file; "
-        "give the command again, or move the folder away"
-    )
-
-
 def _latest_stopped() -> Path:
-    """The last, by the date and time in its name, of the folders that have no result."""
+    """The folder without a result whose name has the latest date and time."""
     started = [
         *(path.parent.parent for path in RUNS.glob("*/.hydra/overrides.yaml")),
         *(path.parent for path in SWEEPS.glob("*/comparison.json")),
     ]
-    stopped = [folder for folder in started if _is_stopped(folder)]
+    begun = ("config.yaml", "comparison.json")
+    stopped = [
+        folder
+        for folder in started
+        if any((folder / name).exists() for name in begun) and not (folder / "result.json").exists()
+    ]
     if not stopped:
         raise InputError(
             f"{RESUME}: expected a stopped run in {RUNS.resolve()}, or a sweep in "
@@ -218,26 +174,21 @@ def _latest_stopped() -> Path:
     return max(stopped, key=_date_and_time)
 
 
-def _is_stopped(folder: Path) -> bool:
-    begun = any((folder / name).exists() for name in ("config.yaml", "comparison.json"))
-    return begun and not (folder / "result.json").exists()
-
-
 def _date_and_time(folder: Path) -> str:
-    """What a default name holds of both: `2026-01-31_12-00-00`, whatever stands around it."""
+    """`2026-01-31_12-00-00` from a folder's default name."""
     found = re.search(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", folder.name)
     return found.group() if found else ""
 
 
 def rerun_command(config: "RunConfig", *, threads: int) -> str:
-    """What to type to train the same weights again, with the test patients left closed.
+    """The shell command that trains the same weights again, with the test patients left closed.
 
     Args:
-        config: What was trained.
+        config: Of the training.
         threads: CPU threads of the training; another number rounds differently.
 
     Returns:
-        Lines of at most `MOST_CHARACTERS`, where no word is longer, that a shell takes as one.
+        Lines of at most `MOST_CHARACTERS`, longer only where a word is longer.
     """
     lines = ["python train.py"]
     for argument in map(shlex.quote, rerun_arguments(config, threads=threads)):
@@ -250,7 +201,7 @@ def rerun_command(config: "RunConfig", *, threads: int) -> str:
 
 
 def rerun_arguments(config: "RunConfig", *, threads: int) -> list[str]:
-    """The same as arguments for Hydra: every value is said, whatever the defaults will be."""
+    """Arguments of `rerun_command` for Hydra; every value is given, so defaults may change."""
     said = [f"data={config.data.source}"]
     said += [f"{group}={option}" for group, option in config.choices.items()]
     for key, value in config.by_key().items():

@@ -1,7 +1,7 @@
-"""The configuration of a run: the resolved YAML as typed, checked, plain values.
+"""The configuration of a run: the resolved YAML as typed, checked values.
 
-Names are those of the YAML and of the command line. Defaults stand in `conf/` alone. A key that is
-newer than some run folders has a default here as well, for the folders that lack the key.
+Defaults stand in `conf/` alone. A key that is newer than some run folders has a default here too,
+so that those folders can be read.
 """
 
 from collections.abc import Mapping
@@ -25,65 +25,47 @@ from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError
 from djd.runs.keys import UNNAMED_KEYS, as_typed, flat, short_names, value_of
 
-ClassWeights = Literal["none", "balanced"]
-"""Weights of the grades in a loss; `balanced` is the inverse of a grade's share."""
-
-Schedule = Literal["constant", "cosine"]
-"""Learning rate over the epochs: unchanged, or a half cosine down to zero."""
-
 Precision = Literal["float32", "tf32", "bf16"]
-"""Numbers of a training: float32 throughout; float32 whose products a GPU takes in TensorFloat-32;
-or bfloat16 autocast."""
-
-ProgressStyle = Literal["calm", "study"]
-"""One calm line, or one an epoch as the study prints it."""
-
-TestPolicy = Literal["winner", "each", "never"]
-"""Which settings are refitted and scored on the test patients."""
+"""float32 throughout; float32 with a GPU's products in TensorFloat-32; or bfloat16 autocast."""
 
 Keep = Literal["winner", "all", "none"]
-"""Whose folds keep their weights once a sweep has ended."""
-
-Kind = Literal["run", "cell", "refit"]
-"""A run by itself, or a training of a sweep: one of its cells, or a setting fitted again on all
-development patients and scored on the test patients."""
+"""Settings whose folds keep their weights after a sweep."""
 
 
 def _require_some_path(path: object) -> object:
-    if path == "":  # what a shell makes of an unset variable; it would mean the working directory
+    if path == "":  # an unset variable of a shell; Path("") is the working directory
         raise ValueError("expected a path, received an empty one")
     return path
 
 
 UserPath = Annotated[Path, BeforeValidator(_require_some_path), AfterValidator(Path.expanduser)]
-"""A path as typed: shells leave the tilde of `data.root=~/scans` alone."""
+"""A path with its tilde expanded: shells leave the one in `data.root=~/scans` alone."""
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
-
 SETTING_GROUPS = ("model", "loss", "augment", "optim")
 """Config groups whose chosen options make a setting."""
 
-NEUTRAL = {"augment": "none"}
-"""Options that the name of a setting leaves out."""
+NEUTRAL = {"loss": "cross_entropy", "augment": "none"}
+"""Options that a setting's name leaves out: earlier versions had only these."""
 
 
 class _Group(BaseModel):
-    """A group of keys; unknown keys are refused, values are never changed after reading."""
+    """A group of keys; refuses unknown keys, and its values never change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class DataConfig(_Group):
-    """`data.*`: which scans, who is on which part, and what the network sees of a knee."""
+    """`data.*`: the scans, the parts, and the network's view of a knee."""
 
     source: Literal["phantom", "mat"]
     root: UserPath | None
     phantom_patients: Count
     phantom_seed: Seed
-    format_module: str | None = None  # folders older than the key are read back without it
+    format_module: str | None = None
     test_count: Count
     folds: Annotated[int, Field(ge=2)]
     fold: Annotated[int, Field(ge=0)] | None
@@ -91,10 +73,10 @@ class DataConfig(_Group):
     exclude: tuple[str, ...] | UserPath
     groups: UserPath | None
     test_list: UserPath | None
-    second_reader: UserPath | None = None  # folders older than the key are read back without it
+    second_reader: UserPath | None = None
     leak: bool
     labels_from: LabelsFrom
-    grade_names: UserPath | None = None  # folders older than the key are read back without it
+    grade_names: UserPath | None = None
     on_error: OnError
     views: Views
     mirror_left: bool
@@ -103,16 +85,12 @@ class DataConfig(_Group):
     batch_size: Count
 
     @model_validator(mode="after")
-    def _fold_is_one_of_the_folds(self) -> "DataConfig":
+    def _check(self) -> "DataConfig":
         if self.fold is not None and self.fold >= self.folds:
             raise ValueError(
                 f"data.fold: expected null or 0 to {self.folds - 1} (data.folds - 1), "
                 f"received {self.fold}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _root_belongs_to_mat(self) -> "DataConfig":
         if self.source == "phantom" and self.root is not None:
             raise ValueError(
                 "data.root: expected none with data=phantom, which makes its own scans; "
@@ -135,41 +113,42 @@ class OpenGroup(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Keys of the group that this software does not read itself."""
+        """All other keys of the group."""
         return dict(self.__pydantic_extra__ or {})
 
 
 class LossConfig(OpenGroup):
-    """`loss.*`: the loss, and the weights that it gives to the grades."""
+    """`loss.*`: the loss and its weights of the grades; `balanced` is the inverse of a share."""
 
-    class_weights: ClassWeights = "none"
+    class_weights: Literal["none", "balanced"] = "none"
 
 
 class OptimConfig(OpenGroup):
-    """`optim.*`: an optimizer, its learning rate, the schedule of the rate, other arguments.
+    """`optim.*`: the optimizer, its learning rate and schedule; a file may leave out the last two.
 
-    A file of one's own may leave factor and schedule out.
+    The learning rate is `lr` times `lr_times`, unchanged over the epochs or, with `cosine`, falling
+    in a half cosine to zero.
     """
 
     lr: Rate
     lr_times: Rate = 1.0
-    schedule: Schedule | dict[str, Any] = "constant"
+    schedule: Literal["constant", "cosine"] | dict[str, Any] = "constant"
 
     @property
     def learning_rate(self) -> float:
-        """Base rate times factor."""
+        """`lr` times `lr_times`."""
         return self.lr * self.lr_times
 
 
 class TrainerConfig(_Group):
-    """`trainer.*`: how long and on what."""
+    """`trainer.*`; progress is one line, or a line an epoch as the study prints it."""
 
     max_epochs: Count
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
-    precision: Precision = "float32"  # folders older than the key are read back without it
+    precision: Precision = "float32"
     threads: Literal["auto"] | Count
     gradient_clip_val: Annotated[float, Field(gt=0)] | None
-    progress: ProgressStyle
+    progress: Literal["calm", "study"]
 
 
 class PathsConfig(_Group):
@@ -180,10 +159,14 @@ class PathsConfig(_Group):
 
 
 class RunConfig(_Group):
-    """Everything that a run is given.
+    """All keys of a run.
 
-    `choices` names the chosen option of each group of `SETTING_GROUPS`, `changed` the keys whose
-    values differ from those of the options' files.
+    Attributes:
+        test: Settings that are refitted and scored on the test patients.
+        kind: A run by itself, a cell of a sweep, or a setting of a sweep fitted again on all
+            development patients and scored on the test patients.
+        choices: The chosen option of each group of `SETTING_GROUPS`.
+        changed: Keys whose values differ from the options' files.
     """
 
     data: DataConfig
@@ -196,19 +179,19 @@ class RunConfig(_Group):
     paths: PathsConfig
     score_epochs: tuple[Count, ...]
     seed: Seed
-    test: TestPolicy
+    test: Literal["winner", "each", "never"]
     keep: Keep
     fail_fast: bool
     dry_run: bool
     report: bool = True
     plots: bool = True
-    kind: Kind = "run"
+    kind: Literal["run", "cell", "refit"] = "run"
     choices: dict[str, str]
     changed: tuple[str, ...] = ()
 
     @property
     def epochs_to_score(self) -> tuple[int, ...]:
-        """Epochs at which a run is scored: those within reach, and always the last.
+        """Score epochs before the last epoch, and the last.
 
         With a schedule only the last: a prefix of a scheduled run is not a shorter run.
         """
@@ -219,55 +202,41 @@ class RunConfig(_Group):
 
     @property
     def setting_name(self) -> str:
-        """See `setting_at`; the epochs are those that the run trains."""
+        """`setting_at` the last epoch."""
         return self.setting_at(self.trainer.max_epochs)
 
     def setting_at(self, epochs: int) -> str:
         """A setting's name: chosen options, then values that differ from the options' files."""
         values = self.by_key()
         shown = [key for key in self.changed if key in values and key not in UNNAMED_KEYS]
-        named = {
-            group: option for group, option in self.choices.items() if NEUTRAL.get(group) != option
-        }
-        named |= {
-            short: as_typed(value_of(values, key)) for key, short in short_names(shown).items()
-        }
+        named = {group: each for group, each in self.choices.items() if NEUTRAL.get(group) != each}
+        named |= {each: as_typed(value_of(values, key)) for key, each in short_names(shown).items()}
         return " ".join(f"{name}={value}" for name, value in (named | {"epochs": epochs}).items())
 
     def stamp(self, *, phantom: bool) -> str | None:
-        """What has to stand on everything that this run makes; None where nothing has to.
-
-        Args:
-            phantom: Whether the scans are invented.
-        """
+        """The words for every output: leaked test patients, phantom scans; None for neither."""
         stamps = [LEAK_STAMP] if self.data.leak else []
         stamps += [PHANTOM_STAMP] if phantom else []
         return ". ".join(stamps) or None
 
     def plain(self) -> dict[str, Any]:
-        """The same as plain values, fit for YAML, JSON and checkpoints."""
-        plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
-        return plain
+        """Plain values for YAML, JSON and checkpoints."""
+        return dict(self.model_dump(mode="json", by_alias=True))
 
     def by_key(self) -> dict[str, Any]:
-        """Every value by the key that one types, such as `model.depth`; loggers and names apart."""
+        """Values by keys such as `model.depth`, without loggers, choices and kind."""
         plain = self.plain()
         for group in ("logger", "choices", "changed", "kind"):
             del plain[group]
         return flat(plain)
 
     def as_yaml(self) -> str:
-        """The same as text for people; `read_config` takes back what it holds."""
-        text: str = yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True)
-        return text
+        """YAML of `plain`."""
+        return str(yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True))
 
 
 def read_config(values: Mapping[str, Any]) -> RunConfig:
-    """Check plain values and give them types.
-
-    Raises:
-        InputError: The first value that is not as expected, by the key one types.
-    """
+    """Check plain values and give them types; raises InputError for the first wrong value."""
     try:
         return RunConfig.model_validate(_as_now(values))
     except ValidationError as error:
@@ -275,15 +244,12 @@ def read_config(values: Mapping[str, Any]) -> RunConfig:
 
 
 def _as_now(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of a folder of results_version 2, which knew one network and one loss, as of today."""
+    """Values of a folder of results_version 2, which had one network and one loss, in new keys."""
     if "choices" in values or not isinstance(values.get("optim"), Mapping):
         return dict(values)
     now = {key: dict(each) if isinstance(each, Mapping) else each for key, each in values.items()}
-    now["choices"] = {
-        "model": "cnn",
-        "loss": "cross_entropy",
-        "optim": now["optim"].pop("name", ""),
-    }
+    optimizer = now["optim"].pop("name", "")
+    now["choices"] = {"model": "cnn", "loss": "cross_entropy", "optim": optimizer}
     now["model"] = {"_target_": "djd.models.networks.KneeCNN"} | now.get("model", {})
     now["loss"] = {"_target_": "djd.models.losses.CrossEntropy"} | now.get("loss", {})
     now["augment"] = {"_target_": None}
@@ -298,25 +264,17 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
         return message if message.startswith(f"{key}.") else f"{key}: {message}"
-    # There is one error for each branch of a union, such as that of "auto or a number".
+    # A union, such as that of "auto or a number", has an error for each of its branches.
     expected = " or ".join(_expected(other) for other in error.errors() if _key(other) == key)
     return f"{key}: expected {expected}, received {first['input']!r}"
 
 
 def _key(error: ErrorDetails) -> str:
-    return ".".join(str(part) for part in error["loc"] if not _is_union_branch(part))
+    # pydantic names branches of unions, too, such as `constrained-int`.
+    return ".".join(str(part) for part in error["loc"] if str(part).replace("_", "").isalnum())
 
 
 def _expected(error: ErrorDetails) -> str:
-    known = {
-        "extra_forbidden": "no such key",
-        "missing": "a value",
-        "path_type": "a path",
-        "tuple_type": "a list",
-    }
+    known = {"extra_forbidden": "no such key", "missing": "a value"}
+    known |= {"path_type": "a path", "tuple_type": "a list"}
     return known.get(error["type"], error["msg"].removeprefix("Input should be "))
-
-
-def _is_union_branch(part: int | str) -> bool:
-    """Whether pydantic names a branch of a union here, which nobody typed as a key."""
-    return isinstance(part, str) and not part.replace("_", "").isalnum()

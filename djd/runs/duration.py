@@ -1,4 +1,4 @@
-"""How long a training takes, from a few timed steps. Nothing at the top imports torch."""
+"""The duration of a training, from a few timed steps. Nothing at the top imports torch."""
 
 import time
 from collections.abc import Sequence
@@ -10,13 +10,10 @@ TIMED_STEPS = 3
 
 
 def time_step(config: RunConfig) -> float:
-    """Seconds of one training step of this configuration, the median of a few after a first.
+    """Seconds of one training step, the median of a few after a first, on noise.
 
-    The step trains a network of its own on noise, with Adam whatever the configuration has:
-    optimizers differ by a millisecond or two. Nothing is seeded that lasts: a fit seeds anew.
-
-    Raises:
-        InputError: The network or loss can't be made as the configuration says.
+    The optimizer is always Adam: optimizers differ by a millisecond or two. Raises InputError as
+    `build_classifier`.
     """
     import torch
 
@@ -43,11 +40,7 @@ def time_step(config: RunConfig) -> float:
 
 
 def count_values(config: RunConfig) -> int:
-    """How many values the network's state has, such as weights and running means.
-
-    Raises:
-        InputError: The network or loss can't be made as the configuration says.
-    """
+    """The number of weights and running means; raises InputError as `build_classifier`."""
     import numpy as np
     import torch
 
@@ -61,16 +54,8 @@ def count_values(config: RunConfig) -> int:
 def training_seconds(
     config: RunConfig, step_seconds: float, *, train_knees: int, validation_knees: int
 ) -> float:
-    """Seconds of one training with its validation passes.
-
-    A forward pass alone takes about a third of a step.
-
-    Args:
-        config: What is trained.
-        step_seconds: Of one batch of `data.batch_size` knees.
-        train_knees: Knees trained on.
-        validation_knees: Knees held out.
-    """
+    """Seconds of one training with its validation passes, by the seconds of one step."""
+    # A forward pass alone takes about a third of a step.
     knees = train_knees + validation_knees / 3
     return config.trainer.max_epochs * knees / config.data.batch_size * step_seconds
 

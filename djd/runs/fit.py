@@ -1,4 +1,4 @@
-"""The fit of one network: crops to metrics, predictions and weights in a folder."""
+"""The fit of one network."""
 
 import logging
 import warnings
@@ -11,7 +11,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
@@ -28,7 +28,7 @@ from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.loggers import ScoreLogger, build_loggers, end_runs
 from djd.runs.callbacks.pictures import Pictures
 from djd.runs.callbacks.progress import ProgressLine
-from djd.runs.callbacks.tensorboard import Dashboard, is_tensorboard
+from djd.runs.callbacks.tensorboard import Dashboard
 from djd.runs.config import RunConfig
 from djd.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from djd.runs.hardware import precision_plugin, training_device
@@ -37,7 +37,7 @@ from djd.runs.prepare import Prepared
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A finished training, still in memory."""
+    """A finished training in memory."""
 
     trainer: lightning.Trainer
     classifier: GradeClassifier
@@ -46,17 +46,16 @@ class Fit:
 
     @property
     def device_name(self) -> str:
-        """What it was trained on."""
+        """The name of the GPU, or `cpu` or `mps`."""
         device = self.trainer.strategy.root_device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def fit_network(prepared: Prepared) -> Fit:
-    """Train one network and leave metrics, predictions, weights and loggers' files in its folder.
+    """Train one network; metrics, predictions, weights and loggers' files go to its folder.
 
-    Where the folder holds the last epoch of a training that was stopped, this goes on from there
-    and ends with the very weights of one that never was. Of a run by itself the epoch with the best
-    validation score is kept, too (optimistic).
+    A stopped training goes on from the folder's last epoch and ends with the weights of one that
+    was never stopped. A run by itself also keeps its best validation epoch (optimistic).
     """
     config, folder, parts = prepared.config, prepared.folder, prepared.parts
     lightning.seed_everything(config.seed, verbose=False)
@@ -67,14 +66,16 @@ def fit_network(prepared: Prepared) -> Fit:
     resumed_epochs = finished_epochs(last)
     with quiet_lightning():
         loggers = build_loggers(prepared, resumed_epochs=resumed_epochs)
+    has_tensorboard = any(isinstance(each, TensorBoardLogger) for each in loggers)
     recorder = EpochRecorder(prepared)
     callbacks = [
         recorder,
-        *([Dashboard(recorder)] if any(map(is_tensorboard, loggers)) else []),
+        *([Dashboard(recorder)] if has_tensorboard else []),
         ScoreLogger(recorder),
         *([Pictures(recorder)] if config.plots else []),
         ProgressLine(recorder),
-        *_checkpoints(folder, best=config.kind == "run" and held_out),
+        *([_best_epoch(folder)] if config.kind == "run" and held_out else []),
+        LastEpoch(last),
     ]
     trainer = build_trainer(config, folder, callbacks, loggers=loggers, held_out=held_out)
     with quiet_lightning():
@@ -85,14 +86,9 @@ def fit_network(prepared: Prepared) -> Fit:
 
 
 def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> GradeClassifier:
-    """The untrained module of a configuration.
+    """The untrained module of a configuration, with class weights by int64 (knee,) grades 0 to 4.
 
-    Args:
-        config: What to train.
-        train_grades: int64 (knee,), 0 to 4; class weights follow from them.
-
-    Raises:
-        InputError: The network, loss or optimizer can't be made as the configuration says.
+    Raises InputError where the network, loss or optimizer can't be made as the configuration says.
     """
     plain = config.plain()
     balanced = config.loss.class_weights == "balanced"
@@ -111,21 +107,15 @@ def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> Grad
 def build_datamodule(
     config: RunConfig, cohort: Cohort, parts: Parts, *, inputs: tuple[str, ...] = ()
 ) -> KneeDataModule:
-    """The batches of a configuration.
-
-    Args:
-        config: What to train.
-        cohort: The knees.
-        parts: Who is on which part.
-        inputs: What the network takes besides crops, see `extra_inputs`.
-    """
+    """The batches of a configuration, with `extra_inputs` of its network besides crops."""
+    data = config.data
     return KneeDataModule(
         cohort,
         parts,
-        views=config.data.views,
-        scaling=config.data.scaling,
-        mirror_left=config.data.mirror_left,
-        batch_size=config.data.batch_size,
+        views=data.views,
+        scaling=data.scaling,
+        mirror_left=data.mirror_left,
+        batch_size=data.batch_size,
         seed=config.seed,
         augment=build_augmentation(config.plain()["augment"]),
         inputs=inputs,
@@ -156,15 +146,8 @@ def build_trainer(
     loggers: list[Logger],
     held_out: bool,
 ) -> lightning.Trainer:
-    """A Lightning trainer with everything off that costs time in each step.
-
-    Args:
-        config: What to train.
-        folder: The training's.
-        callbacks: In the order in which they are to be called.
-        loggers: See `build_loggers`.
-        held_out: Whether there is a validation part.
-    """
+    """A Lightning trainer that does nothing besides the training in each step."""
+    precision = precision_plugin(config.trainer.precision, training_device(config))
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # greetings and advertisements
     return lightning.Trainer(
         accelerator=config.trainer.accelerator,
@@ -173,10 +156,7 @@ def build_trainer(
         gradient_clip_val=config.trainer.gradient_clip_val,
         logger=loggers,
         callbacks=callbacks,
-        plugins=[
-            WholeCheckpointIO(),
-            precision_plugin(config.trainer.precision, training_device(config)),
-        ],
+        plugins=[WholeCheckpointIO(), precision],
         default_root_dir=folder,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -189,23 +169,20 @@ def build_trainer(
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Lightning without the warnings that no person can act on."""
+    """Lightning without warnings that nobody can act on."""
+    messages = (
+        ".*LeafSpec.* is deprecated",  # by torch 2.13; lightning 2.6 calls it
+        "The dirpath has changed from",  # a stopped run's folder was moved
+        "Checkpoint directory .* exists and is not empty",  # of a stopped run
+    )
     with warnings.catch_warnings():
-        # lightning 2.6 calls what torch 2.13 deprecates
-        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-        # a run folder that was moved while it was stopped
-        warnings.filterwarnings("ignore", message="The dirpath has changed from")
-        # it is where a stopped run goes on
-        warnings.filterwarnings("ignore", message=".* directory .* exists and is not empty")
+        for message in messages:
+            warnings.filterwarnings("ignore", message=message)
         yield
 
 
-def _checkpoints(folder: Path, *, best: bool) -> list[Callback]:
-    """One to go on from, and where asked for one of the best validation epoch (optimistic)."""
-    last = LastEpoch(folder / LAST_CHECKPOINT)
-    if not best:
-        return [last]
-    best_epoch = ModelCheckpoint(
+def _best_epoch(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(
         dirpath=(folder / BEST_CHECKPOINT).parent,
         filename=Path(BEST_CHECKPOINT).stem,
         monitor="validation/kappa",
@@ -214,4 +191,3 @@ def _checkpoints(folder: Path, *, best: bool) -> list[Callback]:
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    return [best_epoch, last]

@@ -1,8 +1,4 @@
-"""The folder of a run: the name of every file in it, and how files are written, read and locked.
-
-A cell of a sweep and a refit have such a folder too. `result.py` and `predictions.py` hold the
-contents of their two files, `cohort_flow.py` those of `cohort.json`.
-"""
+"""The folder of a run, cell or refit: names of its files, its lock, its failure, its contents."""
 
 import json
 import shutil
@@ -16,8 +12,8 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from djd.data.second_reader import Readings, read_second_reader
 from djd.data.split import PartSummary, PatientSplit
+from djd.data.tables import Readings, read_second_reader
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.runs.config import RunConfig, read_config
@@ -47,28 +43,28 @@ TEST_MATRIX = f"{FIGURES}/confusion-test.png"
 CURVES = f"{FIGURES}/curves.png"
 
 WINNER = "winner"
-"""Below a run's or sweep's folder: settings refitted on all development patients."""
+"""Folder of settings refitted on all development patients, below a run or sweep."""
 
 LOCK_NAME = ".lock"
 
 SECONDS_TO_TRY = 0.5
-"""Longer than anyone who only looks whether a folder is locked holds its lock."""
+"""Longer than `is_locked` holds a lock."""
 
 
 def epoch_checkpoint(folder: Path, epoch: int) -> Path:
-    """Where a training keeps its weights at a score epoch."""
+    """Weights of a training at a score epoch."""
     return folder / CHECKPOINTS / f"epoch={epoch:03d}.ckpt"
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[bool]:
-    """Hold the lock of an existing folder, if nobody else does; yields whether it is held.
+def lock(folder: Path, *, seconds: float = SECONDS_TO_TRY) -> Iterator[bool]:
+    """Try to hold the lock of an existing folder; yields whether it is held.
 
-    The system takes the lock back when its process ends, however the process ends.
+    The system releases the lock when the process ends, however it ends.
     """
     file = FileLock(folder / LOCK_NAME)
     try:
-        file.acquire(timeout=SECONDS_TO_TRY, poll_interval=SECONDS_TO_TRY / 10)
+        file.acquire(timeout=seconds, poll_interval=SECONDS_TO_TRY / 10)
     except Timeout:
         yield False
         return
@@ -79,42 +75,44 @@ def lock(folder: Path) -> Iterator[bool]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether some process works in the folder right now."""
+    """Whether a process works in the folder now."""
     if not (folder / LOCK_NAME).exists():
         return False
-    file = FileLock(folder / LOCK_NAME)
     try:
-        file.acquire(blocking=False)
-    except Timeout:
-        return True
-    except OSError:  # a read-only folder: whoever worked there would have to write
+        with lock(folder, seconds=0) as held:
+            return not held
+    except OSError:  # a read-only folder: nobody can train there
         return False
-    file.release()
-    return False
 
 
 def drop_lock(folder: Path) -> None:
-    """Remove the lock of a finished training; whoever still waits for it finds the result."""
+    """Remove the lock of a finished training; a process that waits for it finds the result."""
     with suppress(OSError):  # Windows removes no file that another process has open
         (folder / LOCK_NAME).unlink(missing_ok=True)
 
 
 def record_failure(folder: Path, error: BaseException | str) -> None:
-    """Leave the reason of a failure; a full disk is no second failure."""
+    """Write the reason of a failure; a full disk is no second failure."""
+    if isinstance(error, str | InputError):
+        reason = f"{error}\n"
+    else:
+        reason = "".join(traceback.format_exception(error))
+    if isinstance(error, SystemExit):
+        reason += f"the cell called sys.exit({error.code!r})\n"
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / ERROR_NAME, _reason(error))
+        write_whole(folder / ERROR_NAME, reason)
 
 
 def record_loss(folder: Path, error: BaseException | str) -> None:
-    """Leave the reason of a loss, unless the training left one, has ended well, or runs again."""
+    """Write the reason of a loss, except for a training that runs, failed or has a result."""
     ended = (folder / RESULT_NAME).exists() or (folder / ERROR_NAME).exists()
     if not ended and not is_locked(folder):
         record_failure(folder, error)
 
 
 def forget_failure(folder: Path) -> None:
-    """Let a failed training be tried again; in a read-only folder it will fail again."""
+    """Let a failed training be tried again; in a read-only folder the training fails again."""
     with suppress(OSError):
         (folder / ERROR_NAME).unlink()
 
@@ -128,39 +126,24 @@ def failure_reason(folder: Path) -> str | None:
     return next((line.strip() for line in reversed(lines) if line.strip()), "no reason was left")
 
 
-def _reason(error: BaseException | str) -> str:
-    if isinstance(error, str | InputError):
-        return f"{error}\n"
-    lines = traceback.format_exception(error)
-    if isinstance(error, SystemExit):
-        lines.append(f"the cell called sys.exit({error.code!r})\n")
-    return "".join(lines)
-
-
 # Built with libyaml, PyYAML reads 540 configurations in half a second instead of four.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def saved_config(folder: Path) -> RunConfig:
-    """The configuration that a training was started with.
-
-    Raises:
-        InputError: The file is damaged.
-    """
-    return _saved_config(folder)[0]
-
-
-def _saved_config(folder: Path) -> tuple[RunConfig, Mapping[str, Any]]:
-    """The configuration, and the values of its file."""
+    """The configuration of a begun training; raises InputError for a damaged file."""
     path = folder / CONFIG_NAME
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
-        return read_config(values), values
+        return read_config(yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER))
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, InputError) as error:
-        raise InputError(
-            f"{path}: expected the configuration of what was started there, received a damaged "
-            "file; delete the folder to train it from the start"
-        ) from error
+        raise _damaged(path, "configuration") from error
+
+
+def _damaged(path: Path, content: str) -> InputError:
+    return InputError(
+        f"{path}: expected the {content} of what was started there, received a damaged file; "
+        "delete the folder to train it from the start"
+    )
 
 
 def require_unfinished(folder: Path) -> None:
@@ -175,20 +158,15 @@ def require_unfinished(folder: Path) -> None:
 def require_same_config(
     config: RunConfig, folder: Path, *, free: Collection[str] = FREE_KEYS
 ) -> None:
-    """Stop where a folder holds a training that can't be gone on with.
-
-    Args:
-        config: What is to be trained.
-        folder: Of the training.
-        free: Keys that may differ.
+    """Make sure that a training of this configuration can go on from the folder's.
 
     Raises:
-        InputError: An earlier version of the software began it, or keys differ, which are named.
+        InputError: An earlier version of the software began it, or keys differ that aren't `free`.
     """
     if not (folder / CONFIG_NAME).exists():
         return
-    before, values = _saved_config(folder)
-    if "choices" not in values:
+    before = saved_config(folder)
+    if "augment" not in before.choices:
         raise InputError(
             f"{folder}: expected a training of this version, received one that an earlier version "
             "began, whose numbers come about in another way; choose another folder"
@@ -203,21 +181,14 @@ def require_same_config(
 
 
 def require_same_cohort(folder: Path, fingerprint: str) -> None:
-    """Stop where a stopped training had other scans, by the cohort's fingerprint.
-
-    Raises:
-        InputError: The fingerprints differ, or the file that has the first is damaged.
-    """
+    """Raise InputError where a stopped training had another fingerprint of its cohort."""
     path = folder / SPLIT_NAME
     if not path.exists():
         return
     try:
         before = str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: expected the split of what was started there, received a damaged file; "
-            "delete the folder to train it from the start"
-        ) from error
+        raise _damaged(path, "split") from error
     if before != fingerprint:
         raise InputError(
             f"{folder}: expected the cohort of the run that was stopped there (fingerprint "
@@ -228,28 +199,23 @@ def require_same_cohort(folder: Path, fingerprint: str) -> None:
 def save_split(
     folder: Path, split: PatientSplit, parts: Mapping[str, PartSummary], *, fingerprint: str
 ) -> None:
-    """Write who is where, as JSON: development and test patients, each part, the cohort."""
-    record = asdict(split) | {
-        "parts": {part: asdict(who) for part, who in parts.items()},
-        "fingerprint": fingerprint,
-    }
+    """Write the patients of each part and the cohort's fingerprint as JSON."""
+    summaries = {part: asdict(who) for part, who in parts.items()}
+    record = asdict(split) | {"parts": summaries, "fingerprint": fingerprint}
     write_whole(folder / SPLIT_NAME, json.dumps(record, indent=1, ensure_ascii=False))
 
 
 def finished_result(
     folder: Path, config: RunConfig, *, version: int = RESULTS_VERSION
 ) -> RunResult | None:
-    """The result of a training of this configuration, scored at every epoch that it names.
+    """The result of a training of this configuration, scored at each of its score epochs, or None.
 
-    Args:
-        folder: Of the training.
-        config: What was to be trained.
-        version: The `results_version` that counts; a report of an older folder takes that folder's.
+    Its results_version must be `version`; a report of an older folder gives that folder's.
     """
     try:
         result = RunResult.load(folder / RESULT_NAME)
         before = read_config(result.config)
-    except (InputError, OSError):  # missing or damaged; training anew mends it
+    except (InputError, OSError):  # a new training mends a missing or damaged file
         return None
     if result.results_version != version or not result.is_whole(before):
         return None
@@ -259,7 +225,7 @@ def finished_result(
 
 
 def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
-    """Remove what a failed training wrote, unless there is a checkpoint to go on from."""
+    """Remove the files of a failed training that left no checkpoint."""
     if any((folder / CHECKPOINTS).glob("*.ckpt")):
         return
     for path in set(folder.iterdir()).difference(there_before):
@@ -270,20 +236,15 @@ def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
 
 
 def kept_readings(folder: Path) -> Readings | None:
-    """A second reader's grades as a folder has them; None where it has none.
-
-    Raises:
-        InputError: The file is damaged.
-    """
+    """A folder's grades of a second reader, or None; raises InputError for a damaged file."""
     path = folder / SECOND_READER_NAME
     return read_second_reader(path, known=None, key="second reader") if path.exists() else None
 
 
 def begun_runs(folder: Path) -> dict[str, dict[str, Any]]:
-    """`run` and `logger` (values of its file) of each option of `logger` that began a run before.
+    """`run` and `logger` (values of its file) of each option of `logger` that began a run.
 
-    Raises:
-        InputError: The file is damaged.
+    Raises InputError for a damaged file.
     """
     path = folder / LOGGERS_NAME
     try:
@@ -294,8 +255,3 @@ def begun_runs(folder: Path) -> dict[str, dict[str, Any]]:
             f"{path}: expected the runs that loggers have begun, received a damaged file; delete "
             "it to begin new ones"
         ) from error
-
-
-def save_begun_runs(folder: Path, begun: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the runs that loggers have begun, for a training that goes on."""
-    write_whole(folder / LOGGERS_NAME, json.dumps(begun, indent=1, ensure_ascii=False))

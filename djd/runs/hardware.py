@@ -1,4 +1,4 @@
-"""What a training runs on: device, CPU threads, and the numbers that it calculates in."""
+"""Hardware of a training: device, CPU threads, and precision of its numbers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from djd.machine import usable_cores
 from djd.runs.config import Precision, RunConfig
 
 TF32_CAPABILITY = (8, 0)
-"""Of the first NVIDIA GPUs with TensorFloat-32, in NVIDIA's counting."""
+"""NVIDIA's compute capability of the first GPUs with TensorFloat-32."""
 
 
 def training_device(config: RunConfig) -> torch.device:
@@ -26,11 +26,7 @@ def training_device(config: RunConfig) -> torch.device:
 
 
 def require_accelerator(accelerator: str) -> None:
-    """Stop where the hardware that was asked for isn't there.
-
-    Raises:
-        InputError: No such hardware, or PyTorch can't use it.
-    """
+    """Raise InputError where PyTorch can't use the hardware that was asked for."""
     there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(accelerator, True):
         raise InputError(
@@ -40,23 +36,20 @@ def require_accelerator(accelerator: str) -> None:
 
 
 def use_threads(threads: int | str) -> int:
-    """Set the CPU threads of a training step; `auto` takes all cores that this process may use.
+    """Set and return the CPU threads of a training step; `auto` is all cores of this process.
 
-    Returns:
-        How many they are: the same number gives the same results to the last bit, another number
-        does not.
+    The same number gives the same results to the last bit, another number doesn't.
     """
-    if threads == "auto":
-        threads = usable_cores()
-    torch.set_num_threads(int(threads))
-    return int(threads)
+    count = usable_cores() if threads == "auto" else int(threads)
+    torch.set_num_threads(count)
+    return count
 
 
 class Bfloat16Training(MixedPrecision):
     """bfloat16 autocast of training steps alone.
 
-    Held-out knees are graded in float32, as new scans are: a bfloat16 logit has three digits, and
-    of two grades that it can't tell apart the lower would always be given.
+    Held-out knees and new scans are graded in float32: a bfloat16 logit has three digits, and of
+    two equal logits always the lower grade would win.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -67,23 +60,15 @@ class Bfloat16Training(MixedPrecision):
         """No autocast."""
         yield
 
-    @contextmanager
-    def test_step_context(self) -> Iterator[None]:
-        """No autocast."""
-        yield
+    test_step_context = val_step_context
 
 
 def require_precision(precision: Precision, device: torch.device) -> None:
-    """Stop where the hardware doesn't calculate as asked for, and would do so otherwise unheard.
-
-    Args:
-        precision: The choice.
-        device: Where training would run.
-
-    Raises:
-        InputError: There is no TensorFloat-32 there.
-    """
-    if precision == "tf32" and not _has_tf32(device):
+    """Raise InputError for tf32 on a device without TensorFloat-32."""
+    nvidia = device.type == "cuda" and torch.version.cuda is not None  # AMD's are called cuda, too
+    if precision == "tf32" and not (
+        nvidia and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
+    ):
         raise InputError(
             "trainer.precision: expected float32 or bf16 where there is no TensorFloat-32, which "
             f"NVIDIA GPUs from compute capability {'.'.join(map(str, TF32_CAPABILITY))} on have "
@@ -91,16 +76,10 @@ def require_precision(precision: Precision, device: torch.device) -> None:
         )
 
 
-def _has_tf32(device: torch.device) -> bool:
-    if device.type != "cuda" or torch.version.cuda is None:  # AMD's are called cuda, too
-        return False
-    return torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
-
-
 def use_precision(precision: Precision) -> None:
-    """Say what this process multiplies float32 in on a GPU, until it is said again.
+    """Set the precision of float32 products on a GPU for this process.
 
-    PyTorch by itself calculates convolutions in TensorFloat-32 and matrix products in float32.
+    PyTorch's default is TensorFloat-32 for convolutions and float32 for matrix products.
     """
     # The older of PyTorch's two interfaces. After tf32 through the newer (`fp32_precision`, 2.9)
     # `torch.get_float32_matmul_precision` raises, and Lightning 2.6 calls it on such GPUs.
@@ -109,10 +88,5 @@ def use_precision(precision: Precision) -> None:
 
 
 def precision_plugin(precision: Precision, device: torch.device) -> PrecisionPlugin:
-    """What wraps Lightning's steps; `use_precision` does the rest.
-
-    Args:
-        precision: The choice.
-        device: Where training runs.
-    """
+    """The plugin around Lightning's steps; `use_precision` does the rest."""
     return Bfloat16Training(device) if precision == "bf16" else PrecisionPlugin()

@@ -1,4 +1,4 @@
-"""Keys of a configuration: which of them can change a number, and how one types their values."""
+"""Keys of a configuration: which of them can change a number, and how their values are typed."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -7,58 +7,32 @@ from typing import Any
 AxisValue = str | int | float | bool | None
 
 FREE_KEYS = frozenset(
-    {
-        "paths.cache",
-        "paths.python",
-        "data.root",
-        "data.on_error",
-        "data.second_reader",
-        "trainer.accelerator",
-        "trainer.threads",
-        "trainer.progress",
-        "plots",
-        "test",
-        "keep",
-        "fail_fast",
-        "report",
-        "dry_run",
-    }
+    {"paths.cache", "paths.python", "data.root", "data.on_error", "data.second_reader"}
+    | {"trainer.accelerator", "trainer.threads", "trainer.progress"}
+    | {"plots", "test", "keep", "fail_fast", "report", "dry_run"}
 )
-"""What may differ when a run goes on: none of it changes what is trained, beyond rounding."""
-
+"""Keys that may differ when a run goes on; none changes the training beyond rounding."""
 
 COHORT_KEYS = frozenset(
-    {
-        "data.source",
-        "data.root",
-        "data.format_module",
-        "data.phantom_patients",
-        "data.phantom_seed",
-        "data.exclude",
-        "data.groups",
-        "data.test_list",
-        "data.test_count",
-        "data.labels_from",
-        "data.grade_names",
-        "data.on_error",
-    }
+    {"data.source", "data.root", "data.format_module", "data.exclude", "data.on_error"}
+    | {"data.phantom_patients", "data.phantom_seed", "data.labels_from", "data.grade_names"}
+    | {"data.groups", "data.test_list", "data.test_count"}
 )
-"""What says which knees there are and which of them are test patients'; one and the same for all
-cells of a comparison, and told by the cohort's own digest."""
+"""Keys that choose the knees and the test patients; the cohort's digest stands for them."""
 
 REPEAT_KEYS = ("data.fold", "seed", "data.split_seed")
-"""Trainings that differ in these alone are one setting, trained again."""
+"""Trainings that differ in these keys alone repeat one setting."""
 
 NUMBERLESS_KEYS = FREE_KEYS | COHORT_KEYS | {"score_epochs"}
-"""What may differ between two trainings of one cell: it changes no number, or the cohort's digest
-has it."""
+"""Keys that may differ between two trainings of one cell: no number depends on them, or the
+cohort's digest does."""
 
 UNNAMED_KEYS = NUMBERLESS_KEYS | {*REPEAT_KEYS, "data.folds", "trainer.max_epochs"}
-"""Keys that the name of a setting leaves out; it gives the epochs apart."""
+"""Keys that the name of a setting leaves out; the name gives the epochs separately."""
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by their keys as one types them, such as `model.depth`."""
+    """Nested values by the keys of the command line, such as `model.depth`."""
     pairs: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -83,13 +57,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 def differences(
     before: Mapping[str, Any], now: Mapping[str, Any], *, free: Collection[str]
 ) -> str | None:
-    """Keys whose values differ, as one says it; None where none does.
-
-    Args:
-        before: Flat keys and values, see `flat`.
-        now: The same.
-        free: Keys that may differ.
-    """
+    """Keys of `flat` values that differ, except the `free` ones, as text; None where none does."""
     keys = dict.fromkeys([*before, *now])
     different = [key for key in keys if before.get(key) != now.get(key) and key not in free]
     return ", ".join(f"{key}={before.get(key)} (now {now.get(key)})" for key in different) or None
@@ -102,7 +70,7 @@ def value_of(values: Mapping[str, Any], key: str) -> AxisValue:
 
 
 def as_typed(value: AxisValue) -> str:
-    """A value as one types it: `true`, `null`, `0.1`, `adam`."""
+    """A value as on the command line: `true`, `null`, `0.1`, `adam`."""
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value)

@@ -15,23 +15,12 @@ from djd.grades import GRADE_COUNT, SIDES
 from djd.runs.result import PartScores, stamp_column
 from djd.statistics.held_out import HeldOut
 
-PREDICTION_COLUMNS = (
-    "scan",
-    "patient",
-    "side",
-    "grade",
-    "predicted",
-    *(f"p{grade}" for grade in range(GRADE_COUNT)),
-    "fold",
-    "seed",
-    "epoch",
-)
-
-_KNEE_COLUMNS = 5 + GRADE_COUNT
-"""Scan, patient, side, grade, predicted, and a probability a grade."""
+_CHANCES = tuple(f"p{grade}" for grade in range(GRADE_COUNT))
+_KNEE_COLUMNS = ("scan", "patient", "side", "grade", "predicted", *_CHANCES)
+PREDICTION_COLUMNS = (*_KNEE_COLUMNS, "fold", "seed", "epoch")
 
 _ROUNDING = 1e-4
-"""How far from 1 written probabilities may add up."""
+"""Largest distance from 1 of a sum of written probabilities."""
 
 
 def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]], *, stamp: str | None) -> None:
@@ -50,11 +39,11 @@ def prediction_rows(
     """A row of `PREDICTION_COLUMNS` for each knee; probabilities to eight digits.
 
     Args:
-        cohort: The knees.
+        cohort: Of the knees.
         knees: int64 (knee,), indices into the cohort's knees.
         predicted: int64 (knee,), 0 to 4.
         probabilities: float64 (knee, grade 5), 0 to 1.
-        training: Fold, seed and epoch of what graded them; None leaves a cell empty.
+        training: Fold, seed and epoch of the training; None leaves a cell empty.
     """
     same = {name: "" if value is None else value for name, value in training.items()}
     rows = []
@@ -66,28 +55,20 @@ def prediction_rows(
             "side": SIDES[cohort.side_index[knee]],
             "grade": int(cohort.grades[knee]),
             "predicted": int(given),
-            **{f"p{grade}": f"{chance:.8f}" for grade, chance in enumerate(chances)},
         }
+        row |= {name: f"{chance:.8f}" for name, chance in zip(_CHANCES, chances, strict=True)}
         rows.append(row | same)
     return rows
 
 
 def read_predictions(path: Path, *, by: str = "epoch") -> dict[str, HeldOut]:
-    """A file's predictions by what stands in one of its columns.
-
-    Args:
-        path: The file.
-        by: The column.
-
-    Raises:
-        InputError: It is missing or damaged.
-    """
+    """Predictions by the values of a column; raises InputError for a missing or damaged file."""
     rows: dict[str, list[list[str]]] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = csv.reader(file)
             header = next(lines, [])
-            places, key = _places(header), header.index(by)
+            places, key = [header.index(column) for column in _KNEE_COLUMNS], header.index(by)
             for line in filter(None, lines):
                 rows.setdefault(line[key], []).append([line[place] for place in places])
         return {value: _predictions(alike) for value, alike in rows.items()}
@@ -98,7 +79,7 @@ def read_predictions(path: Path, *, by: str = "epoch") -> dict[str, HeldOut]:
 
 
 def received(error: Exception) -> str:
-    """What was there in place of a table, as the error in reading it tells."""
+    """The end of an error's sentence, from the exception in reading a table."""
     if isinstance(error, FileNotFoundError):
         return "no file"
     if isinstance(error, OSError):
@@ -106,34 +87,22 @@ def received(error: Exception) -> str:
     return "a damaged file"
 
 
-def _places(header: Sequence[str]) -> list[int]:
-    """Where the first of `PREDICTION_COLUMNS` stand, those that tell of a knee."""
-    return [header.index(column) for column in PREDICTION_COLUMNS[:_KNEE_COLUMNS]]
-
-
 def _predictions(rows: Sequence[Sequence[str]]) -> HeldOut:
-    grades = np.array([int(row[3]) for row in rows], dtype=np.int64)
-    predicted = np.array([int(row[4]) for row in rows], dtype=np.int64)
+    given = np.array([(int(row[3]), int(row[4])) for row in rows], dtype=np.int64)
     probabilities = np.array([[float(cell) for cell in row[5:]] for row in rows])
     knees = tuple((row[0], row[2], row[1]) for row in rows)
-    given = np.concatenate([grades, predicted])
     in_range = (given >= 0).all() and (given < GRADE_COUNT).all() and (probabilities >= 0).all()
     whole = np.abs(probabilities.sum(axis=1) - 1) < _ROUNDING
     if not in_range or not whole.all() or not {side for _, side, _ in knees} <= set(SIDES):
         raise ValueError("out of range")
     if len({knee[:2] for knee in knees}) < len(knees):
         raise ValueError("a knee is there twice")
-    return HeldOut.of_knees(knees, grades, predicted, probabilities)
+    return HeldOut.of_knees(knees, given[:, 0], given[:, 1], probabilities)
 
 
 def require_agreement(path: Path, predictions: HeldOut | None, scores: PartScores) -> None:
-    """Make sure that two files of one training tell the same.
-
-    Raises:
-        InputError: The predictions are not those that the result counts.
-    """
-    counted = np.array(scores.confusion)
-    if predictions is None or not np.array_equal(predictions.confusion(), counted):
+    """Raise InputError where a training's predictions aren't those that its result counts."""
+    if predictions is None or not np.array_equal(predictions.confusion(), scores.confusion):
         raise InputError(
             f"{path}: expected the {scores.knees} predictions at epoch {scores.epoch} that "
             "result.json counts, received others"

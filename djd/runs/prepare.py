@@ -1,24 +1,15 @@
-"""What a training needs before its first step: hardware, cohort, split, first files."""
+"""Before the first step of a training: hardware, cohort, split, first files."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from djd.data.cohort import Cohort
-from djd.data.split import (
-    Parts,
-    PatientSplit,
-    grade_warnings,
-    part_summaries,
-)
+from djd.data.split import Parts, PatientSplit, grade_warnings, part_summaries
 from djd.files import write_whole
 from djd.machine import keep_freed_memory
 from djd.models.fused.fitting import use_blocks
 from djd.runs.config import RunConfig
-from djd.runs.folder import (
-    CONFIG_NAME,
-    require_same_cohort,
-    save_split,
-)
+from djd.runs.folder import CONFIG_NAME, require_same_cohort, save_split
 from djd.runs.hardware import (
     require_accelerator,
     require_precision,
@@ -30,8 +21,8 @@ from djd.runs.reading import read_data, split_cell
 from djd.runs.summary import say, say_cohort
 
 THREADS_IN_SWEEP = 1
-"""Of every training of a sweep: two of them on two cores do more than one on both, and the number
-of threads changes results."""
+"""Two trainings on a core each take less time than one after the other on both cores, and the
+number of threads changes results."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +30,8 @@ class Prepared:
     """A training that could start now.
 
     Attributes:
-        config: What to train.
-        folder: Where its files go.
-        top: The folder of the run or sweep that the training belongs to.
-        cohort: The knees.
+        top: Folder of the run or sweep of the training.
         fingerprint: Of the cohort.
-        split: The wall between development and test patients.
-        parts: Knees of each part.
         threads: CPU threads of a training step.
     """
 
@@ -60,37 +46,29 @@ class Prepared:
 
     @property
     def fold_name(self) -> str:
-        """What is held out, as one says it."""
+        """The held-out fold in words."""
         data = self.config.data
-        if data.fold is None:
-            return "fit on all development patients"
-        return f"fold {data.fold} of {data.folds}"
+        fold = f"fold {data.fold} of {data.folds}"
+        return "fit on all development patients" if data.fold is None else fold
 
     @property
     def stamp(self) -> str | None:
-        """What has to stand on everything that is made; see `RunConfig.stamp`."""
+        """See `RunConfig.stamp`."""
         return self.config.stamp(phantom=self.cohort.phantom)
 
     def refit(self, folder: Path) -> "Prepared":
         """The same setting on all development patients, in another folder."""
         data = self.config.data.model_copy(update={"fold": None})
-        return replace(
-            self,
-            config=self.config.model_copy(update={"data": data}),
-            folder=folder,
-            parts=split_cell(self.config, self.cohort, self.split, fold=None),
-        )
+        config = self.config.model_copy(update={"data": data})
+        parts = split_cell(self.config, self.cohort, self.split, fold=None)
+        return replace(self, config=config, folder=folder, parts=parts)
 
 
 def prepare(config: RunConfig, folder: Path) -> Prepared:
-    """Read and split the cohort, and print what it is; nothing is written.
+    """Read, split and print the cohort; nothing is written.
 
-    Args:
-        config: What to train.
-        folder: Of the training; if a stopped one is there, the cohort has to be the same.
-
-    Raises:
-        InputError: Hardware, scans or split are not as expected.
+    Raises InputError for unexpected hardware, scans or split, and for another cohort than that of
+    a stopped training in the folder.
     """
     require_accelerator(config.trainer.accelerator)
     require_precision(config.trainer.precision, training_device(config))
@@ -112,12 +90,8 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
 
 
 def write_inputs(prepared: Prepared) -> None:
-    """Leave the configuration and who is where, and decide on the blocks, before the first step."""
+    """Write configuration and split, and choose the network's blocks."""
     use_blocks(prepared.top)
     write_whole(prepared.folder / CONFIG_NAME, prepared.config.as_yaml())
-    save_split(
-        prepared.folder,
-        prepared.split,
-        part_summaries(prepared.cohort, prepared.parts),
-        fingerprint=prepared.fingerprint,
-    )
+    parts = part_summaries(prepared.cohort, prepared.parts)
+    save_split(prepared.folder, prepared.split, parts, fingerprint=prepared.fingerprint)

@@ -1,4 +1,4 @@
-"""The result of a training: what was trained, on what, how long, every score."""
+"""The result of a training."""
 
 import math
 import platform
@@ -36,11 +36,8 @@ class PartScores(BaseModel):
 
     Attributes:
         epoch: Epochs trained, from 1.
-        patients: Patients behind the knees.
-        knees: Knees scored.
         confusion: Knees, (true grade 5, predicted grade 5).
-        scores: Every score by name; None where it is undefined, such as the recall of a grade that
-            no knee has.
+        scores: By name; None where undefined, such as the recall of a grade that no knee has.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,23 +50,17 @@ class PartScores(BaseModel):
 
 
 class RunResult(BaseModel):
-    """One finished cell: what was run, on what, how long, every score.
+    """One finished training: configuration, cohort, machine, duration, scores.
 
     Attributes:
-        results_version: See `RESULTS_VERSION`.
-        setting: The compared choices in one line.
-        config: The resolved configuration as plain values.
         fingerprint: Digest of the cohort's crops and grades.
-        phantom: Whether the scans are invented.
-        leak: Whether the test patients were trained on, to see what that is worth.
-        device: What it ran on.
+        leak: Whether the training had the test patients.
         threads: CPU threads of a training step.
-        versions: Versions of the parts that can change a number.
         fit_seconds: Wall time of the fit.
         validation: Scores at each score epoch; empty where nothing was held out.
-        test: Scores of the model refitted on all development patients, on the test patients; empty
-            where they weren't opened. One epoch, but with `test=each` every score epoch.
-        test_openings: How often this cohort's test patients had been opened by then.
+        test: Scores of the refit on the test patients; empty where they weren't opened. One epoch,
+            but with `test=each` every score epoch.
+        test_openings: Of this cohort's test patients up to this one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -89,21 +80,17 @@ class RunResult(BaseModel):
     test_openings: int | None
 
     def save(self, path: Path) -> None:
-        """Write the result whole or not at all."""
+        """Write the result as JSON."""
         write_whole(path, self.model_dump_json(indent=1))
 
     def is_whole(self, config: RunConfig) -> bool:
-        """Whether what was held out is scored at every epoch that its configuration names."""
+        """Whether the validation part, if there is one, is scored at all score epochs."""
         scored = {scores.epoch for scores in self.validation}
         return config.data.fold is None or scored >= set(config.epochs_to_score)
 
     @classmethod
     def load(cls, path: Path) -> "RunResult":
-        """Read back what `save` wrote.
-
-        Raises:
-            InputError: It is damaged.
-        """
+        """Read a file of `save`; raises InputError where it is damaged."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
@@ -127,7 +114,7 @@ def score_outcome(outcome: "Outcome", cohort: Cohort, *, epoch: int) -> PartScor
 
 
 def stamp_column(stamp: str | None) -> dict[str, str]:
-    """What every row of a table carries besides; see `RunConfig.stamp`."""
+    """The column of `RunConfig.stamp` in a table; empty without a stamp."""
     return {"stamp": stamp} if stamp else {}
 
 

@@ -1,4 +1,4 @@
-"""What a run says on the terminal and in its log."""
+"""Sentences and tables of a run on the terminal and in the log."""
 
 import io
 import logging
@@ -31,12 +31,8 @@ def say(sentence: str) -> None:
     log.info(sentence)
 
 
-def say_cohort(
-    cohort: Cohort,
-    parts: Mapping[str, PartSummary],
-    warnings: Sequence[str],
-) -> None:
-    """Who is in the cohort and on which part."""
+def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Sequence[str]) -> None:
+    """Print scans, knees and patients of the cohort and of each part, and warnings."""
     say(
         f"{len(cohort.scans)} scans in {cohort.root}: {len(cohort)} graded knees, "
         f"{cohort.unspecified} unspecified, {len(cohort.unreadable)} scans unreadable"
@@ -46,15 +42,12 @@ def say_cohort(
         knees = who.knees_per_grade
         table.add_row(part, str(len(who.patients)), str(sum(knees)), *map(str, knees))
     say(as_text(table))
-    for sentence in warnings:
-        log.warning("warning: %s", sentence)
-    for sentence in cohort.unreadable.values():
-        log.warning("warning: left out: %s", sentence)
+    sentences = [*warnings, *(f"left out: {each}" for each in cohort.unreadable.values())]
     if cohort.disagreements:
         named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
-        log.warning("warning: severity id and name disagree: %s", named)
-    if names := names_warning(cohort):
-        log.warning("warning: %s", names)
+        sentences.append(f"severity id and name disagree: {named}")
+    for sentence in filter(None, [*sentences, names_warning(cohort)]):
+        log.warning("warning: %s", sentence)
 
 
 def in_one_line(scores: PartScores) -> str:
@@ -69,7 +62,7 @@ def in_one_line(scores: PartScores) -> str:
 
 
 def openings_sentence(openings: int) -> str:
-    """How often the test patients have been opened."""
+    """The number of times that the test patients have been opened."""
     times = "once" if openings == 1 else f"{openings} times"
     return (
         f"The test patients of this cohort have been opened {times} so far; while still trying "
@@ -83,7 +76,7 @@ def tensorboard_line(folder: Path) -> str:
 
 
 def as_text(table: Table) -> str:
-    """A table as lines of text, for terminal and log alike."""
+    """A table as lines of text."""
     text = io.StringIO()
     console = Console(file=text, width=MOST_CHARACTERS)
     if not (sys.stdout.encoding or "").lower().startswith("utf"):

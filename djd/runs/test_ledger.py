@@ -1,7 +1,6 @@
-"""The ledger of test openings: how often the test patients have been looked at.
+"""The ledger of test openings: each is recorded in run and cache folder before it happens.
 
-Every look at the test patients makes the next one worth less. Each is recorded in the run's folder
-and in the cache folder, before it happens.
+Every look at the test patients makes the next one worth less.
 """
 
 import json
@@ -14,16 +13,11 @@ from typing import Any
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.files import append_line
-
-LEDGER_NAME = "test_openings.jsonl"
+from djd.runs.folder import LEDGER_NAME
 
 
 def require_ledger(cache: Path) -> None:
-    """Make sure that an opening can be recorded, before a training is spent on it.
-
-    Raises:
-        OSError: The ledger can't be written.
-    """
+    """Raise OSError where the ledger can't be written, before a training is spent."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / LEDGER_NAME).open("ab"):
         pass
@@ -32,14 +26,9 @@ def require_ledger(cache: Path) -> None:
 def record_opening(
     cohort: Cohort, split: PatientSplit, *, setting: str, folder: Path, cache: Path
 ) -> int:
-    """Record that the test patients are about to be scored.
+    """Record that the test patients are about to be scored, and return `count_openings`.
 
-    Scans are told by their pixels, so that another crop, another label or a renamed file doesn't
-    start the count anew.
-
-    Returns:
-        How many openings the cache knows of that share a test patient with this one, this one
-        included.
+    Digests of pixels identify the scans, so another crop, label or file name starts no new count.
     """
     record = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -70,7 +59,7 @@ def _test_digests(cohort: Cohort, split: PatientSplit) -> list[str]:
 
 
 def openings_in(ledger: Path) -> Iterator[dict[str, Any]]:
-    """Every opening that a ledger holds, the first one first; none where there is no ledger."""
+    """All openings of a ledger, the first one first; none without a ledger."""
     if not ledger.exists():
         return
     for line in ledger.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,7 +1,4 @@
-"""One training from its configuration to its result: a run by itself, a cell of a sweep, a refit.
-
-All three are the call of one function, `train`; `config.kind` says which of them it is.
-"""
+"""One training from its configuration to its result: `train`, by `config.kind`."""
 
 import shutil
 from collections.abc import Sequence
@@ -22,7 +19,6 @@ from djd.runs.folder import (
     CURVES,
     ERROR_NAME,
     LAST_CHECKPOINT,
-    LOCK_NAME,
     MODEL_NAME,
     PREDICTIONS_NAME,
     RESULT_NAME,
@@ -58,20 +54,20 @@ CURVES_PIXELS = 900
 
 
 def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> RunResult | None:
-    """Train one setting; a folder that holds the same training, stopped, is gone on with.
+    """Train one setting, or go on where the folder holds the same training, stopped.
 
     A run by itself is fitted on its fold and then, unless `test=never`, again on all development
     patients and scored on the test patients, below its folder. A cell never looks at a test
     patient. A refit is fitted on all development patients and scored at its score epochs.
 
     Args:
-        config: What to train.
-        folder: The training's; it exists.
-        retry_failed: Whether a cell that failed is tried again; a sweep says so at its start by
-            removing what failures left, so that two sweeps don't try one cell in turn.
+        config: Of the training.
+        folder: Of the training; it exists.
+        retry_failed: Whether to try a failed cell again. A sweep forgets failures at its start
+            instead, so that two sweeps don't try one cell in turn.
 
     Returns:
-        The result. None where another process has the cell or refit, or it failed for one.
+        The result; None for a cell or refit that another process trains, or that failed before.
 
     Raises:
         InputError: Something the person gave is wrong, or the training diverged.
@@ -81,7 +77,12 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
         require_unfinished(folder)
     with lock(folder) as held:
         if alone:
-            _require_alone(folder, held=held)
+            if not held:
+                raise InputError(
+                    f"{folder}: expected a run's folder that nobody works in, received one in "
+                    "which another process trains"
+                )
+            require_unfinished(folder)  # another process may just have finished the run
         elif not held:
             return None
         elif result := finished_result(folder, config):
@@ -94,30 +95,19 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
             result = _train_here(config, folder)
         except (Exception, SystemExit) as error:
             if not alone:
-                record_failure(folder, error)  # while nobody else can have begun it anew
+                record_failure(folder, error)  # under the lock: nobody else has begun it anew
+            elif not (folder / CONFIG_NAME).exists():
+                drop_lock(folder)  # nothing was begun
             raise
     drop_lock(folder)
     return result
 
 
 def print_duration(config: RunConfig, folder: Path) -> None:
-    """Print what `train` would train and how long that would take; `dry_run=true` asks for it.
-
-    Raises:
-        InputError: Something the person gave is wrong.
-    """
+    """Print the training and its duration (`dry_run=true`); raises InputError as `train`."""
     read_readings(config)
     _say_duration(prepare(config, folder))
     say("dry_run=true: nothing was trained")
-
-
-def _require_alone(folder: Path, *, held: bool) -> None:
-    if not held:
-        raise InputError(
-            f"{folder}: expected a run's folder that nobody works in, received one in which "
-            "another process trains"
-        )
-    require_unfinished(folder)  # another process may just have finished it
 
 
 def _train_here(config: RunConfig, folder: Path) -> RunResult:
@@ -125,9 +115,8 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
     require_same_config(config, folder, free=FREE_KEYS if alone else NUMBERLESS_KEYS)
     if not alone:
         config = _with_epochs_before(config, folder)
-        (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or lacks the epochs asked for
-    lock_too = {folder / LOCK_NAME} if alone else set()
-    there_before = frozenset(folder.iterdir()) - lock_too
+        (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or without some score epochs
+    there_before = frozenset(folder.iterdir())
     try:
         return _fit_and_score(config, folder)
     except (InputError, OSError):
@@ -136,10 +125,7 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
 
 
 def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
-    """Score the epochs, too, that the folder's training is scored at already.
-
-    Where other epochs are asked for, the training has to start anew.
-    """
+    """Add the score epochs of the folder's training; for new epochs the training starts anew."""
     if not (folder / CONFIG_NAME).exists():
         return config
     before = saved_config(folder).score_epochs
@@ -178,23 +164,18 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
         shutil.rmtree(scored / CHECKPOINTS, ignore_errors=True)  # the model is enough
     if not alone:
         (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
-        _say_scores(folder, result)
+        if openings is not None:
+            say(f"{folder.name}: test {in_one_line(test[-1])}")
+            say(openings_sentence(openings))
+        elif result.validation:
+            say(f"{folder.name}: validation {in_one_line(result.validation[-1])}")
     return result
 
 
-def _refit_and_score(
-    prepared: Prepared, fit: Fit, folder: Path
-) -> tuple[list[PartScores], int | None]:
-    """Score the setting on the test patients, refitted on all development patients before.
-
-    Args:
-        prepared: The training.
-        fit: Its fit, which is the refit itself where nothing was held out.
-        folder: Where model, predictions and confusion matrix go.
-    """
-    epochs = prepared.config.epochs_to_score
-    if prepared.config.kind == "run":
-        epochs = epochs[-1:]
+def _refit_and_score(prepared: Prepared, fit: Fit, folder: Path) -> tuple[list[PartScores], int]:
+    """Score on the test patients, after a refit where `fit` had a validation part."""
+    scored = prepared.config.epochs_to_score
+    epochs = scored[-1:] if prepared.config.kind == "run" else scored
     if prepared.config.data.fold is not None:
         prepared = prepared.refit(folder)
         fit = fit_network(prepared)
@@ -204,31 +185,22 @@ def _refit_and_score(
 def score_test(
     prepared: Prepared, fit: Fit, folder: Path, *, epochs: Sequence[int]
 ) -> tuple[list[PartScores], int]:
-    """Score a refitted setting on the test patients, once for each of the epochs.
+    """Score a refitted setting on the test patients at each of the epochs.
 
-    Leaves the model, predictions and, unless `plots=false`, the confusion matrix of the last epoch
-    in `folder`, and each opening in the ledgers before it happens.
-
-    Args:
-        prepared: The setting.
-        fit: Its fit on all development patients.
-        folder: Where the files go.
-        epochs: Epochs to score, ascending, of those whose weights the fit has kept.
+    Model, predictions and, unless `plots=false`, the last epoch's confusion matrix go to `folder`.
+    The ledgers have each opening before it happens. `fit` is on all development patients and has
+    kept the weights of the epochs, which ascend.
 
     Returns:
-        Scores of each epoch, and how often this cohort's test patients have been opened, these
-        times included.
+        Scores of each epoch, and the openings of this cohort's test patients, these included.
     """
     fit.trainer.save_checkpoint(folder / MODEL_NAME, weights_only=True)
     config, cohort = prepared.config, prepared.cohort
     scored, rows, openings = [], [], 0
     for epoch in epochs:
+        setting, cache = config.setting_at(epoch), config.paths.cache
         openings = record_opening(
-            cohort,
-            prepared.split,
-            setting=config.setting_at(epoch),
-            folder=prepared.top,
-            cache=config.paths.cache,
+            cohort, prepared.split, setting=setting, folder=prepared.top, cache=cache
         )
         fit.classifier.take_epoch(epoch_checkpoint(fit.recorder.prepared.folder, epoch), epoch)
         with quiet_lightning():
@@ -248,16 +220,15 @@ def score_test(
 
 
 def _plot_curves(prepared: Prepared, fit: Fit) -> None:
-    """Leave the learning curves, unless `plots=false`; `Pictures` does the rest."""
+    """Write the learning curves, unless `plots=false`."""
     if not prepared.config.plots:
         return
     (prepared.folder / CURVES).parent.mkdir(exist_ok=True)
     rows = fit.recorder.rows
     metrics = {name: [row[name] for row in rows] for name in rows[0]}
     epochs = [int(epoch) for epoch in fit.recorder.score_epochs]
-    curves = curves_figure(
-        metrics, score_epochs=epochs, title="Learning curves", stamp=prepared.stamp
-    )
+    stamp = prepared.stamp
+    curves = curves_figure(metrics, score_epochs=epochs, title="Learning curves", stamp=stamp)
     save_figure(curves, prepared.folder / CURVES, width=CURVES_PIXELS)
 
 
@@ -280,14 +251,6 @@ def _result(
         test=test,
         test_openings=openings,
     )
-
-
-def _say_scores(folder: Path, result: RunResult) -> None:
-    if result.test_openings is not None:
-        say(f"{folder.name}: test {in_one_line(result.test[-1])}")
-        say(openings_sentence(result.test_openings))
-    elif result.validation:
-        say(f"{folder.name}: validation {in_one_line(result.validation[-1])}")
 
 
 def _say_duration(prepared: Prepared) -> None:

@@ -1,5 +1,4 @@
-"""Figures that a statistician would sign: intervals, the best set, effects, what choosing costs.
+"""Intervals, the best set, effects and the cost of choosing, as pure functions of arrays.
 
-Pure functions of arrays. A knee is not a sample; a patient is: the two knees of one patient are
-alike, so patients are drawn, each with all of their knees.
+The two knees of a patient are alike, so patients are drawn, each with all knees of the patient.
 """

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT
-from djd.statistics.metrics import confusion_counts
+from djd.statistics.metrics import Array, confusion_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,22 +15,19 @@ class HeldOut:
     """Every knee that one setting's trainings held out, each as often as it was held out.
 
     Attributes:
-        patient: int64 (knee,), 0 to one less than there are patients.
-        repeat: int64 (knee,), 0 to `repeats` - 1: the seed and split of the training, all of its
-            folds together.
+        patient: int64 (knee,), 0 to `patients` - 1.
+        repeat: int64 (knee,), 0 to `repeats` - 1: seed and split of the training, folds together.
         grades: int64 (knee,), 0 to 4.
         predicted: int64 (knee,), 0 to 4.
         probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
-        patients: How many there are.
-        repeats: How many seeds and splits the setting was trained with.
-        knees: Scan, side and patient of each knee; empty where nobody asks whose the knees are.
+        knees: Scan, side and patient of each knee; empty where the names are not needed.
     """
 
     patient: NDArray[np.int64]
     repeat: NDArray[np.int64]
     grades: NDArray[np.int64]
     predicted: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    probabilities: Array
     patients: int
     repeats: int = 1
     knees: tuple[tuple[str, str, str], ...] = ()
@@ -41,34 +38,28 @@ class HeldOut:
         knees: tuple[tuple[str, str, str], ...],
         grades: NDArray[np.int64],
         predicted: NDArray[np.int64],
-        probabilities: NDArray[np.float64],
+        probabilities: Array,
     ) -> "HeldOut":
-        """Knees by their names, all of one repeat; patients are counted in the order of names."""
+        """Knees by their names, all of one repeat; patients are numbered in the order of names."""
         names = sorted({patient for _, _, patient in knees})
         column = {name: index for index, name in enumerate(names)}
-        return cls(
-            patient=np.array([column[patient] for _, _, patient in knees], dtype=np.int64),
-            repeat=np.zeros(len(knees), dtype=np.int64),
-            grades=grades,
-            predicted=predicted,
-            probabilities=probabilities,
-            patients=len(names),
-            knees=knees,
-        )
+        patient = np.array([column[patient] for _, _, patient in knees], dtype=np.int64)
+        first = np.zeros(len(knees), dtype=np.int64)
+        return cls(patient, first, grades, predicted, probabilities, len(names), knees=knees)
 
     @classmethod
     def joined(cls, repeats: Sequence[Sequence["HeldOut"]]) -> "HeldOut":
         """The folds of each repeat, put together; every fold has its knees by name."""
         folds = [fold for repeat in repeats for fold in repeat]
         whole = cls.of_knees(
-            knees=tuple(knee for fold in folds for knee in fold.knees),
-            grades=np.concatenate([fold.grades for fold in folds]),
-            predicted=np.concatenate([fold.predicted for fold in folds]),
-            probabilities=np.concatenate([fold.probabilities for fold in folds]),
+            tuple(knee for fold in folds for knee in fold.knees),
+            np.concatenate([fold.grades for fold in folds]),
+            np.concatenate([fold.predicted for fold in folds]),
+            np.concatenate([fold.probabilities for fold in folds]),
         )
         lengths = [sum(len(fold.grades) for fold in repeat) for repeat in repeats]
-        repeat = np.repeat(np.arange(len(repeats)), lengths)
-        return replace(whole, repeat=repeat, repeats=len(repeats))
+        numbers = np.repeat(np.arange(len(repeats)), lengths)
+        return replace(whole, repeat=numbers, repeats=len(repeats))
 
     def counts(self) -> NDArray[np.int64]:
         """Confusion counts, int64 (repeat, patient, true grade 5, predicted grade 5)."""
@@ -77,24 +68,20 @@ class HeldOut:
         shape = (self.repeats, self.patients, GRADE_COUNT, GRADE_COUNT)
         return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
 
-    def mean_counts(self) -> NDArray[np.float64]:
+    def mean_counts(self) -> Array:
         """Means of the counts over the repeats that hold a patient out, float64 (patient, 5, 5)."""
         counts = self.counts()
         times = (counts.sum(axis=(2, 3)) > 0).sum(axis=0)
-        mean: NDArray[np.float64] = counts.sum(axis=0) / np.maximum(times, 1)[:, None, None]
+        mean: Array = counts.sum(axis=0) / np.maximum(times, 1)[:, None, None]
         return mean
 
     def one(self, repeat: int) -> "HeldOut":
         """The knees of one repeat."""
         chosen = self.repeat == repeat
-        return HeldOut(
-            self.patient[chosen],
-            self.repeat[chosen] - repeat,
-            self.grades[chosen],
-            self.predicted[chosen],
-            self.probabilities[chosen],
-            self.patients,
-        )
+        labels = (self.patient, self.repeat - repeat, self.grades, self.predicted)
+        patient, first, grades, predicted = (values[chosen] for values in labels)
+        probabilities = self.probabilities[chosen]
+        return HeldOut(patient, first, grades, predicted, probabilities, self.patients)
 
     def confusion(self) -> NDArray[np.int64]:
         """Confusion counts of all knees, int64 (true grade 5, predicted grade 5)."""

@@ -1,10 +1,8 @@
-"""Intervals that hold what they say: 95 of 100 such intervals hold the true value.
+"""95 % intervals: 95 of 100 such intervals hold the true value.
 
-Which kind goes with which score was chosen by simulation, 40 and 165 patients with two knees each;
-`docs/statistics.md` has the coverage of every one. What is undefined is NaN on both ends.
-
-Draws here are float64 (draw,), a score in each draw, NaN where it was undefined, and `patients` is
-how many patients a draw has.
+The kind of interval of each score was chosen by simulation, 40 and 165 patients with two knees
+each; `docs/statistics.md` has the coverage of each. An undefined interval is NaN on both ends.
+Draws here are float64 (draw,), NaN where the score is undefined; a draw has `patients` patients.
 """
 
 from math import isnan, nan
@@ -15,17 +13,16 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri, stdtrit
 
 from djd.statistics.bootstrap import Weights
-
-Array = NDArray[np.float64]
+from djd.statistics.metrics import Array
 
 LEVEL = 0.95
 _TAIL = (1 - LEVEL) / 2
 _Z = float(ndtri(1 - _TAIL))
 LEAST_DEFINED = 0.5
-"""Share of draws in which a score has to be defined for its interval to mean anything."""
+"""Least share of draws with a defined score for an interval."""
 
 _MOST_LOGIT = 1e-4
-"""How near to 0 and 1 a drawn share counts; beyond it a logit says nothing but that."""
+"""Drawn shares are kept this far from 0 and 1, whose logits are infinite."""
 
 _LEAST_ERROR = 1e-6
 """Relative errors below it are rounding: all losses are the same."""
@@ -42,13 +39,7 @@ NO_INTERVAL = Interval(nan, nan)
 
 
 class Estimate(NamedTuple):
-    """A score or a difference of scores, with its 95 % interval.
-
-    Attributes:
-        value: NaN where it is undefined.
-        low: Lower end; NaN where there is no interval.
-        high: Upper end; NaN where there is no interval.
-    """
+    """A score or a difference of scores with its 95 % interval; NaN where undefined."""
 
     value: float
     low: float = nan
@@ -68,21 +59,21 @@ class Estimate(NamedTuple):
 def expanded_tail(patients: int) -> float:
     """Share of draws below the lower end of an expanded percentile interval.
 
-    A draw of n patients has a variance that is (n - 1)/n of what it should be, and the normal
-    stands where Student's t should: both are put right by a smaller tail (Hesterberg, The American
-    Statistician 69:371, 2015). With 40 patients 2.0 %, with 165 2.4 %; NaN with one patient.
+    A draw of n patients has (n - 1)/n of the right variance, and the normal distribution stands in
+    place of Student's t; a smaller tail corrects both (Hesterberg, The American Statistician
+    69:371, 2015). 2.0 % with 40 patients, 2.4 % with 165; NaN with one patient.
     """
     if patients < 2:
-        return float("nan")
+        return nan
     return float(ndtr(-np.sqrt(patients / (patients - 1)) * stdtrit(patients - 1, 1 - _TAIL)))
 
 
 def percentile_interval(draws: Array, patients: int) -> Interval:
     """The expanded percentile interval.
 
-    Where every draw gives the same the interval has no width: so it is for a constant guess, whose
-    kappa is 0 with any patients. Where that is because every knee is graded right, the draws can't
-    know better, and it is for the caller to say that there is no interval.
+    Equal draws give an interval without width: right for a constant guess, whose kappa is 0 with
+    any patients. Where the draws are equal because every knee is graded right, the draws know
+    nothing of the error, and the caller has to give no interval.
     """
     defined = defined_draws(draws, patients)
     return NO_INTERVAL if defined is None else _ends(defined, expanded_tail(patients))
@@ -108,8 +99,8 @@ def logit_interval(
     """Student's t around the logit of a score between 0 and 1, as wide as its draws are spread.
 
     For scores whose draws sit off the centre: AUROC, and means over grades of which one is rare.
-    At 0 or 1 there is no interval: no logit, and draws that don't differ. Degrees of freedom are
-    the patients less one unless something rarer bounds them.
+    At 0 or 1 there is no interval. Degrees of freedom are the patients less one, or `freedom`
+    where that is less.
     """
     defined = defined_draws(draws, patients)
     if defined is None or not 0 < score < 1:
@@ -117,8 +108,7 @@ def logit_interval(
     near = np.clip(defined, _MOST_LOGIT, 1 - _MOST_LOGIT)
     deviation = float(np.std(np.log(near / (1 - near)))) * np.sqrt(patients / (patients - 1))
     half = stdtrit(min(freedom or np.inf, patients - 1), 1 - _TAIL) * deviation
-    centre = np.log(score / (1 - score))
-    low, high = expit(centre + np.array([-half, half]))
+    low, high = expit(np.log(score / (1 - score)) + np.array([-half, half]))
     return Interval(float(low), float(high))
 
 
@@ -127,13 +117,13 @@ def freedom_over_grades(patients_with: NDArray[np.int64]) -> float:
 
     Welch's and Satterthwaite's, with the variance of a grade's share as one over its patients: five
     patients with the rarest grade leave a mean over grades 20 where the others have five as well,
-    and little more than 4 where they have very many. A grade that no patient has counts nothing.
+    and little more than 4 where they have very many. A grade without patients counts nothing.
     """
     present = patients_with[patients_with > 0].astype(np.float64)
     if not len(present):
-        return float("nan")
-    # A single patient has no variance to speak of: half a degree keeps the sum finite.
+        return nan
     shares = 1 / present
+    # A single patient has no variance to speak of: half a degree keeps the sum finite.
     return float(shares.sum() ** 2 / (shares**2 / np.maximum(present - 1, 0.5)).sum())
 
 
@@ -141,10 +131,10 @@ def design_effect(right: Array, knees: Array) -> float:
     """How many times the variance of a share is that of independent knees.
 
     Linearized variance of a ratio between patients, over the binomial one (Rao and Scott,
-    Biometrics 48:577, 1992). It is kept between that of independent knees, which is 1, and what
-    knees that are always right or wrong together would give; and it is the latter where all are
-    right or wrong, since nothing then tells how alike they are. A mean of several trainings is
-    surer than one of them, as far as they err in different patients: 1 becomes less by as much.
+    Biometrics 48:577, 1992), from 1 (independent knees) to the value of knees that are always right
+    or wrong together. The latter stands where all are right or wrong, since the data then say
+    nothing of likeness. A mean of several trainings is surer than one, as far as the trainings err
+    in different patients: the least is then below 1 by as much.
 
     Args:
         right: float64 (patient,) or (repeat, patient), knees of each patient that count, such as
@@ -170,10 +160,9 @@ def design_effect(right: Array, knees: Array) -> float:
 def share_interval(right: Array, knees: Array) -> Interval:
     """Interval of a share of knees: Wilson's, with knees divided by their design effect.
 
-    Wilson, Journal of the American Statistical Association 22:209, 1927. It has a width where all
-    knees are right, and with one patient. Of several trainings it is that of their mean share.
-
-    The arguments are those of `design_effect`.
+    Wilson, Journal of the American Statistical Association 22:209, 1927. The interval has a width
+    where all knees are right, and with one patient. Of several trainings the mean share is meant.
+    Args as in `design_effect`.
     """
     right, knees = np.atleast_2d(right), np.atleast_2d(knees)
     totals = knees.sum(axis=1)
@@ -196,7 +185,7 @@ def loss_interval(
         losses: float64 (patient,), sum over each patient's knees, 0 to `most` times their number.
         knees: float64 (patient,), how many those are.
         weights: Draws of the patients.
-        most: The largest loss that there is.
+        most: The largest possible loss.
     """
     patients = int((knees > 0).sum())
     mean = losses.sum() / knees.sum() if patients else 0.0

@@ -1,9 +1,8 @@
 """Scores of graded knees, as pure functions of confusion counts.
 
-Confusion counts are whole numbers (..., true grade 5, predicted grade 5): any number of leading
-axes, such as settings or bootstrap draws, gives scores of that shape. A grade that no knee has is
-left out of means over grades, as scikit-learn does; what is undefined is NaN, apart from kappa,
-which is 0 for a constant guess. Grades can be merged into groups, and scores are then of groups.
+Confusion counts are (..., true grade 5, predicted grade 5); leading axes, such as settings or
+draws, give scores of that shape. A grade that no knee has is left out of means over grades, as in
+scikit-learn. An undefined score is NaN; kappa is 0 for a constant guess.
 """
 
 from collections.abc import Sequence
@@ -19,16 +18,17 @@ ANY_DISEASE = ((0,), (1, 2, 3, 4))
 THREE_GROUPS = ((0,), (1, 2), (3, 4))
 """Grades merged into none, minimal to mild, and moderate to severe."""
 
-Counts = NDArray[np.int64] | NDArray[np.float64]
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64] | Array
 """(..., true grade 5, predicted grade 5): int64 knees, or float64 weights or shares of them."""
 
-Scores = NDArray[np.float64]
+Scores = Array
 """float64 (...): the leading axes of the counts."""
 
 Grades = NDArray[np.int64]
 """int64 (knee,), 0 to 4."""
 
-Probabilities = NDArray[np.float64]
+Probabilities = Array
 """float64 (knee, grade 5), 0 to 1, rows sum to 1."""
 
 
@@ -38,11 +38,11 @@ def confusion_counts(grades: Grades, predicted: Grades) -> NDArray[np.int64]:
     return np.bincount(pairs, minlength=GRADE_COUNT**2).reshape(GRADE_COUNT, GRADE_COUNT)
 
 
-def merge_grades(counts: Counts, groups: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+def merge_grades(counts: Counts, groups: Sequence[Sequence[int]]) -> Array:
     """Counts of groups of grades, float64 (..., true group, predicted group).
 
     Args:
-        counts: (..., true grade 5, predicted grade 5).
+        counts: See `Counts`.
         groups: The grades of each group, such as `ANY_DISEASE`; every grade is in one.
     """
     member = np.zeros((GRADE_COUNT, len(groups)))
@@ -57,7 +57,7 @@ def quadratic_kappa(counts: Counts) -> Scores:
 
     One minus observed over expected squared distance, where the expected one has the same margins
     (Cohen, Psychological Bulletin 70:213, 1968). It is 0 where every guess is the same, and NaN
-    where nothing could be disagreed on: one grade alone, always guessed, or no knee.
+    where no disagreement is possible: one grade alone, always guessed, or no knee.
     """
     weights = _distance(counts) ** 2
     truth, guess = _by_truth(counts), _by_guess(counts)
@@ -82,18 +82,12 @@ def mean_absolute_error(counts: Counts) -> Scores:
 
 
 def recall(counts: Counts) -> Scores:
-    """Share of each grade's knees that are graded right, float64 (..., grade 5), 0 to 1.
-
-    NaN for a grade that no knee has.
-    """
+    """Share of each true grade's knees graded right, float64 (..., grade 5); NaN without knees."""
     return ratio(np.diagonal(counts, axis1=-2, axis2=-1), _by_truth(counts))
 
 
 def precision(counts: Counts) -> Scores:
-    """Share of the knees given each grade that have it, float64 (..., grade 5), 0 to 1.
-
-    NaN for a grade that is never given.
-    """
+    """Share of right among knees given each grade, float64 (..., grade 5); NaN where not given."""
     return ratio(np.diagonal(counts, axis1=-2, axis2=-1), _by_guess(counts))
 
 
@@ -119,12 +113,11 @@ def score_table(counts: Counts) -> dict[str, float]:
         "off_by_one": off_by_one(counts),
     }
     for name, per_grade in (("recall", recall(counts)), ("precision", precision(counts))):
-        names = [f"{name}_{grade}" for grade in GRADE_NAMES]
-        table |= zip(names, per_grade, strict=True)
+        table |= zip((f"{name}_{grade}" for grade in GRADE_NAMES), per_grade, strict=True)
     return {name: float(value) for name, value in table.items()}
 
 
-def auroc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+def auroc(positive: NDArray[np.bool_], score: Array) -> float:
     """Area under the receiver operating characteristic, 0 to 1; NaN where one class is absent.
 
     The chance that a positive knee scores above a negative one, ties counted half (Hanley and
@@ -143,17 +136,16 @@ def auroc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
     return float(above / (positives * negatives))
 
 
-def brier_score(grades: Grades, probabilities: Probabilities) -> NDArray[np.float64]:
+def brier_score(grades: Grades, probabilities: Probabilities) -> Array:
     """Squared distance of each knee's probabilities from its grade, float64 (knee,), 0 to 2.
 
-    The sum over grades (Brier, Monthly Weather Review 78:1, 1950), smaller is better.
+    The sum over grades (Brier, Monthly Weather Review 78:1, 1950); smaller is better.
     """
-    squares = (probabilities - np.eye(GRADE_COUNT)[grades]) ** 2
-    score: NDArray[np.float64] = squares.sum(axis=1)
+    score: Array = ((probabilities - np.eye(GRADE_COUNT)[grades]) ** 2).sum(axis=1)
     return score
 
 
-def ranked_probability_score(grades: Grades, probabilities: Probabilities) -> NDArray[np.float64]:
+def ranked_probability_score(grades: Grades, probabilities: Probabilities) -> Array:
     """Squared distance between cumulative probabilities and grade, float64 (knee,), 0 to 1.
 
     The mean over the four limits between grades (Murphy, Journal of Applied Meteorology 10:155,
@@ -161,7 +153,7 @@ def ranked_probability_score(grades: Grades, probabilities: Probabilities) -> ND
     """
     at_most = np.cumsum(probabilities, axis=1)[:, :-1]
     reached = np.arange(GRADE_COUNT - 1) >= grades[:, None]
-    score: NDArray[np.float64] = ((at_most - reached) ** 2).mean(axis=1)
+    score: Array = ((at_most - reached) ** 2).mean(axis=1)
     return score
 
 
@@ -172,35 +164,30 @@ def ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> Scores:
     return share
 
 
-def _distance(counts: Counts) -> NDArray[np.float64]:
+def _distance(counts: Counts) -> Array:
     """How far each guess is from the truth, float64 (true, predicted), in grades or groups."""
-    steps = np.arange(counts.shape[-1], dtype=np.float64)
-    return np.abs(np.subtract.outer(steps, steps))
+    truth, guess = np.indices(counts.shape[-2:], dtype=np.float64)
+    distance: Array = np.abs(truth - guess)
+    return distance
 
 
 def _sums(counts: Counts, weights: NDArray[np.floating]) -> Scores:
-    """Sums of the cells with weights (cell,) or (cell, sum), float64 (...) or (..., sum).
-
-    As products they take a sixth of the time of numpy's sums over short axes.
-    """
-    cells = counts.reshape(*counts.shape[:-2], -1).astype(np.float64, copy=False)
-    sums: Scores = cells @ weights
+    """Sums of cells by weights (cell,) or (cell, sum), in a sixth of the time of numpy's sums."""
+    sums: Scores = counts.reshape(*counts.shape[:-2], -1).astype(np.float64, copy=False) @ weights
     return sums
 
 
 def _by_truth(counts: Counts) -> Scores:
     """Knees of each true grade, float64 (..., grade)."""
-    grades = np.eye(counts.shape[-1])
-    return _sums(counts, np.repeat(grades, len(grades), axis=0))
+    return _sums(counts, np.repeat(np.eye(counts.shape[-1]), counts.shape[-1], axis=0))
 
 
 def _by_guess(counts: Counts) -> Scores:
     """Knees given each grade, float64 (..., grade)."""
-    grades = np.eye(counts.shape[-1])
-    return _sums(counts, np.tile(grades, (len(grades), 1)))
+    return _sums(counts, np.tile(np.eye(counts.shape[-1]), (counts.shape[-1], 1)))
 
 
-def _mean_of_knees(counts: Counts, weights: NDArray[np.float64]) -> Scores:
+def _mean_of_knees(counts: Counts, weights: Array) -> Scores:
     """Mean over knees of a weight for each cell, (true, predicted)."""
     return ratio(_sums(counts, weights.ravel()), _sums(counts, np.ones(weights.size)))
 

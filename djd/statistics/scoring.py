@@ -24,9 +24,10 @@ from djd.statistics.intervals import (
     share_interval,
 )
 from djd.statistics.metrics import (
-    ANY_DISEASE,
     THREE_GROUPS,
+    Array,
     Counts,
+    Grades,
     Scores,
     accuracy,
     balanced_accuracy,
@@ -46,7 +47,8 @@ def three_group_kappa(counts: Counts) -> Scores:
     return quadratic_kappa(merge_grades(counts, THREE_GROUPS))
 
 
-DRAWN: Mapping[str, Callable[[Counts], Scores]] = {
+ScoreFunctions = Mapping[str, Callable[[Counts], Scores]]
+DRAWN: ScoreFunctions = {
     "kappa": quadratic_kappa,
     "mae": mean_absolute_error,
     "three_group_kappa": three_group_kappa,
@@ -57,12 +59,13 @@ DRAWN: Mapping[str, Callable[[Counts], Scores]] = {
 """Scores of confusion counts of which draws are needed."""
 
 Cells = NDArray[np.bool_]
-"""bool (true grade 5, predicted grade 5): cells of the confusion counts."""
+"""bool (true grade 5, predicted grade 5)."""
 
 
 def _shares() -> dict[str, tuple[Cells, Cells]]:
     true, given = np.indices((GRADE_COUNT, GRADE_COUNT))
-    diseased, group = _group_of(ANY_DISEASE).astype(np.bool_), _group_of(THREE_GROUPS)
+    diseased = np.arange(GRADE_COUNT) > 0
+    group = np.repeat(np.arange(len(THREE_GROUPS)), [len(grades) for grades in THREE_GROUPS])
     everywhere = true >= 0
     shares = {
         "accuracy": (true == given, everywhere),
@@ -78,11 +81,6 @@ def _shares() -> dict[str, tuple[Cells, Cells]]:
     return shares
 
 
-def _group_of(groups: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Group of each grade, int64 (grade 5,)."""
-    return np.repeat(np.arange(len(groups)), [len(grades) for grades in groups])
-
-
 SHARES = _shares()
 """Scores that are shares of knees: the cells that count, of which cells."""
 
@@ -93,14 +91,12 @@ OVER_GRADES = ("balanced_accuracy", "macro_f1")
 """Means over grades, which the rarest grade makes unsure."""
 
 PERFECT = {"kappa": 1.0, "mae": 0.0, "three_group_kappa": 1.0}
-"""Where all is right no draw can be wrong, so draws can't show how sure that is."""
+"""Where all is right no draw can be wrong, so draws don't show how sure that is."""
 
 
 def score_settings_draws(
-    settings: Sequence[HeldOut],
-    weights: Weights,
-    scores: Mapping[str, Callable[[Counts], Scores]] = DRAWN,
-) -> dict[str, NDArray[np.float64]]:
+    settings: Sequence[HeldOut], weights: Weights, scores: ScoreFunctions = DRAWN
+) -> dict[str, Array]:
     """Draws of scores, averaged over repeats: float64 (setting, draw) each.
 
     Args:
@@ -108,20 +104,19 @@ def score_settings_draws(
         weights: Draws of these patients.
         scores: Functions of confusion counts by name.
     """
-    counts = np.concatenate([setting.counts() for setting in settings])
     repeats = [setting.repeats for setting in settings]
-    drawn = score_draws(weights, counts, scores)
+    drawn = score_draws(weights, np.concatenate([each.counts() for each in settings]), scores)
     return {name: mean_of_repeats(draws, repeats) for name, draws in drawn.items()}
 
 
 def scores_with_intervals(
-    setting: HeldOut, draws: Mapping[str, NDArray[np.float64]], few_weights: Weights
+    setting: HeldOut, draws: Mapping[str, Array], few_weights: Weights
 ) -> dict[str, Estimate]:
     """Every score of one setting by name.
 
     Args:
         setting: Its held-out knees.
-        draws: float64 (draw,) of each of the scores in `DRAWN`.
+        draws: float64 (draw,) of each score of `DRAWN`.
         few_weights: Draws of the patients for scores of probabilities.
     """
     return {
@@ -133,7 +128,7 @@ def scores_with_intervals(
     }
 
 
-def _of_counts(setting: HeldOut, draws: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
+def _of_counts(setting: HeldOut, draws: Mapping[str, Array]) -> dict[str, Estimate]:
     counts = setting.counts()
     patients = int((counts.sum(axis=(0, 2, 3)) > 0).sum())
     freedom = freedom_over_grades((counts.sum(axis=(0, 3)) > 0).sum(axis=0))
@@ -163,11 +158,7 @@ def _of_shares(setting: HeldOut) -> dict[str, Estimate]:
 
 
 def _loss(
-    setting: HeldOut,
-    loss: Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]],
-    weights: Weights,
-    *,
-    most: float,
+    setting: HeldOut, loss: Callable[[Grades, Array], Array], weights: Weights, *, most: float
 ) -> Estimate:
     losses = loss(setting.grades, setting.probabilities)
     sums = np.bincount(setting.patient, weights=losses, minlength=setting.patients)

@@ -1,9 +1,8 @@
-"""What choosing the best of many does to its score, and which others might be the best.
+"""Effects of choosing the best of many settings, and which others might be the best.
 
-Scores here are float64 (setting,), draws of them share their patients, and larger is better;
-`patients` is how many patients a draw has. The largest of many scores is too large: with 36 equal
-settings and 165 patients by 0.04 of kappa, and its plain interval holds the truth in 75 of 100
-cases (`bench/coverage.py`).
+Scores here are float64 (setting,), larger is better; draws share their `patients` patients. The
+largest of many scores is too large: with 36 equal settings and 165 patients by 0.04 of kappa, and
+its plain interval holds the truth in 75 of 100 cases (`bench/coverage.py`).
 """
 
 from collections.abc import Sequence
@@ -20,18 +19,19 @@ from djd.statistics.intervals import (
     expanded_tail,
     percentile_interval,
 )
+from djd.statistics.metrics import Array
 
-Draws = NDArray[np.float64]
+Draws = Array
 """float64 (setting, draw): the score of each setting in each draw; NaN where it was undefined."""
 
 
-def distance_to_tell(scores: NDArray[np.float64], draws: Draws, patients: int) -> float:
-    """How far behind the best a setting has to be to be told apart from it.
+def distance_to_tell(scores: Array, draws: Draws, patients: int) -> float:
+    """Least difference that distinguishes a setting from the best.
 
     The 95 % quantile, over draws, of the range of all settings' deviations from their own scores: a
-    bound on all differences at once, so the best need not have been named beforehand (in the
-    spirit of comparisons with the best, Hsu, Annals of Statistics 12:1136, 1984; as a range,
-    Tukey's). 0 for a single setting; NaN where the draws are too few to say.
+    bound on all differences at once, so the best need not be named beforehand (after comparisons
+    with the best, Hsu, Annals of Statistics 12:1136, 1984; as a range, Tukey's). 0 for a single
+    setting; NaN where the draws are too few.
     """
     deviations = _defined(draws - scores[:, None])
     if patients < 2 or deviations is None:
@@ -40,16 +40,16 @@ def distance_to_tell(scores: NDArray[np.float64], draws: Draws, patients: int) -
     return float(np.quantile(ranges, 1 - 2 * expanded_tail(patients)))
 
 
-def best_set(scores: NDArray[np.float64], draws: Draws, patients: int) -> NDArray[np.bool_]:
-    """Settings that can't be told apart from the best, bool (setting,), the best among them.
+def best_set(scores: Array, draws: Draws, patients: int) -> NDArray[np.bool_]:
+    """Settings that can't be distinguished from the best, bool (setting,), the best included.
 
-    All of them where the draws are too few to say: one patient tells nothing apart.
+    All settings where the draws are too few, such as those of one patient.
     """
     return near_best(scores, distance_to_tell(scores, draws, patients))
 
 
-def near_best(scores: NDArray[np.float64], distance: float) -> NDArray[np.bool_]:
-    """Scores at most this far behind the largest, bool (setting,); all where the distance is NaN.
+def near_best(scores: Array, distance: float) -> NDArray[np.bool_]:
+    """Scores at most `distance` behind the largest, bool (setting,); all where `distance` is NaN.
 
     An undefined score is never among them where there is a distance.
     """
@@ -60,14 +60,14 @@ def near_best(scores: NDArray[np.float64], distance: float) -> NDArray[np.bool_]
 
 
 def interval_of_best(
-    scores: NDArray[np.float64], draws: Draws, patients: int, *, lowest: float = -1.0
+    scores: Array, draws: Draws, patients: int, *, lowest: float = -1.0
 ) -> Interval:
-    """Interval of the setting with the largest score, which owes some of that to luck.
+    """Interval of the setting with the largest score, part of which is luck.
 
     The lower end is a one-sided bound on all settings at once, studentized, on the scale of the
-    inverse hyperbolic tangent, on which a kappa's spread hardly depends on how large it is; the
-    upper end is the setting's own, since luck can't have made it too small. `lowest` is the least
-    that the score can be: -1 for kappa, 0 for a share. The largest is 1.
+    inverse hyperbolic tangent, where a kappa's spread hardly depends on its size; the upper end is
+    the setting's own, since luck can't have made the score too small. `lowest` is the least
+    possible score: -1 for kappa, 0 for a share. The largest is 1.
     """
     best = int(scores.argmax())
     own = percentile_interval(draws[best], patients)
@@ -77,21 +77,17 @@ def interval_of_best(
     scale = _Scale(lowest, patients)
     stretched = scale.stretch(scores)
     slack = _slack_of_best(scale.stretch(usable) - stretched[:, None], best, patients)
-    return Interval(min(own.low, scale.back(float(stretched[best]) - slack)), own.high)
+    low = float(scale.middle + scale.half * np.tanh(float(stretched[best]) - slack))
+    return Interval(min(own.low, low), own.high)
 
 
 def interval_of_lead(
-    scores: NDArray[np.float64],
-    draws: Draws,
-    others: NDArray[np.float64],
-    other_draws: Draws,
-    patients: int,
+    scores: Array, draws: Draws, others: Array, other_draws: Draws, patients: int
 ) -> Interval:
-    """Interval of how far the best kappa of several settings is above the best of several others.
+    """Interval of the best kappa of several settings minus the best kappa of several others.
 
-    Luck has made either best too large: the lower end allows for that of the settings, the upper
-    end for that of the others, such as the candidates of a baseline. Where there is one alone, its
-    end is a plain one.
+    Luck has made either best too large: the lower end allows for luck of the settings, the upper
+    end for luck of the others, such as candidates of a baseline. One alone has a plain end.
     """
     best, best_other = int(scores.argmax()), int(others.argmax())
     own = percentile_interval(draws[best] - other_draws[best_other], patients)
@@ -105,15 +101,11 @@ def interval_of_lead(
 
 
 def _least_lead(
-    scores: NDArray[np.float64],
-    draws: Draws,
-    other: float,
-    other_draws: NDArray[np.float64],
-    patients: int,
+    scores: Array, draws: Draws, other: float, other_draws: Array, patients: int
 ) -> float:
     """Lower bound on how far the best of several is above one that stands apart.
 
-    As `interval_of_best`, with deviations of the stretched scale brought back by its slope: for the
+    As `interval_of_best`, with deviations on the stretched scale brought back by its slope: for the
     settings halfway between their kappas and the lower end of the best, since luck has made the
     kappas too large and so the slopes too small; for the other at its kappa.
     """
@@ -131,8 +123,8 @@ def _least_lead(
 class _Scale:
     """The inverse hyperbolic tangent of a score; of a share that is half its logit.
 
-    Scores of 1 would be infinite, and a draw of knees that are all right would set the bound for
-    everyone; so scores are drawn in by one part in four times the patients first. Simulated: by a
+    A score of 1 would be infinite, and a draw with all knees right would set the bound for all
+    settings; so scores are first drawn in by one part in four times the patients. Simulated: by a
     thousandth, whatever the patients, the bound is too wide near a kappa of 1; by one part in the
     patients it is too narrow elsewhere.
     """
@@ -141,16 +133,11 @@ class _Scale:
         self.middle = (1 + lowest) / 2
         self.half = (1 - lowest) / 2 / (1 - 1 / (4 * patients))
 
-    def stretch(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        stretched: NDArray[np.float64] = np.arctanh((scores - self.middle) / self.half)
+    def stretch(self, scores: Array) -> Array:
+        stretched: Array = np.arctanh((scores - self.middle) / self.half)
         return stretched
 
-    def back(self, stretched: float) -> float:
-        return float(self.middle + self.half * np.tanh(stretched))
-
-    def deviations(
-        self, scores: NDArray[np.float64], draws: Draws, *, at: NDArray[np.float64]
-    ) -> Draws:
+    def deviations(self, scores: Array, draws: Draws, *, at: Array) -> Draws:
         """Deviations of draws from their scores, stretched and brought back by the slope `at`."""
         slope = self.half * (1 - ((at - self.middle) / self.half) ** 2)
         deviations: Draws = (self.stretch(draws) - self.stretch(scores)[:, None]) * slope[:, None]
@@ -167,29 +154,26 @@ def _slack_of_best(deviations: Draws, best: int, patients: int) -> float:
     return float(np.quantile(above, 1 - expanded_tail(patients)) * spread[best])
 
 
-def out_of_bag(
-    counts: Sequence[NDArray[np.int64]], draws: Draws, weights: Weights
-) -> NDArray[np.float64] | None:
+def out_of_bag(counts: Sequence[NDArray[np.int64]], draws: Draws, weights: Weights) -> Array | None:
     """Confusion counts of the choosing itself: chosen in the bag, scored outside of it.
 
-    In every draw the best setting is chosen again, and its knees of those patients are taken whom
-    the draw left out (Tsamardinos and others, Machine Learning 107:1895, 2018, with patients in
-    place of samples). Draws' counts are added up before they are scored: a mean of kappas of the
-    few patients left out would be too small by up to 0.03.
+    Every draw chooses the best setting again, and takes its knees of the patients that the draw
+    left out (Tsamardinos and others, Machine Learning 107:1895, 2018, with patients in place of
+    samples). Counts of all draws are added before scoring: a mean of kappas of the few patients
+    left out would be too small by up to 0.03.
 
     Args:
         counts: Of each setting int64 (repeat, patient, true grade 5, predicted grade 5).
-        draws: Draws of the score that chooses, see `Draws`.
+        draws: Draws of the score that chooses.
         weights: The same draws.
 
     Returns:
         float64 (repeat, true grade 5, predicted grade 5), to be scored and then averaged as a
-        setting is; None where no draw leaves anybody out.
+        setting is; None where no draw leaves a patient out.
     """
-    comparable = np.where(np.isfinite(draws), draws, -np.inf)
-    chosen = comparable.argmax(axis=0)
-    scored: NDArray[np.bool_] = np.isfinite(draws).max(axis=0)
-    left_out = (weights == 0) & scored[:, None]
+    finite = np.isfinite(draws)
+    chosen = np.where(finite, draws, -np.inf).argmax(axis=0)
+    left_out = (weights == 0) & np.atleast_1d(finite.any(axis=0))[:, None]
     pooled = np.zeros((max(map(len, counts)), GRADE_COUNT, GRADE_COUNT))
     for setting in np.unique(chosen):
         times = left_out[chosen == setting].sum(axis=0).astype(np.float64)
@@ -199,11 +183,10 @@ def out_of_bag(
     return pooled if pooled.any() else None
 
 
-def optimism_of_best(scores: NDArray[np.float64], draws: Draws) -> float:
-    """How much too good the best looks where these draws do the choosing.
+def optimism_of_best(scores: Array, draws: Draws) -> float:
+    """Mean excess of the best in each draw over its score among all patients.
 
-    In each draw the best is chosen; its score there is held against its score among all patients.
-    With draws of 40 patients that is how much choosing on 40 test patients would have cost.
+    With draws of 40 patients this is what a choice on 40 test patients would have cost.
     """
     usable = draws[:, np.isfinite(draws).all(axis=0)]
     if not usable.size:

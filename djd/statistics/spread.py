@@ -1,4 +1,4 @@
-"""Where a score's uncertainty comes from: the patients, the seed of a training, the split."""
+"""Sources of a score's uncertainty: patients, the seed of a training, the split."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,26 +9,27 @@ from scipy.special import ndtri, stdtrit
 
 from djd.statistics.bootstrap import mean_of_repeats
 from djd.statistics.intervals import LEVEL, defined_draws
+from djd.statistics.metrics import Array
 from djd.statistics.selection import Draws
 
 
 class RepeatDeviations(NamedTuple):
-    """Standard deviations of one training's score from what repeats it; NaN where nothing does.
+    """Standard deviations of one training's score; NaN where nothing was repeated.
 
     Attributes:
         seed: Between seeds of the same split.
-        split: Between splits, beyond what their seeds explain; with one seed a split, both.
+        split: Between splits, beyond the effect of seeds; with one seed a split, both.
     """
 
     seed: float
     split: float
 
 
-def repeat_deviations(scores: NDArray[np.float64], splits: NDArray[np.int64]) -> RepeatDeviations:
-    """Seeds and splits told apart on the same patients, by a one-way analysis of variance.
+def repeat_deviations(scores: Array, splits: NDArray[np.int64]) -> RepeatDeviations:
+    """Deviations of seeds and of splits on the same patients, by a one-way analysis of variance.
 
-    Each patient lies in one fold, so a deviation between folds can't be told apart from one between
-    patients, and none is given.
+    Each patient lies in one fold, so deviations between folds and between patients are the same,
+    and none between folds is given.
 
     Args:
         scores: float64 (training,), one setting's score with each seed and split.
@@ -47,13 +48,8 @@ def repeat_deviations(scores: NDArray[np.float64], splits: NDArray[np.int64]) ->
     return RepeatDeviations(float(seed), float(np.sqrt(max(between, 0.0))))
 
 
-def patient_error(draws: NDArray[np.float64], patients: int) -> float:
-    """Standard error of a score from patients alone; NaN where it is undefined in many draws.
-
-    Args:
-        draws: float64 (draw,).
-        patients: How many a draw has.
-    """
+def patient_error(draws: Array, patients: int) -> float:
+    """Standard error of a score from patients alone; NaN where it is undefined in many draws."""
     defined = defined_draws(draws, patients)
     if defined is None:
         return float("nan")
@@ -61,25 +57,25 @@ def patient_error(draws: NDArray[np.float64], patients: int) -> float:
     return float(defined.std() * np.sqrt(patients / (patients - 1)))
 
 
-def training_deviation(scores: NDArray[np.float64], draws: Draws, repeats: Sequence[int]) -> float:
-    """How much a score differs between trainings of one setting, whatever the patients.
+def training_deviation(scores: Array, draws: Draws, repeats: Sequence[int]) -> float:
+    """Standard deviation of a score between trainings of one setting, apart from the patients.
 
-    A standard deviation, pooled over settings since a few repeats say little; NaN where nothing
-    was repeated. On the same patients repeats differ by the luck of the training, and by that of
-    these patients with it, which draws of patients hold already. With V the variance between
-    repeats and D its mean over draws, D is V and the latter once more, so that 2V - D is left.
+    Pooled over settings since a few repeats say little; NaN where nothing was repeated. On the same
+    patients repeats differ by the luck of the training, and by these patients' part in that luck,
+    which draws of patients hold already. With V the variance between repeats and D its mean over
+    draws, D is V plus that part once more, so 2V - D remains.
 
     Args:
         scores: float64 (training,), those of a setting side by side.
         draws: float64 (training, draw), the same score in draws of patients.
-        repeats: How many trainings each setting has.
+        repeats: Trainings of each setting.
     """
     freedom = sum(repeats) - len(repeats)
     usable = draws[:, np.isfinite(draws).all(axis=0)]
     if not freedom or not usable.size or not np.isfinite(scores).all():
         return float("nan")
 
-    def within(values: NDArray[np.float64]) -> float:
+    def within(values: Array) -> float:
         means = np.repeat(mean_of_repeats(values, repeats), repeats, axis=0)
         return float(((values - means) ** 2).sum(axis=0).mean() / freedom)
 
@@ -89,14 +85,14 @@ def training_deviation(scores: NDArray[np.float64], draws: Draws, repeats: Seque
 def with_training_luck(
     draws: Draws, deviation: float, repeats: Sequence[int], *, lowest: float = -1.0, seed: int = 0
 ) -> Draws:
-    """Draws of what settings might score if they were trained again, on other patients.
+    """Draws of the scores that settings might have if trained again, on other patients.
 
     Args:
         draws: See `Draws`, means over the repeats of each setting.
-        deviation: See `training_deviation`; where it is NaN the draws stay what they are.
-        repeats: How many trainings each setting has.
-        lowest: The least that the score can be. The largest is 1.
-        seed: The same seed gives the same draws.
+        deviation: See `training_deviation`; NaN leaves the draws unchanged.
+        repeats: Trainings of each setting.
+        lowest: The least possible score; the largest is 1.
+        seed: Of the generator.
     """
     if not deviation > 0:
         return draws

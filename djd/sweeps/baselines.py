@@ -1,10 +1,9 @@
 """Two humble baselines for every sweep, fitted on the very folds of its networks.
 
-Majority always gives the commonest grade. Uptake knows only how much the knee takes up relative to
-its leg's shafts: a network that does no better has learned nothing more. Uptake is tuned as
-networks are: every candidate on every fold, the best by quadratic kappa of the confusion counts
-pooled over folds, averaged over split seeds. The best of many looks better than it is, so the
-grades of every candidate are kept.
+Majority always gives the commonest grade. Uptake knows only how much a knee takes up relative to
+its leg's shafts. Uptake is tuned as networks are: every candidate on every fold, the best by
+quadratic kappa of the confusion counts pooled over folds, averaged over split seeds. The best of
+many looks better than it is, so the grades of every candidate are kept.
 """
 
 import math
@@ -35,28 +34,23 @@ BaselineName = Literal["majority", "uptake"]
 _Knees = NDArray[np.int64]
 _Probabilities = NDArray[np.float64]
 _Model = Callable[[_Knees, _Knees], _Probabilities]
-"""Knees to fit on and knees held out, to the probabilities of the latter's grades."""
-
-_Candidate = tuple[float, str, str]
-"""Inverse penalty (scikit-learn's C), class weight, and features of an uptake model."""
+"""From the knees to fit on and the knees held out to the grades' probabilities of the latter."""
 
 _MEASURES = {"both": [0, 1], "mean": [0], "peak": [1]}
-# The plainest candidate comes first: it wins ties, and stands where nothing was held out.
+# Inverse penalty (scikit-learn's C), class weight and features of each uptake model. The plainest
+# candidate comes first: it wins ties, and stands where nothing was held out.
 _CANDIDATES = tuple(product((1.0, 0.1, 10.0, 0.01, 100.0), ("none", "balanced"), _MEASURES))
-_STEPS = 1000  # at most, of the solver; a few dozen do
+_STEPS = 1000  # the solver's limit; a few dozen suffice
 
 
 @dataclass(frozen=True, eq=False)
 class BaselineFold:
-    """The grades of one held-out set.
+    """The grades of one held-out fold, or of the test patients (split seed 0, fold None).
 
     Attributes:
-        split_seed: Of the folds; 0 for the test patients.
-        fold: The one held out; None for the test patients.
         knees: int64 (knee,), indices into the cohort's knees.
         predicted: int64 (knee,), 0 to 4: the likeliest grade, the lowest on ties.
-        probabilities: float64 (knee, grade 5), rows sum to 1; 0 for grades that the training side
-            lacks.
+        probabilities: float64 (knee, grade 5); 0 for grades that the training side lacks.
     """
 
     split_seed: int
@@ -71,11 +65,10 @@ class Baseline:
     """A fitted baseline, as the best of its candidates.
 
     Attributes:
-        name: Which of the two.
         setting: The chosen candidate, such as "C=1 class_weight=balanced features=both"; empty for
-            majority, which has nothing to choose.
+            majority.
         candidates: The held-out folds of every candidate by its name.
-        test: The test patients, graded by the chosen one; None where they stay closed.
+        test: The test patients, graded by the chosen candidate; None where they stay closed.
     """
 
     name: BaselineName
@@ -91,16 +84,13 @@ class Baseline:
 
 @dataclass(frozen=True, eq=False)
 class KeptBaseline:
-    """A baseline as its folder has it.
+    """A `Baseline` as its folder has it.
 
     Attributes:
-        name: `majority` or `uptake`.
-        setting: The chosen candidate; empty where there was nothing to choose.
         basis: See `basis_of`.
         repeats: Held-out knees of each split seed, all folds together.
-        candidates: int64 (candidate, knee), 0 to 4: what each candidate gave the knees of all
-            repeats, one repeat after the other.
-        test: The test patients' knees; None where they stay closed.
+        candidates: int64 (candidate, knee), 0 to 4: grades that each candidate gave the knees of
+            all repeats, one repeat after the other.
     """
 
     name: str
@@ -116,30 +106,28 @@ def fit_baselines(
 ) -> tuple[Baseline, ...]:
     """Fit both baselines on every training side and predict what is held out.
 
-    Whatever is fitted, the features' mean and deviation included, is fitted on the training side
-    alone. A training side of a single grade teaches uptake nothing: there it guesses as majority
-    does.
+    Models, and the features' mean and deviation, are fitted on the training side alone. Where a
+    training side has a single grade, uptake guesses as majority does.
 
     Args:
         cohort: The knees.
-        parts: By split seed and fold, those of the networks; no training side is empty. Without
-            any, nothing is chosen and the plainest candidate stands.
-        views: Those that the networks see.
-        test: All development patients to fit on and the test patients, who have no say in what is
-            chosen; None leaves them unscored.
+        parts: The networks' parts by split seed and fold; no training side is empty. Without
+            parts the plainest candidate stands.
+        views: The networks' views.
+        test: All development patients to fit on, and the test patients, who have no say in the
+            choice; None leaves them unscored.
 
     Returns:
         Majority, then uptake.
     """
     grades = cohort.grades
-    measures = relative_uptake(cohort.crops[:, VIEW_INDICES[views]])
+    uptakes = relative_uptake(cohort.crops[:, VIEW_INDICES[views]])
     majority: _Model = partial(_grade_shares, grades)
-    models: dict[str, _Model] = {
-        f"C={each[0]:g} class_weight={each[1]} features={each[2]}": partial(
-            _logistic, each, measures, grades
-        )
-        for each in _CANDIDATES
-    }
+    models: dict[str, _Model] = {}
+    for c, weight, measures in _CANDIDATES:
+        features = uptakes[..., _MEASURES[measures]].reshape(len(uptakes), -1)
+        name = f"C={c:g} class_weight={weight} features={measures}"
+        models[name] = partial(_logistic, c, weight, features, grades)
     with _on_one_core():
         candidates = {name: _folds(model, parts) for name, model in models.items()}
         best = max(candidates, key=lambda name: _rank(grades, candidates[name]))
@@ -148,10 +136,7 @@ def fit_baselines(
 
 
 def basis_of(configs: Sequence[RunConfig]) -> dict[str, Any]:
-    """Views, folds, and split seed and fold of each held-out set of a setting's cells, as in JSON.
-
-    The baselines of the setting have to be fitted on them.
-    """
+    """Views, folds and held-out sets of a setting's cells, as in JSON; its baselines share them."""
     data = [config.data for config in configs]
     held_out = {(each.split_seed, each.fold) for each in data if each.fold is not None}
     folds = [list(each) for each in sorted(held_out)]
@@ -161,13 +146,7 @@ def basis_of(configs: Sequence[RunConfig]) -> dict[str, Any]:
 def fit_to(
     configs: Sequence[RunConfig], cohort: Cohort, split: PatientSplit, *, opens_test: bool
 ) -> tuple[Baseline, ...]:
-    """Fit the baselines on the folds and views of a setting.
-
-    Args:
-        configs: Of the cells of the setting that they are held against.
-        cohort: The knees.
-        split: The wall between development and test patients.
-        opens_test: Whether they are scored on the test patients too.
+    """Fit the baselines on the folds and views of a setting, by the configurations of its cells.
 
     Raises:
         InputError: The split is not as expected.
@@ -184,8 +163,7 @@ def fit_to(
 def _on_one_core() -> AbstractContextManager[object]:
     """Keep the linear algebra on one core: threads wait for each other longer than they work.
 
-    On two cores with something else running, the fits for 205 patients and 15 folds took up to 40 s
-    instead of 2.
+    On two busy cores the fits for 205 patients and 15 folds took up to 40 s instead of 2.
     """
     from threadpoolctl import threadpool_limits
 
@@ -230,14 +208,15 @@ def _grade_shares(grades: NDArray[np.int64], train: _Knees, knees: _Knees) -> _P
 
 
 def _logistic(
-    candidate: _Candidate,
-    uptake: NDArray[np.float64],
+    inverse_penalty: float,
+    class_weight: str,
+    features: NDArray[np.float64],
     grades: NDArray[np.int64],
     train: _Knees,
     knees: _Knees,
 ) -> _Probabilities:
-    """Multinomial logistic regression on uptake, float64 (knee of the cohort, view, measure 2)."""
-    # A second to import, and not every command that looks at a sweep fits one.
+    """Multinomial logistic regression on features, float64 (knee of the cohort, feature)."""
+    # The import takes a second, and few commands that look at a sweep fit a model.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -245,14 +224,12 @@ def _logistic(
 
     if not len(knees) or len(np.unique(grades[train])) < 2:
         return _grade_shares(grades, train, knees)
-    inverse_penalty, class_weight, measures = candidate
-    features = uptake[..., _MEASURES[measures]].reshape(len(uptake), -1)
     weight = None if class_weight == "none" else class_weight
     logistic = LogisticRegression(C=inverse_penalty, class_weight=weight, max_iter=_STEPS)
     model = make_pipeline(StandardScaler(), logistic)
     with warnings.catch_warnings():
-        # Where knees are told apart without fault weights may still grow at the last step. It is
-        # a fit like any other: the folds judge it.
+        # Where grades are separated without fault, weights may still grow at the last step. The
+        # folds judge such a fit like any other.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(features[train], grades[train])
     probabilities = np.zeros((len(knees), GRADE_COUNT))

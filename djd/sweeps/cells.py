@@ -1,4 +1,4 @@
-"""The cells of a sweep: what each is, what it is called, and what tells it from others."""
+"""The cells of a sweep: their configurations, names and identities."""
 
 import hashlib
 import json
@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from djd.runs.config import RunConfig
-from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue, short_names, value_of
+from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue, as_typed, short_names, value_of
 from djd.runs.result import RESULTS_VERSION, RunResult
 
 MOST_NAME_BYTES = 120
@@ -23,9 +23,8 @@ class Cell:
     Attributes:
         axes: Value of each compared key; once the cell has its folder, of every key that was ever
             compared there.
-        overrides: Overrides of which Hydra composes its configuration.
-        config: Its configuration.
-        folder: Its folder, whether or not it exists; `djd.sweeps.plan.plan_cells` gives it.
+        overrides: Overrides from which Hydra composes the configuration.
+        folder: The folder, whether or not it exists; `djd.sweeps.plan.plan_cells` gives it.
     """
 
     axes: Mapping[str, AxisValue]
@@ -39,7 +38,7 @@ class Cell:
 
     @property
     def setting_axes(self) -> dict[str, AxisValue]:
-        """The axes that make its setting."""
+        """The axes without folds and seeds."""
         return {key: value for key, value in self.axes.items() if key not in REPEAT_KEYS}
 
 
@@ -57,15 +56,12 @@ class FinishedCell(Cell):
 
 @dataclass(frozen=True)
 class Job:
-    """A training as a launcher gets it.
+    """A training as a launcher gets it; a refit is scored on the test patients.
 
     Attributes:
-        folder: Where its files go.
-        name: The folder below the sweep's.
-        kind: A cell, or a refit that is scored on the test patients.
-        overrides: Overrides of which Hydra composes its configuration.
-        epochs: Epochs of the training.
-        seconds: Its expected duration by itself.
+        name: The path of `folder` below the sweep's.
+        overrides: Overrides from which Hydra composes the configuration.
+        seconds: Expected duration without others beside it.
     """
 
     folder: Path
@@ -77,14 +73,18 @@ class Job:
 
 
 Launch = Callable[[Sequence[Job]], None]
-"""Train the jobs, whatever becomes of each; all that matters afterwards lies in their folders."""
+"""Train the jobs; a job that fails leaves its reason in its folder, and stops no other job."""
 
 
 def identity_of(config: RunConfig, cohort_digest: str) -> str:
-    """Digest of all that can change a number of a training; see `cohort_digest`."""
-    numbers = {key: value for key, value in config.by_key().items() if key not in NUMBERLESS_KEYS}
-    written = json.dumps([RESULTS_VERSION, cohort_digest, numbers], sort_keys=True)
+    """Digest of everything that can change a number of a training; see `cohort_digest`."""
+    written = json.dumps([RESULTS_VERSION, cohort_digest, numbers_of(config)], sort_keys=True)
     return hashlib.sha256(written.encode()).hexdigest()[:16]
+
+
+def numbers_of(config: RunConfig) -> dict[str, Any]:
+    """The keys that can change a number of a training, with their values."""
+    return {key: value for key, value in config.by_key().items() if key not in NUMBERLESS_KEYS}
 
 
 def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
@@ -109,18 +109,8 @@ def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
 def axes_name(axes: Mapping[str, AxisValue]) -> str:
     """A name for a folder: `depth=2 optim=adam fold=0`, shortened where it is too long."""
     short = short_names(axes)
-    words = [f"{short[key]}={_word(value)}" for key, value in axes.items()]
-    return _fit_for_a_folder(" ".join(words) or "base")
-
-
-def _word(value: AxisValue) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    text = value if isinstance(value, str) else json.dumps(value)
-    return re.sub(r"[^\w.+-]+", "_", text)
-
-
-def _fit_for_a_folder(name: str) -> str:
+    words = {short[key]: re.sub(r"[^\w.+-]+", "_", as_typed(axes[key])) for key in axes}
+    name = " ".join(f"{key}={word}" for key, word in words.items()) or "base"
     encoded = name.encode()
     if len(encoded) <= MOST_NAME_BYTES:
         return name
@@ -132,19 +122,13 @@ def _fit_for_a_folder(name: str) -> str:
 def at_axes(
     config: RunConfig, axes: Sequence[str], known: Mapping[str, AxisValue] | None = None
 ) -> dict[str, AxisValue]:
-    """Where a configuration stands on each axis, a config group or a key.
-
-    Args:
-        config: What is trained.
-        axes: All keys that were ever compared in a folder.
-        known: What the command said of some of them.
-    """
+    """Value of a configuration on each axis, a config group or a key; `known` values come first."""
     values = {**config.by_key(), **config.choices, **(known or {})}
     return {axis: value_of(values, axis) for axis in axes}
 
 
 def by_setting(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells that differ in fold and seed alone, together."""
+    """Groups of cells that differ only in fold and seed."""
     groups: dict[tuple[AxisValue, ...], list[Cell]] = {}
     for cell in cells:
         groups.setdefault(tuple(cell.setting_axes.values()), []).append(cell)

@@ -1,4 +1,4 @@
-"""A sweep from its cells to its winner, whatever becomes of the cells."""
+"""A sweep from its cells to its winner; cells that fail don't stop the sweep."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,7 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.machine import Stopped
 from djd.runs.config import RunConfig
-from djd.runs.folder import (
-    failure_reason,
-    forget_failure,
-    is_locked,
-    record_loss,
-)
+from djd.runs.folder import failure_reason, forget_failure, is_locked, record_loss
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
 from djd.sweeps.cells import Cell, Job, Launch
 from djd.sweeps.folder import (
@@ -32,22 +27,20 @@ from djd.sweeps.sweep import Sweep
 from djd.sweeps.winner import drop_weights, each_refit, refit_name, winner_refit
 
 LOST = "it was launched and left neither result nor reason; can its folder be written?"
-"""What is said of a job that ended and of which nothing can be found."""
+"""Reason of a job that ended and left no file."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of a sweep.
+    """The outcome of a sweep.
 
     Attributes:
         sweep: The cells with their last states.
-        cohort: The knees that all cells grade.
-        split: The wall between development and test patients.
-        settings: Those whose cells are all finished, the best first.
-        evidence: Those of them that can be compared.
-        incomplete: How many settings lack a cell.
+        settings: Settings whose cells are all finished, the best first.
+        evidence: Settings of these that can be compared.
+        incomplete: Number of settings that lack a cell.
         best: The setting that validation chose; None while cells are missing.
-        winner: Its refit; None where the test patients stay closed.
+        winner: The refit of `best`; None where the test patients stay closed.
         refits: All refits, the winner's among them.
     """
 
@@ -80,7 +73,7 @@ class Outcome:
         return cells and all(self.sweep.result_of(each) for each in self.refits)
 
     def plain(self) -> dict[str, Any]:
-        """The same as plain values, for the sweep's `result.json`."""
+        """Plain values for the sweep's `result.json`."""
         result = self.sweep.result_of(self.winner) if self.winner else None
         return {
             "best": self.best.name if self.best else None,
@@ -106,8 +99,6 @@ def _plain(setting: Setting) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class _Trainer:
-    """Knees that cells are trained on, and who trains."""
-
     cohort: Cohort
     split: PatientSplit
     at_once: int
@@ -115,7 +106,7 @@ class _Trainer:
     counted: dict[tuple[int, int | None, int, bool], tuple[int, int]] = field(default_factory=dict)
 
     def knees(self, config: RunConfig) -> tuple[int, int]:
-        """Training and validation knees of a configuration."""
+        """Numbers of training and validation knees of a configuration."""
         data = config.data
         key = (data.folds, data.fold, data.split_seed, data.leak)
         if key not in self.counted:
@@ -127,17 +118,17 @@ class _Trainer:
 def compare(
     cells: Sequence[Cell], folder: Path, *, at_once: int, arguments: Sequence[str], launch: Launch
 ) -> Outcome | None:
-    """Train what isn't trained yet, choose the winner, and score it on the test patients.
+    """Train the unfinished cells, choose the winner, and score it on the test patients.
 
     Args:
         cells: One or more.
         folder: The sweep's.
-        at_once: Cells trained at a time.
-        arguments: Of the command line, to go on with.
+        at_once: Number of cells trained at a time.
+        arguments: The command line, with which the sweep can be continued.
         launch: Trains jobs.
 
     Returns:
-        The outcome; None with `dry_run`, which prints what the sweep would take.
+        The outcome; None with `dry_run`, which prints time and disk of the sweep.
 
     Raises:
         InputError: The scans, the second reader's file, a network or a split are not as expected,
@@ -154,7 +145,7 @@ def compare(
     say_head(sweep, trainer.cohort, trainer.split, expected, at_once=at_once)
     if config.dry_run:
         return None
-    # Other commands may have widened it meanwhile.
+    # Other commands may have widened the sweep meanwhile.
     plan, placed = plan_and_save(folder, placed, digest=digest, arguments=arguments)
     leave_hparam_columns(folder, placed)
     sweep = replace(sweep, cells=tuple(placed), plan=plan)
@@ -189,14 +180,13 @@ def _job(cell: Cell, kind: Literal["cell", "refit"], seconds: float) -> Job:
 
 
 def _train(sweep: Sweep, jobs: Mapping[Path, Job], launch: Launch) -> Sweep:
-    """Launch cells until each is finished, has failed, or is in a living process's hands.
+    """Launch cells until each is finished, has failed, or belongs to another living process.
 
-    A cell that another process had, and lost because it died, comes up again.
+    A cell whose process died is launched again.
     """
     before: list[Job] = []
     while True:
         sweep = sweep.looked_at()
-        # Those that were in other hands at first come last.
         to_do = {cell.folder for cell in sweep.to_do}
         left = [job for folder, job in jobs.items() if folder in to_do]
         if not left or (sweep.config.fail_fast and sweep.failed):
@@ -218,32 +208,21 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
     best = evidence.settings[0] if evidence.settings and ended else None
     winner, refits = None, []
     if best and config.test != "never":
-        winner = winner_refit(sweep.folder, best)
-        refits = [winner]
+        refits = [winner := winner_refit(sweep.folder, best)]
         if config.test == "each":
             refits += each_refit(sweep.folder, sweep.cells)
         _launch_refits(sweep, refits, trainer)
     drop_weights(sweep.finished, keep=config.keep, best=best)
-    return Outcome(
-        sweep=sweep,
-        cohort=trainer.cohort,
-        split=trainer.split,
-        settings=settings,
-        evidence=evidence,
-        incomplete=incomplete,
-        best=best,
-        winner=winner,
-        refits=refits,
-    )
+    cohort, split = trainer.cohort, trainer.split
+    return Outcome(sweep, cohort, split, settings, evidence, incomplete, best, winner, refits)
 
 
 def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> None:
-    to_do = [refit for refit in refits if not sweep.result_of(refit)]
+    if not (to_do := [refit for refit in refits if not sweep.result_of(refit)]):
+        return
     for refit in to_do:
         forget_failure(refit.folder)
-    if to_do:
-        configs = [refit.config for refit in to_do]
-        estimates = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
-        trainer.launch(
-            [_job(refit, "refit", each) for refit, each in zip(to_do, estimates, strict=True)]
-        )
+    configs = [refit.config for refit in to_do]
+    seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
+    jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
+    trainer.launch(jobs)

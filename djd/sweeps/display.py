@@ -1,4 +1,4 @@
-"""What one sees while a sweep trains: one calm table on a terminal, else a line a cell."""
+"""The display of a sweep that trains: a table on a terminal, else a line for each cell."""
 
 import csv
 import time
@@ -21,15 +21,15 @@ SECONDS_BETWEEN_PICTURES = 1.0
 
 
 class JobDisplay(Watcher):
-    """Says which jobs failed and why, and how long the others will take; a context.
+    """Shows which jobs failed and why, and how long the others will take; a context.
 
-    It leaves the reason of a job that was killed in the job's folder.
+    The reason of a job that was killed is left in the job's folder.
 
     Args:
         jobs: In the order of their indices.
-        at_once: How many run at a time.
-        fail_fast: Whether the first failure ends all.
-        console: Where it is shown.
+        at_once: Number of jobs that run at a time.
+        fail_fast: Whether the first failure ends all jobs.
+        console: Where the display stands.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class JobDisplay(Watcher):
         self.finished = self.failed = self.elsewhere = 0
         self._running: dict[int, float] = {}
         self._expected_done = 0.0
-        self._began = self._drawn = time.monotonic()
+        self._began = self._updated = time.monotonic()
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> "JobDisplay":
@@ -82,10 +82,10 @@ class JobDisplay(Watcher):
         return True
 
     def look(self) -> None:
-        """Draw the picture anew, once a second."""
+        """Update the table, once a second."""
         now = time.monotonic()
-        if self._live.is_started and now - self._drawn >= SECONDS_BETWEEN_PICTURES:
-            self._drawn = now
+        if self._live.is_started and now - self._updated >= SECONDS_BETWEEN_PICTURES:
+            self._updated = now
             self._live.update(self._picture(), refresh=True)
 
     @property
@@ -113,7 +113,7 @@ class JobDisplay(Watcher):
         return Group(table, below)
 
     def _seconds_left(self) -> float:
-        """By the pace so far; before there is one, by what was expected."""
+        """By the pace of the jobs that have ended; before any has, by the expected durations."""
         now = time.monotonic()
         done = self._expected_done
         for index, began in self._running.items():
@@ -125,23 +125,15 @@ class JobDisplay(Watcher):
 
 
 def _running_row(job: Job) -> tuple[str, str, str, str]:
-    row = _last_epoch(job)
-    if row is None:
-        return job.name, f"0 of {job.epochs}", "", ""
-    loss, kappa = (number(_float(row.get(key))) for key in ("train_loss", "validation_kappa"))
-    return job.name, f"{row['epoch']} of {job.epochs}", loss, kappa
-
-
-def _last_epoch(job: Job) -> dict[str, str] | None:
-    """The last line of a job's metrics, which it writes as epochs end."""
+    """Name, epoch, loss and validation kappa, by the last line of a job's metrics."""
+    rows = []
     with suppress(OSError), (job.folder / METRICS_NAME).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-        return rows[-1] if rows else None
-    return None
-
-
-def _float(text: str | None) -> float | None:
-    return float(text) if text else None
+    if not rows:
+        return job.name, f"0 of {job.epochs}", "", ""
+    texts = (rows[-1].get(key) for key in ("train_loss", "validation_kappa"))
+    loss, kappa = (number(float(text) if text else None) for text in texts)
+    return job.name, f"{rows[-1]['epoch']} of {job.epochs}", loss, kappa
 
 
 def _scores(job: Job) -> str:
@@ -149,9 +141,9 @@ def _scores(job: Job) -> str:
         result = RunResult.load(job.folder / RESULT_NAME)
     except (InputError, OSError) as error:
         return str(error)
-    scored = result.test if job.kind == "refit" else result.validation
+    refit = job.kind == "refit"
+    part, scored = ("test", result.test) if refit else ("validation", result.validation)
     if not scored:
         return "finished, nothing held out"
     scores = scored[-1].scores
-    part = "test" if job.kind == "refit" else "validation"
     return f"{part} kappa {number(scores['kappa'])}, accuracy {share(scores['accuracy'])}"

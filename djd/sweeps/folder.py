@@ -1,7 +1,4 @@
-"""A sweep's own files: every name below its folder, and how each is read, written and locked.
-
-Files of its cells and refits are those of any run.
-"""
+"""A sweep's own files: their names, and how each is read, written and locked."""
 
 import csv
 import json
@@ -22,12 +19,7 @@ from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
 from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
 from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
-from djd.runs.predictions import (
-    PREDICTION_COLUMNS,
-    prediction_rows,
-    read_predictions,
-    received,
-)
+from djd.runs.predictions import PREDICTION_COLUMNS, prediction_rows, read_predictions, received
 from djd.runs.result import RunResult, stamp_column
 from djd.statistics.held_out import HeldOut
 from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, KeptBaseline, basis_of
@@ -35,7 +27,7 @@ from djd.sweeps.cells import Cell
 from djd.sweeps.plan import OTHER_FOLDER, Plan, plan_cells
 
 COMPARISON_NAME = "comparison.json"
-"""What a sweep's folder knows of itself, from its start."""
+"""The plan of a sweep, from its start."""
 
 EACH = "each"
 """Folder of the refits of every setting (`test=each`)."""
@@ -45,14 +37,13 @@ _PLAN_LOCK = f".{COMPARISON_NAME}.lock"
 _BASELINES = "baselines"
 _CHOICE_NAME = "baseline.json"
 _TEST_PREDICTIONS_NAME = "test_predictions.csv"
-_CANDIDATES_NAME = "candidates.csv"
-"""What every candidate graded: a row a held-out knee, a column a candidate."""
+_CANDIDATES_NAME = "candidates.csv"  # grades: a row a held-out knee, a column a candidate
 
 _KNEE = ("scan", "side", "split_seed")
 
 
 def read_plan(folder: Path) -> Plan:
-    """Read what a sweep's folder knows of itself.
+    """Read the plan of a sweep's folder.
 
     Raises:
         InputError: The file is damaged.
@@ -86,7 +77,7 @@ def plan_in(
 def plan_and_save(
     folder: Path, cells: Sequence[Cell], *, digest: str, arguments: Sequence[str]
 ) -> tuple[Plan, list[Cell]]:
-    """The same, written in one step with its checks: processes that start at once agree."""
+    """`plan_in`, checked and written under a lock: processes that start at once agree."""
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / _PLAN_LOCK):
         plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
@@ -99,7 +90,7 @@ def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
 
     A sweep that was widened gets the new axes and values; several commands take turns.
     """
-    # It imports tensorboard.
+    # This module imports tensorboard.
     from djd.runs.callbacks.hparams import EPOCHS_KEY, TENSORBOARD, write_hparam_columns
 
     if TENSORBOARD not in cells[0].config.logger:
@@ -116,8 +107,8 @@ def hparam_values(folder: Path, plan: Plan, cells: Sequence[Cell]) -> dict[str, 
 
     Args:
         folder: The sweep's; earlier commands may have scored other epochs.
-        plan: All axes and cells.
-        cells: Those of this command.
+        plan: The sweep's, with all axes and cells.
+        cells: The cells of this command.
     """
     from djd.runs.callbacks.hparams import EPOCHS_KEY, SCORE_RUNS, main_hparams
 
@@ -140,7 +131,7 @@ def _hparam_axes(plan: Plan) -> list[str]:
 
 
 def write_outcome(folder: Path, plain: Mapping[str, Any]) -> None:
-    """Write what came of a sweep; with this file it is finished."""
+    """Write the outcome of a sweep; with this file the sweep is finished."""
     write_whole(folder / RESULT_NAME, json.dumps(plain, indent=1))
 
 
@@ -156,7 +147,7 @@ def refit_folders(folder: Path, kind: str) -> list[Path]:
 
 
 def winner_results(folder: Path) -> Iterable[tuple[Path, RunResult | None]]:
-    """Folders of all winners with their results; None where one is not finished or damaged."""
+    """Folders of all winners with their results; None for a missing or damaged result."""
     for below in refit_folders(folder, WINNER):
         result = None
         with suppress(InputError, OSError):
@@ -166,14 +157,12 @@ def winner_results(folder: Path) -> Iterable[tuple[Path, RunResult | None]]:
 
 def sweep_above(folder: Path) -> Path | None:
     """The sweep or run that a cell's or a refit's folder is a part of."""
-    parents = folder.absolute().parents[:2]
-    for above in parents[:1]:
-        if (above / COMPARISON_NAME).exists():
-            return above
-    if len(parents) == 2 and parents[0].name in (WINNER, EACH):
-        whole = (parents[1] / COMPARISON_NAME, parents[1] / RESULT_NAME)
-        return parents[1] if any(path.exists() for path in whole) else None
-    return None
+    parent = folder.absolute().parent
+    if (parent / COMPARISON_NAME).exists():
+        return parent
+    whole = (parent.parent / COMPARISON_NAME, parent.parent / RESULT_NAME)
+    refit = parent.name in (WINNER, EACH) and any(path.exists() for path in whole)
+    return parent.parent if refit else None
 
 
 def keep_baselines(
@@ -182,13 +171,13 @@ def keep_baselines(
     """Write each baseline's choice and predictions below the folder of a sweep or run.
 
     Args:
-        folder: The folder.
+        folder: The sweep's or run's.
         baselines: As fitted.
         cohort: The knees.
-        configs: Of the setting's cells to whose folds they were fitted.
+        configs: Configurations of the setting's cells, to whose folds the baselines were fitted.
 
     Raises:
-        OSError: They can't be written.
+        OSError: The files can't be written.
     """
     stamp = stamp_column(configs[0].stamp(phantom=cohort.phantom))
     (folder / _BASELINES).mkdir(parents=True, exist_ok=True)
@@ -208,12 +197,11 @@ def _keep_predictions(
     below: Path, baseline: Baseline, cohort: Cohort, stamp: Mapping[str, str]
 ) -> None:
     columns = (*PREDICTION_COLUMNS, "split_seed", *stamp)
-    (below / _TEST_PREDICTIONS_NAME).unlink(missing_ok=True)
     rows = [row for fold in baseline.validation for row in _rows(fold, cohort, stamp)]
     write_rows(below / PREDICTIONS_NAME, columns, rows)
-    if baseline.test:
-        tested = _rows(baseline.test, cohort, stamp)
-        write_rows(below / _TEST_PREDICTIONS_NAME, columns, tested)
+    (below / _TEST_PREDICTIONS_NAME).unlink(missing_ok=True)
+    if test := baseline.test:
+        write_rows(below / _TEST_PREDICTIONS_NAME, columns, _rows(test, cohort, stamp))
     graded = {
         name: np.concatenate([fold.predicted for fold in folds]).tolist() if folds else []
         for name, folds in baseline.candidates.items()
@@ -254,18 +242,13 @@ def _kept(folder: Path) -> KeptBaseline:
         ) from error
     test = folder / _TEST_PREDICTIONS_NAME
     repeats = read_predictions(folder / PREDICTIONS_NAME, by="split_seed")
-    return KeptBaseline(
-        name=folder.name,
-        setting=setting,
-        basis=basis,
-        repeats=tuple(repeats.values()),
-        candidates=_candidates(folder / _CANDIDATES_NAME, repeats),
-        test=read_predictions(test, by="fold").get("") if test.exists() else None,
-    )
+    candidates = _candidates(folder / _CANDIDATES_NAME, repeats)
+    tested = read_predictions(test, by="fold").get("") if test.exists() else None
+    return KeptBaseline(folder.name, setting, basis, tuple(repeats.values()), candidates, tested)
 
 
 def _candidates(path: Path, repeats: Mapping[str, HeldOut]) -> NDArray[np.int64]:
-    """The grades that every candidate gave the knees of all repeats; see `KeptBaseline`."""
+    """See `KeptBaseline`."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

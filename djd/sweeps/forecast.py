@@ -1,4 +1,4 @@
-"""What a sweep will take, hours and disk, and what it says before it starts."""
+"""Time and disk of a sweep, and the sentences that are printed before the sweep starts."""
 
 import json
 import platform
@@ -21,24 +21,19 @@ from djd.sweeps.processes import run_in_processes
 from djd.sweeps.sweep import Sweep, has_unusable_result
 from djd.wording import count_of, in_bytes, in_words
 
-OVERHEAD_SECONDS = 0.8
-"""Of a cell beyond its training: process, cohort, figures, files (bench/overhead.py)."""
+# Of a cell, beyond its training and its weights (bench/overhead.py).
+OVERHEAD_SECONDS = 0.8  # process, cohort, plots, files
+OTHER_BYTES = 800_000  # plots, dashboard, tables, log
 
-OTHER_BYTES = 800_000
-"""Of a cell beyond its weights: figures, dashboard, tables, log (bench/overhead.py)."""
-
-MOST_TIMED_TOGETHER = 16
-"""Processes that time steps beside each other, whose steps take longer the more there are."""
-
+MOST_TIMED_TOGETHER = 16  # processes that time steps; the more there are, the longer a step takes
 STEP_TIMES_NAME = "step_times.json"
-
 BYTES_A_WEIGHT = 4
 
 Knees = Callable[[RunConfig], tuple[int, int]]
-"""Training and validation knees of a configuration."""
+"""Numbers of training and validation knees of a configuration."""
 
 Step = tuple[float, int]
-"""Seconds of a training step, and how many values the network's state has."""
+"""Seconds of a training step, and the number of values in the network's state."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +41,10 @@ class Forecast:
     """Time and disk of a sweep.
 
     Attributes:
-        seconds: Of each unfinished cell by itself, by its folder.
+        seconds: Of each unfinished cell alone, by its folder.
         total_seconds: Of all unfinished cells and refits, a few at a time.
         bytes_running: Disk of the whole sweep with the weights of all score epochs.
-        bytes_after: The same without the weights that are dropped in the end.
+        bytes_after: Disk without the weights that are dropped in the end.
     """
 
     seconds: Mapping[Path, float]
@@ -61,20 +56,16 @@ class Forecast:
 def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
     """Time and disk of a sweep, from a timed step of each shape; one refit counts as the slowest.
 
-    Args:
-        sweep: The sweep.
-        knees: Of each configuration.
-        at_once: Trainings at a time.
-
     Raises:
         InputError: A network can't be built, or the split of a cell is not as expected.
     """
     cells, config = sweep.unfinished, sweep.config
-    refits = [_refitted(group[0]) for group in by_setting(sweep.cells)]
-    if not cells or config.test == "never":
-        refits = []
-    configs = [cell.config for cell in cells]
-    seconds = training_estimates(configs, knees, at_once=at_once)
+    refits = []
+    if cells and config.test != "never":
+        firsts = [group[0] for group in by_setting(sweep.cells)]
+        most = [(cell, cell.config.trainer.max_epochs) for cell in firsts]
+        refits = [refitted(cell, epochs=each, score_epochs=()).config for cell, each in most]
+    seconds = training_estimates([cell.config for cell in cells], knees, at_once=at_once)
     of_refits = training_estimates(refits, knees, at_once=at_once)
     if config.test != "each":
         of_refits = sorted(of_refits)[-1:]
@@ -83,19 +74,12 @@ def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
     steps = measured_steps(all_configs, at_once=at_once)
     for each, (_, values) in zip(all_configs, steps, strict=True):
         epochs = len(each.epochs_to_score)
-        # Beside the score epochs: the checkpoint to go on from, weights and two moments.
+        # Beside the score epochs: the checkpoint to resume from, weights and two moments.
         running += values * BYTES_A_WEIGHT * (epochs + 3)
         after += values * BYTES_A_WEIGHT * epochs if config.keep == "all" else 0
-    return Forecast(
-        {cell.folder: each for cell, each in zip(cells, seconds, strict=True)},
-        _shared(seconds, at_once) + _shared(of_refits, at_once),
-        running,
-        after,
-    )
-
-
-def _refitted(cell: Cell) -> RunConfig:
-    return refitted(cell, epochs=cell.config.trainer.max_epochs, score_epochs=()).config
+    by_folder = {cell.folder: each for cell, each in zip(cells, seconds, strict=True)}
+    total = _shared(seconds, at_once) + _shared(of_refits, at_once)
+    return Forecast(by_folder, total, running, after)
 
 
 def _shared(seconds: Sequence[float], at_once: int) -> float:
@@ -103,7 +87,7 @@ def _shared(seconds: Sequence[float], at_once: int) -> float:
 
 
 def training_estimates(configs: Sequence[RunConfig], knees: Knees, *, at_once: int) -> list[float]:
-    """Seconds of the training of each configuration, what comes before and after it included."""
+    """Seconds of each configuration's training, `OVERHEAD_SECONDS` included."""
     seconds = []
     for config, (step, _) in zip(configs, measured_steps(configs, at_once=at_once), strict=True):
         train, held_out = knees(config)
@@ -113,10 +97,10 @@ def training_estimates(configs: Sequence[RunConfig], knees: Knees, *, at_once: i
 
 
 def measured_steps(configs: Sequence[RunConfig], *, at_once: int) -> list[Step]:
-    """A training step of each configuration while `at_once` train beside each other.
+    """A training step of each configuration while `at_once` processes train.
 
-    Each shape is measured once on this machine, in processes like those that will train, and kept
-    in the cache; a cache that can't be written is no error.
+    Each shape is measured once on this machine, in processes like those of cells, and kept in the
+    cache; a cache that can't be written is no error.
 
     Raises:
         InputError: A network can't be built.
@@ -143,16 +127,16 @@ def _measure_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, Ste
         raise InputError(wrong)
     measured = {}
     for shape, *steps in zip(shapes, *columns, strict=bool(columns)):
-        # What the machine can't train isn't known; the cells will say why.
+        # A shape that can't be trained has no time; its cells will say why.
         if seconds := [step[0] for step in steps if step]:
             measured[shape] = middle(seconds), next(step[1] for step in steps if step)
     return measured
 
 
 def _measure(configs: Sequence[RunConfig]) -> list[Step | None] | str:
-    """In a process like those that train: a step of each configuration, or a sentence of an error.
+    """In a process like those of cells: a step of each configuration, or the text of an InputError.
 
-    A step that fails for another reason than the given values is None.
+    A step that fails with any other exception is None.
     """
     from djd.machine import keep_freed_memory
     from djd.runs.duration import count_values, time_step
@@ -174,16 +158,14 @@ def _measure(configs: Sequence[RunConfig]) -> list[Step | None] | str:
 
 
 def _shape(config: RunConfig, at_once: int) -> str:
-    """What the time of a step depends on."""
-    data, plain = config.data, config.plain()
+    """Everything that the time of a step depends on."""
+    data, trainer, plain = config.data, config.trainer, config.plain()
     groups = json.dumps([plain["model"], plain["loss"], plain["augment"]], sort_keys=True)
-    parts = (
-        f"{groups} views={data.views} batch_size={data.batch_size}",
-        f"accelerator={config.trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)}",
-        f"precision={config.trainer.precision}",
-        f"torch={version('torch')} {platform.node()}",
+    return (
+        f"{groups} views={data.views} batch_size={data.batch_size} "
+        f"accelerator={trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)} "
+        f"precision={trainer.precision} torch={version('torch')} {platform.node()}"
     )
-    return " ".join(parts)
 
 
 def _kept_steps(cache: Path) -> dict[str, Step]:
@@ -191,13 +173,13 @@ def _kept_steps(cache: Path) -> dict[str, Step]:
         kept = json.loads((cache / STEP_TIMES_NAME).read_text(encoding="utf-8"))
         return {str(shape): (float(each[0]), int(each[1])) for shape, each in kept.items()}
     except (OSError, ValueError, AttributeError, TypeError, LookupError):
-        return {}  # none yet, or damaged; they are measured again
+        return {}  # missing or damaged; steps are measured again
 
 
 def say_head(
     sweep: Sweep, cohort: Cohort, split: PatientSplit, expected: Forecast, *, at_once: int
 ) -> None:
-    """What is compared, on whom, and what it will take."""
+    """Print the axes, the cohort, and the expected time and disk."""
     config = sweep.config
     if stamp := config.stamp(phantom=cohort.phantom):
         say(stamp)
@@ -233,10 +215,10 @@ def say_head(
 
 def _axes_in_words(cells: Sequence[Cell]) -> str:
     """Each axis with its values, epochs among them."""
-    words = []
-    for key, name in short_names(cells[0].axes).items():
-        values = dict.fromkeys(as_typed(cell.axes[key]) for cell in cells)
-        words.append(f"{name} {', '.join(values)}")
+    values = {
+        name: dict.fromkeys(as_typed(cell.axes[key]) for cell in cells)
+        for key, name in short_names(cells[0].axes).items()
+    }
     epochs = sorted({epoch for cell in cells for epoch in cell.config.epochs_to_score})
-    words.append(f"epochs {', '.join(map(str, epochs))}")
-    return "; ".join(words)
+    values["epochs"] = dict.fromkeys(map(str, epochs))
+    return "; ".join(f"{name} {', '.join(each)}" for name, each in values.items())

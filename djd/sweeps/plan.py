@@ -1,4 +1,4 @@
-"""What a sweep's folder knows of itself: axes, fixed keys, cells and their names."""
+"""The plan of a sweep's folder: axes, fixed keys, cells and their names."""
 
 import hashlib
 import json
@@ -13,15 +13,15 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
-from djd.runs.keys import NUMBERLESS_KEYS, AxisValue, differences, nested, value_of
+from djd.runs.keys import AxisValue, differences, nested, value_of
 from djd.runs.result import RESULTS_VERSION
-from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of
+from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of, numbers_of
 
 OTHER_FOLDER = "choose another hydra.sweep.dir"
 
 
 class NamedCell(BaseModel):
-    """A cell as the plan lists it: the name of its folder, its identity, its place on the axes."""
+    """A cell as the plan lists it; `name` is the folder's."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,14 +35,14 @@ class Plan(BaseModel):
 
     Attributes:
         results_version: See `RESULTS_VERSION`.
-        cohort_digest: Of crops, grades and split.
+        cohort_digest: See the function `cohort_digest`.
         axes: Keys that were ever compared.
         fixed: Value of every other key that can change a number.
         options: Chosen option of every group that is not compared.
-        choices: Of each option of a group, such as `optim=adam`, the values of its keys that are
-            not compared themselves.
-        arguments: Of the last command.
-        cells: All cells, whether or not they have been trained.
+        choices: By an option of a group, such as `optim=adam`, the values of the group's keys that
+            are not compared.
+        arguments: Command line of the last command.
+        cells: All cells, trained or not.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,9 +59,7 @@ class Plan(BaseModel):
     def config_of(self, named: NamedCell, sample: RunConfig | None) -> RunConfig | None:
         """The configuration of a cell that was never started; None where the plan lacks a value.
 
-        Args:
-            named: The cell.
-            sample: The configuration of any other cell, which has the keys that change no number.
+        The configuration of any other cell, `sample`, has the keys that change no number.
         """
         if sample is None:
             return None
@@ -71,7 +69,7 @@ class Plan(BaseModel):
             if axis in choices:
                 choices[axis] = str(value)
             if axis in groups:
-                # Another option of the group may have keys that this one lacks, such as a momentum.
+                # The sample's option may have other keys than this option, such as a momentum.
                 values = {k: each for k, each in values.items() if not k.startswith(f"{axis}.")}
                 values |= self.choices[f"{axis}={value}"]
         values |= {
@@ -86,9 +84,9 @@ class Plan(BaseModel):
         return config if self.is_of(named, config) else None
 
     def is_of(self, named: NamedCell, config: RunConfig) -> bool:
-        """Whether a configuration is that of a cell.
+        """Whether a cell has this configuration.
 
-        Identities of another results_version can't be made again; there the axes decide.
+        Identities of another results_version can't be computed; there the axes decide.
         """
         if self.results_version == RESULTS_VERSION:
             return identity_of(config, self.cohort_digest) == named.identity
@@ -97,7 +95,7 @@ class Plan(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_now(cls, values: Any) -> Any:
-        """A plan of results_version 2, which knew the groups of optimizers alone, as of today."""
+        """Bring a plan of results_version 2, which knew no group but `optim`, to today's form."""
         if not isinstance(values, dict) or "options" in values or "fixed" not in values:
             return values
         fixed = dict(values["fixed"])
@@ -112,7 +110,7 @@ class Plan(BaseModel):
 
 
 def cohort_digest(cohort: Cohort, split: PatientSplit) -> str:
-    """Digest of all that makes two cells comparable: the knees, and who is a test patient."""
+    """Digest of the knees and the split: cells of one digest are comparable."""
     written = json.dumps([cohort.fingerprint(), split.development, split.test])
     return hashlib.sha256(written.encode()).hexdigest()[:16]
 
@@ -125,14 +123,14 @@ def plan_cells(
     digest: str,
     arguments: Sequence[str],
 ) -> tuple[Plan, list[Cell]]:
-    """Give every cell its folder: the one that it has, by its identity, or a new one by its axes.
+    """Give every cell its folder: its earlier one, by its identity, or a new one by its axes.
 
     Args:
         before: The plan of the folder; None where the folder is new.
         folder: The sweep's.
-        cells: Those of the command; of equal cells the first stands for all.
+        cells: The command's cells; of equal cells the first stands for all.
         digest: See `cohort_digest`.
-        arguments: Of the command.
+        arguments: The command line.
 
     Raises:
         InputError: The folder holds a sweep of another cohort, or with other values of keys that
@@ -143,7 +141,7 @@ def plan_cells(
         results_version=RESULTS_VERSION,
         cohort_digest=digest,
         axes=axes,
-        fixed=_fixed(cells[0], axes),
+        fixed=_uncompared(numbers_of(cells[0].config), axes),
         options=_uncompared(cells[0].config.choices, axes),
         choices={**(before.choices if before else {}), **_choices(cells, axes)},
         arguments=tuple(arguments),
@@ -163,22 +161,16 @@ def plan_cells(
 
 
 def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
-    """Cells of a plan on axes that were fixed keys until now."""
+    """Cells of a plan on all axes, of which some were fixed keys or options until now."""
+    fixed = {axis: value_of({**before.fixed, **before.options}, axis) for axis in axes}
     return tuple(
-        cell.model_copy(
-            update={"axes": {axis: cell.axes.get(axis, _fixed_at(before, axis)) for axis in axes}}
-        )
+        cell.model_copy(update={"axes": {axis: cell.axes.get(axis, fixed[axis]) for axis in axes}})
         for cell in before.cells
     )
 
 
-def _fixed_at(plan: Plan, axis: str) -> AxisValue:
-    """What a key that wasn't compared was; of a group, the option that was chosen."""
-    return value_of({**plan.fixed, **plan.options}, axis)
-
-
 def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
-    """Each cell by the name that it has in the plan, or by a new one that nobody has."""
+    """Each cell with its name in the plan, or with a new name that no cell has."""
     known = {cell.identity: cell for cell in plan.cells}
     taken = {cell.name for cell in plan.cells}
     named = []
@@ -195,13 +187,8 @@ def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
     return named
 
 
-def _fixed(cell: Cell, axes: Sequence[str]) -> dict[str, Any]:
-    numbers = {key: v for key, v in cell.config.by_key().items() if key not in NUMBERLESS_KEYS}
-    return _uncompared(numbers, axes)
-
-
 def _choices(cells: Sequence[Cell], axes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Values of each option of a group, which another command may compare."""
+    """Values of the chosen options of groups, which another command may compare."""
     choices: dict[str, dict[str, Any]] = {}
     for cell in cells:
         values = cell.config.by_key()
@@ -238,7 +225,7 @@ def _require_same(folder: Path, before: Plan, now: Plan) -> None:
 
 
 def _uncompared(values: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
-    """Values of keys that are no axis, and belong to no group that is one."""
+    """Values of keys that are no axis, and whose group is no axis."""
     return {
         key: value
         for key, value in values.items()

@@ -1,7 +1,7 @@
 """Imported once by the fork server, so that no cell has to: everything that a training needs."""
 
-# The server is deaf to Ctrl-C, which is for the process that started the server, and ends with that
-# process; its cells end with it. This comes before the imports that take seconds.
+# The server ignores Ctrl-C and ends with the process that started the server; its cells end with
+# the server. This comes before the imports that take seconds.
 import signal
 
 from djd.machine import die_with_parent
@@ -28,12 +28,11 @@ from djd.runs.result import installed_versions  # noqa: E402
 
 # Cells train on one thread each; a pool of OpenMP's threads would not outlive forking.
 torch.set_num_threads(1)
-trusted(torch.float32)  # compiles the blocks where they aren't yet, and looks whether they agree
+trusted(torch.float32)  # compiles the blocks if needed, and checks them
 installed_versions()
-
 Plugins.instance()  # imports all of Hydra's
-# The first figure finds fonts and loads image formats.
+# The first plot finds fonts and loads image formats.
 confusion_figure(np.eye(5, dtype=np.int64), title="", stamp=None).savefig(io.BytesIO())
 
-# Nothing of all this is garbage in a cell, where looking through it would take 0.3 s each time.
+# Nothing here is garbage in a cell; each collection there would take 0.3 s to look through it.
 gc.freeze()

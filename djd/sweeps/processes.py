@@ -1,4 +1,4 @@
-"""Work in processes of its own, a few at a time, so that one that dies takes no other with it."""
+"""Calls in processes of their own, a few at a time; a process that dies stops no other."""
 
 import contextlib
 import multiprocessing
@@ -16,23 +16,18 @@ from typing import Any
 
 from djd.machine import Stopped, die_with_parent, stop_on_signals
 
-SECONDS_BETWEEN_LOOKS = 0.5
-"""How often a watcher is called while nothing ends."""
-
-SECONDS_TO_STOP = 30
-"""How long stopped work may take to write its last finished epoch."""
-
-PRELOADED = ["djd.sweeps.preload"]
+SECONDS_BETWEEN_LOOKS = 0.5  # between calls of a watcher while nothing ends
+SECONDS_TO_STOP = 30  # for stopped work to write its last finished epoch
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a piece of work ended.
+    """How a call ended.
 
     Attributes:
-        exit_code: Of its process: 0 where it came to its end, minus the signal that killed it.
-        value: What it returned.
-        error: Type and text of what it raised, in one line.
+        exit_code: 0 where the process came to its end, minus the signal that killed it.
+        value: The call's return value.
+        error: Type and text of the call's exception, in one line.
     """
 
     exit_code: int
@@ -41,33 +36,27 @@ class Ending:
 
     @property
     def reason(self) -> str | None:
-        """Why it failed, in one line; None where it didn't."""
-        if self.error:
+        """Why the call failed, in one line; None where the call succeeded."""
+        if self.error or not self.exit_code:
             return self.error
-        if self.exit_code < 0:
-            return _signal_sentence(-self.exit_code)
-        if self.exit_code:
+        if self.exit_code > 0:
             return f"its process ended with status {self.exit_code}"
-        return None
-
-
-def _signal_sentence(number: int) -> str:
-    name = signal.Signals(number).name
-    hints = {
-        "SIGKILL": "killed (SIGKILL), perhaps by the system for want of memory",
-        "SIGSEGV": "its process crashed: segmentation fault (SIGSEGV)",
-    }
-    return hints.get(name, f"its process was ended by {name}")
+        name = signal.Signals(-self.exit_code).name
+        hints = {
+            "SIGKILL": "killed (SIGKILL), perhaps by the system for want of memory",
+            "SIGSEGV": "its process crashed: segmentation fault (SIGSEGV)",
+        }
+        return hints.get(name, f"its process was ended by {name}")
 
 
 class Watcher:
-    """Learns what happens; this one lets all of it happen."""
+    """Is called at each start and end, and in between; this one does nothing."""
 
     def started(self, index: int) -> None:
-        """A piece of work has begun."""
+        """A call has begun."""
 
     def ended(self, index: int, ending: Ending) -> bool:
-        """A piece of work has ended; whether to go on with the others."""
+        """A call has ended; returns whether to go on with the others."""
         return True
 
     def look(self) -> None:
@@ -83,7 +72,7 @@ class _Running:
     sent: tuple[Any, str | None] | None = None
 
     def listen(self) -> None:
-        """Take the value or error of the work, if there is one; nothing where the work died."""
+        """Take the value or error of the call, if there is one; nothing where the process died."""
         try:
             if self.sent is None and self.receiver.poll():
                 self.sent = self.receiver.recv()
@@ -108,16 +97,16 @@ def run_in_processes(
 ) -> list[Ending | None]:
     """Call `work` with each of the arguments, each call in a process of its own.
 
-    However this function is left, no process is left behind: processes get SIGTERM, then SIGKILL.
+    However this function ends, no process stays behind: processes get SIGTERM, then SIGKILL.
 
     Args:
         work: A function that a fresh process can import; values and arguments can be pickled.
         arguments: Of each call.
-        at_once: How many run at a time.
-        watcher: Learns of each start and end, and may end it all.
+        at_once: Number of calls at a time.
+        watcher: Is called at each start and end, and may stop all calls.
 
     Returns:
-        The ending of each; None for those that were never started or were stopped.
+        The ending of each call; None for calls that were never started or were stopped.
     """
     context, watcher = _context(), watcher or Watcher()
     waiting = deque(enumerate(arguments))
@@ -149,7 +138,7 @@ def _context() -> multiprocessing.context.BaseContext:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(["djd.sweeps.preload"])
     return context
 
 
@@ -171,7 +160,7 @@ def _start(
 
 
 def _wait(running: Sequence[_Running]) -> list[_Running]:
-    """Those that have ended by now; what others send meanwhile is taken, so that none waits."""
+    """Processes that have ended by now; values are received at once, so that no sender waits."""
     sentinels = {each.process.sentinel: each for each in running}
     silent = {each.receiver: each for each in running if each.sent is None}
     ready = multiprocessing.connection.wait([*sentinels, *silent], timeout=SECONDS_BETWEEN_LOOKS)
@@ -182,7 +171,7 @@ def _wait(running: Sequence[_Running]) -> list[_Running]:
 
 
 def _stop(running: list[_Running]) -> None:
-    """End what still runs, its last finished epoch kept."""
+    """End the running processes; each may still write its last finished epoch."""
     for each in running:
         each.process.terminate()
     deadline = time.monotonic() + SECONDS_TO_STOP
@@ -196,7 +185,7 @@ def _stop(running: list[_Running]) -> None:
 
 
 def _serve(work: Callable[..., Any], call: tuple[Any, ...], slot: int, sender: Connection) -> None:
-    """In the new process: do the work, send its value or error, and end without ceremony."""
+    """In the new process: call, send the value or error, and exit."""
     die_with_parent()
     exit_code = 0
     try:
@@ -215,7 +204,7 @@ def _serve(work: Callable[..., Any], call: tuple[Any, ...], slot: int, sender: C
 
 
 def deal_gpu(slot: int) -> None:
-    """Leave this process one of several GPUs; `slot` counts those that run at a time, from 0."""
+    """Leave this process one of several GPUs; `slot` counts the concurrent processes from 0."""
     import torch
 
     count = torch.cuda.device_count()

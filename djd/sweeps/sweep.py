@@ -174,8 +174,7 @@ def sweep_of_run(folder: Path, result: RunResult) -> Sweep:
     changed = {key: value_of(values, key) for key in config.changed if key not in UNNAMED_KEYS}
     axes: dict[str, AxisValue] = {
         **{group: name for group, name in config.choices.items() if NEUTRAL.get(group) != name},
-        # A network's numbers, such as its depth, stand there even where they are its file's.
-        **{key: v for key, v in values.items() if key.startswith("model.") and type(v) is int},
+        **{key: value for key, value in values.items() if key == "model.depth"},
         **{key: value for key, value in changed.items() if key in values},
         "optim.lr": config.optim.learning_rate,
         "data.batch_size": config.data.batch_size,

@@ -1,21 +1,36 @@
 import tracemalloc
+from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
 from djd.data import datamodule as datamodule_module
+from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES, Scaling, Views, scale_crops
-from djd.data.datamodule import Batches, KneeDataModule, select_views
-from djd.data.split import split_knees, split_patients
+from djd.data.datamodule import (
+    EXTRA_INPUTS,
+    Batches,
+    KneeDataModule,
+    Prepare,
+    other_knees,
+    scaled,
+    select_views,
+)
+from djd.data.split import Parts, split_knees, split_patients
+from djd.data.uptake import relative_uptake
 from djd.models.classifier import GradeClassifier
 from djd.runs.config import read_config
 from djd.runs.fit import build_trainer, quiet_lightning
 from tests.conftest import compose_values
+from tests.foreign import add_noise, received
 from tests.invented import cycling_grades, invented_cohort
 
 COHORT = invented_cohort(cycling_grades(15))
@@ -24,15 +39,27 @@ SIDES = split_knees(
 )
 
 
-def datamodule(seed: int = 0) -> KneeDataModule:
+def datamodule(
+    seed: int = 0,
+    *,
+    views: Views = "anterior",
+    scaling: Scaling = "counts",
+    mirror_left: bool = False,
+    cohort: Cohort = COHORT,
+    parts: Parts = SIDES,
+    augment: Prepare | None = None,
+    inputs: Collection[str] = (),
+) -> KneeDataModule:
     return KneeDataModule(
-        COHORT,
-        SIDES,
-        views="anterior",
-        scaling="counts",
-        mirror_left=False,
+        cohort,
+        parts,
+        views=views,
+        scaling=scaling,
+        mirror_left=mirror_left,
         batch_size=4,
         seed=seed,
+        augment=augment,
+        inputs=inputs,
     )
 
 
@@ -159,3 +186,138 @@ def test_lightning_gives_each_epoch_of_a_fit_its_own_order(tmp_path: Path) -> No
     with quiet_lightning():
         trainer.fit(classifier, datamodule=datamodule())
     assert seen == orders(datamodule().train_dataloader(), 2)
+
+
+def without_knee(cohort: Cohort, knee: int) -> Cohort:
+    """The cohort with one knee unspecified."""
+    kept = np.arange(len(cohort)) != knee
+    return replace(
+        cohort,
+        crops=cohort.crops[kept],
+        grades=cohort.grades[kept],
+        scan_index=cohort.scan_index[kept],
+        side_index=cohort.side_index[kept],
+    )
+
+
+def test_the_other_knee_is_that_of_the_same_scan() -> None:
+    lacking = without_knee(COHORT, 3)
+    assert other_knees(COHORT, np.array([0, 1, 5])).tolist() == [1, 0, 4]
+    assert other_knees(lacking, np.array([2, 0, 4, 3])).tolist() == [-1, 1, 3, 4]
+
+
+@pytest.mark.parametrize("mirror_left", [False, True])
+@pytest.mark.parametrize("views", get_args(Views))
+def test_batches_hold_what_a_network_takes_besides_as_plain_slicing_gives_it(
+    views: Views, mirror_left: bool
+) -> None:
+    cohort = without_knee(COHORT, 3)
+    parts = Parts(train=np.array([5, 2, 0]), validation=np.array([1]), test=np.array([7]))
+    (batch,) = datamodule(
+        views=views,
+        scaling="standard",
+        mirror_left=mirror_left,
+        cohort=cohort,
+        parts=parts,
+        inputs=EXTRA_INPUTS,
+    ).train_dataloader()
+    channels = VIEW_INDICES[views]
+    for place, knee in enumerate(batch["knee"].tolist()):
+        (scan, side) = cohort.scan_index[knee], cohort.side_index[knee]
+        beside = np.flatnonzero((cohort.scan_index == scan) & (cohort.side_index == 1 - side))
+        assert bool(batch["has_other_knee"][place]) == bool(len(beside)) == (knee != 2)
+        expected = np.zeros((len(channels), 128, 128), dtype=np.float32)
+        if len(beside):
+            crop = cohort.crops[beside[0], channels]
+            if mirror_left and side == 0:
+                crop = crop[..., ::-1]
+            expected = scale_crops(crop, "standard")
+        np.testing.assert_array_equal(batch["other_knee"][place].numpy(), expected)
+        uptake = relative_uptake(cohort.crops[[knee]][:, channels]).ravel().astype(np.float32)
+        np.testing.assert_array_equal(batch["uptake"][place].numpy(), uptake)
+
+
+def test_batches_hold_nothing_that_no_network_takes() -> None:
+    (first, *_) = datamodule().train_dataloader()
+    assert set(first) == {"crop", "grade", "knee"}
+    (first, *_) = datamodule(inputs=("uptake",)).val_dataloader()
+    assert set(first) == {"crop", "grade", "knee", "uptake"}
+
+
+@pytest.mark.parametrize("scaling", get_args(Scaling))
+def test_crops_are_scaled_on_the_device_as_in_memory(scaling: Scaling) -> None:
+    crops = COHORT.crops[:5].copy()
+    crops[2] = 7  # no deviation
+    received = scaled(torch.from_numpy(crops.astype(np.float32)), scaling)
+    np.testing.assert_allclose(received.numpy(), scale_crops(crops, scaling), rtol=1e-5, atol=1e-5)
+
+
+def augmented_passes(seed: int, *epochs: int, inputs: Collection[str] = ()) -> list[list[Tensor]]:
+    """Crops of whole passes, in the order of the cohort's knees, with up to 5 counts more."""
+    batches = datamodule(
+        seed, augment=partial(add_noise, most=5.0), scaling="sqrt", inputs=inputs
+    ).train_dataloader()
+    passes = []
+    for epoch in epochs:
+        batches.set_epoch(epoch)
+        shown = list(batches)
+        order = torch.cat([batch["knee"] for batch in shown]).argsort()
+        names = ("crop", "other_knee") if inputs else ("crop",)
+        passes.append(
+            [torch.cat([cast(Any, batch)[name] for batch in shown])[order] for name in names]
+        )
+    return passes
+
+
+def test_augmentation_is_given_raw_counts_of_training_knees_and_a_generator() -> None:
+    received.clear()
+    ((crops,),) = augmented_passes(3, 2)
+    given = torch.cat([counts for counts, _ in received]).numpy()
+    batches = datamodule(3).train_dataloader()
+    batches.set_epoch(2)
+    order = np.concatenate([batch["knee"].numpy() for batch in batches])
+    np.testing.assert_array_equal(given[:, 0], COHORT.crops[order, 0], "unscaled, in turn")
+    assert len({seed for _, seed in received}) == 1, "one generator a pass"
+    raw = torch.from_numpy(COHORT.crops[SIDES.train][:, :1].astype(np.float32))
+    assert bool((crops >= raw.sqrt()).all())
+    assert bool((crops <= (raw + 5).sqrt()).all())
+    received.clear()
+    list(datamodule(augment=partial(add_noise, most=5.0)).val_dataloader())
+    assert received == [], "held-out knees are seen as they are"
+
+
+def test_augmentation_follows_from_seed_and_epoch_alone() -> None:
+    ((first,), (second,)) = augmented_passes(0, 0, 1)
+    torch.rand(7)
+    ((again,),) = augmented_passes(0, 1)
+    ((other,),) = augmented_passes(1, 1)
+    assert torch.equal(second, again)
+    assert not torch.equal(first, second)
+    assert not torch.equal(other, second)
+
+
+def test_both_knees_are_augmented_and_each_anew() -> None:
+    ((crops, others),) = augmented_passes(0, 0, inputs=EXTRA_INPUTS)
+    beside = other_knees(COHORT, SIDES.train)
+    noises = []
+    for seen, knees in ((crops, SIDES.train), (others, beside)):
+        noise = seen.double().square() - torch.from_numpy(COHORT.crops[knees, :1].astype(float))
+        assert -0.01 < noise.min() < 1
+        assert 4 < noise.max() < 5.01
+        noises.append(noise)
+    assert not torch.allclose(noises[0], noises[1], atol=0.1)
+    ((again, others_again),) = augmented_passes(0, 0, inputs=EXTRA_INPUTS)
+    assert torch.equal(crops, again)
+    assert torch.equal(others, others_again)
+
+
+def test_a_knee_that_is_absent_stays_black_when_crops_are_augmented() -> None:
+    parts = Parts(train=np.array([2, 0]), validation=np.array([1]), test=np.array([7]))
+    (batch,) = datamodule(
+        cohort=without_knee(COHORT, 3),
+        parts=parts,
+        augment=partial(add_noise, most=5.0),
+        inputs=("other_knee",),
+    ).train_dataloader()
+    lit = batch["other_knee"].amax(dim=(1, 2, 3)) > 0
+    assert dict(zip(batch["knee"].tolist(), lit.tolist(), strict=True)) == {2: False, 0: True}

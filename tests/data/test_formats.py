@@ -18,7 +18,7 @@ from djd.data import formats
 from djd.data.cohort import find_scans
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
-from djd.runs.prepare import read_data
+from djd.runs.reading import read_data
 from tests.conftest import TINY, compose_values
 from tests.data.mat_files import write_v5
 
@@ -30,7 +30,7 @@ def test_a_scan_is_read_with_two_names_from_the_package(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="nothing there"):
         read_scan(tmp_path / "0000059.mat")
     with pytest.raises(AttributeError, match="no attribute 'read_scans'"):
-        _ = djd.read_scans  # type: ignore[attr-defined]
+        _ = djd.read_scans
 
 
 def test_importing_the_package_loads_no_numbers_library() -> None:

@@ -10,8 +10,8 @@ from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from djd.data.crop import CROP_SIZE, crop_knees, place_study_crop
-from djd.data.phantom.cohort import is_phantom, make_cohort
-from djd.data.phantom.grades import (
+from djd.data.phantom.cohort import cached_phantom, is_phantom, make_cohort
+from djd.data.phantom.knee import (
     FREQUENCIES,
     KNEE_CORRELATION,
     draw_severities,
@@ -20,7 +20,6 @@ from djd.data.phantom.grades import (
     null_ceiling,
     read_grades,
 )
-from djd.data.phantom.kept import kept_phantom
 from djd.data.scan import Scan, read_scan
 from djd.errors import InputError
 
@@ -207,11 +206,11 @@ def test_a_folder_that_holds_scans_is_left_alone(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"0000001.mat": b"a patient's scan"}
 
 
-def test_a_kept_cohort_is_made_once(tmp_path: Path) -> None:
+def test_a_cached_cohort_is_made_once(tmp_path: Path) -> None:
     made: list[int] = []
-    first = kept_phantom(tmp_path, patients=1, seed=0, on_scan=made.append)
-    again = kept_phantom(tmp_path, patients=1, seed=0, on_scan=made.append)
-    other = kept_phantom(tmp_path, patients=1, seed=1)
+    first = cached_phantom(tmp_path, patients=1, seed=0, on_scan=made.append)
+    again = cached_phantom(tmp_path, patients=1, seed=0, on_scan=made.append)
+    other = cached_phantom(tmp_path, patients=1, seed=1)
     assert first == again != other
     assert made == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([first.name, other.name])
@@ -222,7 +221,7 @@ def test_a_stopped_making_leaves_no_half_cohort(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kept_phantom(tmp_path, patients=2, seed=0, on_scan=stop)
+        cached_phantom(tmp_path, patients=2, seed=0, on_scan=stop)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(KeyboardInterrupt):

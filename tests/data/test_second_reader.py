@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.data.second_reader import Readings, read_second_reader, write_second_reader
+from djd.data.tables import Readings, read_second_reader, write_second_reader
 from djd.errors import InputError
 from djd.grades import GRADE_NAMES, SIDES
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from djd.data.tables import read_grade_names, read_groups, read_names
 from djd.errors import InputError
 
+NO_COLUMNS = "line 1: expected the columns spelling, grade, each once, received a line without them"
 KNOWN = ["0000001", "0000002", "가나다"]
 
 
@@ -54,8 +56,9 @@ def test_groups_are_columns_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", r"line 1: expected the columns scan, patient, received nothing"),
+        ("", r"line 1: expected the columns scan, patient, each once, received nothing"),
         ("scan,name\n0000001,A\n", r"line 1: expected the columns .*, received scan, name"),
+        ("scan,patient\n0000001,A,x\n", r"line 2: expected 2 columns as in line 1, received 3"),
         ("scan,patient\n0000001,A\n1,A\n", r"line 3: expected a scan of the cohort, received 1"),
         ("scan,patient\n0000001,\n", r"line 2: expected the patient of 0000001, received none"),
         ("scan,patient\n0000001\n", r"line 2: expected the patient of 0000001, received none"),
@@ -68,6 +71,20 @@ def test_groups_are_columns_by_name(tmp_path: Path) -> None:
 def test_a_bad_row_is_named(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=rf"data\.groups: .*groups\.csv, {sentence}"):
         groups_of(tmp_path, text)
+
+
+def test_semicolons_separate_the_columns_of_groups_as_well(tmp_path: Path) -> None:
+    assert groups_of(tmp_path, 'Scan;Patient\n0000001;"Kim; A"\n;;\n') == {"0000001": "Kim; A"}
+
+
+@pytest.mark.parametrize("read", [groups_of, grade_names_of])
+def test_a_quote_that_is_never_closed_does_not_swallow_lines(
+    tmp_path: Path, read: Callable[[Path, str], object]
+) -> None:
+    text = 'scan,patient,spelling,grade\n0000001,A,"Kim,0\n가나다,B,x,1\n'
+    with pytest.raises(InputError, match=r"expected a line of CSV") as caught:
+        read(tmp_path, text)
+    assert "Kim" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00scan"])
@@ -97,8 +114,14 @@ def test_a_spelling_has_a_number_or_a_name_for_a_grade(tmp_path: Path, comma: st
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "line 1: expected the columns spelling, grade, received a line without them"),
-        ("Kim,0\n", "line 1: expected the columns spelling, grade, received a line without them"),
+        (
+            "",
+            "line 1: expected the columns spelling, grade, each once, received a line with",
+        ),
+        (
+            "Kim,0\n",
+            "line 1: expected the columns spelling, grade, each once, received a line with",
+        ),
         ("spelling,grade\n", "names.csv: expected a spelling a line, received none"),
         ("spelling,grade\n,0\n", "line 2: expected a spelling and its grade, received no spelling"),
         ("spelling,grade\nKim,5\n", "line 2: expected a grade of 0 to 4, normal, minimal, mild, "),

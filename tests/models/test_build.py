@@ -1,11 +1,10 @@
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import nn
 
 import train
 from djd.errors import InputError
@@ -16,43 +15,21 @@ from djd.models.build import (
     build_optimizer,
     build_schedule,
 )
+from djd.models.losses import CrossEntropy
 from djd.models.networks import KneeCNN
+from tests.foreign import Convolutions, Perceptron
 
 FILES = sorted((Path(train.CONF) / "optim").glob("*.yaml"))
-HERE = "tests.models.test_build"
-KNEES: dict[str, Any] = {"views": 1, "pixels": 128, "outputs": 5}
-
-
-class Greedy(nn.Module):
-    """Takes all that is offered."""
-
-    def __init__(self, views: int, pixels: int, outputs: int, hidden: int = 2) -> None:
-        super().__init__()
-        self.given = (views, pixels, outputs, hidden)
-
-
-class Frugal(nn.Module):
-    """Takes nothing."""
-
-
-class Unweighted:
-    """A loss that can't weigh grades, and is no module."""
-
-    outputs = 4
-
-    def __call__(self, outputs: Tensor, grades: Tensor) -> Tensor:
-        return outputs.mean()
-
-    def probabilities(self, outputs: Tensor) -> Tensor:
-        return outputs
-
-
-def brighter(counts: Tensor, generator: torch.Generator, factor: float) -> Tensor:
-    return counts * factor
+CNN: dict[str, Any] = {"_target_": "djd.models.networks.KneeCNN"}
+SIZES = {"views": 2, "pixels": 32, "outputs": 3}
 
 
 def parameters() -> list[torch.Tensor]:
     return [torch.zeros(2, requires_grad=True)]
+
+
+def sgd() -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters(), lr=1)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -61,8 +38,7 @@ def test_every_file_of_the_group_makes_its_optimizer(file: Path) -> None:
     assert values.pop("schedule") == "constant"
     rate = values.pop("lr") * values.pop("lr_times")
     optimizer = build_optimizer(parameters(), values, learning_rate=rate)
-    target = values.pop("_target_")
-    assert type(optimizer).__name__ == target.rsplit(".", 1)[1]
+    assert type(optimizer).__name__ == values.pop("_target_").rsplit(".", 1)[1]
     assert optimizer.param_groups[0]["lr"] == rate
     for key, value in values.items():
         assert optimizer.param_groups[0][key] == value
@@ -73,83 +49,150 @@ def test_the_group_holds_the_studys_optimizers_and_adamw() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "arguments", "said"),
+    ("target", "arguments", "key"),
     [
-        ("torch.optim.Adma", {}, r"optim\._target_: .*received torch\.optim\.Adma .*PYTHONPATH"),
-        (
-            "torch.optim.SGD",
-            {"momentun": 0.9},
-            r"optim: torch\.optim\.SGD can't be made .*momentun",
-        ),
-        ("nonsense", {}, r"optim\._target_: .*received nonsense"),
-        ("no_such_module.Adam", {}, "No module named 'no_such_module'"),
+        ("torch.optim.Adma", {}, r"optim\._target_"),
+        ("torch.optim.SGD", {"momentun": 0.9}, "optim"),
+        ("nonsense", {}, r"optim\._target_"),
     ],
 )
 def test_an_optimizer_that_cannot_be_made_is_one_sentence(
-    target: str, arguments: dict[str, float], said: str
+    target: str, arguments: dict[str, float], key: str
 ) -> None:
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=f"^{key}: .*{target}") as caught:
         build_optimizer(parameters(), {"_target_": target, **arguments}, learning_rate=0.1)
     assert "\n" not in str(caught.value)
 
 
-def test_a_network_gets_what_its_constructor_takes() -> None:
-    greedy = build_network({"_target_": f"{HERE}.Greedy", "hidden": 7}, **KNEES)
-    assert isinstance(greedy, Greedy)
-    assert greedy.given == (1, 128, 5, 7)
-    assert isinstance(build_network({"_target_": f"{HERE}.Frugal"}, **KNEES), Frugal)
-    both = build_network({"_target_": f"{HERE}.Greedy", "pixels": 9}, **KNEES | {"views": 2})
-    assert isinstance(both, Greedy)
-    assert both.given == (2, 9, 5, 2), "the group's own values count more"
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("mine.networks.Net", "ModuleNotFoundError"),
+        ("tests.foreign.Nte", "AttributeError"),
+        ("Net", "no module is named"),
+        (None, "no module is named"),
+    ],
+)
+def test_a_class_that_cannot_be_imported_is_named_with_the_place_to_put_it(
+    target: str | None, reason: str
+) -> None:
+    with pytest.raises(InputError, match=rf"^model\._target_: .*received {target} ") as caught:
+        build_network({"_target_": target}, **SIZES)
+    assert reason in str(caught.value)
+    assert "PYTHONPATH" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_fails_while_it_is_imported_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "failing_module.py").write_text("raise RuntimeError('no such thing')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match="RuntimeError: no such thing"):
+        build_augmentation({"_target_": "failing_module.shift"})
 
 
 @pytest.mark.parametrize(
-    ("override", "received"),
-    [({"depth": 9}, "9"), ({"depth": 0}, "0"), ({"depth": "two"}, "two"), ({"depth": 2.5}, "2.5")],
+    ("arguments", "said"),
+    [
+        ({"depth": 2, "widht": 4}, "widht"),
+        ({}, "depth"),
+        ({"depth": 2, "width": "4"}, "model.width: expected a whole number from 1 to 256"),
+        ({"depth": 9}, "model.depth: expected a whole number from 1 to 5, received 9"),
+        ({"depth": True}, "model.depth: expected a whole number from 1 to 5, received True"),
+    ],
 )
-def test_a_depth_out_of_range_is_one_sentence(override: dict[str, Any], received: str) -> None:
-    said = f"model.depth: expected a whole number from 1 to 5, received {received}"
-    with pytest.raises(InputError, match=re.escape(said)):
-        build_network({"_target_": "djd.models.networks.KneeCNN", **override}, **KNEES)
+def test_arguments_that_a_network_does_not_take_are_one_sentence(
+    arguments: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=r"^model") as caught:
+        build_network({**CNN, **arguments}, **SIZES)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_width_out_of_range_is_one_sentence() -> None:
-    with pytest.raises(InputError, match=r"model\.width: .* from 1 to 256, received 300"):
-        KneeCNN(depth=1, width=300)
+def test_what_is_no_network_is_refused() -> None:
+    with pytest.raises(InputError, match=r"model\._target_: expected a torch\.nn\.Module.*NoNet"):
+        build_network({"_target_": "tests.foreign.NoNetwork"}, **SIZES)
 
 
-def test_what_is_no_network_is_one_sentence() -> None:
-    with pytest.raises(InputError, match=r"model\._target_: expected a torch\.nn\.Module, "):
-        build_network({"_target_": f"{HERE}.Unweighted"}, **KNEES)
+def test_a_network_gets_of_the_sizes_those_that_it_takes() -> None:
+    network = build_network({**CNN, "depth": 1, "width": 2}, **SIZES)
+    assert isinstance(network, KneeCNN)
+    assert network(torch.zeros(4, 2, 32, 32)).shape == (4, 3)
+    mine = build_network({"_target_": "tests.foreign.Convolutions"}, **SIZES)
+    assert isinstance(mine, Convolutions)
+    assert mine(torch.zeros(4, 2, 32, 32)).shape == (4, 3)
 
 
-def test_a_loss_needs_outputs_and_probabilities() -> None:
-    with pytest.raises(InputError, match=r"loss\._target_: .* lacks outputs and probabilities"):
-        build_loss({"_target_": "torch.nn.CrossEntropyLoss"}, class_weights=None)
+def test_what_the_file_says_counts_more_than_what_is_offered() -> None:
+    spec = {"_target_": "tests.foreign.Perceptron", "hidden": 2, "pixels": 8}
+    network = build_network(spec, **SIZES)
+    assert isinstance(network, Perceptron)
+    assert network(torch.zeros(4, 1, 8, 8)).shape == (4, 3)
 
 
-def test_a_loss_is_no_module_by_duty_but_cannot_weigh_what_it_does_not_take() -> None:
-    spec = {"_target_": f"{HERE}.Unweighted"}
-    assert build_loss(spec, class_weights=None).outputs == 4
-    with pytest.raises(InputError, match=r"loss\.class_weights: expected none, since .*Unweighted"):
-        build_loss(spec, class_weights=[1.0] * 5)
+def test_a_loss_without_probabilities_is_refused() -> None:
+    sentence = r"loss\._target_: expected a loss with .*WithoutProb.* lacks probabilities"
+    with pytest.raises(InputError, match=sentence):
+        build_loss({"_target_": "tests.foreign.WithoutProbabilities"}, class_weights=None)
+    with pytest.raises(InputError, match="lacks outputs and probabilities"):
+        build_loss({"_target_": "torch.nn.MSELoss"}, class_weights=None)
 
 
-def test_an_augmentation_is_a_function_with_its_values() -> None:
+def test_weights_of_grades_are_refused_where_a_loss_has_none() -> None:
+    weights = [1.0, 2.0, 1.0, 1.0, 1.0]
+    with pytest.raises(InputError, match=r"loss\.class_weights: expected none, .* balanced"):
+        build_loss({"_target_": "tests.foreign.Thresholds"}, class_weights=weights)
+    loss = build_loss({"_target_": "djd.models.losses.CrossEntropy"}, class_weights=weights)
+    assert isinstance(loss, CrossEntropy)
+    assert loss.weight is not None
+    assert loss.weight.tolist() == weights
+
+
+def test_no_augmentation_unless_a_function_is_named() -> None:
     assert build_augmentation({"_target_": None}) is None
-    change = build_augmentation({"_target_": f"{HERE}.brighter", "factor": 2.0})
-    assert change
-    assert change(torch.ones(1), torch.Generator()).item() == 2.0
+    augment = build_augmentation({"_target_": "tests.foreign.add_noise", "most": 0.0})
+    assert augment is not None
+    counts = torch.ones(1, 1, 2, 2)
+    assert torch.equal(augment(counts, torch.Generator()), counts)
 
 
-def test_schedules_have_a_name_or_a_class_of_ones_own() -> None:
-    optimizer = torch.optim.SGD(parameters(), lr=1.0)
-    assert build_schedule(optimizer, "constant", epochs=4) is None
-    cosine = build_schedule(optimizer, "cosine", epochs=4)
-    assert isinstance(cosine, torch.optim.lr_scheduler.CosineAnnealingLR)
-    assert cosine.T_max == 4
-    step = {"_target_": "torch.optim.lr_scheduler.StepLR", "step_size": 2}
-    scheduler = build_schedule(optimizer, step, epochs=4)
-    assert isinstance(scheduler, torch.optim.lr_scheduler.StepLR)
-    with pytest.raises(InputError, match=r"optim\.schedule: torch.*StepLR can't be made"):
-        build_schedule(optimizer, {**step, "step": 1}, epochs=4)
+def rates(schedule: str | dict[str, Any], epochs: int) -> list[float]:
+    optimizer = sgd()
+    scheduler = build_schedule(optimizer, schedule, epochs=epochs)
+    seen = []
+    for _ in range(epochs):
+        seen.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        if scheduler:
+            scheduler.step()
+    return seen
+
+
+def test_a_schedule_is_told_how_many_epochs_there_are() -> None:
+    linear = {"_target_": "torch.optim.lr_scheduler.LinearLR", "start_factor": 1, "end_factor": 0}
+    assert rates(linear, 4) == pytest.approx([1, 0.75, 0.5, 0.25])
+    assert rates(linear | {"total_iters": 2}, 4) == pytest.approx([1, 0.5, 0, 0])
+    assert rates("constant", 3) == [1, 1, 1]
+    cosine = {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR"}
+    assert rates("cosine", 4) == rates(cosine, 4)
+    assert rates("cosine", 4)[2] == pytest.approx(0.5)
+
+
+def test_a_schedule_that_cannot_be_made_is_one_sentence() -> None:
+    with pytest.raises(InputError, match=r"^optim\.schedule: .*StepLR"):
+        build_schedule(sgd(), {"_target_": "torch.optim.lr_scheduler.StepLR"}, epochs=3)
+    with pytest.raises(InputError, match=r"^optim\.schedule\._target_: .*PYTHONPATH"):
+        build_schedule(sgd(), {"_target_": "mine.Warmup"}, epochs=3)
+
+
+def test_sizes_that_a_network_does_not_accept_are_said_with_its_reason() -> None:
+    """Whatever a person's constructor raises."""
+    spec = {"_target_": "tests.foreign.Perceptron", "hidden": -1}
+    with pytest.raises(InputError, match=r"model: tests\.foreign\.Perceptron can't be made of"):
+        build_network(spec, **SIZES)
+
+
+def test_networks_are_plain_modules() -> None:
+    assert isinstance(build_network({**CNN, "depth": 1}, **SIZES), nn.Module)

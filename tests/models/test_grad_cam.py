@@ -6,15 +6,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from djd.models.grad_cam import grad_cam as grad_cam_of_score
+from djd.models.grad_cam import grad_cam
 from djd.models.networks import KneeCNN
-
-
-def grad_cam(network: nn.Module, crops: Tensor, grades: Tensor) -> Tensor:
-    """Maps of the grades' outputs."""
-    maps = grad_cam_of_score(network, crops, lambda outputs: outputs.gather(1, grades[:, None]))
-    assert maps is not None
-    return maps
+from tests.foreign import Convolutions, Perceptron, WithBothKnees
 
 
 def trained_a_little(depth: int = 2, channels: int = 1, **arguments: bool) -> KneeCNN:
@@ -27,6 +21,14 @@ def trained_a_little(depth: int = 2, channels: int = 1, **arguments: bool) -> Kn
 
 def crops_of(knees: int, channels: int = 1) -> Tensor:
     return torch.rand(knees, channels, 128, 128, generator=torch.Generator().manual_seed(1))
+
+
+def maps_of(network: nn.Module, crops: Tensor, grades: Tensor, **inputs: Tensor) -> Tensor:
+    """What speaks for a grade of each knee."""
+    maps = grad_cam(network, crops, lambda outputs: outputs.gather(1, grades[:, None])[:, 0],
+                    **inputs)  # fmt: skip
+    assert maps is not None
+    return maps
 
 
 def enlarged(small: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -54,7 +56,7 @@ def plain_grad_cam(network: KneeCNN, crop: Tensor, grade: int) -> NDArray[np.flo
 def test_maps_are_those_of_the_paper(depth: int, channels: int) -> None:
     network, crops = trained_a_little(depth, channels), crops_of(3, channels)
     grades = torch.tensor([0, 2, 4])
-    maps = grad_cam(network, crops, grades)
+    maps = maps_of(network, crops, grades)
     assert maps.dtype == torch.float32
     for knee, grade in enumerate(grades.tolist()):
         expected = plain_grad_cam(network, crops[knee], grade)
@@ -64,7 +66,7 @@ def test_maps_are_those_of_the_paper(depth: int, channels: int) -> None:
 def test_maps_of_at_least_some_grades_have_something_to_show() -> None:
     """Otherwise the comparison above would be one of zeros."""
     network, crops = trained_a_little(), crops_of(5)
-    highest = grad_cam(network, crops, torch.arange(5)).amax(dim=(1, 2))
+    highest = maps_of(network, crops, torch.arange(5)).amax(dim=(1, 2))
     assert set(highest.tolist()) <= {0.0, 1.0}
     assert 1.0 in highest
 
@@ -83,23 +85,23 @@ def test_a_network_that_passes_its_input_on_shows_its_input() -> None:
     # Pooled to [[8, 0], [0, 4]]; enlarged, a pixel is 3/4 of the nearer and 1/4 of the farther.
     rows = torch.tensor([[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]])
     expected = rows @ torch.tensor([[1.0, 0.0], [0.0, 0.5]]) @ rows.T
-    torch.testing.assert_close(grad_cam(network, crop, torch.tensor([3]))[0], expected)
+    torch.testing.assert_close(maps_of(network, crop, torch.tensor([3]))[0], expected)
 
 
 def test_where_nothing_speaks_for_a_grade_the_map_is_zero() -> None:
     network = trained_a_little()
     with torch.no_grad():
         network.linear.weight.fill_(-1)
-    maps = grad_cam(network, crops_of(2), torch.tensor([0, 1]))
+    maps = maps_of(network, crops_of(2), torch.tensor([0, 1]))
     assert torch.equal(maps, torch.zeros(2, 128, 128))
     clipped = trained_a_little(clip_logits=True)
     with torch.no_grad():
         clipped.linear.bias.fill_(-1e6)
-    assert not grad_cam(clipped, crops_of(1), torch.tensor([2])).any()
+    assert not maps_of(clipped, crops_of(1), torch.tensor([2])).any()
 
 
 def test_no_knees_have_no_maps() -> None:
-    maps = grad_cam(trained_a_little(), crops_of(0), torch.zeros(0, dtype=torch.int64))
+    maps = maps_of(trained_a_little(), crops_of(0), torch.zeros(0, dtype=torch.int64))
     assert maps.shape == (0, 128, 128)
 
 
@@ -111,7 +113,7 @@ def blobs(rows: list[int], columns: list[int], generator: torch.Generator) -> Te
     return crops
 
 
-def test_attention_finds_what_was_planted() -> None:
+def test_maps_find_what_was_planted() -> None:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     rows, columns = torch.randint(8, 56, (2, 24), generator=generator).tolist()
@@ -124,7 +126,7 @@ def test_attention_finds_what_was_planted() -> None:
         nn.functional.cross_entropy(network(crops), grades).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     rows, columns = [15, 32, 50, 20], [45, 32, 12, 15]
-    maps = grad_cam(network, blobs(rows, columns, generator), torch.full((4,), 4))
+    maps = maps_of(network, blobs(rows, columns, generator), torch.full((4,), 4))
     for shown, row, column in zip(maps, rows, columns, strict=True):
         found = divmod(int(shown.argmax()), 64)
         assert np.abs(np.array(found) - (row, column)).max() <= 5
@@ -140,7 +142,7 @@ def test_looking_leaves_no_trace(training: bool) -> None:
     modes = [part.training for part in network.modules()]
     state = copy.deepcopy(network.state_dict())
     random_state, before = torch.get_rng_state(), crops.clone()
-    grad_cam(network, crops, torch.arange(5).repeat(2)[:6])
+    maps_of(network, crops, torch.arange(5).repeat(2)[:6])
     assert [part.training for part in network.modules()] == modes
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random_state)
@@ -162,7 +164,7 @@ def test_training_goes_on_to_the_same_bits_after_a_look() -> None:
             optimizer.zero_grad()
             nn.functional.cross_entropy(network(crops), torch.arange(8) % 5).backward()  # type: ignore[no-untyped-call]
             if looks:
-                grad_cam(network, crops, torch.arange(8) % 5)
+                maps_of(network, crops, torch.arange(8) % 5)
             optimizer.step()
         weights.append(torch.cat([each.detach().ravel() for each in network.state_dict().values()]))
     assert torch.equal(*weights)
@@ -170,30 +172,57 @@ def test_training_goes_on_to_the_same_bits_after_a_look() -> None:
 
 def test_the_same_maps_come_every_time_and_in_inference_mode() -> None:
     network, crops, grades = trained_a_little(), crops_of(4), torch.tensor([0, 1, 2, 3])
-    first = grad_cam(network, crops, grades)
+    first = maps_of(network, crops, grades)
     assert not first.requires_grad
     with torch.inference_mode():
-        assert torch.equal(grad_cam(network, crops + 0, grades), first)
+        assert torch.equal(maps_of(network, crops + 0, grades), first)
     with torch.no_grad():
-        assert torch.equal(grad_cam(network, crops, grades), first)
+        assert torch.equal(maps_of(network, crops, grades), first)
 
 
-def test_a_foreign_network_is_explained_by_its_last_feature_map() -> None:
+def test_a_network_without_a_map_of_features_has_no_maps() -> None:
+    network = Perceptron(hidden=3, pixels=8, outputs=5)
+    assert grad_cam(network, torch.rand(2, 1, 8, 8), lambda outputs: outputs[:, 1]) is None
+    assert network.training
+
+
+def test_a_map_that_the_outputs_do_not_come_from_is_none() -> None:
+    """Only a sum of pixels is graded; the last map goes nowhere."""
+
+    class Aside(Perceptron):
+        def __init__(self) -> None:
+            super().__init__(hidden=3, pixels=8, outputs=5)
+            self.aside = nn.Conv2d(1, 2, kernel_size=3)
+
+        def forward(self, crops: Tensor) -> Tensor:
+            self.aside(crops)
+            return super().forward(crops)
+
+    assert grad_cam(Aside(), torch.rand(2, 1, 8, 8), lambda outputs: outputs[:, 1]) is None
+
+
+def test_a_network_of_ones_own_has_the_maps_of_its_last_convolution() -> None:
     torch.manual_seed(0)
-    features_of, linear = nn.Sequential(nn.Conv2d(1, 4, 3, stride=4), nn.ReLU()), nn.Linear(4, 5)
-    network = nn.Sequential(features_of, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
-    crops = crops_of(2)
-    maps = grad_cam(network, crops, torch.tensor([1, 3]))
-    with torch.no_grad():
-        features = features_of(crops)
-    for knee, grade in enumerate((1, 3)):
-        # Behind a mean over all pixels a channel's gradient is its weight, everywhere the same.
-        weights = linear.weight[grade].detach().numpy()
-        total = np.tensordot(weights, features[knee].numpy(), axes=1)
-        large = enlarged(np.maximum(total, 0), 128)
-        np.testing.assert_allclose(maps[knee].numpy(), large / large.max(), atol=1e-4)
+    network, crops = Convolutions(views=1, outputs=5), crops_of(2)
+    maps = maps_of(network, crops, torch.tensor([1, 3]))
+    assert maps.shape == (2, 128, 128)
+    features = network.second(network.first(crops).relu()).detach()
+    weights = network.last.weight[[1, 3]].detach() / features[0, 0].numel()
+    for knee, (feature, weight) in enumerate(zip(features, weights, strict=True)):
+        # The gradient of a mean over pixels is the same in each of them, where ReLU lets it pass.
+        slopes = weight * (feature > 0).float().mean(dim=(1, 2))
+        small = (slopes[:, None, None] * feature).sum(dim=0).relu()
+        large = nn.functional.interpolate(small[None, None], size=(128, 128), mode="bilinear")[0, 0]
+        expected = large / large.max() if large.max() > 0 else large
+        torch.testing.assert_close(maps[knee], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_a_network_without_a_feature_map_has_none() -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(128 * 128, 5))
-    assert grad_cam_of_score(network, crops_of(2), lambda outputs: outputs[:, 0]) is None
+def test_other_inputs_of_a_network_are_handed_on() -> None:
+    network, crops = WithBothKnees(views=1, outputs=5), crops_of(2)
+    inputs = {
+        "uptake": torch.ones(2, 2),
+        "other_knee": torch.zeros(2, 1, 128, 128),
+        "has_other_knee": torch.tensor([True, False]),
+    }
+    assert maps_of(network, crops, torch.tensor([0, 4]), **inputs).shape == (2, 128, 128)
+    assert all(torch.equal(network.seen[-1][name], value) for name, value in inputs.items())

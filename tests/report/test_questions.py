@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from djd.report.axes import QUESTIONS, question_of
+from djd.report.axes import QUESTIONS
 from djd.report.findings import Findings
-from djd.report.headline import compared, effects_on, question_sentences
+from djd.report.headline import compared, effects_on, question_of, question_sentences
 from djd.report.sentences import effect_sentence
 from tests.sweeps.invented_answers import tell
 from tests.sweeps.invented_cells import leave_comparison

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
-from djd.data.second_reader import Readings
+from djd.data.tables import Readings
 from djd.grades import SIDES
 from djd.report.headline import reader_sentences
 from djd.report.scores import Agreement, agreement

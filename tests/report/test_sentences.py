@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from djd.report.axes import AxisEffect
+from djd.report.scores import scored
 from djd.report.sentences import (
     against_uptake,
     edge_sentences,
     effect_sentence,
-    scored,
     sentences,
 )
 from djd.runs.config import RunConfig

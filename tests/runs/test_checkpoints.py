@@ -18,7 +18,7 @@ from djd.runs.fit import quiet_lightning
 SCORES = (0.1, 0.9, 0.5)
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
-WRITING = "djd.runs.callbacks.checkpoint.write_whole"
+WRITING = "djd.runs.callbacks.checkpoints.write_whole"
 
 
 class Scored(lightning.LightningModule):

@@ -13,7 +13,7 @@ from tests.conftest import compose_values
 def test_the_defaults_are_the_base_setting() -> None:
     config = read_config(compose_values())
     assert isinstance(config, RunConfig)
-    assert config.setting_name == "model=cnn loss=cross_entropy optim=adam epochs=100"
+    assert config.setting_name == "model=cnn optim=adam epochs=100"
     assert config.epochs_to_score == (25, 50, 100)
     assert config.data.test_count == 40
     assert (config.data.folds, config.data.fold) == (5, 0)
@@ -99,7 +99,7 @@ def test_settings_that_differ_have_names_that_differ(override: str) -> None:
 def test_a_name_says_the_options_and_what_differs_from_their_files() -> None:
     config = read_config(compose_values("experiment=study", "data.batch_size=16", "seed=3"))
     assert config.setting_name == (
-        "model=cnn loss=cross_entropy optim=sgd scaling=counts batch_size=16 depth=3 "
+        "model=cnn optim=sgd scaling=counts batch_size=16 depth=3 "
         "clip_logits=true lr=0.001 epochs=100"
     )
     usual = read_config(compose_values("model.depth=2", "data.batch_size=32"))

@@ -79,7 +79,8 @@ def test_a_run_is_a_row_at_each_of_its_score_epochs(
 
 def test_a_single_run_has_its_columns(finished: FinishedRun) -> None:
     columns = {info.name: info for info in columns_of(finished.folder).hparam_infos}
-    assert set(columns) == {"model.depth", "optim", "learning_rate", "data.batch_size", "epochs"}
+    groups = {"model", "loss", "optim"}
+    assert set(columns) == groups | {"model.depth", "learning_rate", "data.batch_size", "epochs"}
     assert [value.number_value for value in columns["epochs"].domain_discrete.values] == [1, 2]
 
 
@@ -123,7 +124,7 @@ def test_the_text_tells_who_was_on_each_part_and_the_command(
     patients = finished.result.validation[0].patients
     assert f"| validation | {patients} | {knees} |" in about
     assert f"| torch | {finished.result.versions['torch']} |" in about
-    assert "    python train.py data=phantom optim=adam" in about
+    assert "    python train.py data=phantom model=cnn loss=cross_entropy" in about
     assert "data.fold=0" in about
     assert "test=never" in about
 

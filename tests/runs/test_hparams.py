@@ -79,7 +79,7 @@ def test_epochs_cohorts_and_comparisons_make_rows() -> None:
 def test_what_has_to_stand_on_everything_stands_on_rows(tmp_path: Path) -> None:
     stamp = config("data.leak=true").stamp(phantom=True)
     name = group_name(training(tmp_path, "data.leak=true", stamp=stamp), 25)
-    assert name.startswith("LEAK PHANTOM depth=2 ")
+    assert name.startswith("LEAK PHANTOM model=cnn ")
 
 
 def test_numbers_are_numbers_and_null_is_left_out() -> None:

@@ -1,6 +1,5 @@
 """Options that are off by default: each has its effect, and none where it is off."""
 
-import csv
 import math
 from pathlib import Path
 
@@ -12,14 +11,15 @@ from djd.runs.config import read_config
 from djd.runs.fit import build_trainer
 from djd.runs.hardware import require_accelerator
 from tests.conftest import Compose
+from tests.finished_run import FinishedRun
+from tests.sweeping import rows_of
 from tests.training import run
 
 
 def metrics_of(tiny: Compose, folder: Path, *overrides: str) -> list[dict[str, str]]:
     folder.mkdir()
     run(tiny("test=never", *overrides), folder)
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return rows_of(folder / "metrics.csv")
 
 
 def test_a_cosine_schedule_lets_the_rate_fall_to_nearly_nothing(
@@ -48,8 +48,10 @@ def test_clipping_bounds_each_steps_gradient(tiny: Compose, tmp_path: Path) -> N
     assert float(free[0]["validation_loss"]) > 2 * float(clipped[0]["validation_loss"])
 
 
-def test_balanced_weights_change_what_is_learned(tiny: Compose, tmp_path: Path) -> None:
-    equal = metrics_of(tiny, tmp_path / "equal")
+def test_balanced_weights_change_what_is_learned(
+    finished: FinishedRun, tiny: Compose, tmp_path: Path
+) -> None:
+    equal = rows_of(finished.folder / "metrics.csv")
     balanced = metrics_of(tiny, tmp_path / "balanced", "loss.class_weights=balanced")
     assert equal[-1]["train_loss"] != balanced[-1]["train_loss"]
 

@@ -1,7 +1,9 @@
 import csv
 import os
+import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,9 @@ from djd.machine import Stopped, stop_on_signals
 from djd.models.classifier import GradeClassifier
 from djd.models.fused import fitting
 from djd.models.fused.fitting import Blocks
-from djd.runs.folder import lock
+from djd.runs.folder import epoch_checkpoint, lock
 from djd.runs.result import RunResult
-from tests.conftest import Compose
+from tests.conftest import Compose, tiny_values
 from tests.training import run
 
 EPOCHS = 7
@@ -43,24 +45,25 @@ def texts(folder: Path) -> dict[str, str]:
     return contents
 
 
+def send_at(patch: pytest.MonkeyPatch, step: int, number: int = signal.SIGINT) -> None:
+    """Sends this process a signal in the middle of the nth training step from now."""
+    training_step = GradeClassifier.training_step
+    steps: list[int] = []
+
+    def counted(self: GradeClassifier, batch: Any, batch_index: int) -> torch.Tensor:
+        if isinstance(self._trainer, lightning.Trainer):  # no step that is only timed
+            steps.append(batch_index)
+            if len(steps) == step:
+                os.kill(os.getpid(), number)
+        return training_step(self, batch, batch_index)
+
+    patch.setattr(GradeClassifier, "training_step", counted)
+
+
 @pytest.fixture
 def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sends this process a signal in the middle of the nth training step from now."""
-
-    def arrange(step: int, number: int = signal.SIGINT) -> None:
-        training_step = GradeClassifier.training_step
-        steps: list[int] = []
-
-        def counted(self: GradeClassifier, batch: Any, batch_index: int) -> torch.Tensor:
-            if isinstance(self._trainer, lightning.Trainer):  # no step that is only timed
-                steps.append(batch_index)
-                if len(steps) == step:
-                    os.kill(os.getpid(), number)
-            return training_step(self, batch, batch_index)
-
-        monkeypatch.setattr(GradeClassifier, "training_step", counted)
-
-    return arrange
+    """See `send_at`."""
+    return partial(send_at, monkeypatch)
 
 
 def stopped_run(values: dict[str, Any], folder: Path) -> int:
@@ -73,12 +76,27 @@ def stopped_run(values: dict[str, Any], folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def uninterrupted(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.conftest import tiny_values
-
     root = tmp_path_factory.mktemp("uninterrupted")
     (root / "run").mkdir()
     run(tiny_values(phantom_folder, root, *LONG), root / "run")
     return root / "run"
+
+
+@pytest.fixture(scope="module")
+def stopped_in_epoch_4(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was stopped then; tests take a copy."""
+    root = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch:
+        send_at(patch, 8)
+        stopped_run(tiny_values(phantom_folder, root, *LONG), root / "run")
+    return root / "run"
+
+
+@pytest.fixture
+def stopped(stopped_in_epoch_4: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    shutil.copytree(stopped_in_epoch_4, folder)
+    return folder
 
 
 # Two batches an epoch, on the fold and when refitted: steps 1 to 14, then 15 to 28.
@@ -110,6 +128,28 @@ def test_a_stopped_run_goes_on_to_the_very_weights_of_an_uninterrupted_one(
     assert result.test == whole.test
 
 
+def test_random_numbers_of_network_and_augmentation_go_on_to_the_same_bits(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
+) -> None:
+    """Three epochs and three more are six."""
+    values = tiny("trainer.max_epochs=6", "score_epochs=[2]", "test=never")
+    values["model"] = {"_target_": "tests.foreign.Dropping"}
+    values["augment"] = {"_target_": "tests.foreign.add_noise", "most": 20.0}
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    whole.mkdir()
+    run(values, whole)
+    kill_at(7)  # in the fourth epoch
+    stopped_run(values, stopped)
+    run(values, stopped)
+    one, two = (
+        torch.load(epoch_checkpoint(folder, 6), weights_only=True)["state_dict"]
+        for folder in (whole, stopped)
+    )
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert texts(whole) == texts(stopped)
+
+
 def test_a_stopped_run_goes_on_with_the_blocks_that_it_was_started_with(
     tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,24 +162,16 @@ def test_a_stopped_run_goes_on_with_the_blocks_that_it_was_started_with(
     assert result.versions["blocks"] == "plain layers"
 
 
-def test_the_last_finished_epoch_is_written_when_a_run_is_stopped(
-    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
-) -> None:
-    folder = tmp_path / "run"
-    kill_at(8)  # in the fourth epoch
-    stopped_run(tiny(*LONG), folder)
-    kept = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+def test_the_last_finished_epoch_is_written_when_a_run_is_stopped(stopped_in_epoch_4: Path) -> None:
+    kept = torch.load(stopped_in_epoch_4 / "checkpoints" / "last.ckpt", weights_only=True)
     assert kept["epoch"] + 1 == 3
 
 
 def test_what_a_stopped_run_logged_beyond_its_checkpoint_is_not_shown_twice(
-    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
+    tiny: Compose, stopped: Path
 ) -> None:
-    folder = tmp_path / "run"
-    kill_at(8)
-    stopped_run(tiny(*LONG, "test=never"), folder)
-    run(tiny(*LONG, "test=never"), folder)
-    events = EventAccumulator(str(folder), {"scalars": 0})
+    run(tiny(*LONG, "test=never"), stopped)
+    events = EventAccumulator(str(stopped), {"scalars": 0})
     events.Reload()
     assert [event.step for event in events.Scalars("loss/train")] == list(range(1, EPOCHS + 1))
 
@@ -153,21 +185,18 @@ def test_a_second_signal_does_not_disturb_the_writing(
         write_whole(path, content)
 
     kill_at(8)
-    monkeypatch.setattr("djd.runs.callbacks.checkpoint.write_whole", signalled)
+    monkeypatch.setattr("djd.runs.callbacks.checkpoints.write_whole", signalled)
     assert stopped_run(tiny(*LONG), tmp_path / "run") == 130
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
 
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
-    monkeypatch: pytest.MonkeyPatch, tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
+    tiny: Compose, stopped: Path
 ) -> None:
-    folder = tmp_path / "run"
-    kill_at(8)
-    stopped_run(tiny(*LONG), folder)
-    before = (folder / "checkpoints" / "last.ckpt").read_bytes()
-    half = folder / "checkpoints" / ".last.ckpt.4711"
+    before = (stopped / "checkpoints" / "last.ckpt").read_bytes()
+    half = stopped / "checkpoints" / ".last.ckpt.4711"
     half.write_bytes(before[: len(before) // 2])
-    assert run(tiny(*LONG), folder).validation[-1].epoch == EPOCHS
+    assert run(tiny(*LONG, "test=never"), stopped).validation[-1].epoch == EPOCHS
 
 
 @pytest.mark.parametrize(
@@ -176,19 +205,16 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
         ("model.width=3", r"model\.width=2 \(now 3\)"),
         ("seed=1", r"seed=0 \(now 1\)"),
         ("trainer.precision=bf16", r"trainer\.precision=float32 \(now bf16\)"),
-        ("optim=sgd", r"optim\.name=adam \(now sgd\)"),
+        ("optim=sgd", r"optim\._target_=torch\.optim\.Adam \(now torch\.optim\.SGD\)"),
     ],
 )
 def test_another_configuration_is_refused_by_name(
-    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], override: str, sentence: str
+    tiny: Compose, stopped: Path, override: str, sentence: str
 ) -> None:
-    folder = tmp_path / "run"
-    kill_at(8)
-    stopped_run(tiny(*LONG), folder)
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match=sentence):
-        run(tiny(*LONG, override), folder)
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+        run(tiny(*LONG, override), stopped)
+    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
 
 
 def test_another_cohort_is_refused(
@@ -206,16 +232,11 @@ def test_another_cohort_is_refused(
         run(tiny(*place), folder)
 
 
-def test_a_damaged_checkpoint_is_one_sentence(
-    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None]
-) -> None:
-    folder = tmp_path / "run"
-    kill_at(8)
-    stopped_run(tiny(*LONG), folder)
-    last = folder / "checkpoints" / "last.ckpt"
+def test_a_damaged_checkpoint_is_one_sentence(tiny: Compose, stopped: Path) -> None:
+    last = stopped / "checkpoints" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:500])
     with pytest.raises(InputError, match=r"last\.ckpt: expected .* received a damaged file"):
-        run(tiny(*LONG), folder)
+        run(tiny(*LONG), stopped)
 
 
 def test_a_run_that_another_process_trains_is_left_alone(tiny: Compose, tmp_path: Path) -> None:
@@ -228,13 +249,10 @@ def test_a_run_that_another_process_trains_is_left_alone(tiny: Compose, tmp_path
 
 @pytest.mark.parametrize("name", ["config.yaml", "split.json"])
 def test_a_damaged_file_of_a_stopped_run_is_one_sentence(
-    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], name: str
+    tiny: Compose, stopped: Path, name: str
 ) -> None:
-    folder = tmp_path / "run"
-    kill_at(8)
-    stopped_run(tiny(*LONG), folder)
-    path = folder / name
+    path = stopped / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] + b"{:")
     with pytest.raises(InputError, match=rf"{name}: expected .* received a damaged file") as caught:
-        run(tiny(*LONG), folder)
+        run(tiny(*LONG), stopped)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,57 @@ def test_the_later_of_a_run_and_a_comparison_is_gone_on_with() -> None:
     assert latest_arguments(["resume=latest"]) == ["experiment=matrix", f"hydra.sweep.dir={folder}"]
     (folder / "result.json").write_text("{}")
     assert latest_arguments(["resume=latest"])[0] == "model.depth=1"
+
+
+def searched_folders(monkeypatch: pytest.MonkeyPatch, *before: str) -> None:
+    """The search path is this test's own."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(before))
+
+
+def config_sources(*typed: str) -> str:
+    """As Hydra notes where it looked for configurations."""
+    sources = [{"path": "/djd/conf", "provider": "main", "schema": "file"}]
+    sources += [{"path": path, "provider": "command-line", "schema": "file"} for path in typed]
+    return yaml.safe_dump({"hydra": {"runtime": {"config_sources": sources}}})
+
+
+def test_files_and_modules_of_ones_own_are_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched_folders(monkeypatch, "/already")
+    stopped_run("2026-01-01_10-00-00", ["model=mine"])
+    folder = Path("outputs") / "2026-01-01_10-00-00"
+    (folder / ".hydra" / "hydra.yaml").write_text(config_sources("/my conf"))
+    places = os.pathsep.join(["/my modules", "/already"])
+    (folder / "config.yaml").write_text(yaml.safe_dump({"paths": {"python": places}}))
+    assert latest_arguments(["resume=latest"]) == [
+        "--config-dir",
+        "/my conf",
+        "model=mine",
+        f"hydra.run.dir={folder}",
+    ]
+    assert sys.path[-1] == "/my modules"
+    assert sys.path.count("/already") == 0, "PYTHONPATH has it, so Python has searched it"
+    assert os.environ["PYTHONPATH"] == os.pathsep.join(["/already", "/my modules"])
+
+
+def test_modules_of_ones_own_are_searched_again_for_a_sweep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searched_folders(monkeypatch)
+    folder = Path("multirun") / "sweep-2026-01-03_10-00-00"
+    cell = folder / "model=mine fold=0"
+    cell.mkdir(parents=True)
+    saved = {"arguments": ["--config-dir", "/my conf", "-m", "model=cnn,mine"]}
+    (folder / "comparison.json").write_text(json.dumps(saved))
+    (cell / "config.yaml").write_text(yaml.safe_dump({"paths": {"python": "/my modules"}}))
+    assert latest_arguments(["resume=latest"]) == [*saved["arguments"], f"hydra.sweep.dir={folder}"]
+    assert os.environ["PYTHONPATH"] == "/my modules"
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "hydra: 3"])
+def test_damaged_notes_of_hydra_are_one_sentence(content: str) -> None:
+    stopped_run("2026-01-01_10-00-00", [])
+    path = Path("outputs") / "2026-01-01_10-00-00" / ".hydra" / "hydra.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"hydra\.yaml: expected the saved command"):
+        latest_arguments(["resume=latest"])

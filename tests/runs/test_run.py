@@ -117,32 +117,28 @@ def test_metrics_hold_a_line_an_epoch(finished: FinishedRun) -> None:
     assert {"learning_rate", "train_loss", "validation_loss", "train_kappa"} <= rows[0].keys()
 
 
-def test_two_runs_with_one_seed_are_equal_to_the_last_digit(tiny: Compose, tmp_path: Path) -> None:
-    predictions = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        run(tiny(), tmp_path / name)
-        torch.rand(5)
-        predictions.append(
-            [path.read_bytes() for path in sorted((tmp_path / name).rglob("predictions.csv"))]
-        )
-    assert len(predictions[0]) == 2
-    assert predictions[0] == predictions[1]
+def test_two_runs_with_one_seed_are_equal_to_the_last_digit(
+    finished: FinishedRun, tiny: Compose, tmp_path: Path
+) -> None:
+    torch.rand(5)
+    run(tiny(), tmp_path)
+    one, two = (
+        [path.read_bytes() for path in sorted(folder.rglob("predictions.csv"))]
+        for folder in (finished.folder, tmp_path)
+    )
+    assert len(one) == 2
+    assert one == two
 
 
 def test_another_seed_gives_other_predictions_on_the_same_knees(
-    tiny: Compose, tmp_path: Path
+    finished: FinishedRun, tiny: Compose, tmp_path: Path
 ) -> None:
-    chances, knees = [], []
-    for seed in (0, 1):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        run(tiny(f"seed={seed}", "test=never"), folder)
-        rows = rows_of(folder / "predictions.csv")
-        chances.append([row["p0"] for row in rows])
-        knees.append([(row["scan"], row["side"]) for row in rows])
-    assert chances[0] != chances[1]
-    assert knees[0] == knees[1]
+    run(tiny("seed=1", "test=never"), tmp_path)
+    one, two = (rows_of(folder / "predictions.csv") for folder in (finished.folder, tmp_path))
+    assert [row["p0"] for row in one] != [row["p0"] for row in two]
+    assert [(row["scan"], row["side"]) for row in one] == [
+        (row["scan"], row["side"]) for row in two
+    ]
 
 
 def test_the_test_patients_stay_closed_where_asked(tiny: Compose, tmp_path: Path) -> None:

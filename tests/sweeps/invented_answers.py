@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from djd.data.second_reader import Readings
+from djd.data.tables import Readings
 from djd.grades import SIDES, Side
 from djd.report.answer import Answer, work_out
 from djd.runs.config import RunConfig

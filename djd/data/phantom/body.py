@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from djd.data.phantom.knee import KNEE_DOWN, Knee, draw_knee
+from djd.data.phantom.knee import KNEE_DOWN, Knee, add_knee
 from djd.data.phantom.skeleton import Skeleton
 from djd.data.phantom.sketch import Frame, Sketch, lay_tissue
 from djd.data.scan import SCAN_SHAPE
@@ -38,20 +38,22 @@ _MISPLACED = 0.03  # share of patients who lie far from where the technologist u
 
 @dataclass(frozen=True)
 class Body:
-    """What differs from patient to patient, the knees' severity apart.
+    """All that differs from patient to patient, except the knees' severity.
+
+    Pairs are (right, left) in body units, but the camera's blur: pixels, (anterior, posterior).
 
     Attributes:
-        frame: Where the body lies.
+        frame: Place of the body on the image.
         build: Girth relative to the usual one.
         count_level: Factor of all counts from the body.
         bone_level: Factor of the counts from bone.
         background: Near zero, or around 15 counts a pixel.
-        background_counts: Expected counts a pixel of it.
+        background_counts: Expected counts a pixel of the background.
         legs: Whether there is a gap between the thighs.
-        knees_down: Joint lines of the (right, left) knee, in body units.
-        knees_across: Distances of the knees from the midline, in body units.
-        ankles_across: Of the ankles.
-        blur_fwhm: Of the camera, in pixels, (anterior, posterior).
+        knees_down: Joint lines.
+        knees_across: Distances of the knees from the midline.
+        ankles_across: Distances of the ankles from the midline.
+        blur_fwhm: Full width at half maximum of the camera's blur.
     """
 
     frame: Frame
@@ -74,7 +76,7 @@ class Body:
 
 
 def invent_body(rng: np.random.Generator) -> Body:
-    """A body and where it lies."""
+    """A body and its place."""
     legs: Legs = "apart" if rng.random() < 0.55 else "touching"
     background: Background = "low" if rng.random() < 0.5 else "high"
     knee = rng.uniform(44, 54) if legs == "apart" else rng.uniform(33, 38)
@@ -117,11 +119,11 @@ def _pair(middle: float, deviation: float, rng: np.random.Generator) -> tuple[fl
 def expected_counts(
     body: Body, knees: tuple[Knee, Knee], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Expected counts of both views as the camera sees them, before counting noise.
+    """Expected counts of both views, before counting noise.
 
     Args:
         body: The body.
-        knees: Its (right, left) knee.
+        knees: The (right, left) knee.
         rng: For uptake that differs from bone to bone and organ to organ.
 
     Returns:
@@ -129,12 +131,12 @@ def expected_counts(
     """
     sketch = Sketch(body.frame)
     level = body.bone_level * body.count_level
-    Skeleton(sketch, level, rng).draw(body.knees_across, body.ankles_across)
+    Skeleton(sketch, level, rng).add_bones(body.knees_across, body.ankles_across)
     for side, knee, down, across in zip(
         (-1, 1), knees, body.knees_down, body.knees_across, strict=True
     ):
-        draw_knee(sketch, knee, side=side, down=down, across=across, level=level)
-    _draw_organs(sketch, body, rng)
+        add_knee(sketch, knee, side=side, down=down, across=across, level=level)
+    _add_organs(sketch, body, rng)
     tissue = _tissue(body)
     views = sketch.lay() + np.stack([tissue, 0.9 * tissue])
     for view, fwhm in zip(views, body.blur_fwhm, strict=True):
@@ -149,17 +151,16 @@ def count(expected: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np
     return rng.poisson(expected).astype(np.uint16)
 
 
-def _draw_organs(sketch: Sketch, body: Body, rng: np.random.Generator) -> None:
+def _add_organs(sketch: Sketch, body: Body, rng: np.random.Generator) -> None:
     """Kidneys, bladder, and in some the place of the injection."""
     level = body.count_level
     kidney = level * np.exp(0.35 * rng.standard_normal())
     for side, down in ((-1, 249), (1, 243)):
         own = kidney * np.exp(0.15 * rng.standard_normal())
-        place = (down + rng.normal(0, 3), side * (29 + rng.normal(0, 2)))
-        sketch.spot(place, (17, 8.5), (9 * own, 24 * own), turn=side * 0.22)
-        sketch.spot(
-            (place[0], place[1] - side * 2), (7, 3.5), (6 * own, 14 * own), turn=side * 0.22
-        )
+        low, across = down + rng.normal(0, 3), side * (29 + rng.normal(0, 2))
+        turn = side * 0.22
+        sketch.spot((low, across), (17, 8.5), (9 * own, 24 * own), turn=turn)
+        sketch.spot((low, across - side * 2), (7, 3.5), (6 * own, 14 * own), turn=turn)
     full = rng.uniform(0.65, 1.25)
     urine = level * np.exp(0.4 * rng.standard_normal())
     bladder = (343 - 6 * full, rng.normal(0, 2))

@@ -1,20 +1,20 @@
-"""Invented cohorts ("phantoms") in the real file format. No patient is behind any of it.
+"""Invented cohorts ("phantoms") in the real file format: no patient is behind any of the scans.
 
-Invented: every body, its position, its counts, its grades and its file number. Each `.mat` file is
-a compressed MATLAB v5 file with the variables of a real one; only `roitable`, a MATLAB table in
-real files, is a plain 2x4 cell array as a placeholder. The first line of each file says PHANTOM.
+Each `.mat` file is a compressed MATLAB v5 file with the variables of a real one; only `roitable`, a
+MATLAB table in real files, is a 2x4 cell array as a placeholder. The first line of each file says
+PHANTOM.
 
 The best possible reader, who knows each knee's severity, reaches accuracy 0.64 and quadratic kappa
-0.87 (`phantom_grades`). On the scans of three seeds a multinomial logistic model, cross-validated
-by patient, reached kappa 0.48 to 0.57 from mean uptake relative to the shin, 0.66 to 0.72 with the
-peak added, 0.76 to 0.78 with features of shape. Brightness helps, but isn't all.
-
-Writing 205 patients took 31 to 33 s on one core (two-core x86-64, 2026-11-24).
+0.87. On the scans of three seeds a multinomial logistic model, cross-validated by patient, reached
+kappa 0.48 to 0.57 from mean uptake relative to the shin, 0.66 to 0.72 with the peak added, 0.76 to
+0.78 with features of shape. Writing 205 patients took 31 to 33 s on one core (2026-11-24).
 """
 
 import csv
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,8 +25,13 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from djd.data.phantom.body import Body, count, expected_counts, invent_body
-from djd.data.phantom.grades import draw_severities, ideal_ceiling, null_ceiling, read_grades
-from djd.data.phantom.knee import invent_knee
+from djd.data.phantom.knee import (
+    draw_severities,
+    ideal_ceiling,
+    invent_knee,
+    null_ceiling,
+    read_grades,
+)
 from djd.data.scan import KneeGrades
 from djd.errors import InputError
 from djd.files import write_whole
@@ -61,7 +66,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class _Patient:
-    """What is invented of one patient before anything is drawn."""
+    """One patient before the image is made."""
 
     severities: NDArray[np.float64]
     grades: KneeGrades
@@ -80,13 +85,13 @@ def make_cohort(
 ) -> None:
     """Write an invented cohort: a `.mat` file a patient, `manifest.csv` and `phantom.json`.
 
-    The manifest has a line a knee: its true centre in the anterior view, grade and severity.
-    `phantom.json` says what this is and how well the best possible reader could grade it; it is
-    written last, so a folder without it is an unfinished cohort. Equal arguments give equal bytes.
+    The manifest has a line a knee: true centre in the anterior view, grade and severity.
+    `phantom.json` says how well the best possible reader could grade the knees, and is written
+    last: a folder without this file is an unfinished cohort. Equal arguments give equal bytes.
 
     Args:
         folder: Made if absent.
-        patients: How many.
+        patients: Number of patients.
         seed: Of everything invented.
         null: Grades are drawn independently of the image; the pixels stay those of the same seed.
         on_scan: Called with the number of scans written so far.
@@ -98,7 +103,13 @@ def make_cohort(
         if value < least:
             raise InputError(f"{name}: expected a whole number from {least}, received {value}")
     try:
-        _make_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        present = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".mat")
+        if present:
+            raise InputError(
+                f"{folder}: expected a folder without .mat files, received {len(present)} of them "
+                f"({present[0]} first)"
+            )
         there_before = frozenset(folder.iterdir())
         try:
             _write_cohort(folder, patients=patients, seed=seed, null=null, on_scan=on_scan)
@@ -111,6 +122,33 @@ def make_cohort(
         raise InputError(f"{path}: can't be written ({error.strerror or error})") from error
 
 
+def cached_phantom(
+    cache: Path, *, patients: int, seed: int, on_scan: Callable[[int], None] | None = None
+) -> Path:
+    """Folder of the invented cohort of `data=phantom`, made on first use.
+
+    The cohort is made beside its place and renamed when whole: a stopped process leaves no half
+    cohort, and two processes at once do no harm.
+
+    Raises:
+        InputError: The cache can't be written.
+    """
+    folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}"
+    if folder.is_dir():
+        return folder
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        make_cohort(beside, patients=patients, seed=seed, on_scan=on_scan)
+        beside.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # another process was first: its cohort is the same
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
 def is_phantom(path: Path) -> bool:
     """Whether a file's first bytes mark it as invented; False for what can't be read."""
     try:
@@ -118,16 +156,6 @@ def is_phantom(path: Path) -> bool:
             return file.read(len(_MARK)) == _MARK.encode()
     except OSError:
         return False
-
-
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    present = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".mat")
-    if present:
-        raise InputError(
-            f"{folder}: expected a folder without .mat files, received {len(present)} of them "
-            f"({present[0]} first)"
-        )
 
 
 def _write_cohort(
@@ -151,16 +179,25 @@ def _write_cohort(
             rows.append((name, side, *truth, *place, *uptake, "PHANTOM"))
         if on_scan:
             on_scan(done)
-    _write_manifest(folder / "manifest.csv", rows)
-    _write_description(folder / "phantom.json", patients=patients, seed=seed, null=null)
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
+    description = {
+        "what": PHANTOM_STAMP,
+        "phantom_version": PHANTOM_VERSION,
+        "seed": seed,
+        "patients": patients,
+        "null": null,
+        "ceiling": asdict(null_ceiling() if null else ideal_ceiling()),
+    }
+    write_whole(folder / "phantom.json", json.dumps(description, indent=2) + "\n")
 
 
 def _scan_names(patients: int, rng: np.random.Generator) -> list[str]:
     """Seven-digit numbers with gaps, rising; in a full cohort the four excluded ones are there."""
-    kept = _EXCLUDED_NUMBERS if patients >= _FULL_COHORT else ()
+    named = _EXCLUDED_NUMBERS if patients >= _FULL_COHORT else ()
     others = np.setdiff1d(np.arange(1, max(1000, 5 * patients)), _EXCLUDED_NUMBERS)
-    drawn = rng.choice(others, size=patients - len(kept), replace=False)
-    return [f"{number:07d}" for number in sorted([*kept, *drawn.tolist()])]
+    drawn = rng.choice(others, size=patients - len(named), replace=False)
+    return [f"{number:07d}" for number in sorted([*named, *drawn.tolist()])]
 
 
 def _invent_patient(seed: np.random.SeedSequence, *, null: bool) -> _Patient:
@@ -207,22 +244,3 @@ def _cells(rows: list[list[str]]) -> NDArray[Any]:
     cells = np.empty((len(rows), len(rows[0])), dtype=object)
     cells[:] = rows
     return cells
-
-
-def _write_manifest(path: Path, rows: list[tuple[object, ...]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(rows)
-
-
-def _write_description(path: Path, *, patients: int, seed: int, null: bool) -> None:
-    description = {
-        "what": PHANTOM_STAMP,
-        "phantom_version": PHANTOM_VERSION,
-        "seed": seed,
-        "patients": patients,
-        "null": null,
-        "ceiling": asdict(null_ceiling() if null else ideal_ceiling()),
-    }
-    write_whole(path, json.dumps(description, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The bones of an invented body, without the knees, in body units (see `phantom_sketch`)."""
+"""The bones of an invented body without the knees, in body units; see `Frame`."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ _VARIATION = 0.12  # deviation of the log uptake of one bone
 
 
 class Skeleton:
-    """Draws bones, each a little hotter or colder than the usual one.
+    """Adds bones to a sketch, each a little hotter or colder than the usual one.
 
     Args:
-        sketch: Drawn upon.
+        sketch: Gets the bones.
         level: Factor of every bone's uptake.
         rng: For what differs from bone to bone.
     """
@@ -24,8 +24,10 @@ class Skeleton:
         self._level = level
         self._rng = rng
 
-    def draw(self, knees_across: tuple[float, float], ankles_across: tuple[float, float]) -> None:
-        """Draw all bones; the legs end where the (right, left) knees and ankles lie."""
+    def add_bones(
+        self, knees_across: tuple[float, float], ankles_across: tuple[float, float]
+    ) -> None:
+        """Add all bones; the legs end where the (right, left) knees and ankles lie."""
         self._skull()
         self._spine()
         self._chest()
@@ -98,9 +100,8 @@ class Skeleton:
                 self._stroke(body, 0.43 * height, uptake)
                 self._spot((down + 0.1 * height, across), (0.42 * height, 3), (4, 20))  # arch
                 for side in _BOTH:
-                    self._spot(
-                        (down, across + side * 0.6 * half_width), (0.3 * height, 2.5), (6, 15)
-                    )
+                    joint = (down, across + side * 0.6 * half_width)
+                    self._spot(joint, (0.3 * height, 2.5), (6, 15))
         if self._rng.random() < 0.35:  # a degenerate vertebral joint
             down, side = self._rng.uniform(250, 300), self._rng.choice(_BOTH)
             self._spot((down, side * 9 + middle(down)), (4, 4.5), (45, 60), deviation=0.4)
@@ -119,8 +120,7 @@ class Skeleton:
     def _rib(self, side: int, down: float, wide: float, end: float, fall: float) -> None:
         """One rib: an arch about the chest that falls towards the front; seen edge on at the side.
 
-        A pixel gets the counts of all of the rib that lies before or behind it, so the uptake along
-        the drawn line is that of the true length over the length seen.
+        Uptake along the line grows with the rib's true length over the length on the image.
         """
         angle = np.linspace(np.radians(8), end, 40)
         forward = (1 - np.cos(angle)) / 2
@@ -187,12 +187,8 @@ class Skeleton:
         for edge in (-0.75, 0.75):  # the hard walls of the shaft, seen edge on
             walls = [(d, a + edge * 5.5) for d, a in shin[1:]]
             self._stroke(walls, 1.0, (5, 3), side)
-        fibula = [
-            (512, knee + 16),
-            (525, knee + 14),
-            (600, (knee + ankle) / 2 + 11),
-            (660, ankle + 9),
-        ]
+        middle = (knee + ankle) / 2 + 11
+        fibula = [(512, knee + 16), (525, knee + 14), (600, middle), (660, ankle + 9)]
         self._stroke(fibula, [3.4, 2, 1.8, 3.2], (7, 7), side)
         self._spot((664, ankle + 1), (7, 11), (14, 13), side, deviation=0.3)  # ankle
         self._foot(side, ankle)

@@ -1,8 +1,7 @@
-"""Drawing in counts: where a body lies on the camera's image, and strokes and spots of uptake.
+"""The place of a body on the camera's image, and strokes and spots of uptake in counts.
 
-Bodies are drawn in body units, 1/700 of the stature: `down` from the top of the head (the soles are
-near 700) and `across` from the midline, positive to the patient's left. Uptake adds up where bones
-overlap, as it does in a projection.
+Body units are 1/700 of the stature: `down` from the top of the head (the soles are near 700) and
+`across` from the midline, positive to the patient's left. Uptake adds up where bones overlap.
 """
 
 from collections.abc import Sequence
@@ -25,11 +24,11 @@ _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the body lies on the anterior image.
+    """Place of the body on the anterior image.
 
     Attributes:
         head_row: Row of the top of the head.
-        stature_rows: Rows from there to the soles.
+        stature_rows: Rows from the top of the head to the soles.
         midline_column: Column of the middle of the body.
         tilt: Turn of the body in the image plane, in radians.
         breadth: Width of the skeleton relative to the usual one.
@@ -121,13 +120,9 @@ class Sketch:
         radius = np.sqrt((index + 0.5) / number)
         down = half_axes[0] * radius * np.cos(index * _GOLDEN_ANGLE)
         across = half_axes[1] * radius * np.sin(index * _GOLDEN_ANGLE)
-        turned = np.stack(
-            [
-                centre[0] + down * np.cos(turn) - across * np.sin(turn),
-                centre[1] + down * np.sin(turn) + across * np.cos(turn),
-            ],
-            axis=-1,
-        )
+        turned_down = centre[0] + down * np.cos(turn) - across * np.sin(turn)
+        turned_across = centre[1] + down * np.sin(turn) + across * np.cos(turn)
+        turned = np.stack([turned_down, turned_across], axis=-1)
         total = np.asarray(counts) if counts is not None else np.asarray(uptake) * area
         each = np.broadcast_to(total / number, (number, 2))
         self._add(self.frame.to_image(turned), each)
@@ -140,10 +135,8 @@ class Sketch:
         row, column = np.rint(samples).astype(np.intp).T
         inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
         place = (row * columns + column)[inside]
-        views = [
-            np.bincount(place, weights=counts[inside, view], minlength=rows * columns)
-            for view in (0, 1)
-        ]
+        pixels = rows * columns
+        views = [np.bincount(place, counts[inside, view], minlength=pixels) for view in (0, 1)]
         return np.stack(views).reshape(SCAN_SHAPE).astype(np.float32)
 
     def _add(self, samples: Points, counts: NDArray[np.float64]) -> None:

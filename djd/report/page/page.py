@@ -1,4 +1,4 @@
-"""The report: one page that opens anywhere, and its plots as files."""
+"""The report: one page without other files, and its plots as files."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,7 @@ from djd.report.headline import (
 )
 from djd.report.page.plots import NAMES, Plot, plots
 from djd.report.page.rows import Row, grades_table, made_how, ranking_table, scores_table
-from djd.report.sentences import (
-    detection_sentence,
-    edge_sentences,
-    luck_sentences,
-    tested_sentences,
-)
+from djd.report.sentences import edge_sentences, remarks
 from djd.report.tables import settings_in_latex, unfinished
 from djd.runs.folder import LEDGER_NAME
 from djd.runs.keys import AxisValue
@@ -43,27 +38,26 @@ from djd.sweeps.sweep import Sweep
 from djd.wording import capital, count_of
 
 WIDTH_PIXELS = 1152
-"""Of a plot: twice its width on the page, for screens and printers with small dots."""
+"""Width of a plot: twice that on the page, for screens and printers with small dots."""
 
 WORST_FIRST = ("failed", "unusable", "running elsewhere", "not trained")
 """States of cells without a result, in the order of the page."""
 
 
 def write_page(contents: Sweep, answer: Answer) -> Path:
-    """Write `report.html`, `figures/` and `settings.tex` into the folder of a sweep or run."""
-    latex = settings_in_latex(answer, stamp=contents.stamp)
-    write_whole(contents.folder / LATEX_NAME, latex)
-    images = _write_plots(contents.folder / FIGURES, plots(answer, stamp=contents.stamp))
-    path = contents.folder / REPORT_NAME
-    write_whole(path, page(contents, answer, images))
-    return path
+    """Write `report.html`, `figures/` and `settings.tex`; the path of the page."""
+    folder, stamp = contents.folder, contents.stamp
+    write_whole(folder / LATEX_NAME, settings_in_latex(answer, stamp=stamp))
+    images = _write_plots(folder / FIGURES, plots(answer, stamp=stamp))
+    write_whole(folder / REPORT_NAME, page(contents, answer, images))
+    return folder / REPORT_NAME
 
 
 def _write_plots(folder: Path, plotted: Mapping[str, Plot]) -> dict[str, Markup]:
-    """Write every plot as a PNG; plots of an earlier answer that this one lacks are deleted."""
+    """Write every plot as a PNG; other plots of an earlier answer are deleted."""
     folder.mkdir(exist_ok=True)
     for name in NAMES:
-        # Versions before wrote SVGs too.
+        # Earlier versions wrote SVGs too.
         (folder / f"{name}.svg").unlink(missing_ok=True)
         if name not in plotted:
             (folder / f"{name}.png").unlink(missing_ok=True)
@@ -76,13 +70,13 @@ def _write_plots(folder: Path, plotted: Mapping[str, Plot]) -> dict[str, Markup]
 
 
 def image(png: bytes, *, alt: str) -> Markup:
-    """A PNG as an element that stands in the page itself, and words for who can't see the PNG."""
+    """A PNG as an element of the page, and words for readers who can't see the PNG."""
     data = base64.b64encode(png).decode()
     return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(data, alt)
 
 
 def page(contents: Sweep, answer: Answer, images: Mapping[str, Markup]) -> str:
-    """The page as HTML that needs nothing besides itself; its images by name, see `image`."""
+    """The page as HTML without links to files; its images by name, see `image`."""
     looks = {"css": Markup(_file("report.css")), "script": Markup(_file("report.js"))}
     return _template().render({**_values(contents, answer), **looks, "figures": images})
 
@@ -100,7 +94,7 @@ def _template() -> Template:
 
 
 def _unbroken(value: object) -> object:
-    """Words with a percent sign that stays in the line of its number."""
+    """Words with percent signs in the line of their numbers."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return value.replace(" %", "\N{NO-BREAK SPACE}%")
@@ -113,23 +107,24 @@ def _file(name: str) -> str:
 
 def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
     """Everything on the page but the plots, by the names in the template."""
-    findings = answer.findings
+    settings = answer.findings.settings if answer.findings else ()
     leaks = any(cell.config.data.leak for cell in contents.cells)
     missing = missing_cells(contents)
-    compared = count_of(len(findings.settings) if findings else 0, "setting") + " compared"
+    more = [*remarks(answer), *reader_sentences(answer.second_reader)]
+    compared = f"{count_of(len(settings), 'setting')} compared"
     return {
         "title": f"Knee DJD grading: {contents.run.setting if contents.run else compared}",
         "stamp": contents.stamp,
         "folder": contents.folder.absolute().name,
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "headline": headline(answer, nothing=_why_nothing(contents)),
-        "remarks": [f"{sentence}." for sentence in _remarks(answer)],
+        "remarks": [f"{sentence}." for sentence in more],
         "warnings": _warnings(contents, answer, missing, leaks=leaks),
         "flow": _flow(contents.folder),
         "questions": {
-            question: question_sentences(question, findings, _planned_values(contents))
+            question: question_sentences(question, answer.findings, _planned_values(contents))
             for question in QUESTIONS
-            if findings and len(findings.settings) > 1
+            if answer.findings and len(settings) > 1
         },
         "ranking": ranking_table(answer),
         "grades": grades_table(answer),
@@ -143,20 +138,18 @@ def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
 
 
 def _planned_values(contents: Sweep) -> dict[str, list[AxisValue]]:
-    """Values of each compared axis that were asked for."""
+    """Values of each compared axis, of finished cells or not."""
     values: dict[str, dict[AxisValue, None]] = {}
-    for cell in contents.cells:
-        for axis, value in cell.setting_axes.items():
-            values.setdefault(axis, {})[value] = None
+    for axis, value in (pair for cell in contents.cells for pair in cell.setting_axes.items()):
+        values.setdefault(axis, {})[value] = None
     return {axis: list(there) for axis, there in values.items()}
 
 
 def _why_nothing(contents: Sweep) -> str:
-    """Why there is no finding, where there is none."""
-    finished = contents.finished
-    if not finished:
+    """The reason where there is no finding."""
+    if not contents.finished:
         return NOTHING_FINISHED
-    if not any(each.result.validation for each in finished):
+    if not any(each.result.validation for each in contents.finished):
         return NOTHING_HELD_OUT
     return (
         "Nothing can be compared: no setting has readable predictions of all the folds that it was "
@@ -165,38 +158,25 @@ def _why_nothing(contents: Sweep) -> str:
 
 
 def missing_cells(contents: Sweep) -> list[Row]:
-    """Name, state and reason of each cell that has no usable result, the worst first."""
-    missing = unfinished(contents)
-    missing.sort(key=lambda each: WORST_FIRST.index(each[0]))
+    """Name, state and reason of each cell without a usable result, the worst state first."""
+    missing = sorted(unfinished(contents), key=lambda each: WORST_FIRST.index(each[0]))
     return [Row((cell.folder.name, state, reason)) for state, cell, reason in missing]
 
 
 def _flow(folder: Path) -> dict[str, Any] | None:
-    """Who was in it, as training wrote it down; None where it didn't, or the file is damaged."""
+    """The cohort flow; None where its file is missing or damaged."""
     flow = None
     with suppress(InputError):
         flow = Flow.load(folder)
     if flow is None:
         return None
-    parts = {"development": flow.development, "test": flow.test}
-    return {
-        # The last two lines are those of the parts, which are the table.
-        "lines": [f"{sentence}." for sentence in flow_sentences(flow)[:-2]],
-        "head": ["part", "patients", "knees", *GRADE_NAMES],
-        "rows": [
-            Row([name, *map(str, (part.patients, part.knees, *part.knees_per_grade))])
-            for name, part in parts.items()
-        ],
-    }
-
-
-def _remarks(answer: Answer) -> list[str]:
-    findings, tested, said = answer.findings, answer.tested, []
-    if findings and len(findings.settings) > 1:
-        said += [detection_sentence(findings), *luck_sentences(findings)]
-    if tested:
-        said += tested_sentences(tested, capital(answer.other_tested or "the setting"))
-    return said + reader_sentences(answer.second_reader)
+    rows = [
+        Row([name, *map(str, (part.patients, part.knees, *part.knees_per_grade))])
+        for name, part in (("development", flow.development), ("test", flow.test))
+    ]
+    # The table has the last two sentences, which are those of the parts.
+    lines = [f"{sentence}." for sentence in flow_sentences(flow)[:-2]]
+    return {"lines": lines, "head": ["part", "patients", "knees", *GRADE_NAMES], "rows": rows}
 
 
 def _warnings(contents: Sweep, answer: Answer, missing: Sequence[Row], *, leaks: bool) -> list[str]:
@@ -215,17 +195,15 @@ def _warnings(contents: Sweep, answer: Answer, missing: Sequence[Row], *, leaks:
         )
     if answer.findings:
         said += [f"{sentence}." for sentence in edge_sentences(answer.findings)]
-    # Where nothing was held out the headline says so.
-    notes = [note for note in answer.notes if note != NOTHING_HELD_OUT]
-    return [*said, *(f"{capital(note)}." for note in notes)]
+    # The headline says where nothing was held out.
+    return said + [f"{capital(note)}." for note in answer.notes if note != NOTHING_HELD_OUT]
 
 
 def _openings(contents: Sweep, *, tested: bool) -> dict[str, Any]:
-    """How often the test patients were opened, in a sentence, and each time from this folder."""
-    found = openings(contents)
+    """The number of openings of the test patients, in a sentence, and those of this folder."""
+    found, known = openings(contents), openings_known(contents)
     if found:
-        known = openings_known(contents)
-        # Those of a folder alone say little: other folders may have opened them before.
+        # Other folders may have opened the test patients too.
         counted = _times(max(known, len(found)))
         in_all = f", {counted} in all that its machine had counted by then" if known else ""
         sentence = (
@@ -243,7 +221,7 @@ def _openings(contents: Sweep, *, tested: bool) -> dict[str, Any]:
 
 
 def openings(contents: Sweep) -> list[tuple[str, str]]:
-    """When this folder opened the test patients, and for which setting, the first time first."""
+    """Times and settings of this folder's openings of the test patients, the earliest first."""
     found = []
     with suppress(OSError):
         for each in openings_in(contents.folder / LEDGER_NAME):
@@ -254,7 +232,7 @@ def openings(contents: Sweep) -> list[tuple[str, str]]:
 
 
 def openings_known(contents: Sweep) -> int:
-    """Openings of this cohort's test patients on the machine, when the last winner was scored."""
+    """Openings that the machine had counted when the last winner was scored."""
     results = [contents.run] if contents.run else dict(winner_results(contents.folder)).values()
     return max((result.test_openings or 0 for result in results if result), default=0)
 

@@ -1,14 +1,13 @@
-"""Findings as plots: what each shows, in a picture and in words."""
+"""Findings as plots, each as a picture and in words."""
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from djd.plots.confusion import confusion_figure, confusion_multiples_figure
 from djd.plots.curves import learning_curves_figure
@@ -20,18 +19,17 @@ from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
 from djd.report.headline import compared, effects_on
 from djd.report.ranking import READER, ranking
-from djd.report.sentences import UPTAKE
+from djd.report.scores import scored
 from djd.runs.folder import METRICS_NAME
 from djd.runs.keys import as_typed
 from djd.statistics.intervals import Estimate
-from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, number, share
 
 MOST_RANKED = 30
-"""Settings in the plot of the ranking; the table has all."""
+"""Settings in the plot of the ranking."""
 
 MOST_MULTIPLES = 36
-"""Settings with a confusion matrix of their own."""
+"""Settings with a confusion matrix each."""
 
 NAMES = (
     "glance",
@@ -44,21 +42,20 @@ NAMES = (
     "learning-curves",
     "reliability",
 )
-"""All plots that a page can have."""
+"""Names of all possible plots."""
 
 
 class Plot(NamedTuple):
-    """A plot, and what it shows for readers who can't see it."""
+    """A plot, and words for readers who can't see the plot."""
 
     figure: Figure
     alt: str
 
 
 def plots(answer: Answer, *, stamp: str | None) -> dict[str, Plot]:
-    """Every plot that there are numbers for, by name; the stamp stands on all."""
+    """The plots of an answer by name, each with the stamp."""
     plotted = _of_findings(answer.findings, answer, stamp) if answer.findings else {}
-    parts = answer.parts
-    if parts:
+    if parts := answer.parts:
         plotted["glance"] = _glance(answer, stamp)
         title = "Recall and precision of each grade"
         scores = {part: grader.scores for part, grader in parts.items()}
@@ -74,51 +71,42 @@ def plots(answer: Answer, *, stamp: str | None) -> dict[str, Plot]:
 
 
 def _glance(answer: Answer, stamp: str | None) -> Plot:
-    """The answer in one picture: the setting and all that it is compared with."""
-    other = answer.other_tested
+    """The setting, the second reader and uptake in one picture."""
+    other, title = answer.other_tested, "Kappa at a glance"
     settings = {
         f"{other if other and part == TEST else 'the setting'}, {part}": grader.scores["kappa"]
         for part, grader in answer.parts.items()
     }
-    others = _reader(answer)
-    for part, baselines in answer.baseline_parts.items():
-        if UPTAKE in baselines:
-            others[f"uptake alone, {part}"] = baselines[UPTAKE].scores["kappa"]
+    uptake = {f"uptake alone, {part}": each.scores["kappa"] for part, each in answer.uptake.items()}
+    others = _reader(answer) | uptake
     figure = ranking_figure(
-        settings,
-        others,
-        best_set=None,
-        distance=math.nan,
-        title="Kappa at a glance",
-        stamp=stamp,
+        settings, others, best_set=None, distance=math.nan, title=title, stamp=stamp
     )
     said = "; ".join(f"{name} {number(kappa.value)}" for name, kappa in (settings | others).items())
-    return Plot(figure, f"Kappa at a glance: {said}.")
+    return Plot(figure, f"{title}: {said}.")
 
 
 def _reader(answer: Answer) -> dict[str, Estimate]:
-    """Kappa of the second reader out of fold, where there is one."""
     reader = (answer.second_reader or {}).get(OUT_OF_FOLD)
     return {READER: reader.scores["kappa"]} if reader else {}
 
 
 def _of_findings(findings: Findings, answer: Answer, stamp: str | None) -> dict[str, Plot]:
-    plotted = {
-        f"effects-{question}": _effects(effects_on(question, findings, "kappa"), stamp)
-        for question in compared(findings)
-        if any(effect.mean for effect in effects_on(question, findings, "kappa"))
-    }
+    plotted = {}
+    for question in compared(findings):
+        effects = effects_on(question, findings, "kappa")
+        if any(effect.mean for effect in effects):
+            plotted[f"effects-{question}"] = _effects(effects, stamp)
     several = len(findings.settings) > 1
     if several or findings.baselines:
         plotted["ranking"] = _ranking(findings, answer, stamp)
     if several:
         plotted["confusion-settings"] = _multiples(findings, stamp)
     best = findings.settings[0].setting
-    if metrics := list(_metrics(best)):
-        title = f"Learning curves: {best.name}"
-        figure = learning_curves_figure(
-            metrics, score_epochs=[best.epochs], title=title, stamp=stamp
-        )
+    read = (read_metrics(cell.folder / METRICS_NAME, last=best.epochs) for cell in best.cells)
+    if metrics := list(filter(None, read)):
+        title, epochs = f"Learning curves: {best.name}", [best.epochs]
+        figure = learning_curves_figure(metrics, score_epochs=epochs, title=title, stamp=stamp)
         alt = f"Loss and kappa by epoch of the {len(metrics)} trainings of the best setting."
         plotted["learning-curves"] = Plot(figure, alt)
     plotted["reliability"] = _reliability(findings, stamp)
@@ -141,11 +129,10 @@ def _effects(effects: Sequence[AxisEffect], stamp: str | None) -> Plot:
 
 
 def _ranking(findings: Findings, answer: Answer, stamp: str | None) -> Plot:
-    count = len(findings.settings)
-    several, lines = count > 1, ranking(answer)
+    count, several = len(findings.settings), len(findings.settings) > 1
     shown = {
         f"{line.rank}. {line.name}" if several else line.name: line
-        for line in [line for line in lines if line.kind == "setting"][:MOST_RANKED]
+        for line in [each for each in ranking(answer) if each.kind == "setting"][:MOST_RANKED]
     }
     names = sorted(findings.baselines, reverse=True)
     baselines = {name: findings.baselines[name].scores["kappa"] for name in names}
@@ -166,18 +153,14 @@ def _multiples(findings: Findings, stamp: str | None) -> Plot:
     shown = findings.settings[:MOST_MULTIPLES]
     counts = np.stack([each.confusion for each in shown])
     kappas = [each.scores["kappa"].value for each in shown]
-    captions = [f"{rank}\n{_kappa(kappa)}" for rank, kappa in enumerate(kappas, start=1)]
+    captions = [f"{rank}\n{scored(Estimate(kappa))}" for rank, kappa in enumerate(kappas, start=1)]
     title = f"Confusion matrices of {len(shown)} settings, by rank"
     figure = confusion_multiples_figure(counts, captions, title=title, stamp=stamp)
     return Plot(figure, f"{title}: rows are true grades, columns predicted ones.")
 
 
-def _kappa(value: float) -> str:
-    return number(None if math.isnan(value) else value)
-
-
 def _reliability(findings: Findings, stamp: str | None) -> Plot:
-    # Of several seeds the first, so that a knee is one knee.
+    # The first of several seeds, so that each knee counts once.
     held_out = findings.evidence.held_out[0].one(0)
     bins = reliability_bins(1 - held_out.probabilities[:, 0], held_out.grades > 0)
     title = "Probability of any disease, out of fold"
@@ -186,26 +169,14 @@ def _reliability(findings: Findings, stamp: str | None) -> Plot:
     return Plot(figure, f"Share of diseased knees by predicted probability: {said}.")
 
 
-def _metrics(best: Setting) -> Iterable[Mapping[str, Sequence[float]]]:
-    """Columns of `metrics.csv` of every training of a setting that left a readable one."""
-    for cell in best.cells:
-        if columns := read_metrics(cell.folder / METRICS_NAME, last=best.epochs):
-            yield columns
-
-
 def read_metrics(path: Path, *, last: int) -> dict[str, list[float]]:
-    """Columns of a training's `metrics.csv` up to an epoch; none where it can't be read."""
+    """Columns of a `metrics.csv` up to epoch `last`; none where the file can't be read."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        table = {
-            name: [float(row[name] or "nan") for row in rows]
-            for name in (rows[0] if rows else ())
-            if name != "stamp"
-        }
-        kept: NDArray[np.bool_] = np.array(table.get("epoch", [])) <= last
-    except (OSError, ValueError, TypeError, csv.Error):
+        names = [name for name in (rows[0] if rows else ()) if name != "stamp"]
+        table = [{name: float(row[name] or "nan") for name in names} for row in rows]
+        kept = [row for row in table if row["epoch"] <= last]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):
         return {}
-    return (
-        {name: list(np.array(values)[kept]) for name, values in table.items()} if kept.any() else {}
-    )
+    return {name: [row[name] for row in kept] for name in names} if kept else {}

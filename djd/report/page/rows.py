@@ -1,14 +1,14 @@
-"""The tables of the page: heads and rows of words."""
+"""The tables of the page."""
 
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from djd.grades import GRADE_NAMES
-from djd.report.answer import TEST, Answer
+from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import axis_words
 from djd.report.ranking import grade_rows, head, ranking
-from djd.report.sentences import UPTAKE, scored
+from djd.report.scores import scored
 from djd.runs.config import RunConfig
 from djd.runs.result import RunResult
 from djd.statistics.scoring import MINIMAL
@@ -16,7 +16,7 @@ from djd.sweeps.sweep import Sweep
 from djd.wording import capital, count_of, in_words
 
 MOST_SHOWN = 40
-"""Settings that the page shows at once; the rest can be unfolded."""
+"""Settings shown at once; the rest can be unfolded."""
 
 MARK = "★"
 
@@ -36,26 +36,18 @@ SCORES: dict[str, tuple[str, bool]] = {
     "brier": ("Brier score", False),
     "rps": ("ranked probability score", False),
 }
-"""Names of scores on the page, and whether the scores are given in percent."""
+"""Names of scores on the page, and whether in percent."""
 
 
 class Row(NamedTuple):
-    """A line of a table, and what kind of line it is."""
+    """A line of a table, and its class in the style sheet."""
 
     cells: Sequence[str]
     kind: str = ""
 
 
 class Table(NamedTuple):
-    """A table of the page.
-
-    Attributes:
-        head: Names of its columns.
-        rows: Its lines.
-        title: Above it.
-        explained: How to read it, in a sentence.
-        more: All lines, folded away, where `rows` has the first of them only.
-    """
+    """A table; `more` has all lines, folded away, where `rows` has only the first."""
 
     head: Sequence[str]
     rows: Sequence[Row]
@@ -66,11 +58,9 @@ class Table(NamedTuple):
 
 def ranking_table(answer: Answer) -> Table | None:
     """Every setting, the best first, then the baselines and the second reader."""
-    findings = answer.findings
-    if findings is None:
+    if (findings := answer.findings) is None:
         return None
-    first = findings.settings[0].setting
-    several = len(findings.settings) > 1
+    first, several = findings.settings[0].setting, len(findings.settings) > 1
     settings, others = [], []
     for line in ranking(answer):
         cells = line.cells(len(first.axes), mark=f" {MARK}")
@@ -97,28 +87,28 @@ def grades_table(answer: Answer) -> Table | None:
         return None
     names = {}
     if answer.findings:
-        names["out of fold"] = answer.findings.settings[0].setting.name
+        names[OUT_OF_FOLD] = answer.findings.settings[0].setting.name
     if answer.tested:
         names[TEST] = answer.tested.winner
     columns = ("knees", "recall", "precision")
     kinds = ["minimal" if grade == MINIMAL else "" for grade in range(len(GRADE_NAMES))]
+    parts = capital(" and ".join(f"{part} ({name})" for part, name in names.items()))
     return Table(
         head=["grade", *(f"{part}: {column}" for part in names for column in columns)],
         rows=list(map(Row, grade_rows(answer.parts.values()), kinds)),
-        explained=capital(" and ".join(f"{part} ({name})" for part, name in names.items()))
-        + ". Minimal disease, in bold, is the hardest grade in most published work.",
+        explained=f"{parts}. Minimal disease, in bold, is the hardest grade in most published "
+        "work.",
     )
 
 
 def scores_table(answer: Answer) -> Table | None:
-    """Every score of the best setting and of uptake, merged read-outs among them."""
+    """Every score of the best setting and of uptake."""
+    other = answer.other_tested
     columns = {
-        f"{answer.other_tested}, {part}" if answer.other_tested and part == TEST else part: grader
+        f"{other}, {part}" if other and part == TEST else part: grader
         for part, grader in answer.parts.items()
     }
-    for part, baselines in answer.baseline_parts.items():
-        if UPTAKE in baselines:
-            columns[f"uptake, {part}"] = baselines[UPTAKE]
+    columns |= {f"uptake, {part}": grader for part, grader in answer.uptake.items()}
     if not columns:
         return None
     rows = [
@@ -130,7 +120,7 @@ def scores_table(answer: Answer) -> Table | None:
 
 
 def made_how(contents: Sweep) -> list[tuple[str, str]]:
-    """Name and value of everything that one needs to make the same again."""
+    """Names and values for training the same again."""
     made: list[tuple[str, str]] = []
     if contents.plan:
         made.append(("command", shlex.join(["python", "train.py", *contents.plan.arguments])))
@@ -138,8 +128,7 @@ def made_how(contents: Sweep) -> list[tuple[str, str]]:
     results = [each.result for each in contents.finished]
     made.append(("cells", f"{len(results)} of {len(configs)} finished"))
     made += _of_config(configs) if configs else ()
-    made += _of_results(results) if results else ()
-    return made
+    return [*made, *(_of_results(results) if results else ())]
 
 
 def _of_config(configs: Sequence[RunConfig]) -> Iterable[tuple[str, str]]:
@@ -157,10 +146,8 @@ def _of_config(configs: Sequence[RunConfig]) -> Iterable[tuple[str, str]]:
 
 def _of_results(results: Sequence[RunResult]) -> Iterable[tuple[str, str]]:
     devices = sorted({f"{each.device}, {count_of(each.threads, 'thread')}" for each in results})
-    versions = sorted(
-        {f"{name} {version}" for each in results for name, version in each.versions.items()}
-    )
+    versions = {" ".join(pair) for each in results for pair in each.versions.items()}
     yield "trained on", "; ".join(devices)
     yield "time of training", in_words(sum(each.fit_seconds for each in results))
     yield "cohort", ", ".join(sorted({each.fingerprint for each in results}))
-    yield "versions", ", ".join(versions)
+    yield "versions", ", ".join(sorted(versions))

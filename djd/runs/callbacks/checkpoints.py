@@ -1,4 +1,4 @@
-"""Checkpoints: the end of the last finished epoch, in files written whole or not at all."""
+"""Checkpoints of the last finished epoch, in files written whole or not at all."""
 
 import contextlib
 import copy
@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 from typing import Any, cast
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
@@ -15,49 +15,41 @@ from djd.errors import InputError
 from djd.files import write_whole
 
 EPOCHS_BETWEEN_WRITES = 5
-"""What a killed process can lose."""
+"""The most that a killed process loses."""
 
 
 class KeptCheckpoint:
-    """A checkpoint in memory, as it was: what goes on being trained doesn't change it.
+    """A copy of a checkpoint in memory; `held` is None before `keep` and after `forget`.
 
     Copying a network of depth 1 and its optimizer takes a millisecond, writing them as bytes eight
     and, as the tables in the checkpoint grow, more with each epoch (2026-11-25, two-core x86-64).
-
-    Attributes:
-        held: What was kept last; None where nothing was since `forget`.
     """
 
     def __init__(self) -> None:
         self.held: dict[str, Any] | None = None
 
     def keep(self, checkpoint: dict[str, Any]) -> None:
-        """Copy it."""
+        """Copy a checkpoint; the recorder's lists are new at each epoch and stay as they are."""
         rest = {name: value for name, value in checkpoint.items() if name != "callbacks"}
         callbacks = {
-            name: {key: _copied(value) for key, value in state.items()}
+            name: {
+                key: value if isinstance(value, list) else copy.deepcopy(value)
+                for key, value in state.items()
+            }
             for name, state in checkpoint.get("callbacks", {}).items()
         }
         self.held = copy.deepcopy(rest) | {"callbacks": callbacks}
 
     def forget(self) -> None:
-        """It is on the disk."""
+        """Drop a checkpoint that is on the disk."""
         self.held = None
 
 
-def _copied(value: Any) -> Any:
-    """Lightning's callbacks tell dicts that they go on changing; our lists are told anew each time.
-
-    They hold a row an epoch, which copying deeply would go through in each epoch.
-    """
-    return value if isinstance(value, list) else copy.deepcopy(value)
-
-
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Writes beside the file, to the disk, then renames.
+    """Writes a checkpoint beside its file, then renames.
 
-    Lightning's own goes through the system's temporary folder; where that is another disk, the file
-    is copied into its place and a kill in the middle leaves half a checkpoint.
+    Lightning writes in the system's temporary folder and copies the file; a kill during a copy
+    from another disk leaves half a checkpoint.
     """
 
     def save_checkpoint(
@@ -66,10 +58,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         path: str | Path | KeptCheckpoint,
         storage_options: Any | None = None,
     ) -> None:
-        """Write a checkpoint so that the one before stays usable until this one is whole.
-
-        Given memory in place of a path, it is kept there.
-        """
+        """Write a checkpoint to a path, or keep it in memory."""
         if isinstance(path, KeptCheckpoint):
             path.keep(checkpoint)
             return
@@ -80,67 +69,49 @@ class WholeCheckpointIO(TorchCheckpointIO):
         write_whole(target, content.getbuffer())
 
     def load_checkpoint(
-        self,
-        path: str | Path,
-        map_location: Any = "cpu",
-        weights_only: bool | None = True,
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
-        """Read a checkpoint without running code that it may hold."""
+        """Read a checkpoint; code in it never runs."""
         checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
         return checkpoint
 
 
 class LastEpoch(Checkpoint):
-    """Keeps what a stopped training goes on from.
+    """Keeps the checkpoint from which a stopped training goes on; the last of all callbacks.
 
-    Only ends of epochs are kept: a training resumed from the middle of one would see wrong batches.
-    Lightning calls checkpoint callbacks after all others, so their states are those of the epoch's
-    end; this one comes last of all.
-
-    Args:
-        path: The file.
+    Only ends of epochs are kept: a training resumed within an epoch would get wrong batches.
+    Lightning calls checkpoint callbacks after all others, whose states are then complete.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._kept = KeptCheckpoint()
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Keep the epoch in memory; write it where it is time."""
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the epoch in memory, and write each `EPOCHS_BETWEEN_WRITES`-th."""
         trainer.save_checkpoint(cast(Any, self._kept))  # `WholeCheckpointIO` keeps it there
         if (trainer.current_epoch + 1) % EPOCHS_BETWEEN_WRITES == 0:
             self._write(trainer)
 
-    def on_train_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the last epoch."""
         self._write(trainer)
 
     def on_exception(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        exception: BaseException,
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Write the last finished epoch, whatever ended the training, unless the disk did."""
+        """Write the last finished epoch, if the disk allows."""
         with contextlib.suppress(OSError):
             self._write(trainer)
 
-    def _write(self, trainer: lightning.Trainer) -> None:
+    def _write(self, trainer: Trainer) -> None:
         if self._kept.held:
             trainer.strategy.checkpoint_io.save_checkpoint(self._kept.held, self.path)
-            self._kept.forget()  # only now: what stops the writing may be asked to write again
+            self._kept.forget()  # only now: a failed write may be repeated
 
 
 def finished_epochs(path: Path) -> int:
-    """How many epochs a `LastEpoch` file holds; 0 where there is none.
-
-    Raises:
-        InputError: The file is damaged.
-    """
+    """The epochs of a `LastEpoch` file, or 0; raises InputError where it is damaged."""
     if not path.exists():
         return 0
     try:

@@ -1,16 +1,16 @@
-"""What a training leaves behind epoch by epoch: metrics, predictions and weights."""
+"""Metrics, predictions and weights of a training, epoch by epoch."""
 
 import math
 import time
 from collections.abc import Mapping
 from typing import Any, cast
 
-import lightning
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from djd.errors import InputError
 from djd.files import append_row, write_rows
-from djd.models.classifier import GradeClassifier, Outcome
+from djd.models.classifier import GradeClassifier
 from djd.runs.folder import METRICS_NAME, PREDICTIONS_NAME, epoch_checkpoint
 from djd.runs.predictions import prediction_rows, write_predictions
 from djd.runs.prepare import Prepared
@@ -19,16 +19,12 @@ from djd.statistics.metrics import score_table
 
 
 class EpochRecorder(Callback):
-    """Writes `metrics.csv` as epochs end, and predictions and weights at the score epochs.
+    """Writes `metrics.csv` each epoch, and predictions and weights at the score epochs, from 1.
 
-    It comes first among the callbacks: at its `on_train_epoch_end` the epoch's passes are read out
-    for all of them.
+    The first of all callbacks: its `on_train_epoch_end` reads the epoch's passes for all of them.
 
     Attributes:
-        prepared: The training.
-        score_epochs: Epochs, from 1, at which predictions of the held-out knees and weights are
-            kept.
-        rows: One mapping an epoch, as written to `metrics.csv`.
+        rows: A row of `metrics.csv` an epoch.
         scored: Validation scores at the score epochs.
     """
 
@@ -45,7 +41,7 @@ class EpochRecorder(Callback):
         self._started = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        """What goes into a checkpoint: all that has been recorded until now, as plain values."""
+        """All records so far as plain values, for a checkpoint."""
         return {
             "rows": list(self.rows),
             "scored": [scores.model_dump() for scores in self.scored],
@@ -53,7 +49,7 @@ class EpochRecorder(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint; files that were written since are set back to it."""
+        """Go on from a checkpoint, and set files back to it."""
         self.rows = list(state_dict["rows"])
         self.scored = [PartScores.model_validate(scores) for scores in state_dict["scored"]]
         self._predictions = list(state_dict["predictions"])
@@ -63,22 +59,22 @@ class EpochRecorder(Callback):
         if self._predictions:
             self._write_predictions()
 
-    def on_train_epoch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Note the rate that the epoch's steps have; at its end a schedule has moved it on."""
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the epoch's learning rate; at its end a schedule has changed the rate."""
         self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Read the epoch out and write what is due."""
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the epoch."""
         classifier = cast(GradeClassifier, pl_module)
         classifier.finish_train_pass()
         epoch = trainer.current_epoch + 1
         self.rows.append(self._row(classifier, epoch))
         self._require_finite(epoch)
-        self._append_row(self.rows[-1])
+        if epoch == 1:
+            self._write_metrics()
+        else:
+            cells = (_cells(self.rows[-1]) | self._stamp).values()
+            append_row(self._folder / METRICS_NAME, cells)
         if epoch in self.score_epochs:
             self._keep(trainer, classifier, epoch)
 
@@ -90,11 +86,12 @@ class EpochRecorder(Callback):
         }
         for stage in ("train", "validation"):
             if outcome := classifier.outcomes.get(stage):
-                row |= {f"{stage}_{name}": value for name, value in _scores(outcome).items()}
+                scores = {"loss": outcome.loss, **score_table(outcome.counts)}
+                row |= {f"{stage}_{name}": value for name, value in scores.items()}
         return row
 
     def _require_finite(self, epoch: int) -> None:
-        """A network of NaN would be scored as one that always says normal."""
+        """Stop a diverged training: a network of NaN grades every knee normal."""
         losses = [value for name, value in self.rows[-1].items() if name.endswith("_loss")]
         if not all(math.isfinite(loss) for loss in losses):
             raise InputError(
@@ -102,14 +99,8 @@ class EpochRecorder(Callback):
                 f"{', '.join(f'{loss:g}' for loss in losses)}; lower optim.lr or optim.lr_times"
             )
 
-    def _append_row(self, row: dict[str, float]) -> None:
-        if len(self.rows) == 1:
-            self._write_metrics()
-        else:
-            append_row(self._folder / METRICS_NAME, (_cells(row) | self._stamp).values())
-
     def _write_metrics(self) -> None:
-        columns = [*self.rows[0], *self._stamp]
+        columns = (*self.rows[0], *self._stamp)
         rows = [_cells(row) | self._stamp for row in self.rows]
         write_rows(self._folder / METRICS_NAME, columns, rows)
 
@@ -117,24 +108,16 @@ class EpochRecorder(Callback):
         path = self._folder / PREDICTIONS_NAME
         write_predictions(path, self._predictions, stamp=self.prepared.stamp)
 
-    def _keep(self, trainer: lightning.Trainer, classifier: GradeClassifier, epoch: int) -> None:
+    def _keep(self, trainer: Trainer, classifier: GradeClassifier, epoch: int) -> None:
         trainer.save_checkpoint(epoch_checkpoint(self._folder, epoch), weights_only=True)
         if outcome := classifier.outcomes.get("validation"):
             self.scored.append(score_outcome(outcome, self.prepared.cohort, epoch=epoch))
-            self._predictions += prediction_rows(
-                self.prepared.cohort,
-                outcome.knees,
-                outcome.predicted,
-                outcome.probabilities,
-                fold=self.prepared.config.data.fold,
-                seed=self.prepared.config.seed,
-                epoch=epoch,
-            )
+            config, cohort = self.prepared.config, self.prepared.cohort
+            fold, seed = config.data.fold, config.seed
+            graded = (outcome.knees, outcome.predicted, outcome.probabilities)
+            rows = prediction_rows(cohort, *graded, fold=fold, seed=seed, epoch=epoch)
+            self._predictions += rows
             self._write_predictions()
-
-
-def _scores(outcome: Outcome) -> dict[str, float]:
-    return {"loss": outcome.loss, **score_table(outcome.counts)}
 
 
 def _cells(row: Mapping[str, float]) -> dict[str, str]:

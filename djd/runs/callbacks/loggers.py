@@ -1,81 +1,80 @@
-"""`conf/logger`: the loggers of a training, and the values that each of them is given."""
+"""`conf/logger`: the loggers of a training and their values."""
 
 import inspect
+import json
 import logging
 import os
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any, cast
 
-import lightning
 import numpy as np
 from filelock import FileLock
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from djd.errors import InputError
+from djd.files import write_whole
 from djd.models.build import build
 from djd.models.classifier import GradeClassifier
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.hparams import TENSORBOARD, setting_hparams
-from djd.runs.folder import begun_runs, save_begun_runs
+from djd.runs.folder import LOGGERS_NAME, begun_runs
 from djd.runs.prepare import Prepared
 from djd.statistics.metrics import score_table
 
 SPEED_TAG = "knees_per_second"
 
 RUN_ARGUMENTS = ("run_id", "id")
-"""How constructors call the run that a resumed training goes on with: MLflow's, W&B's."""
+"""Arguments of MLflow's and W&B's constructors for the run of a resumed training."""
 
 QUIET = {
     "DO_NOT_TRACK": "true",  # MLflow reports its use over the network
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "WANDB_ERROR_REPORTING": "false",
 }
-"""Variables of the environment, where they are not set: scans of patients are no one's business."""
+"""Defaults of environment variables: scans of patients are private."""
 
 
 def build_loggers(prepared: Prepared, *, resumed_epochs: int = 0) -> list[Logger]:
-    """The loggers that `logger` names, with their runs begun.
+    """The loggers of `logger`, with their runs begun.
 
-    Each logger gets of these values those that its class takes: `save_dir` (the training's folder),
-    `name` and `run_name` (of the folder, below that of the sweep or run), `purge_step` (the first
-    epoch that is trained now, where a training goes on), `run_id` and `id` (of the run that the
-    logger began at an earlier start of the training; None where it began none).
+    Each class gets those of the following values that it takes: `save_dir` (the training's folder),
+    `name` and `run_name` (the folder's, from the sweep or run down), `purge_step` (the first epoch
+    of a training that goes on), `run_id` and `id` (of the logger's run in an earlier start of the
+    training, or None).
 
     Raises:
-        InputError: A class can't be imported, does not take the values of its file, or can't begin
+        InputError: A class can't be imported, doesn't take the values of its file, or can't begin
             or go on with a run.
     """
-    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     logging.getLogger("lightning.pytorch.loggers").setLevel(logging.ERROR)
     specs = prepared.config.plain()["logger"]
     begun, loggers = begun_runs(prepared.folder), {}
-    cache = prepared.config.paths.cache
-    # Trainings that start at once must not make the same data base twice.
-    others = specs.keys() - {TENSORBOARD}
-    with FileLock(cache / ".loggers.lock") if others else nullcontext():
+    # Trainings that start together must not make the same data base twice.
+    path = prepared.config.paths.cache / ".loggers.lock"
+    with FileLock(path) if specs.keys() - {TENSORBOARD} else nullcontext():
         for option, spec in specs.items():
             before = begun.get(option, {})
             run = before.get("run") if before.get("logger") == spec else None
             loggers[option] = _begin(option, spec, _offered(prepared, resumed_epochs, run))
-            if _goes_on(loggers[option]):
+            if _takes(loggers[option], *RUN_ARGUMENTS):
                 begun[option] = {"run": str(loggers[option].version), "logger": spec}
     if begun:
-        save_begun_runs(prepared.folder, begun)
+        content = json.dumps(begun, indent=1, ensure_ascii=False)
+        write_whole(prepared.folder / LOGGERS_NAME, content)
     return list(loggers.values())
 
 
 def _offered(prepared: Prepared, resumed_epochs: int, run: str | None) -> dict[str, Any]:
     above = prepared.top.absolute().parent
     name = " ".join(prepared.folder.absolute().relative_to(above).parts)
-    return {
-        "save_dir": prepared.folder,
-        "name": name,
-        "run_name": name,
-        "purge_step": resumed_epochs + 1 if resumed_epochs else None,
-        **dict.fromkeys(RUN_ARGUMENTS, run),
-    }
+    offered = {"save_dir": prepared.folder, "name": name, "run_name": name}
+    offered |= {"purge_step": resumed_epochs + 1 if resumed_epochs else None}
+    return offered | dict.fromkeys(RUN_ARGUMENTS, run)
 
 
 def _begin(option: str, spec: dict[str, Any], offered: dict[str, Any]) -> Logger:
@@ -86,7 +85,7 @@ def _begin(option: str, spec: dict[str, Any], offered: dict[str, Any]) -> Logger
             f"{spec['_target_']}, which gives {type(logger).__name__}"
         )
     try:
-        getattr(logger, "experiment", None)  # Lightning's loggers begin their run when asked for it
+        getattr(logger, "experiment", None)  # the first access begins the run
     except Exception as error:
         run = offered[RUN_ARGUMENTS[0]]
         raise InputError(
@@ -96,13 +95,13 @@ def _begin(option: str, spec: dict[str, Any], offered: dict[str, Any]) -> Logger
     return logger
 
 
-def _goes_on(logger: Logger) -> bool:
-    """Whether the logger can be asked to go on with a run."""
-    return any(name in inspect.signature(type(logger)).parameters for name in RUN_ARGUMENTS)
+def _takes(logger: Logger, *arguments: str) -> bool:
+    """Whether the logger's class takes one of the arguments."""
+    return not inspect.signature(type(logger)).parameters.keys().isdisjoint(arguments)
 
 
 def end_runs(loggers: Iterable[Logger]) -> None:
-    """End the runs of loggers that wait for it, such as W&B's."""
+    """End the runs of loggers that need an end, such as W&B's."""
     for logger in loggers:
         finish = getattr(getattr(logger, "experiment", None), "finish", None)
         if callable(finish):
@@ -110,31 +109,25 @@ def end_runs(loggers: Iterable[Logger]) -> None:
 
 
 class ScoreLogger(Callback):
-    """Gives loggers other than TensorBoard the setting, each epoch's scores, and test scores.
-
-    Args:
-        recorder: Comes before this one among the callbacks; its rows are the scores.
-    """
+    """Gives loggers other than TensorBoard the setting, the recorder's rows, and test scores."""
 
     def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
         self._runs: list[str] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """The runs that have all scores until now."""
+        """Runs that have all scores so far."""
         return {"runs": list(self._runs)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Know the runs that need no scores again."""
+        """Take the runs of a checkpoint."""
         self._runs = list(state_dict["runs"])
 
-    def on_fit_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Log the setting, fold and seed; and the epochs that a stopped training has finished.
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log setting, fold and seed, and the finished epochs of a stopped training.
 
-        A run that goes on has these epochs. Not so a run of W&B offline: each start leaves a folder
-        of its own, and the last one that is sent replaces those before.
+        A run that goes on has these epochs, except a run of W&B offline: each start makes a folder
+        of its own, and the last folder that is sent replaces the earlier ones.
         """
         config, stamp = self.recorder.prepared.config, self.recorder.prepared.stamp
         setting: dict[str, Any] = setting_hparams(config, config.trainer.max_epochs)
@@ -143,21 +136,18 @@ class ScoreLogger(Callback):
         setting |= {"stamp": stamp} if stamp else {}
         for logger in _others(trainer):
             logger.log_hyperparams(setting)
-            has_all = "run_id" in inspect.signature(type(logger)).parameters
-            if not (has_all and str(logger.version) in self._runs):
+            if not (_takes(logger, "run_id") and str(logger.version) in self._runs):
                 for epochs in range(1, len(self.recorder.rows) + 1):
                     logger.log_metrics(scalars_of(self.recorder, epochs), epochs)
         self._runs = [str(logger.version) for logger in _others(trainer)]
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's scores."""
         epoch = len(self.recorder.rows)
         for logger in _others(trainer):
             logger.log_metrics(scalars_of(self.recorder, epoch), epoch)
 
-    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the scores on the test patients."""
         classifier = cast(GradeClassifier, pl_module)
         epoch = classifier.tested_epoch or self.recorder.prepared.config.trainer.max_epochs
@@ -167,23 +157,20 @@ class ScoreLogger(Callback):
             logger.log_metrics(defined, epoch)
 
 
-def _others(trainer: lightning.Trainer) -> list[Logger]:
+def _others(trainer: Trainer) -> list[Logger]:
     return [each for each in trainer.loggers if not isinstance(each, TensorBoardLogger)]
 
 
 def scalars_of(recorder: EpochRecorder, epoch: int) -> dict[str, float]:
-    """Scores of an epoch, from 1, by tag such as `kappa/validation`; without undefined ones."""
+    """Defined scores of an epoch, from 1, by tag such as `kappa/validation`.
+
+    Both parts of a score share a chart's group by such tags.
+    """
     before, row = [{"seconds": 0.0}, *recorder.rows][epoch - 1 : epoch + 1]
-    scalars = {
-        _tag(name): value
-        for name, value in row.items()
-        if name not in ("epoch", "seconds") and not np.isnan(value)
-    }
+    scalars = {}
+    for name, value in row.items():
+        if name not in ("epoch", "seconds") and not np.isnan(value):
+            part, _, score = name.partition("_")
+            scalars[f"{score}/{part}" if part in ("train", "validation") else name] = value
     knees, seconds = len(recorder.prepared.parts.train), row["seconds"] - before["seconds"]
     return scalars | {SPEED_TAG: knees / max(seconds, 1e-3)}  # kept to milliseconds
-
-
-def _tag(name: str) -> str:
-    """`validation_kappa` to `kappa/validation`, so that both parts share a chart's group."""
-    stage, _, score = name.partition("_")
-    return f"{score}/{stage}" if stage in ("train", "validation") else name

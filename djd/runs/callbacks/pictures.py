@@ -1,10 +1,10 @@
-"""The pictures that TensorBoard shows of one training."""
+"""TensorBoard's pictures of a training."""
 
 from typing import cast
 
-import lightning
 import numpy as np
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -28,61 +28,52 @@ from djd.runs.callbacks.tensorboard import writer_of
 from djd.runs.folder import VALIDATION_MATRIX
 
 WIDTH_PIXELS = 350
-"""TensorBoard shows a picture 350 pixels wide; of a wider one it drops every so many pixels, and
-small letters with them."""
+"""TensorBoard shows 350 pixels and drops pixels of wider pictures, so small letters break."""
 
 SHEET_KNEES = {1: 3, 2: 2}
-"""Training knees of each grade on their sheet, by the number of views: captions need the room."""
+"""Training knees of a grade on a sheet, by the number of views: captions need room."""
 
 MISTAKES = 6
-"""Knees among the most wrong."""
+"""Knees on the sheet of mistakes."""
 
 UNITS: dict[Scaling, str] = {
     "counts": "counts a pixel",
     "sqrt": "square roots of counts a pixel",
     "standard": "standard deviations from a crop's mean",
 }
-"""What the network's inputs are measured in."""
+"""Unit of the network's crops."""
 
 
 class Pictures(Callback):
-    """Draws what a training sees and gets wrong, once, at its start and at its score epochs.
+    """Plots training knees at the start; at score epochs of the recorder the confusion matrix.
 
-    They are: the training knees as the network sees them; at each score epoch the validation's
-    confusion matrix; at the last one a reliability diagram, and the knees graded most wrong with
-    the network's attention; and the confusion matrix of the test patients, whenever they are
-    scored.
-
-    Args:
-        recorder: Comes before this one among the callbacks; its score epochs have pictures.
+    The last score epoch adds a reliability diagram and the worst mistakes with Grad-CAM; each
+    scoring of the test patients adds their confusion matrix.
     """
 
     def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
         self.folder, self.stamp = recorder.prepared.folder, recorder.prepared.stamp
 
-    def on_fit_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Show what the network sees, unless an earlier start of the training did."""
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show training knees, unless the training goes on."""
         if not self.recorder.rows:
             add_picture(trainer, "crops/train", training_sheet(_data(trainer), self.stamp), 0)
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Show how the held-out knees are graded, where the epoch is scored."""
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the grades of validation knees at a score epoch."""
         classifier = cast(GradeClassifier, pl_module)
         epoch = trainer.current_epoch + 1
         outcome = classifier.outcomes.get("validation")
         if outcome is None or epoch not in self.recorder.score_epochs:
             return
-        matrix = confusion_figure(
-            outcome.counts, title=f"Validation, epoch {epoch}", stamp=self.stamp
-        )
+        title = f"Validation, epoch {epoch}"
+        matrix = confusion_figure(outcome.counts, title=title, stamp=self.stamp)
         png = add_picture(trainer, "confusion/validation", matrix, epoch)
         if epoch == max(self.recorder.score_epochs):
-            self._keep(VALIDATION_MATRIX, png)
+            # The same bytes also go to a file; a second plot would take a tenth of all time.
+            (self.folder / VALIDATION_MATRIX).parent.mkdir(exist_ok=True)
+            write_whole(self.folder / VALIDATION_MATRIX, png)
             diagram = reliability_figure(
                 reliability_bins(1 - outcome.probabilities[:, 0], outcome.grades > 0),
                 title=f"Any disease: validation, epoch {epoch}",
@@ -92,31 +83,17 @@ class Pictures(Callback):
             sheet = mistakes_sheet(classifier, outcome, _data(trainer), epoch, self.stamp)
             add_picture(trainer, "mistakes/validation", sheet, epoch)
 
-    def _keep(self, name: str, png: bytes) -> None:
-        """Leave a picture as a file too; drawing it anew would take another tenth of all."""
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        write_whole(path, png)
-
-    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the confusion matrix of the test patients."""
         classifier = cast(GradeClassifier, pl_module)
         epoch = classifier.tested_epoch or self.recorder.prepared.config.trainer.max_epochs
-        figure = confusion_figure(
-            classifier.outcomes["test"].counts,
-            title=f"Test patients, epoch {epoch}",
-            stamp=self.stamp,
-        )
+        counts, title = classifier.outcomes["test"].counts, f"Test patients, epoch {epoch}"
+        figure = confusion_figure(counts, title=title, stamp=self.stamp)
         add_picture(trainer, "confusion/test", figure, epoch)
 
 
 def training_sheet(datamodule: KneeDataModule, stamp: str | None) -> Figure:
-    """Training knees as the network sees them, the first few of each grade.
-
-    Args:
-        datamodule: Its batches are what is drawn.
-        stamp: Such as PHANTOM.
-    """
+    """Crops of the first few training knees of each grade, in the network's scaling."""
     cohort, train = datamodule.cohort, datamodule.parts.train
     each = SHEET_KNEES[len(VIEW_INDICES[datamodule.views])]
     by_grade = [train[cohort.grades[train] == grade][:each] for grade in range(GRADE_COUNT)]
@@ -138,15 +115,7 @@ def mistakes_sheet(
     epoch: int,
     stamp: str | None,
 ) -> Figure:
-    """The held-out knees graded most wrong, and what in them speaks for the grade they were given.
-
-    Args:
-        classifier: The network that graded them.
-        outcome: What it gave.
-        datamodule: Its batches are what is drawn.
-        epoch: For the title.
-        stamp: Such as PHANTOM.
-    """
+    """The worst mistakes of an outcome, with Grad-CAM of the predicted grade."""
     worst = most_wrong(outcome, MISTAKES)
     knees, predicted = outcome.knees[worst], outcome.predicted[worst]
     batch = datamodule.batch_of(knees)
@@ -176,21 +145,16 @@ def mistakes_sheet(
 
 
 def _score_of(loss: Loss, outputs: Tensor, grades: Tensor) -> Tensor:
-    """What speaks for a grade, (knee,): its output, or the logarithm of its probability."""
+    """The output of each knee's grade, (knee,), or the logarithm of its probability."""
     if loss.outputs != GRADE_COUNT:
         outputs = loss.probabilities(outputs).clamp(min=1e-12).log()
     return outputs.gather(1, grades[:, None])[:, 0]
 
 
 def most_wrong(outcome: Outcome, most: int) -> NDArray[np.int64]:
-    """Where in an outcome its worst mistakes stand, int64 (mistake,), the worst first.
+    """Indices of at most `most` wrong grades in an outcome, int64 (mistake,), the worst first.
 
-    Those come first whose predicted grade is farthest from the true one; of these those whose
-    predicted grade was the most probable; of these those that come first in the outcome.
-
-    Args:
-        outcome: Of one pass.
-        most: How many at the most; knees graded right are never among them.
+    The order is by distance from the true grade, then probability, then place in the outcome.
     """
     predicted = outcome.predicted
     distances = np.abs(predicted - outcome.grades)
@@ -200,27 +164,20 @@ def most_wrong(outcome: Outcome, most: int) -> NDArray[np.int64]:
     return wrong[:most]
 
 
-def add_picture(trainer: lightning.Trainer, tag: str, figure: Figure, step: int) -> bytes:
-    """Show a figure in TensorBoard, where that is among the loggers, and hand back its PNG.
-
-    Args:
-        trainer: Of the training.
-        tag: The picture's name; a slider goes through all steps of one.
-        figure: The picture.
-        step: Epochs that had ended.
-    """
+def add_picture(trainer: Trainer, tag: str, figure: Figure, step: int) -> bytes:
+    """Show a figure in TensorBoard, if that is a logger, after `step` epochs; return its PNG."""
     png = figure_png(figure, width=WIDTH_PIXELS)
     width, height = figure.canvas.get_width_height()
-    # `add_image` would encode pixels by itself, in three times the bytes.
+    # `add_image` would encode the pixels again, in three times the bytes.
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
     if writer := writer_of(trainer):
-        # Made anew where the writer was closed at the end of the fit.
+        # The call reopens a writer that the end of the fit closed.
         events = writer._get_file_writer()  # type: ignore[no-untyped-call]
         events.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
     return png
 
 
-def _data(trainer: lightning.Trainer) -> KneeDataModule:
+def _data(trainer: Trainer) -> KneeDataModule:
     return cast(KneeDataModule, trainer.datamodule)  # type: ignore[attr-defined]
 
 

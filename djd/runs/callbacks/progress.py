@@ -1,10 +1,10 @@
-"""One calm line while a network trains."""
+"""The progress line of a training."""
 
 import sys
 from collections.abc import Mapping
 from typing import cast
 
-import lightning
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,11 +16,7 @@ LINES_WITHOUT_TERMINAL = 10
 
 
 class ProgressLine(Callback):
-    """Shows epoch, loss and validation kappa; refreshed once an epoch.
-
-    Args:
-        recorder: Comes before this one among the callbacks.
-    """
+    """Shows epoch, loss and validation kappa once an epoch, after the recorder."""
 
     def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
@@ -29,9 +25,7 @@ class ProgressLine(Callback):
         self._console = Console(file=sys.stdout)
         self._progress: Progress | None = None
 
-    def on_fit_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar, on a terminal."""
         if self._console.is_terminal and self.style == "calm":
             self._progress = training_bar(self._console)
@@ -40,9 +34,7 @@ class ProgressLine(Callback):
             )
             self._progress.start()
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Move the bar, or print a line now and then."""
         row = self.recorder.rows[-1]
         epoch, epochs = int(row["epoch"]), cast(int, trainer.max_epochs)
@@ -58,27 +50,21 @@ class ProgressLine(Callback):
         elif epoch == epochs or epoch % max(1, epochs // LINES_WITHOUT_TERMINAL) == 0:
             self._console.print(f"{self.name}: epoch {epoch} of {epochs}, {scores}")
 
-    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""
-        self._close()
-
-    def on_exception(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        exception: BaseException,
-    ) -> None:
-        """Close the bar."""
-        self._close()
-
-    def _close(self) -> None:
         if self._progress:
             self._progress.stop()
             self._progress = None
 
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Close the bar."""
+        self.on_fit_end(trainer, pl_module)
+
 
 def study_line(row: Mapping[str, float]) -> str:
-    """An epoch as the study's log has it; the accuracy is the running one of training."""
+    """An epoch's line of the study's log; its accuracy is of training."""
     return (
         f"#{row['epoch']:.0f} Loss: {row['train_loss']:.4f} "
         f"Acc: {100 * row['train_accuracy']:.4f}% Time: {row['seconds']:.4f}s"
@@ -86,13 +72,7 @@ def study_line(row: Mapping[str, float]) -> str:
 
 
 def training_bar(console: Console) -> Progress:
-    """A bar that is drawn only when told to, so that it costs nothing between epochs."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[scores]}"),
-        TimeRemainingColumn(),
-        console=console,
-        auto_refresh=False,
-    )
+    """A bar without refreshes between epochs, which would cost time."""
+    scores = TextColumn("{task.fields[scores]}")
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), scores)
+    return Progress(*columns, TimeRemainingColumn(), console=console, auto_refresh=False)

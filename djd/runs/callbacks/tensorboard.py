@@ -1,13 +1,13 @@
-"""TensorBoard: scalars, texts, charts and curves of one training."""
+"""TensorBoard's scalars, texts, charts and curves of a training."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
@@ -28,24 +28,24 @@ from djd.runs.command_line import rerun_command
 from djd.runs.config import RunConfig
 from djd.runs.result import installed_versions
 
-Charts = Mapping[str, tuple[str, Sequence[str]]]
-"""Kind and tags of each chart by its title, as `SummaryWriter.add_custom_scalars` takes them."""
+Chart = tuple[str, Sequence[str]]
+"""Kind and tags, for `SummaryWriter.add_custom_scalars`."""
 
 
-def _lines(*tags: str) -> tuple[str, Sequence[str]]:
-    """A chart of these scalars; the tab takes them as patterns that match from the start."""
+def _lines(*tags: str) -> Chart:
+    """A chart of these scalars; the tab takes tags as patterns that match from the start."""
     return "Multiline", [f"{tag}$" for tag in tags]
 
 
-def _both(score: str) -> tuple[str, Sequence[str]]:
+def _both(score: str) -> Chart:
     return _lines(f"{score}/train", f"{score}/validation")
 
 
-def _per_grade(score: str) -> tuple[str, Sequence[str]]:
+def _per_grade(score: str) -> Chart:
     return _lines(*(f"{score}_{grade}/validation" for grade in GRADE_NAMES))
 
 
-CHART_LAYOUT: Mapping[str, Charts] = {
+CHART_LAYOUT: Mapping[str, Mapping[str, Chart]] = {
     "Does it learn, and does it overfit?": {
         "loss": _both("loss"),
         "kappa": _both("kappa"),
@@ -61,17 +61,14 @@ CHART_LAYOUT: Mapping[str, Charts] = {
         "learning rate": _lines("learning_rate"),
     },
 }
-"""Charts by question. Every training holds it: TensorBoard merges the layouts of all runs that it
-finds, and equal charts are shown once, so it is there for one run, one sweep and all of them."""
+"""Charts by question. Every training has them: TensorBoard merges the layouts of all runs and
+shows equal charts once."""
 
 
 class EventsLogger(TensorBoardLogger):
-    """Lightning's, in the training's own folder and without hparams.yaml: config.yaml says it all.
+    """Lightning's logger in the training's folder, without hparams.yaml beside config.yaml.
 
-    Args:
-        save_dir: The training's folder.
-        purge_step: From which epoch on events of a stopped training are dropped; None where the
-            training is new.
+    Events of a stopped training from the epoch `purge_step` on are dropped; all where it is None.
     """
 
     def __init__(self, save_dir: Path, purge_step: int | None = None) -> None:
@@ -80,67 +77,50 @@ class EventsLogger(TensorBoardLogger):
             forget_events(save_dir, runs_below=SCORE_RUNS)
 
     def save(self) -> None:
-        """Leave it at the events, which are flushed by themselves."""
+        """Write nothing: events are flushed anyway."""
 
 
-def writer_of(trainer: lightning.Trainer) -> SummaryWriter | None:
-    """TensorBoard's writer of a training; None where TensorBoard is not among its loggers."""
+def writer_of(trainer: Trainer) -> SummaryWriter | None:
+    """TensorBoard's writer of a training, or None."""
     writers = [each.experiment for each in trainer.loggers if isinstance(each, TensorBoardLogger)]
     return writers[0] if writers else None
 
 
-def is_tensorboard(logger: Logger) -> bool:
-    """Whether a logger writes TensorBoard's events."""
-    return isinstance(logger, TensorBoardLogger)
-
-
-def _writer(trainer: lightning.Trainer) -> SummaryWriter:
+def _writer(trainer: Trainer) -> SummaryWriter:
     writer = writer_of(trainer)
-    assert writer  # a dashboard is given to trainings with such a logger alone
+    assert writer  # only trainings with such a logger have a dashboard
     return writer
 
 
 class Dashboard(Callback):
-    """Writes scalars once an epoch, scores at the score epochs, and the rest as text.
-
-    Args:
-        recorder: Comes before this one among the callbacks; its rows are the scalars, and its score
-            epochs have a curve and a row among the settings.
-    """
+    """Writes texts, the recorder's rows as scalars, and at score epochs a curve and a setting."""
 
     def __init__(self, recorder: EpochRecorder) -> None:
         self.recorder = recorder
-        self.prepared = recorder.prepared
-        given = self.prepared
+        self.prepared = given = recorder.prepared
         self.sessions = Sessions(given.config, given.folder, given.fingerprint, given.stamp)
 
-    def on_fit_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Show what is trained, and on what, unless an earlier start of the training did."""
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write texts and charts, unless the training goes on."""
         if self.recorder.rows:
             return
-        writer = _writer(trainer)
-        texts = dashboard_texts(
-            self.prepared.config,
-            part_summaries(self.prepared.cohort, self.prepared.parts),
-            stamp=self.prepared.stamp,
-            threads=torch.get_num_threads(),
-        )
+        given, writer = self.prepared, _writer(trainer)
+        parts, threads = part_summaries(given.cohort, given.parts), torch.get_num_threads()
+        texts = dashboard_texts(given.config, parts, stamp=given.stamp, threads=threads)
         for tag, text in texts.items():
             writer.add_text(tag, text)
         writer.add_custom_scalars(CHART_LAYOUT)
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Log the epoch's row, and what is shown of the validation knees where it is due."""
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the epoch's row, and at score epochs curve and setting."""
         row = self.recorder.rows[-1]
         epoch = int(row["epoch"])
         writer = _writer(trainer)
         scalars = scalars_of(self.recorder, epoch)
         outcome = cast(GradeClassifier, pl_module).outcomes.get("validation")
-        _add_scalars(writer, scalars, epoch)
+        # An event for each scalar takes 1 ms more, a tenth of a short epoch.
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        cast(FileWriter, writer.file_writer).add_summary(Summary(value=values), epoch)
         if outcome and epoch in self.recorder.score_epochs:
             _add_any_disease_curve(writer, "validation", outcome, epoch)
             self._show_as_setting(writer, scalars, epoch)
@@ -148,33 +128,25 @@ class Dashboard(Callback):
     def _show_as_setting(
         self, writer: SummaryWriter, scalars: Mapping[str, float], epoch: int
     ) -> None:
-        """Be one of the trainings behind a row of the HParams tab."""
+        """Write a session of the HParams tab."""
         if epoch < self.prepared.config.trainer.max_epochs:
             tags = [f"{score}/validation" for score in HPARAM_METRICS]
-            write_score_run(
-                self.sessions, epoch, {tag: scalars[tag] for tag in tags if tag in scalars}
-            )
-            return
-        events = cast(FileWriter, writer.file_writer)
-        for summary in session_summaries(self.sessions, epoch):
-            events.add_summary(summary)
+            shown = {tag: scalars[tag] for tag in tags if tag in scalars}
+            write_score_run(self.sessions, epoch, shown)
+        else:
+            for summary in session_summaries(self.sessions, epoch):
+                cast(FileWriter, writer.file_writer).add_summary(summary)
 
-    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Show the curve of the test patients."""
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the curve of the test patients."""
         classifier = cast(GradeClassifier, pl_module)
         outcome = classifier.outcomes["test"]
         epoch = classifier.tested_epoch or self.prepared.config.trainer.max_epochs
         _add_any_disease_curve(_writer(trainer), "test", outcome, epoch)
 
 
-def _add_scalars(writer: SummaryWriter, scalars: Mapping[str, float], epoch: int) -> None:
-    """One event for all of an epoch's; an event each takes 1 ms more, a tenth of a short epoch."""
-    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-    cast(FileWriter, writer.file_writer).add_summary(Summary(value=values), epoch)
-
-
 def _add_any_disease_curve(writer: SummaryWriter, part: str, outcome: Outcome, epoch: int) -> None:
-    """Precision against recall of any DJD, by the probability of any grade above normal."""
+    """Precision against recall of any DJD, by the probability of all grades above normal."""
     any_disease = 1 - outcome.probabilities[:, 0]
     writer.add_pr_curve(f"any_djd/{part}", outcome.grades >= 1, any_disease, epoch)
 
@@ -182,32 +154,20 @@ def _add_any_disease_curve(writer: SummaryWriter, part: str, outcome: Outcome, e
 def dashboard_texts(
     config: RunConfig, parts: Mapping[str, PartSummary], *, stamp: str | None, threads: int
 ) -> dict[str, str]:
-    """Texts by tag, as Markdown: two, since TensorBoard opens the first two and folds the others.
-
-    Args:
-        config: What is trained.
-        parts: Who is on each part of the split.
-        stamp: What has to stand on everything; see `RunConfig.stamp`.
-        threads: CPU threads of a training step.
-    """
+    """Two Markdown texts by tag: TensorBoard opens the first two texts and folds the others."""
     stamped = f"**{stamp}**. " if stamp else ""
+    rows = [
+        (part, len(who.patients), sum(who.knees_per_grade), *who.knees_per_grade)
+        for part, who in parts.items()
+    ]
     about = (
         f"{stamped}Research use only, not a medical device.",
-        split_table(parts),
+        _table(("part", "patients", "knees", *GRADE_NAMES), rows),
         "The same weights again, alone, with the test patients left closed:",
         _as_code(rerun_command(config, threads=threads)),
         _table(("part", "version"), installed_versions().items()),
     )
     return {"about": "\n\n".join(about), "config": _as_code(config.as_yaml())}
-
-
-def split_table(parts: Mapping[str, PartSummary]) -> str:
-    """Patients and knees per grade on each part, as a Markdown table."""
-    rows = [
-        (part, len(who.patients), sum(who.knees_per_grade), *who.knees_per_grade)
-        for part, who in parts.items()
-    ]
-    return _table(("part", "patients", "knees", *GRADE_NAMES), rows)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

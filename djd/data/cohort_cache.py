@@ -1,4 +1,4 @@
-"""A cohort kept in the cache, so that the second start reads no scan."""
+"""Cohorts in the cache, so that the second start reads no scan."""
 
 import contextlib
 import hashlib
@@ -18,13 +18,21 @@ from djd.data.scan import GradeNames
 from djd.files import write_whole
 from djd.grades import LabelsFrom
 
-KEPT_VERSION = 2
-"""Raised whenever what is read or kept of a scan changes."""
+CACHE_VERSION = 2
+"""Raised whenever a scan is read, or a cohort is stored, in another way."""
 
 _ARRAYS = ("crops", "grades", "scan_index", "side_index")
+_VALUES = (
+    "unspecified",
+    "disagreements",
+    "named_knees",
+    "unknown_names",
+    "pixel_digests",
+    "phantom",
+)
 
 
-def kept_cohort(
+def cached_cohort(
     cache: Path,
     paths: Sequence[Path],
     *,
@@ -34,22 +42,16 @@ def kept_cohort(
     grade_names: GradeNames | None = None,
     on_scan: Callable[[int], None] | None = None,
 ) -> Cohort:
-    """A cohort as from `read_cohort`, out of the cache where every file is as it was.
+    """A cohort as from `read_cohort`, out of the cache where no file has changed.
 
-    Files are told by name, size, and times of writing and of change. A cohort with an unreadable
-    file is not kept: what hindered the reading may pass without a trace on the file.
+    A changed file shows by name, size, and times of writing and of change. A cohort with an
+    unreadable file is not cached: the obstacle may pass without a trace on the file.
 
-    Args:
-        cache: `paths.cache`; that it can't be written is no error, the scans are only read again.
-        paths: See `read_cohort`, as all that follows.
-        patients: See `read_cohort`.
-        placement: See `read_cohort`.
-        labels_from: See `read_cohort`.
-        grade_names: See `read_cohort`.
-        on_scan: See `read_cohort`.
+    Where the cache can't be written, the scans are only read again. All arguments but the cache's
+    folder are those of `read_cohort`.
     """
     readers = sorted({_reader_digest(path) for path in paths})
-    choices = [KEPT_VERSION, readers, placement, labels_from, sorted((grade_names or {}).items())]
+    choices = [CACHE_VERSION, readers, placement, labels_from, sorted((grade_names or {}).items())]
     names = [str(path.resolve()) for path in paths]
     digest = hashlib.sha256(json.dumps([choices, names]).encode()).hexdigest()[:24]
     place = cache / "cohorts" / f"{digest}.npz"
@@ -64,7 +66,7 @@ def kept_cohort(
         grade_names=grade_names,
         on_scan=on_scan,
     )
-    # A file that changed while it was read is not what it was found to be.
+    # A file that changed during the reading is not cached under its state before.
     if not cohort.unreadable and states == [_state(path) for path in paths]:
         with contextlib.suppress(OSError):
             _save(place, states, cohort)
@@ -83,23 +85,14 @@ def _reader_digest(path: Path) -> str:
     """Digest of the module that reads a file: a person may change a reader between two starts."""
     module = sys.modules.get(getattr(reader_of(path), "__module__", ""))
     try:
-        return hashlib.sha256(
-            Path(getattr(module, "__file__", None) or "").read_bytes()
-        ).hexdigest()
+        source = Path(getattr(module, "__file__", None) or "").read_bytes()
     except OSError:
         return ""
+    return hashlib.sha256(source).hexdigest()
 
 
 def _save(place: Path, states: list[list[int]], cohort: Cohort) -> None:
-    about = {
-        "states": states,
-        "unspecified": cohort.unspecified,
-        "disagreements": cohort.disagreements,
-        "named_knees": cohort.named_knees,
-        "unknown_names": cohort.unknown_names,
-        "pixel_digests": dict(cohort.pixel_digests),
-        "phantom": cohort.phantom,
-    }
+    about = {"states": states} | {name: getattr(cohort, name) for name in _VALUES}
     content = io.BytesIO()
     arrays: dict[str, Any] = {name: getattr(cohort, name) for name in _ARRAYS}
     np.savez(content, about=np.array(json.dumps(about)), **arrays)
@@ -110,27 +103,23 @@ def _save(place: Path, states: list[list[int]], cohort: Cohort) -> None:
 def _load(
     place: Path, states: list[list[int]], paths: Sequence[Path], patients: Mapping[str, str]
 ) -> Cohort | None:
-    """What is kept, or None where nothing is, a file has changed, or the kept file is damaged."""
+    """The cached cohort; None where there is none, a scan has changed, or the file is damaged."""
     if not place.exists():
         return None
     try:
         # Given a path, numpy leaves a damaged file open.
-        with place.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            about = json.loads(str(kept["about"]))
-            if about["states"] != states:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as cached:
+            about = json.loads(str(cached["about"]))
+            if about.pop("states") != states:
                 return None
-            arrays = {name: kept[name] for name in _ARRAYS}
+            arrays = {name: cached[name] for name in _ARRAYS}
+        about["disagreements"] = tuple((name, side) for name, side in about["disagreements"])
         return Cohort(
             root=paths[0].parent,
             scans=tuple(path.stem for path in paths),
             patients=patients_of(paths, patients),
-            unspecified=about["unspecified"],
             unreadable={},
-            disagreements=tuple((name, side) for name, side in about["disagreements"]),
-            named_knees=about["named_knees"],
-            unknown_names=about["unknown_names"],
-            pixel_digests=about["pixel_digests"],
-            phantom=about["phantom"],
+            **about,
             **arrays,
         )
     except Exception:  # damaged zip files raise many kinds; the scans are still there

@@ -8,7 +8,7 @@ import pytest
 
 from djd.data import cohort as cohort_module
 from djd.data.cohort import Cohort, find_scans, read_cohort
-from djd.data.kept_cohort import kept_cohort
+from djd.data.cohort_cache import cached_cohort
 from tests.data.test_cohort import write_scan
 
 
@@ -21,8 +21,8 @@ def scans(tmp_path: Path) -> Path:
     return folder
 
 
-def keep(scans: Path, cache: Path, **choices: Any) -> Cohort:
-    return kept_cohort(
+def cached(scans: Path, cache: Path, **choices: Any) -> Cohort:
+    return cached_cohort(
         cache, find_scans(scans), **{"placement": "study", "labels_from": "auto"} | choices
     )
 
@@ -46,90 +46,90 @@ def require_equal(one: Cohort, other: Cohort) -> None:
 def test_the_second_start_reads_no_scan_and_gets_the_same(
     monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
 ) -> None:
-    first = keep(scans, tmp_path / "cache")
+    first = cached(scans, tmp_path / "cache")
     require_equal(first, read_cohort(find_scans(scans)))
     require_no_reading(monkeypatch)
-    require_equal(keep(scans, tmp_path / "cache"), first)
+    require_equal(cached(scans, tmp_path / "cache"), first)
 
 
 def test_groups_may_change_without_reading(
     monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
 ) -> None:
-    keep(scans, tmp_path / "cache")
+    cached(scans, tmp_path / "cache")
     require_no_reading(monkeypatch)
-    grouped = keep(scans, tmp_path / "cache", patients={"0000002": "0000001"})
+    grouped = cached(scans, tmp_path / "cache", patients={"0000002": "0000001"})
     assert grouped.patients == ("0000001", "0000001")
 
 
 def test_a_changed_file_is_read_even_where_its_times_are_set_back(
     scans: Path, tmp_path: Path
 ) -> None:
-    before = keep(scans, tmp_path / "cache")
+    before = cached(scans, tmp_path / "cache")
     path = scans / "0000001.mat"
     times = path.stat()
     content = bytearray(path.read_bytes())
     content[5000:5004] = b"abcd"  # among the counts
     path.write_bytes(content)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert keep(scans, tmp_path / "cache").pixel_digests != before.pixel_digests
+    assert cached(scans, tmp_path / "cache").pixel_digests != before.pixel_digests
 
 
 def test_added_files_and_other_choices_are_other_cohorts(scans: Path, tmp_path: Path) -> None:
-    keep(scans, tmp_path / "cache")
-    by_name = keep(scans, tmp_path / "cache", labels_from="names")
+    cached(scans, tmp_path / "cache")
+    by_name = cached(scans, tmp_path / "cache", labels_from="names")
     assert by_name.grades.tolist() == [0, 0, 0]
-    renamed = keep(scans, tmp_path / "cache", labels_from="names", grade_names={"normal": 1})
+    renamed = cached(scans, tmp_path / "cache", labels_from="names", grade_names={"normal": 1})
     assert renamed.grades.tolist() == [1, 1, 1]
     write_scan(scans, "0000003")
-    assert len(keep(scans, tmp_path / "cache").scans) == 3
+    assert len(cached(scans, tmp_path / "cache").scans) == 3
 
 
-def test_unknown_names_are_counted_and_their_texts_not_kept(
+def test_unknown_names_are_counted_and_their_texts_not_stored(
     monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
 ) -> None:
     write_scan(scans, "0000003", (2, 2), ("Kim, 000101", "normal"))
     grade_names = {"lee, 000101": 2}
-    assert keep(scans, tmp_path / "cache", grade_names=grade_names).unknown_names == 1
-    (kept,) = (tmp_path / "cache" / "cohorts").iterdir()
-    content = kept.read_bytes()
+    assert cached(scans, tmp_path / "cache", grade_names=grade_names).unknown_names == 1
+    (stored,) = (tmp_path / "cache" / "cohorts").iterdir()
+    content = stored.read_bytes()
     assert not any(
         name.encode(encoding) in content
         for name in ("Kim", "lee")
         for encoding in ("utf-8", "utf-16-le", "utf-32-le")
     )
     require_no_reading(monkeypatch)
-    assert keep(scans, tmp_path / "cache", grade_names=grade_names).unknown_names == 1
+    assert cached(scans, tmp_path / "cache", grade_names=grade_names).unknown_names == 1
 
 
 def test_a_damaged_or_lost_cache_is_only_slower(scans: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    first = keep(scans, cache)
-    (kept,) = (cache / "cohorts").iterdir()
-    for damage in (kept.read_bytes()[:900], b"", b"hello"):
-        kept.write_bytes(damage)
-        require_equal(keep(scans, cache), first)
+    first = cached(scans, cache)
+    (stored,) = (cache / "cohorts").iterdir()
+    for damage in (stored.read_bytes()[:900], b"", b"hello"):
+        stored.write_bytes(damage)
+        require_equal(cached(scans, cache), first)
     (tmp_path / "file").write_text("in the way")
-    require_equal(keep(scans, tmp_path / "file" / "cache"), first)
+    require_equal(cached(scans, tmp_path / "file" / "cache"), first)
 
 
-def test_a_cohort_with_an_unreadable_file_is_not_kept(scans: Path, tmp_path: Path) -> None:
+def test_a_cohort_with_an_unreadable_file_is_not_stored(scans: Path, tmp_path: Path) -> None:
     (scans / "0000003.mat").write_bytes(b"hello")
-    assert list(keep(scans, tmp_path / "cache").unreadable) == ["0000003"]
+    assert list(cached(scans, tmp_path / "cache").unreadable) == ["0000003"]
     assert not (tmp_path / "cache").exists()
 
 
 def test_nothing_is_written_beside_the_scans(scans: Path, tmp_path: Path) -> None:
     before = sorted(scans.iterdir())
-    keep(scans, tmp_path / "cache")
+    cached(scans, tmp_path / "cache")
     assert sorted(scans.iterdir()) == before
 
 
-def _keep_apart(scans: Path, cache: Path) -> str:
-    return keep(scans, cache).fingerprint()
+def _cached_apart(scans: Path, cache: Path) -> str:
+    return cached(scans, cache).fingerprint()
 
 
-def test_several_processes_may_keep_at_once(scans: Path, tmp_path: Path) -> None:
+def test_several_processes_may_cache_at_once(scans: Path, tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        prints = pool.starmap(_keep_apart, [(scans, tmp_path / "cache")] * 4)
-    assert set(prints) == {keep(scans, tmp_path / "cache").fingerprint()}
+        prints = pool.starmap(_cached_apart, [(scans, tmp_path / "cache")] * 4)
+    assert set(prints) == {cached(scans, tmp_path / "cache").fingerprint()}
     assert len(list((tmp_path / "cache" / "cohorts").iterdir())) == 1

@@ -1,0 +1,57 @@
+"""Pinned versions: of what users need in one file, of the rest in another."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+USERS: list[str] = PROJECT["dependencies"]
+DEVELOPERS: list[str] = PROJECT["optional-dependencies"]["dev"]
+
+
+def pinned(name: str) -> set[str]:
+    """Packages that a file gives a version."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return set(map(canonicalize_name, re.findall(r"^([A-Za-z0-9._-]+)==\S+$", text, re.M)))
+
+
+def named(requirements: Iterable[str]) -> set[str]:
+    return {canonicalize_name(Requirement(each).name) for each in requirements}
+
+
+def brought(requirements: Iterable[str]) -> set[str]:
+    """Packages that come with requirements here, and what these bring in turn."""
+    names: set[str] = set()
+    waiting = [Requirement(each) for each in requirements]
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in names and not requirement.extras:
+            continue
+        names.add(name)
+        for each in map(Requirement, distribution(requirement.name).requires or []):
+            extras = {"", *requirement.extras}
+            if not each.marker or any(each.marker.evaluate({"extra": extra}) for extra in extras):
+                waiting.append(each)
+    return names
+
+
+def test_users_install_what_the_software_needs_and_nothing_else() -> None:
+    """Wheels of PyTorch for GPUs bring more, in the versions that they say themselves."""
+    users = pinned("requirements.txt")
+    assert named(USERS) <= users
+    assert users <= brought(USERS)
+
+
+def test_the_rest_is_what_tests_and_tools_need() -> None:
+    text = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
+    rest = pinned("requirements-dev.txt")
+    assert text.splitlines()[0] == "-r requirements.txt"
+    assert named(DEVELOPERS) <= rest
+    assert rest <= brought(DEVELOPERS) - brought(USERS)
