@@ -2,50 +2,21 @@
 
 import inspect
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from djd.data.crop import CROP_SIZE
 from djd.data.datamodule import EXTRA_INPUTS, Batch, inputs_of
 from djd.models.build import Spec, build_loss, build_network, build_optimizer, build_schedule
-from djd.statistics.metrics import confusion_counts, quadratic_kappa
+from djd.statistics.held_out import GradedKnees
+from djd.statistics.metrics import quadratic_kappa
 
 Stage = Literal["train", "validation", "test"]
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """Result of one pass over one part.
-
-    Attributes:
-        loss: Mean loss a knee.
-        grades: int64 (knee,), true grades 0 to 4.
-        probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
-        knees: int64 (knee,), indices into the cohort's knees.
-    """
-
-    loss: float
-    grades: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    knees: NDArray[np.int64]
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """Most probable grade of each knee, int64 (knee,)."""
-        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return predicted
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """Confusion counts, int64 (true grade 5, predicted grade 5)."""
-        return confusion_counts(self.grades, self.predicted)
 
 
 class GradeClassifier(lightning.LightningModule):
@@ -84,7 +55,7 @@ class GradeClassifier(lightning.LightningModule):
         self.loss = build_loss(loss, class_weights=class_weights)
         self.network = build_network(network, views=views, pixels=pixels, outputs=self.loss.outputs)
         self.inputs = extra_inputs(self.network)
-        self.outcomes: dict[Stage, Outcome] = {}
+        self.outcomes: dict[Stage, GradedKnees] = {}
         self.tested_epoch: int | None = None
         # Outputs, grades and knees of the steps so far: the device is not waited for.
         self._steps: dict[Stage, list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)
@@ -159,7 +130,9 @@ class GradeClassifier(lightning.LightningModule):
         mean = float(self.loss(outputs, grades))
         exact = outputs if outputs.device.type == "mps" else outputs.double()  # mps has no double
         shares = self.loss.probabilities(exact).cpu().double().numpy()
-        self.outcomes[stage] = Outcome(mean, grades.cpu().numpy(), shares, knees.cpu().numpy())
+        self.outcomes[stage] = GradedKnees(
+            knees.cpu().numpy(), grades.cpu().numpy(), shares, loss=mean
+        )
 
 
 def extra_inputs(network: nn.Module) -> tuple[str, ...]:

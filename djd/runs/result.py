@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,10 +16,8 @@ from djd.errors import InputError
 from djd.files import write_whole
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
+from djd.statistics.held_out import GradedKnees
 from djd.statistics.metrics import auroc, score_table
-
-if TYPE_CHECKING:  # torch takes seconds
-    from djd.models.classifier import Outcome
 
 RESULTS_VERSION = 3
 """One more for each change that gives other numbers for the same command and cohort."""
@@ -100,7 +98,7 @@ class RunResult(BaseModel):
             ) from error
 
 
-def score_outcome(outcome: "Outcome", cohort: Cohort, *, epoch: int) -> PartScores:
+def score_outcome(outcome: GradedKnees, cohort: Cohort, *, epoch: int) -> PartScores:
     """Every score of one pass over held-out knees."""
     scores = score_table(outcome.counts)
     scores["auroc_any"] = float(auroc(outcome.grades >= 1, 1 - outcome.probabilities[:, 0]))

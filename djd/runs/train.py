@@ -197,8 +197,7 @@ def _refit_and_score(prepared: Prepared, fit: Fit, folder: Path) -> tuple[list[P
             fit.trainer.test(fit.classifier, datamodule=fit.datamodule, verbose=False)
         outcome = fit.classifier.outcomes["test"]
         scored.append(score_outcome(outcome, cohort, epoch=epoch))
-        graded = (outcome.knees, outcome.predicted, outcome.probabilities)
-        rows += prediction_rows(cohort, *graded, fold=None, seed=config.seed, epoch=epoch)
+        rows += prediction_rows(cohort, outcome, fold=None, seed=config.seed, epoch=epoch)
     end_runs(fit.trainer.loggers)
     write_predictions(folder / PREDICTIONS_NAME, rows, stamp=prepared.stamp)
     if config.plots:

@@ -21,8 +21,8 @@ from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
 from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
 from djd.runs.predictions import PREDICTION_COLUMNS, prediction_rows, read_predictions, received
 from djd.runs.result import RunResult, stamp_column
-from djd.statistics.held_out import HeldOut
-from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, KeptBaseline, basis_of
+from djd.statistics.held_out import GradedKnees, HeldOut
+from djd.sweeps.baselines import Baseline, BaselineName, KeptBaseline, Place, basis_of
 from djd.sweeps.cells import Cell
 from djd.sweeps.plan import OTHER_FOLDER, Plan, plan_cells
 
@@ -177,13 +177,17 @@ def _keep_predictions(
     below: Path, baseline: Baseline, cohort: Cohort, stamp: Mapping[str, str]
 ) -> None:
     columns = (*PREDICTION_COLUMNS, "split_seed", *stamp)
-    rows = [row for fold in baseline.validation for row in _rows(fold, cohort, stamp)]
+    rows = [
+        row
+        for place, fold in baseline.validation.items()
+        for row in _rows(cohort, fold, place, stamp)
+    ]
     write_rows(below / PREDICTIONS_NAME, columns, rows)
     (below / _TEST_PREDICTIONS_NAME).unlink(missing_ok=True)
     if test := baseline.test:
-        write_rows(below / _TEST_PREDICTIONS_NAME, columns, _rows(test, cohort, stamp))
+        write_rows(below / _TEST_PREDICTIONS_NAME, columns, _rows(cohort, test, (0, None), stamp))
     graded = {
-        name: np.concatenate([fold.predicted for fold in folds]).tolist() if folds else []
+        name: [int(grade) for fold in folds.values() for grade in fold.predicted]
         for name, folds in baseline.candidates.items()
     }
     every = [
@@ -193,10 +197,12 @@ def _keep_predictions(
     write_rows(below / _CANDIDATES_NAME, (*_KNEE, *graded, *stamp), every)
 
 
-def _rows(fold: BaselineFold, cohort: Cohort, stamp: Mapping[str, str]) -> Iterable[dict[str, Any]]:
-    graded = (fold.knees, fold.predicted, fold.probabilities)
-    for row in prediction_rows(cohort, *graded, fold=fold.fold, seed=None, epoch=None):
-        yield {**row, "split_seed": fold.split_seed, **stamp}
+def _rows(
+    cohort: Cohort, graded: GradedKnees, place: Place, stamp: Mapping[str, str]
+) -> Iterable[dict[str, Any]]:
+    split_seed, fold = place
+    for row in prediction_rows(cohort, graded, fold=fold, seed=None, epoch=None):
+        yield {**row, "split_seed": split_seed, **stamp}
 
 
 def kept_baselines(folder: Path) -> tuple[KeptBaseline, ...]:
