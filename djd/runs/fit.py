@@ -173,7 +173,7 @@ def quiet_lightning() -> Iterator[None]:
     messages = (
         ".*LeafSpec.* is deprecated",  # by torch 2.13; lightning 2.6 calls it
         "The dirpath has changed from",  # a stopped run's folder was moved
-        "Checkpoint directory .* exists and is not empty",  # of a stopped run
+        ".* directory .* exists and is not empty",  # checkpoints and csv of a stopped run
     )
     with warnings.catch_warnings():
         for message in messages:
