@@ -77,22 +77,22 @@ def _run_job(values: dict[str, Any], folder: Path) -> "RunResult | None":
     """
     from djd.runs.folder import failure_reason, record_loss
 
-    ours = values["kind"] != "run"
+    from_djd = values["kind"] != "run"
     try:
         from djd.runs.config import read_config
         from djd.runs.train import print_duration, train
 
-        config = read_config(values if ours else values | {"kind": "cell"})
+        config = read_config(values if from_djd else values | {"kind": "cell"})
         if config.dry_run:  # of another sweeper; the sweeper of djd launches nothing then
             print_duration(config, folder)
             return None
-        return train(config, folder, retry_failed=not ours)
+        return train(config, folder, retry_failed=not from_djd)
     except (Exception, SystemExit) as error:
         if isinstance(error, OSError):
             error = InputError(_sentence(error, folder))
         record_loss(folder, error)
         reason = failure_reason(folder)
-        if reason is None or not ours:  # an unwritable folder, or a sweeper that reads no reasons
+        if reason is None or not from_djd:  # an unwritable folder, or no reader of reasons
             raise InputError(f"{folder.name}: {reason or error or type(error).__name__}") from error
         _fail(f"{folder.name}: {reason}")
     return None
@@ -108,7 +108,7 @@ def _sentence(error: OSError, place: Path | str) -> str:
     return f"{error.filename or place}: can't be read or written ({error.strerror or error})"
 
 
-def _is_ours(error: Exception) -> bool:
+def _is_fault(error: Exception) -> bool:
     """Whether this software raised an error, a fault that keeps its traceback."""
     modules = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
     return any(name.partition(".")[0] in ("djd", "hydra_plugins") for name in modules)
@@ -157,7 +157,7 @@ def main() -> int:
     except OSError as error:
         sentence = _sentence(error, "the output folder")
     except ValueError as error:
-        if _is_ours(error):
+        if _is_fault(error):
             raise
         sentence = str(error)  # Hydra's message for a number in place of a group
     else:

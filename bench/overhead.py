@@ -13,7 +13,7 @@ its figures. The first cell, which waits for the fork server, doesn't count.
     12 epochs: wall 6.90 s, steps 5.95 s, figures 0.53 s, 0.23 MB beside weights
     beyond steps and figures: 0.30 s a cell and 10 ms an epoch
 
-Without `gc.freeze()` in the fork server (`djd.sweeps.loaded`) a collection in the middle of a
+Without `gc.freeze()` in the fork server (`djd.sweeps.preload`) a collection in the middle of a
 cell took another 0.3 s.
 """
 

@@ -1,4 +1,4 @@
-"""The one kind of error that a person can mend."""
+"""Errors that a person can mend."""
 
 
 class InputError(Exception):

@@ -1,4 +1,4 @@
-"""The vocabulary of the field: severity grades and their names, knees and their sides, labels."""
+"""Severity grades and their names, knees and their sides, labels."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ SIDES: tuple[Side, Side] = ("right", "left")
 """The patient's sides, in the order in which the files give the knees."""
 
 LabelsFrom = Literal["auto", "ids", "names"]
-"""Which of a file's two labels counts; `auto` is ids, while they agree with the names."""
+"""The label of a file that counts; `auto` is ids, while ids and names agree."""
 
 OnError = Literal["stop", "skip"]
 """What a scan that can't be read does to training."""

@@ -1,4 +1,4 @@
-"""Cores, memory, signals: what the software asks of its machine."""
+"""Cores, memory, signals: the software's requests to its machine."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""How counts, scores, durations and sizes are written."""
+"""Spelling of counts, scores, durations and sizes."""
 
 import math
 
@@ -29,7 +29,7 @@ def capital(words: str) -> str:
 
 
 def in_words(seconds: float) -> str:
-    """About how long, as one says it."""
+    """About how long, in words."""
     if seconds < 1.5:
         return "a second"
     if seconds < 90:
@@ -40,5 +40,5 @@ def in_words(seconds: float) -> str:
 
 
 def in_bytes(size: float) -> str:
-    """A size on disk as one says it."""
+    """A size on disk in megabytes or gigabytes."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"

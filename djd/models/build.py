@@ -1,7 +1,11 @@
-"""Networks, losses, augmentations, optimizers and schedules out of the plain values of `conf/`."""
+"""Networks, losses, augmentations, optimizers and schedules out of the plain values of `conf/`.
+
+All functions raise `InputError` where a target can't be imported or does not take the values.
+"""
 
 import inspect
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Any, cast
@@ -20,28 +24,19 @@ SCHEDULES: Mapping[str, Spec | None] = {
     "constant": None,
     "cosine": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR"},
 }
-"""Schedules that have a name: the `schedule` of an optimizer's file."""
+"""Named schedules: the `schedule` of an optimizer's file."""
 
 
 def build_network(spec: Spec, *, views: int, pixels: int, outputs: int) -> nn.Module:
-    """The network of `conf/model`; its constructor gets of these values those that it takes.
+    """The network of `conf/model`; its constructor gets those of the other values that it takes.
 
-    Args:
-        spec: The group's values.
-        views: Views in a crop, 1 or 2.
-        pixels: Rows and columns of a crop.
-        outputs: Outputs a knee that the loss asks for.
-
-    Raises:
-        InputError: The class can't be imported, or does not take the values.
+    These are the views in a crop (1 or 2), its rows and columns in pixels, and the outputs a knee.
     """
     offered = {"views": views, "pixels": pixels, "outputs": outputs}
     network = build("model", spec, offered=offered)
     if not isinstance(network, nn.Module):
-        raise InputError(
-            f"model._target_: expected a torch.nn.Module, received {spec['_target_']}, which gives "
-            f"{type(network).__name__}"
-        )
+        received = f"received {spec['_target_']}, which gives {type(network).__name__}"
+        raise InputError(f"model._target_: expected a torch.nn.Module, {received}")
     return network
 
 
@@ -66,11 +61,7 @@ def build_loss(spec: Spec, *, class_weights: list[float] | None) -> Loss:
 
 
 def build_augmentation(spec: Spec) -> Prepare | None:
-    """The function of `conf/augment` with its arguments; None where the group names none.
-
-    Raises:
-        InputError: The function can't be imported.
-    """
+    """The function of `conf/augment` with its arguments; None where the group names none."""
     target, arguments = _apart(spec)
     return partial(_imported("augment", target), **arguments) if target else None
 
@@ -78,20 +69,9 @@ def build_augmentation(spec: Spec) -> Prepare | None:
 def build_optimizer(
     parameters: Iterable[Tensor], spec: Spec, *, learning_rate: float
 ) -> torch.optim.Optimizer:
-    """The optimizer of `conf/optim`.
-
-    Args:
-        parameters: Of the network.
-        spec: The group's values without rate and schedule.
-        learning_rate: Base rate times factor.
-
-    Raises:
-        InputError: The class can't be imported, or does not take the values.
-    """
-    optimizer: torch.optim.Optimizer = build(
-        "optim", {**spec, "lr": learning_rate}, parameters, offered={}
-    )
-    return optimizer
+    """The optimizer of `conf/optim`, whose values hold neither rate nor schedule."""
+    optimizer = build("optim", {**spec, "lr": learning_rate}, parameters, offered={})
+    return cast(torch.optim.Optimizer, optimizer)
 
 
 def build_schedule(
@@ -99,39 +79,27 @@ def build_schedule(
 ) -> torch.optim.lr_scheduler.LRScheduler | None:
     """The schedule of the learning rate, stepped once an epoch; None for a constant rate.
 
-    Args:
-        optimizer: Whose rate changes.
-        schedule: A name of `SCHEDULES`, or the values of one's own.
-        epochs: Epochs of the training, for `epochs`, `T_max` or `total_iters`.
-
-    Raises:
-        InputError: The class can't be imported, or does not take the values.
+    `schedule` is a name of `SCHEDULES` or values of another; the number of epochs is offered as
+    `epochs`, `T_max` and `total_iters`.
     """
     spec = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
     if spec is None:
         return None
     offered = dict.fromkeys(("epochs", "T_max", "total_iters"), epochs)
-    scheduler: torch.optim.lr_scheduler.LRScheduler = build(
-        "optim.schedule", spec, optimizer, offered=offered
-    )
-    return scheduler
+    scheduler = build("optim.schedule", spec, optimizer, offered=offered)
+    return cast(torch.optim.lr_scheduler.LRScheduler, scheduler)
 
 
 def build(key: str, spec: Spec, *positional: Any, offered: Mapping[str, Any]) -> Any:
-    """Call what a config group names with its values and, of what is offered, what it takes.
+    """Call the target of a config group with its values, and the offered ones that it takes.
 
-    Args:
-        key: The group's key, for sentences.
-        spec: The group's values.
-        positional: Arguments that come first.
-        offered: Arguments that the software knows; those of the group count more.
-
-    Raises:
-        InputError: Nothing of that name can be imported, or it does not take the values.
+    `key` is the group's key, for sentences; the group's values come before offered ones.
     """
     target, arguments = _apart(spec)
     named = _imported(key, target)
-    taken = _parameters(named)
+    taken: Mapping[str, Any] = {}
+    with suppress(TypeError, ValueError):  # written in C
+        taken = inspect.signature(named).parameters
     given = {name: value for name, value in offered.items() if name in taken} | arguments
     try:
         return named(*positional, **given)
@@ -139,13 +107,6 @@ def build(key: str, spec: Spec, *positional: Any, offered: Mapping[str, Any]) ->
         raise
     except Exception as error:
         raise InputError(f"{key}: {target} can't be made of {arguments}: {error}") from error
-
-
-def _parameters(named: Any) -> Mapping[str, Any]:
-    try:
-        return inspect.signature(named).parameters
-    except (TypeError, ValueError):  # written in C
-        return {}
 
 
 def _apart(spec: Spec) -> tuple[Any, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Where a network looks: Grad-CAM."""
+"""Grad-CAM: where a network looks."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,25 +11,20 @@ from torch import Tensor, nn
 def grad_cam(
     network: nn.Module, crops: Tensor, score: Callable[[Tensor], Tensor], **inputs: Tensor
 ) -> Tensor | None:
-    """Maps of what speaks for a score: float32 (knee, row, column), 0 to 1, on the crops' device.
+    """Maps of the pixels that raise a score: float32 (knee, row, column), 0 to 1, on crops' device.
 
     Each channel of the network's last feature map is weighted by the mean of the score's gradient
-    over the channel's pixels; the weighted sum, where it is positive, is enlarged to the crop's
-    size and divided by its own largest value. A map in which nothing is positive is 0 all over.
-    From Selvaraju and others, "Grad-CAM: Visual explanations from deep networks via gradient-based
-    localization", ICCV 2017, equations 1 and 2.
+    over the channel's pixels; the weighted sum, where positive, is enlarged to the crop's size and
+    divided by its own largest value. A map without positive values is 0. From Selvaraju and others,
+    "Grad-CAM: Visual explanations from deep networks via gradient-based localization", ICCV 2017,
+    equations 1 and 2.
 
-    The network scores as in evaluation and is left as it was: weights, gradients, running
+    The network scores as in evaluation and is left unchanged: weights, gradients, running
     statistics, mode, and the state of every random generator.
 
-    Args:
-        network: Trained or not, in either mode.
-        crops: float32 (knee, view, row, column), as the network sees them.
-        score: What is explained: a number a knee, (knee,), of the outputs (knee, output).
-        inputs: What else the network's `forward` takes, by name.
-
-    Returns:
-        The maps; None where no part of the network gives a map of features.
+    `crops` are float32 (knee, view, row, column), as the network sees them; `score` gives the
+    explained number, (knee,), of outputs (knee, output); `inputs` are the network's other
+    arguments. None where no part of the network gives a map of features.
     """
     with torch.inference_mode(False), torch.enable_grad(), _evaluating(network):
         features, outputs = _last_feature_map(network, crops.clone().requires_grad_(), inputs)
@@ -68,7 +63,7 @@ def _last_feature_map(
 
 @contextmanager
 def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Each part in evaluation for a while, then in the mode that it had."""
+    """Each part in evaluation for a while, then in its former mode."""
     modes = {part: part.training for part in network.modules()}
     network.eval()
     try:

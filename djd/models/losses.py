@@ -1,8 +1,4 @@
-"""Losses: what is minimized, and how a network's outputs become the probabilities of five grades.
-
-A loss says how many outputs a knee has (`outputs`), gives the mean loss of some knees when called,
-and gives the probabilities of their grades (`probabilities`).
-"""
+"""Losses, and how a network's outputs become the probabilities of five grades."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -16,7 +12,7 @@ from djd.grades import GRADE_COUNT
 
 
 class Loss(Protocol):
-    """What every loss has; the class need not inherit from anything."""
+    """Interface of every loss; the class need not inherit from anything."""
 
     outputs: int
 
@@ -28,11 +24,7 @@ class Loss(Protocol):
 
 
 class CrossEntropy(nn.CrossEntropyLoss):
-    """Cross entropy of five logits.
-
-    Args:
-        class_weights: Weight of each grade; None weighs all knees equally.
-    """
+    """Cross entropy of five logits; `class_weights` None weighs all knees equally."""
 
     outputs = GRADE_COUNT
 
@@ -45,12 +37,10 @@ class CrossEntropy(nn.CrossEntropyLoss):
 
 
 def balanced_weights(train_grades: NDArray[np.int64]) -> list[float]:
-    """Weight of each grade: knees / (grades present * knees of the grade).
+    """Weight of each grade: knees / (grades present * knees of the grade); 0 for an absent grade.
 
-    As scikit-learn's `compute_class_weight("balanced")`; a grade that is absent weighs 0.
-
-    Args:
-        train_grades: int64 (knee,), 0 to 4, of the training part alone.
+    As scikit-learn's `compute_class_weight("balanced")`, for int64 (knee,), 0 to 4, of the training
+    part alone.
     """
     knees = np.bincount(train_grades, minlength=GRADE_COUNT)
     present = knees > 0

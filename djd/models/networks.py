@@ -29,8 +29,8 @@ class KneeCNN(nn.Module):
     Args:
         depth: Number of blocks, 1 to 5.
         width: Channels of the first block, 1 to 256.
-        clip_logits: Whether a ReLU follows the linear layer, as in the study (a fault: it clips
-            the logits, and a knee whose logits are all negative can't be learned from).
+        clip_logits: Whether a ReLU follows the linear layer, as in the study (a fault: a knee whose
+            logits are all negative can't be learned from).
         views: Views in a crop, 1 or 2.
         pixels: Rows and columns of a crop.
         outputs: Outputs a knee.
@@ -82,12 +82,8 @@ class KneeCNN(nn.Module):
 class KneeBlock(nn.Sequential):
     """Convolution, batch normalization, pooling, ReLU: compiled where that fits, else these layers.
 
-    Args:
-        channels_in: Of what goes in.
-        channels_out: Of what comes out.
-
     Attributes:
-        trained_compiled: Whether a training step has taken the compiled way.
+        trained_compiled: Whether a training step has used the compiled passes.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
@@ -113,8 +109,8 @@ class KneeBlock(nn.Sequential):
 def as_channels_last(crops: Tensor) -> Tensor:
     """The same (knee, channel, row, column) in channels_last order.
 
-    Of a single channel PyTorch can't tell the order and takes the other one, in which pooling and
-    batch normalization are slower; strides that say it cost nothing.
+    PyTorch can't see the order of a single channel and takes the other one, in which pooling and
+    batch normalization are slower; strides that state the order cost nothing.
     """
     if crops.shape[1] > 1:
         return crops.contiguous(memory_format=torch.channels_last)

@@ -10,21 +10,15 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT, GRADE_NAMES
-from djd.plots.style import (
-    GREY,
-    PAGE_INCHES,
-    PERCENT_TICKS,
-    axes_at,
-    frame_tiles,
-    new_figure,
-    tiles,
-)
+from djd.plots import style
+from djd.plots.style import Stamp
+from djd.statistics.metrics import ratio
 
 Knees = NDArray[np.int64] | NDArray[np.float64]
 """(..., true grade 5, predicted grade 5), knees: int64, or float64 means over repeats."""
 
 _SHARES: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 100, "interpolation": "none"}
-"""How shares of a row look in all confusion matrices."""
+"""Looks of the shares of a row, in all confusion matrices."""
 
 _CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 _DARK = 55
@@ -34,16 +28,13 @@ _GAP_CELLS, _CAPTION_CELLS = 1, 3
 _KEY_INCHES, _MARGIN_INCHES = 1.25, 0.05
 
 
-def confusion_figure(counts: Knees, *, title: str, stamp: str | None = None) -> Figure:
-    """One confusion matrix, readable at 350 pixels.
+def confusion_figure(counts: Knees, *, title: str, stamp: Stamp = None) -> Figure:
+    """One confusion matrix, see `Knees`, readable at 350 pixels.
 
-    Args:
-        counts: See `Knees`, one matrix; means are written with a decimal.
-        title: Above it; the number of knees is added.
-        stamp: Such as PHANTOM.
+    Means are written with a decimal. The number of knees is added to the title.
     """
-    figure = new_figure(4.4, 4.0, stamp=stamp, constrained=False)
-    plot_confusion(axes_at(figure, 0.95, 0.45, 3.4, 3.3), counts, title=title)
+    figure = style.new_figure(4.4, 4.0, stamp=stamp, constrained=False)
+    plot_confusion(style.axes_at(figure, 0.95, 0.45, 3.4, 3.3), counts, title=title)
     return figure
 
 
@@ -59,10 +50,9 @@ def plot_confusion(axes: Axes, counts: Knees, *, title: str) -> None:
             axes.text(guess, truth, cell, fontsize=9, linespacing=1.1, color=colour, **_CENTRED)
     _name_grades(axes, knees)
     axes.set_title(f"{title}: {knees.sum():.0f} knees", fontsize=10)
-    borders = [grade - 0.5 for grade in grades[1:]]
     ends = (-0.5, GRADE_COUNT - 0.5)
-    axes.vlines(borders, *ends, color="white", linewidth=1.5)
-    axes.hlines(borders, *ends, color="white", linewidth=1.5)
+    for lines in (axes.vlines, axes.hlines):
+        lines([grade - 0.5 for grade in grades[1:]], *ends, color="white", linewidth=1.5)
     axes.set(xlim=ends, ylim=ends[::-1])
     axes.set_axis_off()
 
@@ -80,74 +70,52 @@ def _name_grades(axes: Axes, knees: Knees) -> None:
 
 
 def _cell(count: float, share: float, knees: float) -> str:
-    if not knees:
-        return "–"
-    written = f"{count:.1f}".removesuffix(".0")
-    return f"{written}\n{share:.0f} %" if count else "0"
+    if not count:
+        return "0" if knees else "–"
+    return f"{count:.1f}".removesuffix(".0") + f"\n{share:.0f} %"
 
 
 def row_shares(counts: Knees) -> NDArray[np.float64]:
-    """Percentages of each true grade's knees; NaN in the row of a grade without knees.
-
-    Args:
-        counts: See `Knees`.
-
-    Returns:
-        float64 of the same shape, 0 to 100.
-    """
-    knees = counts.sum(axis=-1, keepdims=True)
-    shares = np.full(counts.shape, np.nan)
-    np.divide(100 * counts, knees, out=shares, where=knees > 0)
-    return shares
+    """Percentages of each true grade's knees, float64; NaN in the row of a grade without knees."""
+    return ratio(100 * counts, np.broadcast_to(counts.sum(axis=-1, keepdims=True), counts.shape))
 
 
 def confusion_multiples_figure(
-    counts: Knees,
-    captions: Sequence[str],
-    *,
-    title: str,
-    columns: int = 6,
-    stamp: str | None = None,
+    counts: Knees, captions: Sequence[str], *, title: str, columns: int = 6, stamp: Stamp = None
 ) -> Figure:
-    """Many small confusion matrices without text, on the colour scale of large ones, with one key.
+    """Small confusion matrices without text, on the colour scale of large ones, with one key.
 
-    A row without knees is left empty.
-
-    Args:
-        counts: See `Knees`, a matrix for each setting; up to 36 can be told apart.
-        captions: One a matrix, of up to two short lines such as rank and kappa.
-        title: Of the figure.
-        columns: Matrices a row.
-        stamp: Such as PHANTOM.
+    Up to 36 matrices are readable. A caption has up to two short lines, such as rank and kappa. A
+    row of a grade without knees is left empty.
     """
     shares = row_shares(counts)
-    mosaic, corners = tiles(shares, columns, right=_GAP_CELLS, below=_CAPTION_CELLS, fill=np.nan)
-    width = PAGE_INCHES - 2 * _MARGIN_INCHES
+    space = {"right": _GAP_CELLS, "below": _CAPTION_CELLS}
+    mosaic, corners = style.tiles(shares, columns, **space, fill=np.nan)
+    width = style.PAGE_INCHES - 2 * _MARGIN_INCHES
     height = width * mosaic.shape[0] / mosaic.shape[1]
-    figure = new_figure(
-        PAGE_INCHES, height + _KEY_INCHES, stamp=stamp, title=title, constrained=False
-    )
-    axes = axes_at(figure, _MARGIN_INCHES, 0, width, height)
+    whole = height + _KEY_INCHES
+    figure = style.new_figure(style.PAGE_INCHES, whole, stamp=stamp, title=title, constrained=False)
+    axes = style.axes_at(figure, _MARGIN_INCHES, 0, width, height)
     image = axes.imshow(mosaic, aspect="auto", **_SHARES)
-    frame_tiles(axes, corners, (GRADE_COUNT, GRADE_COUNT), captions, gap=-0.2, points=8)
+    style.frame_tiles(axes, corners, (GRADE_COUNT, GRADE_COUNT), captions, gap=-0.2, points=8)
     _plot_key(figure, image, height)
     return figure
 
 
 def _plot_key(figure: Figure, image: AxesImage, bottom: float) -> None:
-    """Plot, `bottom` inches up, a matrix of a grader who is always right, and the scale."""
+    """Plot, `bottom` inches up, the matrix of a grader who is always right, and the scale."""
     left, size = 1.25, _KEY_INCHES - 0.5
-    axes = axes_at(figure, left, bottom + 0.3, size, size)
+    axes = style.axes_at(figure, left, bottom + 0.3, size, size)
     axes.imshow(100 * np.eye(GRADE_COUNT), **_SHARES)
     axes.set_yticks(range(GRADE_COUNT), GRADE_NAMES)
     axes.set_xticks([])
     axes.tick_params(length=0)
-    axes.spines[:].set(color=GREY, linewidth=0.5)
+    axes.spines[:].set(color=style.GREY, linewidth=0.5)
     axes.set_ylabel("true grade")
     axes.set_xlabel("predicted grade, same order", labelpad=2)
     axes.set_title("all graded right", fontsize=8, pad=2)
     left += size + 0.9
-    scale = axes_at(figure, left, bottom + 0.65, PAGE_INCHES - left - 0.25, 0.13)
-    bar = figure.colorbar(image, cax=scale, orientation="horizontal", ticks=PERCENT_TICKS)
+    scale = style.axes_at(figure, left, bottom + 0.65, style.PAGE_INCHES - left - 0.25, 0.13)
+    bar = figure.colorbar(image, cax=scale, orientation="horizontal", ticks=style.PERCENT_TICKS)
     bar.set_label("share of a true grade's knees (%)", labelpad=2)
     scale.tick_params(length=2, pad=2)

@@ -1,4 +1,4 @@
-"""Learning curves: what training and validation did from epoch to epoch."""
+"""Learning curves of training and validation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,14 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from djd.plots.style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    PAGE_INCHES,
-    axes_at,
-    new_figure,
-)
+from djd.plots.style import BLUE, GREY, ORANGE, PAGE_INCHES, Stamp, axes_at, new_figure
+
+Columns = Mapping[str, Sequence[float]]
+"""Of `metrics.csv`: `epoch`, and `train_loss`, `validation_kappa` and so on."""
 
 _PANELS = {"loss": "mean loss a knee", "kappa": "quadratic kappa", "accuracy": "accuracy"}
 _COLOURS = {"train": BLUE, "validation": ORANGE}
@@ -24,20 +20,9 @@ _MOST_MARKED_EPOCHS = 3
 
 
 def curves_figure(
-    metrics: Mapping[str, Sequence[float]],
-    *,
-    score_epochs: Sequence[int],
-    title: str,
-    stamp: str | None = None,
+    metrics: Columns, *, score_epochs: Sequence[int], title: str, stamp: Stamp = None
 ) -> Figure:
-    """Loss, kappa and accuracy by epoch.
-
-    Args:
-        metrics: Columns of `metrics.csv`: `epoch`, and `train_loss`, `validation_kappa` and so on.
-        score_epochs: Epochs with a dotted line, at which the setting is scored.
-        title: Of the figure.
-        stamp: Such as PHANTOM.
-    """
+    """Loss, kappa and accuracy by epoch, with a dotted line at the epochs that are scored."""
     figure = new_figure(9.0, 2.6, stamp=stamp, title=title, constrained=False)
     for place, (score, label) in enumerate(_PANELS.items()):
         axes = axes_at(figure, 0.65 + 2.97 * place, 0.75, 2.3, 1.7)
@@ -49,22 +34,12 @@ def curves_figure(
 
 
 def learning_curves_figure(
-    runs: Sequence[Mapping[str, Sequence[float]]],
-    *,
-    score_epochs: Sequence[int],
-    title: str,
-    stamp: str | None = None,
+    runs: Sequence[Columns], *, score_epochs: Sequence[int], title: str, stamp: Stamp = None
 ) -> Figure:
     """Validation kappa above, and loss of training and validation below, of runs of one setting.
 
-    A thin line is one run (a fold or a seed), a thick one their mean. Where a run has no value or
-    has ended, there is no mean.
-
-    Args:
-        runs: Columns of each run's `metrics.csv`, see `curves_figure`.
-        score_epochs: Epochs with a dotted line, at which the setting is scored.
-        title: Of the figure.
-        stamp: Such as PHANTOM.
+    A thin line is one run (a fold or a seed), a thick one their mean, as far as all runs reach; a
+    dotted line is an epoch that is scored.
     """
     figure = new_figure(PAGE_INCHES, 4.2, stamp=stamp, title=title)
     kappa, loss = figure.subplots(2, 1, sharex=True)
@@ -86,28 +61,19 @@ def learning_curves_figure(
     return figure
 
 
-def _plot_runs(
-    axes: Axes, runs: Sequence[Mapping[str, Sequence[float]]], column: str, stage: str
-) -> None:
+def _plot_runs(axes: Axes, runs: Sequence[Columns], column: str, stage: str) -> None:
     there = [run for run in runs if column in run]
     colour, mark = _COLOURS[stage], _mark_of(there)
     for run in there:
         axes.plot(run["epoch"], run[column], mark, color=colour, linewidth=_THIN, alpha=0.5, ms=3)
     if there:
-        epochs, means = _mean_of(there, column)
+        columns = [dict(zip(run["epoch"], run[column], strict=True)) for run in there]
+        epochs = sorted(set.intersection(*map(set, columns)))
+        means = [float(np.mean([values[epoch] for values in columns])) for epoch in epochs]
         axes.plot(epochs, means, mark, color=colour, linewidth=2, ms=5, label=f"{stage}, mean")
 
 
-def _mean_of(
-    runs: Sequence[Mapping[str, Sequence[float]]], column: str
-) -> tuple[list[float], list[float]]:
-    """Epochs that all runs have, and the mean of a column at each."""
-    columns = [dict(zip(run["epoch"], run[column], strict=True)) for run in runs]
-    epochs = sorted(set.intersection(*(set(values) for values in columns)))
-    return epochs, [float(np.mean([values[epoch] for values in columns])) for epoch in epochs]
-
-
-def _mark_of(runs: Sequence[Mapping[str, Sequence[float]]]) -> str:
+def _mark_of(runs: Sequence[Columns]) -> str:
     shortest = min((len(run["epoch"]) for run in runs), default=0)
     return "o-" if shortest <= _MOST_MARKED_EPOCHS else "-"
 
@@ -119,7 +85,7 @@ def _plot_scored(axes: Axes, score_epochs: Sequence[int]) -> None:
         axes.plot([], [], color=GREY, linewidth=0.8, linestyle=":", label="scored")
 
 
-def _plot_curves(axes: Axes, metrics: Mapping[str, Sequence[float]], score: str) -> None:
+def _plot_curves(axes: Axes, metrics: Columns, score: str) -> None:
     epochs = metrics["epoch"]
     style = _mark_of([metrics])
     for stage, colour in _COLOURS.items():
@@ -135,18 +101,14 @@ def _plot_curves(axes: Axes, metrics: Mapping[str, Sequence[float]], score: str)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _limit(axes: Axes, score: str, runs: Sequence[Mapping[str, Sequence[float]]]) -> None:
+def _limit(axes: Axes, score: str, runs: Sequence[Columns]) -> None:
     if score == "loss":
-        axes.set_ylim(0, _highest(runs))
+        names = ("train_loss", "validation_loss")
+        losses = np.concatenate([[], *(run[name] for run in runs for name in names if name in run)])
+        finite = losses[np.isfinite(losses)]
+        # A first epoch that is far off must not flatten the rest.
+        axes.set_ylim(0, 1.1 * float(np.percentile(finite, 98)) if finite.size else 1.0)
     elif score == "accuracy":
         axes.set_ylim(0, 1)
     else:
         axes.set_ylim(min(0, axes.get_ylim()[0]), 1)
-
-
-def _highest(runs: Sequence[Mapping[str, Sequence[float]]]) -> float:
-    """Top of the loss panel: a first epoch that is far off doesn't flatten the rest."""
-    names = ("train_loss", "validation_loss")
-    losses = np.concatenate([[], *(run[name] for run in runs for name in names if name in run)])
-    finite = losses[np.isfinite(losses)]
-    return 1.1 * float(np.percentile(finite, 98)) if finite.size else 1.0

@@ -6,30 +6,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from djd.grades import GRADE_NAMES
-from djd.plots.style import (
-    BLUE,
-    GREY,
-    LEGEND_INCHES,
-    ORANGE,
-    PAGE_INCHES,
-    PERCENT_LIMITS,
-    PERCENT_TICKS,
-    UNDEFINED,
-    legend_mark,
-    new_figure,
-    plot_estimate,
-    show_rows,
-)
+from djd.plots import style
+from djd.plots.style import Stamp
 from djd.statistics.intervals import Estimate
 
-_LOOKS = ((BLUE, "o", True), (ORANGE, "s", False))
-"""Of the first and the second part: colour, mark, whether it is filled."""
+_LOOKS = ((style.BLUE, "o", True), (style.ORANGE, "s", False))
+"""Of the first and the second part: colour, mark, filled or not."""
 
 _EMPHASISED = GRADE_NAMES.index("minimal")
 _BAND = "#F3F3F3"
 _APART = 0.19
 _ROW_INCHES = 0.42
-_REST_INCHES = 0.5 + LEGEND_INCHES  # ticks, label, legend
+_REST_INCHES = 0.5 + style.LEGEND_INCHES  # ticks, label, legend
 
 
 def grades_figure(
@@ -37,32 +25,27 @@ def grades_figure(
     knees: Mapping[str, Sequence[int]],
     *,
     title: str,
-    stamp: str | None = None,
+    stamp: Stamp = None,
 ) -> Figure:
     """Recall and precision of each grade with 95 % intervals, side by side.
 
-    Minimal disease, the weak grade, is emphasised. An undefined share is written as such.
-
-    Args:
-        parts: Scores by name of one or two parts, such as `out of fold` and `test`; see
-            `djd.statistics.scoring`.
-        knees: Knees of each grade in each part.
-        title: Of the figure.
-        stamp: Such as PHANTOM.
+    `parts` has scores by name (see `djd.statistics.scoring`) of one or two parts, such as `out of
+    fold` and `test`; `knees` the knees of each grade. Minimal disease, the weak grade, is
+    emphasised. An undefined share is written as undefined.
     """
     height = _ROW_INCHES * len(GRADE_NAMES) + _REST_INCHES
-    figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title)
+    figure = style.new_figure(style.PAGE_INCHES, height, stamp=stamp, title=title)
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, score in ((left, "recall"), (right, "precision")):
         for index, scores in enumerate(parts.values()):
             shares = [scores[f"{score}_{name}"] for name in GRADE_NAMES]
             _plot_shares(axes, shares, _APART * (2 * index - len(parts) + 1), index)
         axes.axhspan(_EMPHASISED - 0.5, _EMPHASISED + 0.5, color=_BAND, linewidth=0, zorder=0)
-        axes.set(xlim=PERCENT_LIMITS, xticks=PERCENT_TICKS, xlabel=f"{score} (%)")
-        show_rows(axes)
+        axes.set(xlim=style.PERCENT_LIMITS, xticks=style.PERCENT_TICKS, xlabel=f"{score} (%)")
+        style.show_rows(axes)
     _label_rows(left, {part: knees[part] for part in parts})
     handles = [
-        legend_mark(f"{part}, 95 % interval", colour, marker, filled=filled)
+        style.legend_mark(f"{part}, 95 % interval", colour, marker, filled=filled)
         for part, (colour, marker, filled) in zip(parts, _LOOKS, strict=False)
     ]
     figure.legend(handles=handles, loc="outside lower left", ncols=len(parts))
@@ -73,9 +56,10 @@ def _plot_shares(axes: Axes, shares: Sequence[Estimate], shift: float, index: in
     colour, marker, filled = _LOOKS[index]
     for grade, share in enumerate(shares):
         percent = Estimate(*(100 * end for end in share))
-        plot_estimate(axes, grade + shift, percent, colour=colour, marker=marker, filled=filled)
+        y = grade + shift
+        style.plot_estimate(axes, y, percent, colour=colour, marker=marker, filled=filled)
         if not share.is_defined:
-            axes.text(2, grade + shift, UNDEFINED, va="center", color=GREY)
+            axes.text(2, y, style.UNDEFINED, va="center", color=style.GREY)
 
 
 def _label_rows(axes: Axes, knees: Mapping[str, Sequence[int]]) -> None:

@@ -1,4 +1,4 @@
-"""Whether predicted probabilities of disease are met by as many diseased knees."""
+"""Predicted probability of disease against the share of diseased knees."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from djd.plots.style import (
-    BLUE,
-    GREY,
-    PERCENT_LIMITS,
-    PERCENT_TICKS,
-    axes_at,
-    mark,
-    new_figure,
-)
+from djd.plots import style
+from djd.plots.style import Stamp
 from djd.statistics.intervals import Estimate
 
 _BINS = 10
@@ -30,7 +23,6 @@ class ReliabilityBin:
         edges: Lower and upper edge, 0 to 1.
         predicted: Mean predicted probability, 0 to 1.
         observed: Share of the knees that are diseased, 0 to 1.
-        knees: How many there are.
     """
 
     edges: tuple[float, float]
@@ -44,12 +36,8 @@ def reliability_bins(
 ) -> list[ReliabilityBin]:
     """Knees in ten bins of equal width by predicted probability, without intervals.
 
-    Bins without knees are left out; a probability on an edge belongs to the bin above it, 1 to the
-    last.
-
-    Args:
-        probabilities: float64 (knee,), predicted probability of any disease, 0 to 1.
-        diseased: bool (knee,), whether the knee has any disease.
+    `probabilities` are float64 (knee,), 0 to 1, of any disease; `diseased` is bool (knee,). Bins
+    without knees are left out; a probability on an edge belongs to the bin above, 1 to the last.
     """
     edges = np.arange(_BINS + 1) / _BINS
     places = np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, _BINS - 1)
@@ -65,28 +53,24 @@ def reliability_bins(
 
 
 def reliability_figure(
-    bins: Sequence[ReliabilityBin], *, title: str, stamp: str | None = None
+    bins: Sequence[ReliabilityBin], *, title: str, stamp: Stamp = None
 ) -> Figure:
     """Observed share of diseased knees against predicted probability, and knees a bin below.
 
-    On the diagonal as many knees are diseased as were predicted.
-
-    Args:
-        bins: Up to ten, which don't overlap; see `reliability_bins`.
-        title: Of the figure.
-        stamp: Such as PHANTOM.
+    On the diagonal as many knees are diseased as were predicted. The bins don't overlap.
     """
-    figure = new_figure(4.4, 4.6, stamp=stamp, title=title, constrained=False)
-    shares, knees = axes_at(figure, 0.55, 1.47, 3.77, 3.01), axes_at(figure, 0.55, 0.6, 3.77, 0.75)
-    shares.plot([0, 100], [0, 100], color=GREY, linewidth=0.8, linestyle="--", label="as predicted")
+    figure = style.new_figure(4.4, 4.6, stamp=stamp, title=title, constrained=False)
+    shares = style.axes_at(figure, 0.55, 1.47, 3.77, 3.01)
+    knees = style.axes_at(figure, 0.55, 0.6, 3.77, 0.75)
+    limits, ticks = style.PERCENT_LIMITS, style.PERCENT_TICKS
+    shares.plot([0, 100], [0, 100], "--", color=style.GREY, linewidth=0.8, label="as predicted")
     _plot_shares(shares, [each for each in bins if each.observed.is_defined])
     interval = ", 95 % interval" if any(each.observed.has_interval for each in bins) else ""
-    shares.set(xlim=PERCENT_LIMITS, xticks=[], ylim=PERCENT_LIMITS, yticks=PERCENT_TICKS)
+    shares.set(xlim=limits, xticks=[], ylim=limits, yticks=ticks)
     shares.set_ylabel(f"diseased knees, observed (%){interval}")
     figure.legend(loc="lower left")
     _plot_knees(knees, bins)
-    knees.set(xlim=PERCENT_LIMITS, xticks=PERCENT_TICKS)
-    knees.set_xlabel("probability of any disease, predicted (%)")
+    knees.set(xlim=limits, xticks=ticks, xlabel="probability of any disease, predicted (%)")
     for axes in (shares, knees):
         axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -97,8 +81,9 @@ def _plot_shares(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
     for x, each in zip(xs, bins, strict=True):
         if each.observed.has_interval:
             ends = (100 * each.observed.low, 100 * each.observed.high)
-            axes.plot([x, x], ends, color=BLUE, linewidth=1.4)
-    axes.plot(xs, [100 * each.observed.value for each in bins], linestyle="none", **mark(BLUE))
+            axes.plot([x, x], ends, color=style.BLUE, linewidth=1.4)
+    ys = [100 * each.observed.value for each in bins]
+    axes.plot(xs, ys, linestyle="none", **style.mark(style.BLUE))
 
 
 def _plot_knees(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:

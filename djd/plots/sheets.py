@@ -9,7 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from djd.plots.style import ORANGE, axes_at, frame_tiles, new_figure, tiles
+from djd.plots.style import ORANGE, Stamp, axes_at, frame_tiles, new_figure, tiles
+
+Counts = NDArray[np.uint16]
+Inputs = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 
 _PANEL_INCHES = 1.15
 _SCALE_INCHES = 0.35
@@ -24,37 +28,26 @@ _CAPTION_INCHES = 0.14  # a line
 _CHARACTERS = 14  # an inch
 
 _LOW_PERCENTILE, _HIGH_PERCENTILE = 1, 99.8
-"""Of all values shown: white, and black. A few hot pixels then don't turn all else pale."""
+"""Of all values shown: white, and black. A few hot pixels then don't turn the rest pale."""
 
 _LOOK = 0.7
-"""How much of the colour there is where the network looks most."""
+"""Share of the colour where the network looks most."""
 
 
 def crops_figure(
-    crops: NDArray[np.uint16],
-    captions: Sequence[str],
-    *,
-    columns: int,
-    title: str,
-    stamp: str | None = None,
+    crops: Counts, captions: Sequence[str], *, columns: int, title: str, stamp: Stamp = None
 ) -> Figure:
     """Crops side by side with a caption under each, dark uptake on white, in one window.
 
-    Args:
-        crops: uint16 (knee, row, column), counts a pixel.
-        captions: One a crop, of one or more lines.
-        columns: Crops a row.
-        title: Of the sheet.
-        stamp: Such as PHANTOM.
+    `crops` are uint16 (knee, row, column), counts a pixel; `columns` are crops a row.
     """
     lines = max((caption.count("\n") + 1 for caption in captions), default=1)
     below = _GAP_PIXELS + lines * _CAPTION_PIXELS
     mosaic, corners = tiles(crops, columns, right=_GAP_PIXELS, below=below, fill=0)
     width = columns * _PANEL_INCHES
     height = width * mosaic.shape[0] / mosaic.shape[1]
-    figure = new_figure(
-        width + 2 * _MARGIN, height + _SCALE_INCHES, stamp=stamp, title=title, constrained=False
-    )
+    across, up = width + 2 * _MARGIN, height + _SCALE_INCHES
+    figure = new_figure(across, up, stamp=stamp, title=title, constrained=False)
     axes = axes_at(figure, _MARGIN, 0, width, height)
     image = plot_counts(axes, mosaic, window=counts_window(crops))
     frame_tiles(axes, corners, crops.shape[1:], captions, gap=3, points=5.5)
@@ -65,7 +58,7 @@ def crops_figure(
     return figure
 
 
-def counts_window(counts: NDArray[np.uint16]) -> float:
+def counts_window(counts: Counts) -> float:
     """Counts that are black."""
     return float(max(1, np.percentile(counts, _HIGH_PERCENTILE))) if counts.size else 1.0
 
@@ -76,25 +69,19 @@ def plot_counts(axes: Axes, counts: NDArray[np.generic], *, window: float) -> Ax
 
 
 def inputs_figure(
-    inputs: NDArray[np.float32],
+    inputs: Inputs,
     captions: Sequence[str],
     *,
     columns: int,
     title: str,
     unit: str,
-    stamp: str | None = None,
+    stamp: Stamp = None,
 ) -> Figure:
-    """Knees as they go into the network, the views of one side by side, in one window for all.
+    """Network inputs of knees, the views of one knee side by side, in one window for all.
 
-    The sheet is readable at 350 pixels.
-
-    Args:
-        inputs: float32 (knee, view, row, column), scaled.
-        captions: One a knee, of two lines; longer ones are cut.
-        columns: Knees a row.
-        title: Of the sheet; the window is written behind it.
-        unit: Of the inputs, such as "counts a pixel".
-        stamp: Such as PHANTOM.
+    `inputs` are float32 (knee, view, row, column), scaled, with a unit such as "counts a pixel".
+    A caption has two lines; longer ones are cut. The window is written behind the title. The sheet
+    is readable at 350 pixels.
     """
     white, black = _inputs_window(inputs)
     title = f"{title}; white {white:.2g}, black {black:.2g} {unit}"
@@ -102,23 +89,18 @@ def inputs_figure(
 
 
 def grad_cam_figure(
-    inputs: NDArray[np.float32],
-    maps: NDArray[np.float32] | None,
+    inputs: Inputs,
+    maps: Inputs | None,
     captions: Sequence[str],
     *,
     columns: int,
     title: str,
-    stamp: str | None = None,
+    stamp: Stamp = None,
 ) -> Figure:
-    """Knees as they go into the network, and beside each its first view with a Grad-CAM map.
+    """Network inputs of knees, and beside each knee its first view with a Grad-CAM map.
 
-    Args:
-        inputs: float32 (knee, view, row, column), scaled.
-        maps: float32 (knee, row, column), 0 to 1: shown as orange over the crop; None shows none.
-        captions: One a knee, of two lines; longer ones are cut.
-        columns: Knees a row.
-        title: Of the sheet.
-        stamp: Such as PHANTOM.
+    `maps` are float32 (knee, row, column), 0 to 1, shown as orange over the crop; None shows none.
+    All other arguments as in `inputs_figure`.
     """
     greys = _greys(inputs)
     if maps is None:
@@ -128,7 +110,7 @@ def grad_cam_figure(
     return _inputs_sheet(pictures, captions, columns, title, stamp)
 
 
-def _inputs_window(inputs: NDArray[np.float32]) -> tuple[float, float]:
+def _inputs_window(inputs: Inputs) -> tuple[float, float]:
     """Values that are white and black, by every second row and column."""
     if not inputs.size:
         return 0.0, 1.0
@@ -136,34 +118,26 @@ def _inputs_window(inputs: NDArray[np.float32]) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-6))
 
 
-def _greys(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+def _greys(inputs: Inputs) -> Inputs:
     """Greys of the same shape, 1 (white) where there is little uptake to 0 (black)."""
     low, high = _inputs_window(inputs)
-    greys: NDArray[np.float32] = 1 - np.clip((inputs - low) / (high - low), 0, 1)
+    greys: Inputs = 1 - np.clip((inputs - low) / (high - low), 0, 1)
     return greys
 
 
-def _coloured(
-    greys: NDArray[np.float32], shares: NDArray[np.float32] | float = 0.0
-) -> NDArray[np.uint8]:
+def _coloured(greys: Inputs, shares: Inputs | float = 0.0) -> Pixels:
     """Pixels uint8 (..., row, column, colour 3) of greys with shares of orange laid over them."""
     pixels = [((1 - shares) * greys + shares * part) * 255 for part in to_rgb(ORANGE)]
     return np.stack(pixels, axis=-1).round().astype(np.uint8)
 
 
 def _inputs_sheet(
-    pictures: NDArray[np.uint8],
-    captions: Sequence[str],
-    columns: int,
-    title: str,
-    stamp: str | None,
+    pictures: Pixels, captions: Sequence[str], columns: int, title: str, stamp: Stamp
 ) -> Figure:
     """Pictures (knee, view, row, column, colour 3), those of a knee side by side, with captions."""
     seam = ((0, 0), (0, 0), (0, 0), (0, _SEAM_PIXELS), (0, 0))
-    strips = np.concatenate(
-        list(np.pad(pictures, seam, constant_values=255).swapaxes(0, 1)), axis=2
-    )
-    strips = strips[:, :, :-_SEAM_PIXELS]
+    padded = np.pad(pictures, seam, constant_values=255)
+    strips = np.concatenate(list(padded.swapaxes(0, 1)), axis=2)[:, :, :-_SEAM_PIXELS]
     across = columns * (strips.shape[2] + _INPUT_GAP_PIXELS) - _INPUT_GAP_PIXELS
     inch = across / (_WIDTH - 2 * _MARGIN)  # in pixels of the strips
     below = round(2.5 * _CAPTION_INCHES * inch)
@@ -179,5 +153,5 @@ def _inputs_sheet(
 
 
 def _cut(line: str, characters: int) -> str:
-    """A line whose start makes way where it is too long: its end has side and grade."""
+    """A line that is too long loses its start: its end has side and grade."""
     return line if len(line) <= characters else f"…{line[len(line) - characters + 1 :]}"

@@ -1,4 +1,7 @@
-"""What all plots share: size, fonts, colours, the stamp, marks, and the way to a file."""
+"""Shared parts of all plots: size, fonts, colours, the stamp, marks, and the files.
+
+In all functions `title` stands above the figure, and `stamp`, such as PHANTOM, at the top right.
+"""
 
 import io
 import logging
@@ -25,10 +28,10 @@ from djd.files import write_whole
 from djd.statistics.intervals import Estimate
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
-"""Of Okabe and Ito's palette, which colour-blind people can tell apart."""
+"""Of Okabe and Ito's palette, which colour-blind people can distinguish."""
 
 PAGE_INCHES = 5.2
-"""Width of a figure of the report: its text can still be read at the width of a phone."""
+"""Width of a figure of the report: its text is readable at the width of a phone."""
 
 TEXT_POINTS, TITLE_POINTS = 8, 10
 STAMP_INCHES, TITLE_INCHES, LEGEND_INCHES = 0.2, 0.2, 0.18
@@ -36,6 +39,9 @@ STAMP_INCHES, TITLE_INCHES, LEGEND_INCHES = 0.2, 0.2, 0.18
 
 PERCENT_LIMITS, PERCENT_TICKS = (-4, 104), (0, 25, 50, 75, 100)
 UNDEFINED = "undefined"
+Stamp = str | None
+Size = tuple[int, int]
+Corners = Sequence[Size]
 
 _TITLE_CHARACTERS = 11  # an inch
 _DPI = 150
@@ -47,18 +53,13 @@ _HANGUL_FONTS = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD G
 
 
 def new_figure(
-    width: float, height: float, *, stamp: str | None, title: str = "", constrained: bool = True
+    width: float, height: float, *, stamp: Stamp, title: str = "", constrained: bool = True
 ) -> Figure:
-    """An empty figure with its stamp at the top right and its title below the stamp.
+    """An empty figure, outside of any window system and global state.
 
-    It belongs to no window system and to no global state.
-
-    Args:
-        width: In inches.
-        height: In inches, below stamp and title, which come on top of it.
-        stamp: Such as PHANTOM.
-        title: A long one is broken into lines.
-        constrained: Whether matplotlib places the axes. That takes as long as drawing twice.
+    `width` and `height` are inches; stamp and title come on top of the height, and a long title is
+    broken into lines. `constrained` lets matplotlib place the axes, which takes as long as drawing
+    twice.
     """
     lines = wrap(title, int(width * _TITLE_CHARACTERS), break_on_hyphens=False)
     stamp_inches = STAMP_INCHES if stamp else 0
@@ -93,9 +94,8 @@ def plot_estimate(
 
 def mark(colour: str, marker: str = "o", *, filled: bool = True) -> dict[str, Any]:
     """The properties of a dot, alike in a plot and in its legend."""
-    face = colour if filled else "white"
-    looks = {"color": colour, "marker": marker, "markersize": 5.5, "markerfacecolor": face}
-    return {**looks, "markeredgewidth": 1.4}
+    face = {"markerfacecolor": colour if filled else "white", "markeredgewidth": 1.4}
+    return {"color": colour, "marker": marker, "markersize": 5.5, **face}
 
 
 def legend_mark(label: str, colour: str, marker: str = "o", *, filled: bool = True) -> Line2D:
@@ -104,7 +104,7 @@ def legend_mark(label: str, colour: str, marker: str = "o", *, filled: bool = Tr
 
 
 def show_rows(axes: Axes) -> None:
-    """Leave of the frame its lower line, and lines up from its ticks, for estimates in rows."""
+    """Keep of the frame the lower line, and lines up from its ticks, for estimates in rows."""
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -113,18 +113,12 @@ def show_rows(axes: Axes) -> None:
 
 def tiles(
     pictures: NDArray[Any], columns: int, *, right: int, below: int, fill: float
-) -> tuple[NDArray[Any], list[tuple[int, int]]]:
+) -> tuple[NDArray[Any], Corners]:
     """Pictures side by side in one, which is plotted much faster, and the corner of each.
 
-    Args:
-        pictures: (picture, row, column) or (picture, row, column, colour).
-        columns: Pictures a row.
-        right: Pixels to the right of each.
-        below: Pixels below each.
-        fill: Value between them.
-
-    Returns:
-        Pixels of the same type, and the first row and column of each picture.
+    `pictures` are (picture, row, column) or (picture, row, column, colour); `columns` stand in a
+    row, with `right` and `below` pixels of `fill` beside and below each. A corner is a picture's
+    first row and column.
     """
     _, height, width, *colours = pictures.shape
     step = (height + below, width + right)
@@ -137,23 +131,11 @@ def tiles(
 
 
 def frame_tiles(
-    axes: Axes,
-    corners: Sequence[tuple[int, int]],
-    size: tuple[int, int],
-    captions: Sequence[str],
-    *,
-    gap: float,
-    points: float,
+    axes: Axes, corners: Corners, size: Size, captions: Sequence[str], *, gap: float, points: float
 ) -> None:
-    """Plot a frame around each tile and write its caption below.
+    """Plot a frame around each tile and write its caption below, `gap` rows away.
 
-    Args:
-        axes: Where the tiles are.
-        corners: See `tiles`.
-        size: Rows and columns of a tile.
-        captions: One a tile.
-        gap: Rows between a tile and its caption.
-        points: Size of the caption's letters.
+    `corners` are those of `tiles`, `size` the rows and columns of a tile.
     """
     height, width = size
     frames = [Rectangle((left - 0.5, top - 0.5), width, height) for top, left in corners]
@@ -180,18 +162,15 @@ def figure_png(figure: Figure, *, width: int | None = None) -> bytes:
     """A figure as a PNG of 128 colours, chosen for it: 11 kB a thumbnail of a matrix, not 28.
 
     White stays white; the greys of scans change by 3 of 255 at the most, other colours by 14.
-
-    Args:
-        figure: Any of this room.
-        width: In pixels; by default 150 an inch.
+    `width` is in pixels; by default 150 an inch.
     """
     if width is not None:
         figure.set_dpi(width / figure.get_figwidth())
-    picture = Image.fromarray(figure_pixels(figure)).quantize(
-        _COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-    )
+    picture, few = Image.fromarray(figure_pixels(figure)), Image.Quantize.MAXCOVERAGE
     content = io.BytesIO()
-    picture.save(content, "PNG", compress_level=_COMPRESSION)
+    picture.quantize(_COLOURS, few, dither=Image.Dither.NONE).save(
+        content, "PNG", compress_level=_COMPRESSION
+    )
     return content.getvalue()
 
 
@@ -213,5 +192,5 @@ rcParams["font.family"] = ["DejaVu Sans", *(font for font in _HANGUL_FONTS if fo
 rcParams["font.size"] = TEXT_POINTS
 rcParams["legend.frameon"] = False
 rcParams["text.parse_math"] = False  # a file's name or a setting may hold dollar signs
-# It tells of building a list of fonts and of choosing among them; nobody here can act on it.
+# Matplotlib logs the building of its list of fonts, and its choice; nobody here can act on that.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -2,26 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
 from djd.report.axes import COMPARED, AxisEffect, axis_effects
-from djd.report.scores import GraderScores, Scoreboard, kappas_of
+from djd.report.scores import GraderScores, Scoreboard, as_best, kappas_of
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients, score_draws
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import quadratic_kappa
 from djd.statistics.scoring import DRAWN, score_settings_draws
-from djd.statistics.selection import (
-    Draws,
-    best_set,
-    distance_to_tell,
-    interval_of_best,
-    optimism_of_best,
-)
+from djd.statistics.selection import Draws, best_set, distance_to_tell, optimism_of_best
 from djd.statistics.spread import (
     RepeatDeviations,
     patient_error,
@@ -111,7 +104,7 @@ def find(
         evidence=evidence,
         settings=_settings(evidence, networks, again),
         baselines={
-            name: _as_best(scores, *kappas_of(candidates, board.weights), board.patients)
+            name: as_best(scores, *kappas_of(candidates, board.weights), board.patients)
             for (name, (_, *candidates)), scores in fitted
         },
         beyond={name: networks.lead_over(tried) for name, (_, *tried) in baselines.items()},
@@ -139,7 +132,7 @@ def _settings(
     patients, kappas = board.patients, board.draws["kappa"]
     in_set = {score: best_set(board.values(score), again[score], patients) for score in again}
     first, *others = board.scores
-    scored = [_as_best(first, board.values("kappa"), kappas, patients), *others]
+    scored = [as_best(first, board.values("kappa"), kappas, patients), *others]
     return tuple(
         SettingScores(
             **vars(scores),
@@ -151,17 +144,6 @@ def _settings(
         )
         for place, (setting, scores) in enumerate(zip(evidence.settings, scored, strict=True))
     )
-
-
-def _as_best(
-    best: GraderScores, kappas: NDArray[np.float64], draws: Draws, patients: int
-) -> GraderScores:
-    """The best of several, its kappa with the interval of a best of many."""
-    kappa = best.scores["kappa"]
-    if len(kappas) == 1 or math.isnan(kappa.low):
-        return best
-    kappa = Estimate(kappa.value, *interval_of_best(kappas, draws, patients))
-    return replace(best, scores={**best.scores, "kappa": kappa})
 
 
 def _between_repeats(setting: Setting, held_out: HeldOut) -> RepeatDeviations:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import quadratic_kappa
 from djd.statistics.scoring import score_settings_draws, scores_with_intervals
-from djd.statistics.selection import Draws, interval_of_lead, out_of_bag
+from djd.statistics.selection import Draws, interval_of_best, interval_of_lead, out_of_bag
 from djd.sweeps.setting_scores import Knee
 from djd.wording import number, share
 
@@ -84,11 +84,9 @@ class Scoreboard:
         def score(place: int) -> GraderScores:
             grader = graders[place]
             own = {name: rows[place] for name, rows in draws.items()}
-            return GraderScores(
-                scores=scores_with_intervals(grader, own, weights[:FEW_DRAWS]),
-                patients=len(np.unique(grader.patient)),
-                confusion=grader.mean_counts().sum(axis=0),
-            )
+            scores = scores_with_intervals(grader, own, weights[:FEW_DRAWS])
+            patients = len(np.unique(grader.patient))
+            return GraderScores(scores, patients, grader.mean_counts().sum(axis=0))
 
         scores = tuple(on_all_cores(score, range(len(graders))))
         return cls(scores, draws, weights, tuple(graders))
@@ -131,6 +129,17 @@ def kappas_of(graders: Sequence[HeldOut], weights: Weights) -> tuple[NDArray[np.
     kappas = [np.mean(quadratic_kappa(each.counts().sum(axis=1))) for each in graders]
     draws = score_settings_draws(graders, weights, {"kappa": quadratic_kappa})["kappa"]
     return np.nan_to_num(kappas), draws
+
+
+def as_best(
+    best: GraderScores, kappas: NDArray[np.float64], draws: Draws, patients: int
+) -> GraderScores:
+    """The best of several, its kappa with the interval of a best of many."""
+    kappa = best.scores["kappa"]
+    if len(kappas) == 1 or math.isnan(kappa.low):
+        return best
+    kappa = Estimate(kappa.value, *interval_of_best(kappas, draws, patients))
+    return replace(best, scores={**best.scores, "kappa": kappa})
 
 
 @dataclass(frozen=True, eq=False)

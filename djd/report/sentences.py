@@ -94,10 +94,9 @@ def luck_sentences(findings: Findings) -> list[str]:
             f"the choice made it look about {number(max(findings.optimism, 0))} too good"
         )
     if not math.isnan(findings.optimism_on_test):
-        said.append(
-            f"Had the best of the {count} been picked on the test patients, its kappa would look "
-            f"at least {number(max(findings.optimism_on_test, 0))} too good"
-        )
+        picked = f"Had the best of the {count} been picked on the test patients"
+        least = number(max(findings.optimism_on_test, 0))
+        said.append(f"{picked}, its kappa would look at least {least} too good")
     return said + _spread_sentences(findings)
 
 
@@ -195,10 +194,9 @@ def edge_sentences(findings: Findings) -> Iterable[str]:
             for each, place in zip(findings.settings, places, strict=True)
         )
         others = ", though one inside the grid can't be told apart from it" if softened else ""
-        yield (
-            f"Edge of the grid: the best setting has the {which} value of {name} that was "
-            f"compared ({as_typed(value)}); a {way} one might do better{others}"
-        )
+        found = f"the best setting has the {which} value of {name} that was compared"
+        better = f"a {way} one might do better{others}"
+        yield f"Edge of the grid: {found} ({as_typed(value)}); {better}"
 
 
 def _uptake_sentences(findings: Findings, answer: Answer) -> list[str]:

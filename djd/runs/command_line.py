@@ -24,16 +24,9 @@ from djd.runs.keys import FREE_KEYS
 if TYPE_CHECKING:
     from djd.runs.config import RunConfig
 
-PATH_KEYS = (
-    "data.root",
-    "data.exclude",
-    "data.groups",
-    "data.test_list",
-    "data.second_reader",
-    "data.grade_names",
-    "paths.cache",
-    "hydra.run.dir",
-    "hydra.sweep.dir",
+PATH_KEYS = frozenset(
+    {"data.root", "data.exclude", "data.groups", "data.test_list", "data.second_reader"}
+    | {"data.grade_names", "paths.cache", "hydra.run.dir", "hydra.sweep.dir"}
 )
 
 RESUME = "resume=latest"
@@ -41,9 +34,9 @@ RESUME = "resume=latest"
 RUNS, SWEEPS = Path("outputs"), Path("multirun")
 """Default folders of runs and sweeps, below the working directory."""
 
-_USED = {"data.root", "data.on_error", "trainer.accelerator", "plots"}
-_NOT_SAID = FREE_KEYS - _USED | {"data.source"}
-"""Keys without effect on the training, and the source, which `data=` gives."""
+_ALSO_SAID = {"data.root", "data.on_error", "trainer.accelerator", "plots"}
+_NOT_SAID = FREE_KEYS - _ALSO_SAID | {"data.source"}
+"""Keys that a command to train again leaves out; `data=` gives the source."""
 
 MOST_CHARACTERS = 100
 """Of a line of a command: TensorBoard doesn't break lines of code."""
@@ -100,10 +93,8 @@ def _quoted(argument: str) -> str:
 def latest_arguments(arguments: Sequence[str]) -> list[str]:
     """Replace `resume=latest` by the arguments of the run or sweep that was stopped last.
 
-    The stopped command's folders of `PYTHONPATH` are searched again.
-
-    Raises:
-        InputError: `resume=latest` has other arguments beside it, or no stopped run exists.
+    The stopped command's folders of `PYTHONPATH` are searched again. Raises InputError for other
+    arguments beside `resume=latest`, and where no stopped run exists.
     """
     if not any(argument.startswith("resume=") for argument in arguments):
         return list(arguments)
@@ -183,12 +174,8 @@ def _date_and_time(folder: Path) -> str:
 def rerun_command(config: "RunConfig", *, threads: int) -> str:
     """The shell command that trains the same weights again, with the test patients left closed.
 
-    Args:
-        config: Of the training.
-        threads: CPU threads of the training; another number rounds differently.
-
-    Returns:
-        Lines of at most `MOST_CHARACTERS`, longer only where a word is longer.
+    Another number of CPU threads rounds differently. The lines have at most `MOST_CHARACTERS`,
+    except for longer words.
     """
     lines = ["python train.py"]
     for argument in map(shlex.quote, rerun_arguments(config, threads=threads)):

@@ -118,16 +118,15 @@ class OpenGroup(BaseModel):
 
 
 class LossConfig(OpenGroup):
-    """`loss.*`: the loss and its weights of the grades; `balanced` is the inverse of a share."""
+    """`loss.*`; `balanced` weights are the inverse of a grade's share."""
 
     class_weights: Literal["none", "balanced"] = "none"
 
 
 class OptimConfig(OpenGroup):
-    """`optim.*`: the optimizer, its learning rate and schedule; a file may leave out the last two.
+    """`optim.*`; a file may leave out `lr_times` and `schedule`.
 
-    The learning rate is `lr` times `lr_times`, unchanged over the epochs or, with `cosine`, falling
-    in a half cosine to zero.
+    The learning rate stays constant, or falls in a half cosine to zero, or follows a class.
     """
 
     lr: Rate
@@ -152,7 +151,7 @@ class TrainerConfig(_Group):
 
 
 class PathsConfig(_Group):
-    """`paths.*`: where things are kept between runs."""
+    """`paths.*`: folders that runs share."""
 
     cache: UserPath
     python: str | None = None

@@ -107,7 +107,7 @@ def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> Grad
 def build_datamodule(
     config: RunConfig, cohort: Cohort, parts: Parts, *, inputs: tuple[str, ...] = ()
 ) -> KneeDataModule:
-    """The batches of a configuration, with `extra_inputs` of its network besides crops."""
+    """The batches of a configuration, with `extra_inputs` of its network beside crops."""
     data = config.data
     return KneeDataModule(
         cohort,
@@ -146,7 +146,7 @@ def build_trainer(
     loggers: list[Logger],
     held_out: bool,
 ) -> lightning.Trainer:
-    """A Lightning trainer that does nothing besides the training in each step."""
+    """A Lightning trainer whose steps do nothing but train."""
     precision = precision_plugin(config.trainer.precision, training_device(config))
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # greetings and advertisements
     return lightning.Trainer(
@@ -173,7 +173,7 @@ def quiet_lightning() -> Iterator[None]:
     messages = (
         ".*LeafSpec.* is deprecated",  # by torch 2.13; lightning 2.6 calls it
         "The dirpath has changed from",  # a stopped run's folder was moved
-        "Checkpoint directory .* exists and is not empty",  # of a stopped run
+        ".* directory .* exists and is not empty",  # checkpoints and csv of a stopped run
     )
     with warnings.catch_warnings():
         for message in messages:

@@ -158,10 +158,9 @@ def require_unfinished(folder: Path) -> None:
 def require_same_config(
     config: RunConfig, folder: Path, *, free: Collection[str] = FREE_KEYS
 ) -> None:
-    """Make sure that a training of this configuration can go on from the folder's.
+    """Raise InputError where the folder's training can't go on with this configuration.
 
-    Raises:
-        InputError: An earlier version of the software began it, or keys differ that aren't `free`.
+    An earlier version of the software began it, or keys differ that aren't `free`.
     """
     if not (folder / CONFIG_NAME).exists():
         return
@@ -242,10 +241,7 @@ def kept_readings(folder: Path) -> Readings | None:
 
 
 def begun_runs(folder: Path) -> dict[str, dict[str, Any]]:
-    """`run` and `logger` (values of its file) of each option of `logger` that began a run.
-
-    Raises InputError for a damaged file.
-    """
+    """`run` and `logger` (its file's values) of each begun logger; raises InputError if damaged."""
     path = folder / LOGGERS_NAME
     try:
         begun = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -18,11 +18,9 @@ TF32_CAPABILITY = (8, 0)
 def training_device(config: RunConfig) -> torch.device:
     """The device that Lightning will choose."""
     wanted = config.trainer.accelerator
-    if wanted in ("auto", "gpu") and torch.cuda.is_available():
-        return torch.device("cuda")
-    if wanted in ("auto", "mps") and torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    cuda = wanted in ("auto", "gpu") and torch.cuda.is_available()
+    mps = wanted in ("auto", "mps") and torch.backends.mps.is_available()
+    return torch.device("cuda" if cuda else "mps" if mps else "cpu")
 
 
 def require_accelerator(accelerator: str) -> None:

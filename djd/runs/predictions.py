@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.errors import InputError
 from djd.files import write_rows
 from djd.grades import GRADE_COUNT, SIDES
 from djd.runs.result import PartScores, stamp_column
-from djd.statistics.held_out import HeldOut
+from djd.statistics.held_out import GradedKnees, HeldOut
 
 _CHANCES = tuple(f"p{grade}" for grade in range(GRADE_COUNT))
 _KNEE_COLUMNS = ("scan", "patient", "side", "grade", "predicted", *_CHANCES)
@@ -30,24 +29,17 @@ def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]], *, stamp: s
 
 
 def prediction_rows(
-    cohort: Cohort,
-    knees: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    **training: int | None,
+    cohort: Cohort, graded: GradedKnees, **training: int | None
 ) -> list[dict[str, Any]]:
     """A row of `PREDICTION_COLUMNS` for each knee; probabilities to eight digits.
 
-    Args:
-        cohort: Of the knees.
-        knees: int64 (knee,), indices into the cohort's knees.
-        predicted: int64 (knee,), 0 to 4.
-        probabilities: float64 (knee, grade 5), 0 to 1.
-        training: Fold, seed and epoch of the training; None leaves a cell empty.
+    Fold, seed and epoch come by name; None leaves a cell empty.
     """
     same = {name: "" if value is None else value for name, value in training.items()}
     rows = []
-    for knee, given, chances in zip(knees, predicted, probabilities, strict=True):
+    for knee, given, chances in zip(
+        graded.knees, graded.predicted, graded.probabilities, strict=True
+    ):
         scan = cohort.scan_index[knee]
         row = {
             "scan": cohort.scans[scan],

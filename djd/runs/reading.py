@@ -28,8 +28,7 @@ from djd.runs.summary import log
 def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     """The cohort, and its development and test patients, split by file names alone.
 
-    Raises:
-        InputError: The scans, or a file about them, are not as expected.
+    Raises InputError where the scans, or a file about them, are not as expected.
     """
     data = config.data
     root = _root(config)
@@ -58,10 +57,8 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
 def read_readings(config: RunConfig) -> Readings | None:
     """A second reader's grades of scans of the folder, or None.
 
-    Scans that are left out or can't be read may be among them: no scan is read here.
-
-    Raises:
-        InputError: The folder, or the file, is not as expected.
+    Excluded and unreadable scans may be among them: no scan is read here. Raises InputError where
+    the folder or the file is not as expected.
     """
     if not config.data.second_reader:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,13 +16,11 @@ from djd.errors import InputError
 from djd.files import write_whole
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
+from djd.statistics.held_out import GradedKnees
 from djd.statistics.metrics import auroc, score_table
 
-if TYPE_CHECKING:  # torch takes seconds
-    from djd.models.classifier import Outcome
-
 RESULTS_VERSION = 3
-"""Raised whenever the same command on the same cohort gives other numbers than before."""
+"""One more for each change that gives other numbers for the same command and cohort."""
 
 CountsOfGrade = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**31)]],
@@ -100,7 +98,7 @@ class RunResult(BaseModel):
             ) from error
 
 
-def score_outcome(outcome: "Outcome", cohort: Cohort, *, epoch: int) -> PartScores:
+def score_outcome(outcome: GradedKnees, cohort: Cohort, *, epoch: int) -> PartScores:
     """Every score of one pass over held-out knees."""
     scores = score_table(outcome.counts)
     scores["auroc_any"] = float(auroc(outcome.grades >= 1, 1 - outcome.probabilities[:, 0]))
@@ -118,11 +116,8 @@ def stamp_column(stamp: str | None) -> dict[str, str]:
     return {"stamp": stamp} if stamp else {}
 
 
-VERSIONED_PARTS = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
-"""Parts that can change a number."""
-
-
 @cache
 def installed_versions() -> Mapping[str, str]:
-    """Version of Python and of each of `VERSIONED_PARTS`."""
-    return {"python": platform.python_version()} | {part: version(part) for part in VERSIONED_PARTS}
+    """Versions of Python and of all packages that can change a number."""
+    packages = ("djd", "torch", "lightning", "numpy", "scipy", "scikit-learn")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}

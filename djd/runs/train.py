@@ -1,7 +1,6 @@
 """One training from its configuration to its result: `train`, by `config.kind`."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from djd.errors import InputError
@@ -60,11 +59,8 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
     patients and scored on the test patients, below its folder. A cell never looks at a test
     patient. A refit is fitted on all development patients and scored at its score epochs.
 
-    Args:
-        config: Of the training.
-        folder: Of the training; it exists.
-        retry_failed: Whether to try a failed cell again. A sweep forgets failures at its start
-            instead, so that two sweeps don't try one cell in turn.
+    `retry_failed` tries a failed cell again. A sweep forgets failures at its start instead, so that
+    two sweeps don't try one cell in turn.
 
     Returns:
         The result; None for a cell or refit that another process trains, or that failed before.
@@ -173,27 +169,21 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
 
 
 def _refit_and_score(prepared: Prepared, fit: Fit, folder: Path) -> tuple[list[PartScores], int]:
-    """Score on the test patients, after a refit where `fit` had a validation part."""
-    scored = prepared.config.epochs_to_score
-    epochs = scored[-1:] if prepared.config.kind == "run" else scored
-    if prepared.config.data.fold is not None:
-        prepared = prepared.refit(folder)
-        fit = fit_network(prepared)
-    return score_test(prepared, fit, folder, epochs=epochs)
+    """Score on the test patients, after a refit where `fit` had a validation part.
 
-
-def score_test(
-    prepared: Prepared, fit: Fit, folder: Path, *, epochs: Sequence[int]
-) -> tuple[list[PartScores], int]:
-    """Score a refitted setting on the test patients at each of the epochs.
-
-    Model, predictions and, unless `plots=false`, the last epoch's confusion matrix go to `folder`.
-    The ledgers have each opening before it happens. `fit` is on all development patients and has
-    kept the weights of the epochs, which ascend.
+    A run by itself is scored at its last epoch, a refit at its score epochs. Model, predictions
+    and, unless `plots=false`, the last epoch's confusion matrix go to `folder`. The ledgers have
+    each opening before it happens.
 
     Returns:
         Scores of each epoch, and the openings of this cohort's test patients, these included.
     """
+    epochs = prepared.config.epochs_to_score
+    if prepared.config.kind == "run":
+        epochs = epochs[-1:]
+    if prepared.config.data.fold is not None:
+        prepared = prepared.refit(folder)
+        fit = fit_network(prepared)
     fit.trainer.save_checkpoint(folder / MODEL_NAME, weights_only=True)
     config, cohort = prepared.config, prepared.cohort
     scored, rows, openings = [], [], 0
@@ -207,8 +197,7 @@ def score_test(
             fit.trainer.test(fit.classifier, datamodule=fit.datamodule, verbose=False)
         outcome = fit.classifier.outcomes["test"]
         scored.append(score_outcome(outcome, cohort, epoch=epoch))
-        graded = (outcome.knees, outcome.predicted, outcome.probabilities)
-        rows += prediction_rows(cohort, *graded, fold=None, seed=config.seed, epoch=epoch)
+        rows += prediction_rows(cohort, outcome, fold=None, seed=config.seed, epoch=epoch)
     end_runs(fit.trainer.loggers)
     write_predictions(folder / PREDICTIONS_NAME, rows, stamp=prepared.stamp)
     if config.plots:

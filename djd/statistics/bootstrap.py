@@ -32,13 +32,9 @@ _MOST_COUNTS = 4_000_000
 def draw_patients(
     patients: int, drawn: int | None = None, *, draws: int = DRAWS, seed: int = 0
 ) -> Weights:
-    """Draws of patients with replacement, the same for the same seed.
+    """Draws of patients with replacement; the same seed gives the same draws.
 
-    Args:
-        patients: How many there are, 1 or more.
-        drawn: Patients in a draw, such as the 40 of a test; None is as many as there are.
-        draws: How many draws.
-        seed: Of the generator.
+    A draw has `drawn` patients, such as the 40 of a test; None is as many as there are.
     """
     drawing = np.random.default_rng(seed).multinomial
     return drawing(drawn or patients, np.full(patients, 1 / patients), draws).astype(np.float32)
@@ -49,11 +45,8 @@ def score_draws(
 ) -> dict[str, Array]:
     """Every score in every draw, by name: float64 (training, draw), NaN where it is undefined.
 
-    Args:
-        weights: See `Weights`.
-        counts: (training, patient, true grade 5, predicted grade 5), int64 or means; a training
-            here is a setting with one seed, all folds together.
-        scores: Functions of confusion counts with leading axes, see `djd.statistics.metrics`.
+    `counts` are (training, patient, true grade 5, predicted grade 5), int64 or means; a training
+    here is a setting with one seed, all folds together. For `scores` see `djd.statistics.metrics`.
     """
     draws, patients = weights.shape
     drawn = {name: np.empty((len(counts), draws)) for name in scores}
@@ -72,11 +65,9 @@ def score_draws(
 
 
 def mean_of_repeats(values: Array, repeats: Sequence[int]) -> Array:
-    """Means over the trainings of each setting, float64 (setting, ...).
+    """Means of values (training, ...) over the trainings of each setting, float64 (setting, ...).
 
-    Args:
-        values: float64 (training, ...), the trainings of a setting side by side.
-        repeats: Trainings of each setting, 1 or more.
+    The trainings of a setting stand side by side; `repeats` says how many each has, 1 or more.
     """
     sums = np.add.reduceat(values, np.cumsum([0, *repeats[:-1]]), axis=0)
     means: Array = sums / np.reshape(repeats, (-1, *[1] * (values.ndim - 1)))
@@ -90,12 +81,8 @@ def auroc_draws(
 
     The area is a share of pairs of a positive and a negative knee (see `metrics.auroc`), so a
     table of pairs by patient gives the area for any weights. NaN in draws without either kind.
-
-    Args:
-        positive: bool (knee,), such as any disease.
-        score: float64 (knee,), larger where disease is likelier.
-        patient: int64 (knee,), column of the weights.
-        weights: See `Weights`.
+    `positive`, `score` (larger where disease is likelier) and `patient` (column of the weights) are
+    (knee,).
     """
     of_patient = np.eye(weights.shape[1])[patient]
     by_positive, by_negative = of_patient[positive], of_patient[~positive]

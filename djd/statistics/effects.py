@@ -44,14 +44,10 @@ class LevelScores:
 def mean_over_grid(
     scores: Array, draws: Draws, levels: NDArray[np.int64], patients: int
 ) -> LevelScores:
-    """Mean of each level's settings.
+    """Mean of each level's settings, of scores float64 (setting,).
 
-    Args:
-        scores: float64 (setting,).
-        draws: See `Draws`.
-        levels: int64 (setting,), from 0; the grid of the other axes has to be the same in all
-            levels (see `matched_settings`).
-        patients: Patients in a draw.
+    `levels` are int64 (setting,), from 0; the grid of the other axes has to be the same in all
+    levels (see `matched_settings`). A draw has `patients` patients.
     """
     grids = [levels == level for level in range(levels.max() + 1)]
     means = [scores[each].mean() for each in grids]
@@ -89,11 +85,7 @@ def matched_settings(
     """Settings whose place in the other axes' grid every level has, int64 (setting,), indices.
 
     Where cells failed, a level must neither gain nor lose by settings that other levels lack.
-
-    Args:
-        levels: int64 (setting,), 0 to `count` - 1.
-        others: int64 (setting,), the place of each in the grid of the other axes.
-        count: Levels of the axis.
+    `levels`, below `count`, and `others`, the place in the other axes' grid, are int64 (setting,).
     """
     pairs = np.unique(np.stack([others, levels], axis=1), axis=0)
     places, found = np.unique(pairs[:, 0], return_counts=True)

@@ -1,5 +1,6 @@
-"""Knees that were held out, and how they were graded, as arrays."""
+"""Knees and how they were graded, as arrays."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,34 @@ from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT
 from djd.statistics.metrics import Array, confusion_counts
+
+
+@dataclass(frozen=True, eq=False)
+class GradedKnees:
+    """Knees of a cohort as a network or a baseline graded them in one pass.
+
+    Attributes:
+        knees: int64 (knee,), indices into the cohort's knees.
+        grades: int64 (knee,), true grades 0 to 4.
+        probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
+        loss: Mean loss a knee; NaN for a baseline.
+    """
+
+    knees: NDArray[np.int64]
+    grades: NDArray[np.int64]
+    probabilities: Array
+    loss: float = math.nan
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Most probable grade of each knee, int64 (knee,); the lowest of equals."""
+        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return predicted
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Confusion counts, int64 (true grade 5, predicted grade 5)."""
+        return confusion_counts(self.grades, self.predicted)
 
 
 @dataclass(frozen=True, eq=False)

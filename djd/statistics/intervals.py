@@ -136,10 +136,8 @@ def design_effect(right: Array, knees: Array) -> float:
     nothing of likeness. A mean of several trainings is surer than one, as far as the trainings err
     in different patients: the least is then below 1 by as much.
 
-    Args:
-        right: float64 (patient,) or (repeat, patient), knees of each patient that count, such as
-            those graded right.
-        knees: float64, the same shape, all knees of each patient that could count.
+    `right`, the knees of each patient that count, and `knees`, all that could count, are float64
+    (patient,) or (repeat, patient).
     """
     right, knees = np.atleast_2d(right), np.atleast_2d(knees)
     of_patient = knees.mean(axis=0)
@@ -181,11 +179,8 @@ def loss_interval(
 ) -> Interval:
     """Interval of a mean loss, such as the Brier score: studentized draws of its logarithm.
 
-    Args:
-        losses: float64 (patient,), sum over each patient's knees, 0 to `most` times their number.
-        knees: float64 (patient,), how many those are.
-        weights: Draws of the patients.
-        most: The largest possible loss.
+    `losses`, the sum over each patient's knees, and `knees`, their number, are float64 (patient,);
+    `most` is the largest possible loss of a knee.
     """
     patients = int((knees > 0).sum())
     mean = losses.sum() / knees.sum() if patients else 0.0

@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 
-ANY_DISEASE = ((0,), (1, 2, 3, 4))
-"""Grades merged into none and any."""
-
 THREE_GROUPS = ((0,), (1, 2), (3, 4))
 """Grades merged into none, minimal to mild, and moderate to severe."""
 
@@ -39,12 +36,7 @@ def confusion_counts(grades: Grades, predicted: Grades) -> NDArray[np.int64]:
 
 
 def merge_grades(counts: Counts, groups: Sequence[Sequence[int]]) -> Array:
-    """Counts of groups of grades, float64 (..., true group, predicted group).
-
-    Args:
-        counts: See `Counts`.
-        groups: The grades of each group, such as `ANY_DISEASE`; every grade is in one.
-    """
+    """Counts of groups, such as `THREE_GROUPS`, float64 (..., true group, predicted group)."""
     member = np.zeros((GRADE_COUNT, len(groups)))
     for group, grades in enumerate(groups):
         member[list(grades), group] = 1
@@ -121,11 +113,7 @@ def auroc(positive: NDArray[np.bool_], score: Array) -> float:
     """Area under the receiver operating characteristic, 0 to 1; NaN where one class is absent.
 
     The chance that a positive knee scores above a negative one, ties counted half (Hanley and
-    McNeil, Radiology 143:29, 1982).
-
-    Args:
-        positive: bool (knee,), such as any disease.
-        score: float64 (knee,), larger where disease is likelier.
+    McNeil, Radiology 143:29, 1982). Both arguments are (knee,).
     """
     from scipy.stats import rankdata  # takes 0.7 s to import, and many only need counts
 

@@ -1,60 +1,34 @@
 """Every score of every setting, with its interval."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT, GRADE_NAMES
-from djd.statistics.bootstrap import (
-    Weights,
-    auroc_draws,
-    mean_of_repeats,
-    score_draws,
-    sensitivity_draws,
-)
+from djd.statistics import bootstrap, intervals, metrics
+from djd.statistics.bootstrap import Weights
 from djd.statistics.held_out import HeldOut
-from djd.statistics.intervals import (
-    NO_INTERVAL,
-    Estimate,
-    freedom_over_grades,
-    logit_interval,
-    loss_interval,
-    percentile_interval,
-    share_interval,
-)
-from djd.statistics.metrics import (
-    THREE_GROUPS,
-    Array,
-    Counts,
-    Grades,
-    Scores,
-    accuracy,
-    balanced_accuracy,
-    brier_score,
-    macro_f1,
-    mean_absolute_error,
-    merge_grades,
-    quadratic_kappa,
-    ranked_probability_score,
-)
+from djd.statistics.intervals import NO_INTERVAL, Estimate
+from djd.statistics.metrics import Array, Counts, Grades, Scores
 
 MINIMAL = 1
 
 
 def three_group_kappa(counts: Counts) -> Scores:
     """Quadratic kappa of none, minimal to mild, moderate to severe."""
-    return quadratic_kappa(merge_grades(counts, THREE_GROUPS))
+    return metrics.quadratic_kappa(metrics.merge_grades(counts, metrics.THREE_GROUPS))
 
 
 ScoreFunctions = Mapping[str, Callable[[Counts], Scores]]
 DRAWN: ScoreFunctions = {
-    "kappa": quadratic_kappa,
-    "mae": mean_absolute_error,
+    "kappa": metrics.quadratic_kappa,
+    "mae": metrics.mean_absolute_error,
     "three_group_kappa": three_group_kappa,
-    "balanced_accuracy": balanced_accuracy,
-    "macro_f1": macro_f1,
-    "accuracy": accuracy,
+    "balanced_accuracy": metrics.balanced_accuracy,
+    "macro_f1": metrics.macro_f1,
+    "accuracy": metrics.accuracy,
 }
 """Scores of confusion counts of which draws are needed."""
 
@@ -65,7 +39,8 @@ Cells = NDArray[np.bool_]
 def _shares() -> dict[str, tuple[Cells, Cells]]:
     true, given = np.indices((GRADE_COUNT, GRADE_COUNT))
     diseased = np.arange(GRADE_COUNT) > 0
-    group = np.repeat(np.arange(len(THREE_GROUPS)), [len(grades) for grades in THREE_GROUPS])
+    groups = metrics.THREE_GROUPS
+    group = np.repeat(np.arange(len(groups)), [len(grades) for grades in groups])
     everywhere = true >= 0
     shares = {
         "accuracy": (true == given, everywhere),
@@ -99,31 +74,26 @@ def score_settings_draws(
 ) -> dict[str, Array]:
     """Draws of scores, averaged over repeats: float64 (setting, draw) each.
 
-    Args:
-        settings: One or more, of the same patients.
-        weights: Draws of these patients.
-        scores: Functions of confusion counts by name.
+    The settings, one or more, and the weights are of the same patients.
     """
     repeats = [setting.repeats for setting in settings]
-    drawn = score_draws(weights, np.concatenate([each.counts() for each in settings]), scores)
-    return {name: mean_of_repeats(draws, repeats) for name, draws in drawn.items()}
+    counts = np.concatenate([setting.counts() for setting in settings])
+    drawn = bootstrap.score_draws(weights, counts, scores)
+    return {name: bootstrap.mean_of_repeats(draws, repeats) for name, draws in drawn.items()}
 
 
 def scores_with_intervals(
     setting: HeldOut, draws: Mapping[str, Array], few_weights: Weights
 ) -> dict[str, Estimate]:
-    """Every score of one setting by name.
+    """Every score of one setting by name, with draws float64 (draw,) of each score of `DRAWN`.
 
-    Args:
-        setting: Its held-out knees.
-        draws: float64 (draw,) of each score of `DRAWN`.
-        few_weights: Draws of the patients for scores of probabilities.
+    `few_weights` are draws of the patients for scores of probabilities.
     """
     return {
         **_of_counts(setting, draws),
         **_of_shares(setting),
-        "brier": _loss(setting, brier_score, few_weights, most=2.0),
-        "rps": _loss(setting, ranked_probability_score, few_weights, most=1.0),
+        "brier": _loss(setting, metrics.brier_score, few_weights, most=2.0),
+        "rps": _loss(setting, metrics.ranked_probability_score, few_weights, most=1.0),
         **_of_probabilities(setting, few_weights),
     }
 
@@ -131,16 +101,16 @@ def scores_with_intervals(
 def _of_counts(setting: HeldOut, draws: Mapping[str, Array]) -> dict[str, Estimate]:
     counts = setting.counts()
     patients = int((counts.sum(axis=(0, 2, 3)) > 0).sum())
-    freedom = freedom_over_grades((counts.sum(axis=(0, 3)) > 0).sum(axis=0))
+    freedom = intervals.freedom_over_grades((counts.sum(axis=(0, 3)) > 0).sum(axis=0))
     scored = {}
     for name, score in DRAWN.items():
         value = float(np.mean(score(counts.sum(axis=1))))
         if value == PERFECT.get(name):
             interval = NO_INTERVAL
         elif name in OVER_GRADES:
-            interval = logit_interval(value, draws[name], patients, freedom=freedom)
+            interval = intervals.logit_interval(value, draws[name], patients, freedom=freedom)
         else:
-            interval = percentile_interval(draws[name], patients)
+            interval = intervals.percentile_interval(draws[name], patients)
         scored[name] = Estimate(value, *interval)
     return scored
 
@@ -151,9 +121,10 @@ def _of_shares(setting: HeldOut) -> dict[str, Estimate]:
     right, all_of = counts @ _RIGHT, counts @ _OF
     with np.errstate(invalid="ignore"):
         values = (right.sum(axis=1) / all_of.sum(axis=1)).mean(axis=0)
+    interval_of = intervals.share_interval
     return {
-        name: Estimate(float(values[place]), *share_interval(right[..., place], all_of[..., place]))
-        for place, name in enumerate(SHARES)
+        name: Estimate(float(values[i]), *interval_of(right[..., i], all_of[..., i]))
+        for i, name in enumerate(SHARES)
     }
 
 
@@ -161,9 +132,9 @@ def _loss(
     setting: HeldOut, loss: Callable[[Grades, Array], Array], weights: Weights, *, most: float
 ) -> Estimate:
     losses = loss(setting.grades, setting.probabilities)
-    sums = np.bincount(setting.patient, weights=losses, minlength=setting.patients)
-    knees = np.bincount(setting.patient, minlength=setting.patients)
-    interval = loss_interval(sums.astype(np.float64), knees.astype(np.float64), weights, most=most)
+    count = partial(np.bincount, setting.patient, minlength=setting.patients)
+    sums, knees = count(weights=losses).astype(np.float64), count().astype(np.float64)
+    interval = intervals.loss_interval(sums, knees, weights, most=most)
     means = [losses[setting.repeat == repeat].mean() for repeat in range(setting.repeats)]
     return Estimate(float(np.mean(means)), *interval)
 
@@ -174,15 +145,17 @@ def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Estimate]
     areas, found = [], []
     for knees in map(setting.one, range(setting.repeats)):
         chance, early = 1 - knees.probabilities[:, 0], knees.grades <= MINIMAL
-        areas.append(auroc_draws(knees.grades > 0, chance, knees.patient, weights))
+        areas.append(bootstrap.auroc_draws(knees.grades > 0, chance, knees.patient, weights))
         minimal = knees.grades[early] == MINIMAL
-        found.append(sensitivity_draws(minimal, chance[early], knees.patient[early], weights))
+        those = (minimal, chance[early], knees.patient[early])
+        found.append(bootstrap.sensitivity_draws(*those, weights))
     area, sensitivity = np.mean(areas, axis=0), np.mean(found, axis=0)
     patients = len(np.unique(setting.patient))
-    interval = percentile_interval(sensitivity[1:], patients)
+    interval = intervals.percentile_interval(sensitivity[1:], patients)
     if interval.low == interval.high:
         interval = NO_INTERVAL  # where every draw finds all or none, draws can't know better
+    of_area = intervals.logit_interval(area[0], area[1:], patients)
     return {
-        "auroc_any": Estimate(float(area[0]), *logit_interval(area[0], area[1:], patients)),
+        "auroc_any": Estimate(float(area[0]), *of_area),
         "early_sensitivity": Estimate(float(sensitivity[0]), *interval),
     }

@@ -162,14 +162,10 @@ def out_of_bag(counts: Sequence[NDArray[np.int64]], draws: Draws, weights: Weigh
     samples). Counts of all draws are added before scoring: a mean of kappas of the few patients
     left out would be too small by up to 0.03.
 
-    Args:
-        counts: Of each setting int64 (repeat, patient, true grade 5, predicted grade 5).
-        draws: Draws of the score that chooses.
-        weights: The same draws.
-
-    Returns:
-        float64 (repeat, true grade 5, predicted grade 5), to be scored and then averaged as a
-        setting is; None where no draw leaves a patient out.
+    Each setting's counts are int64 (repeat, patient, true grade 5, predicted grade 5); `draws` are
+    of the score that chooses, with the same `weights`. Returns float64 (repeat, true grade 5,
+    predicted grade 5), to be scored and then averaged as a setting is; None where no draw leaves a
+    patient out.
     """
     finite = np.isfinite(draws)
     chosen = np.where(finite, draws, -np.inf).argmax(axis=0)

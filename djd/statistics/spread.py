@@ -28,12 +28,8 @@ class RepeatDeviations(NamedTuple):
 def repeat_deviations(scores: Array, splits: NDArray[np.int64]) -> RepeatDeviations:
     """Deviations of seeds and of splits on the same patients, by a one-way analysis of variance.
 
-    Each patient lies in one fold, so deviations between folds and between patients are the same,
-    and none between folds is given.
-
-    Args:
-        scores: float64 (training,), one setting's score with each seed and split.
-        splits: int64 (training,), split of each.
+    `scores` float64 and `splits` int64 are (training,), of one setting. Each patient lies in one
+    fold, so deviations between folds and between patients are the same; none of folds is given.
     """
     groups = [scores[splits == split] for split in np.unique(splits)]
     freedom = sum(len(group) - 1 for group in groups)
@@ -65,10 +61,7 @@ def training_deviation(scores: Array, draws: Draws, repeats: Sequence[int]) -> f
     which draws of patients hold already. With V the variance between repeats and D its mean over
     draws, D is V plus that part once more, so 2V - D remains.
 
-    Args:
-        scores: float64 (training,), those of a setting side by side.
-        draws: float64 (training, draw), the same score in draws of patients.
-        repeats: Trainings of each setting.
+    `scores` are (training,) and `draws` (training, draw), as in `mean_of_repeats`.
     """
     freedom = sum(repeats) - len(repeats)
     usable = draws[:, np.isfinite(draws).all(axis=0)]
@@ -87,12 +80,8 @@ def with_training_luck(
 ) -> Draws:
     """Draws of the scores that settings might have if trained again, on other patients.
 
-    Args:
-        draws: See `Draws`, means over the repeats of each setting.
-        deviation: See `training_deviation`; NaN leaves the draws unchanged.
-        repeats: Trainings of each setting.
-        lowest: The least possible score; the largest is 1.
-        seed: Of the generator.
+    `draws` are means over the repeats of each setting. A `deviation` of NaN (see
+    `training_deviation`) leaves them unchanged. Scores lie between `lowest` and 1.
     """
     if not deviation > 0:
         return draws

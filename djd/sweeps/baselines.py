@@ -8,8 +8,7 @@ many looks better than it is, so the grades of every candidate are kept.
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -26,8 +25,8 @@ from djd.data.uptake import relative_uptake
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
 from djd.runs.reading import split_cell
-from djd.statistics.held_out import HeldOut
-from djd.statistics.metrics import confusion_counts, quadratic_kappa
+from djd.statistics.held_out import GradedKnees, HeldOut
+from djd.statistics.metrics import quadratic_kappa
 
 BaselineName = Literal["majority", "uptake"]
 
@@ -43,21 +42,8 @@ _CANDIDATES = tuple(product((1.0, 0.1, 10.0, 0.01, 100.0), ("none", "balanced"),
 _STEPS = 1000  # the solver's limit; a few dozen suffice
 
 
-@dataclass(frozen=True, eq=False)
-class BaselineFold:
-    """The grades of one held-out fold, or of the test patients (split seed 0, fold None).
-
-    Attributes:
-        knees: int64 (knee,), indices into the cohort's knees.
-        predicted: int64 (knee,), 0 to 4: the likeliest grade, the lowest on ties.
-        probabilities: float64 (knee, grade 5); 0 for grades that the training side lacks.
-    """
-
-    split_seed: int
-    fold: int | None
-    knees: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+Place = tuple[int, int | None]
+"""Split seed and fold of held-out knees; (0, None) of the test patients."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +53,17 @@ class Baseline:
     Attributes:
         setting: The chosen candidate, such as "C=1 class_weight=balanced features=both"; empty for
             majority.
-        candidates: The held-out folds of every candidate by its name.
+        candidates: The held-out folds of every candidate, by its name and by place.
         test: The test patients, graded by the chosen candidate; None where they stay closed.
     """
 
     name: BaselineName
     setting: str
-    candidates: Mapping[str, tuple[BaselineFold, ...]]
-    test: BaselineFold | None
+    candidates: Mapping[str, Mapping[Place, GradedKnees]]
+    test: GradedKnees | None = None
 
     @property
-    def validation(self) -> tuple[BaselineFold, ...]:
+    def validation(self) -> Mapping[Place, GradedKnees]:
         """The held-out folds of the chosen candidate."""
         return self.candidates[self.setting]
 
@@ -104,7 +90,7 @@ class KeptBaseline:
 def fit_baselines(
     cohort: Cohort, parts: Mapping[tuple[int, int], Parts], *, views: Views, test: Parts | None
 ) -> tuple[Baseline, ...]:
-    """Fit both baselines on every training side and predict what is held out.
+    """Fit majority, then uptake, on every training side, and predict the held-out knees.
 
     Models, and the features' mean and deviation, are fitted on the training side alone. Where a
     training side has a single grade, uptake guesses as majority does.
@@ -114,12 +100,11 @@ def fit_baselines(
         parts: The networks' parts by split seed and fold; no training side is empty. Without
             parts the plainest candidate stands.
         views: The networks' views.
-        test: All development patients to fit on, and the test patients, who have no say in the
-            choice; None leaves them unscored.
-
-    Returns:
-        Majority, then uptake.
+        test: Test patients, who have no say in the choice; None leaves them unscored.
     """
+    from threadpoolctl import threadpool_limits
+
+    import_module("sklearn.linear_model")  # limits reach only the libraries that are loaded
     grades = cohort.grades
     uptakes = relative_uptake(cohort.crops[:, VIEW_INDICES[views]])
     majority: _Model = partial(_grade_shares, grades)
@@ -128,11 +113,14 @@ def fit_baselines(
         features = uptakes[..., _MEASURES[measures]].reshape(len(uptakes), -1)
         name = f"C={c:g} class_weight={weight} features={measures}"
         models[name] = partial(_logistic, c, weight, features, grades)
-    with _on_one_core():
-        candidates = {name: _folds(model, parts) for name, model in models.items()}
-        best = max(candidates, key=lambda name: _rank(grades, candidates[name]))
-        uptake = Baseline("uptake", best, candidates, _test(models[best], test))
-    return Baseline("majority", "", {"": _folds(majority, parts)}, _test(majority, test)), uptake
+    # Threads of the linear algebra wait for each other longer than they work: on two busy cores
+    # the fits for 205 patients and 15 folds took up to 40 s instead of 2.
+    with threadpool_limits(limits=1, user_api="blas"):
+        candidates = {name: _on_folds(model, grades, parts) for name, model in models.items()}
+        best = max(candidates, key=lambda name: _rank(candidates[name]))
+        uptake = Baseline("uptake", best, candidates, _on_test(models[best], grades, test))
+    guesses = {"": _on_folds(majority, grades, parts)}
+    return Baseline("majority", "", guesses, _on_test(majority, grades, test)), uptake
 
 
 def basis_of(configs: Sequence[RunConfig]) -> dict[str, Any]:
@@ -160,42 +148,28 @@ def fit_to(
     return fit_baselines(cohort, parts, views=configs[0].data.views, test=test)
 
 
-def _on_one_core() -> AbstractContextManager[object]:
-    """Keep the linear algebra on one core: threads wait for each other longer than they work.
-
-    On two busy cores the fits for 205 patients and 15 folds took up to 40 s instead of 2.
-    """
-    from threadpoolctl import threadpool_limits
-
-    import_module("sklearn.linear_model")  # limits reach only the libraries that are loaded
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
+def _on_folds(
+    model: _Model, grades: NDArray[np.int64], parts: Mapping[tuple[int, int], Parts]
+) -> dict[Place, GradedKnees]:
+    folds: dict[Place, GradedKnees] = {}
+    for place, each in parts.items():
+        knees = each.validation
+        folds[place] = GradedKnees(knees, grades[knees], model(each.train, knees))
+    return folds
 
 
-def _folds(model: _Model, parts: Mapping[tuple[int, int], Parts]) -> tuple[BaselineFold, ...]:
-    return tuple(
-        _held_out(model, split_seed, fold, each.train, each.validation)
-        for (split_seed, fold), each in parts.items()
-    )
+def _on_test(model: _Model, grades: NDArray[np.int64], parts: Parts | None) -> GradedKnees | None:
+    if parts is None:
+        return None
+    return GradedKnees(parts.test, grades[parts.test], model(parts.train, parts.test))
 
 
-def _test(model: _Model, test: Parts | None) -> BaselineFold | None:
-    return None if test is None else _held_out(model, 0, None, test.train, test.test)
-
-
-def _held_out(
-    model: _Model, split_seed: int, fold: int | None, train: _Knees, knees: _Knees
-) -> BaselineFold:
-    probabilities = model(train, knees)
-    return BaselineFold(split_seed, fold, knees, probabilities.argmax(axis=1), probabilities)
-
-
-def _rank(grades: NDArray[np.int64], folds: Iterable[BaselineFold]) -> float:
+def _rank(folds: Mapping[Place, GradedKnees]) -> float:
     """Kappa pooled over folds and averaged over split seeds, as networks are chosen by."""
     pooled: dict[int, NDArray[np.int64]] = {}
-    for each in folds:
-        counts = pooled.setdefault(each.split_seed, np.zeros((GRADE_COUNT,) * 2, dtype=np.int64))
-        counts += confusion_counts(grades[each.knees], each.predicted)
+    for (split_seed, _), fold in folds.items():
+        counts = pooled.setdefault(split_seed, np.zeros((GRADE_COUNT,) * 2, dtype=np.int64))
+        counts += fold.counts
     kappas = [float(quadratic_kappa(counts)) for counts in pooled.values()]
     kappa = float(np.mean(kappas)) if kappas else math.nan
     return -math.inf if math.isnan(kappa) else kappa

@@ -32,10 +32,6 @@ class Cell:
     config: RunConfig
     folder: Path = Path()
 
-    def identity(self, cohort_digest: str) -> str:
-        """See `identity_of`."""
-        return identity_of(self.config, cohort_digest)
-
     @property
     def setting_axes(self) -> dict[str, AxisValue]:
         """The axes without folds and seeds."""

@@ -1,25 +1,21 @@
 """A sweep from its cells to its winner; cells that fail don't stop the sweep."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
+from djd.files import write_whole
 from djd.machine import Stopped
 from djd.runs.config import RunConfig
-from djd.runs.folder import failure_reason, forget_failure, is_locked, record_loss
+from djd.runs.folder import RESULT_NAME, failure_reason, forget_failure, is_locked, record_loss
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
 from djd.sweeps.cells import Cell, Job, Launch
-from djd.sweeps.folder import (
-    forget_outcome,
-    leave_hparam_columns,
-    plan_and_save,
-    plan_in,
-    write_outcome,
-)
+from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
 from djd.sweeps.forecast import Forecast, forecast, say_head, training_estimates
 from djd.sweeps.plan import cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
@@ -35,13 +31,12 @@ class Outcome:
     """The outcome of a sweep.
 
     Attributes:
-        sweep: The cells with their last states.
         settings: Settings whose cells are all finished, the best first.
         evidence: Settings of these that can be compared.
         incomplete: Number of settings that lack a cell.
         best: The setting that validation chose; None while cells are missing.
         winner: The refit of `best`; None where the test patients stay closed.
-        refits: All refits, the winner's among them.
+        refits: All refits, the winner among them.
     """
 
     sweep: Sweep
@@ -120,15 +115,8 @@ def compare(
 ) -> Outcome | None:
     """Train the unfinished cells, choose the winner, and score it on the test patients.
 
-    Args:
-        cells: One or more.
-        folder: The sweep's.
-        at_once: Number of cells trained at a time.
-        arguments: The command line, with which the sweep can be continued.
-        launch: Trains jobs.
-
     Returns:
-        The outcome; None with `dry_run`, which prints time and disk of the sweep.
+        The outcome; None with `dry_run`.
 
     Raises:
         InputError: The scans, the second reader's file, a network or a split are not as expected,
@@ -159,18 +147,16 @@ def compare(
 
 
 def _carry_out(sweep: Sweep, expected: Forecast, trainer: _Trainer) -> Outcome:
-    forget_outcome(sweep.folder)
+    # A folder with the file of an outcome is finished.
+    (sweep.folder / RESULT_NAME).unlink(missing_ok=True)
     sweep = sweep.looked_at()
     for cell, _ in sweep.failed:
         forget_failure(cell.folder)
-    jobs = {
-        cell.folder: _job(cell, "cell", expected.seconds.get(cell.folder, 0.0))
-        for cell in sweep.unfinished
-    }
-    sweep = _train(sweep, jobs, trainer.launch)
-    outcome = _end(sweep, trainer)
+    seconds = expected.seconds
+    jobs = [_job(cell, "cell", seconds.get(cell.folder, 0.0)) for cell in sweep.unfinished]
+    outcome = _end(_train(sweep, jobs, trainer.launch), trainer)
     if outcome.complete and not outcome.failures:
-        write_outcome(sweep.folder, outcome.plain())
+        write_whole(sweep.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
     return outcome
 
 
@@ -179,7 +165,7 @@ def _job(cell: Cell, kind: Literal["cell", "refit"], seconds: float) -> Job:
     return Job(cell.folder, name, kind, cell.overrides, cell.config.trainer.max_epochs, seconds)
 
 
-def _train(sweep: Sweep, jobs: Mapping[Path, Job], launch: Launch) -> Sweep:
+def _train(sweep: Sweep, jobs: Sequence[Job], launch: Launch) -> Sweep:
     """Launch cells until each is finished, has failed, or belongs to another living process.
 
     A cell whose process died is launched again.
@@ -188,7 +174,7 @@ def _train(sweep: Sweep, jobs: Mapping[Path, Job], launch: Launch) -> Sweep:
     while True:
         sweep = sweep.looked_at()
         to_do = {cell.folder for cell in sweep.to_do}
-        left = [job for folder, job in jobs.items() if folder in to_do]
+        left = [job for job in jobs if job.folder in to_do]
         if not left or (sweep.config.fail_fast and sweep.failed):
             return sweep
         if left == before:

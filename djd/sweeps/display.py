@@ -23,13 +23,8 @@ SECONDS_BETWEEN_PICTURES = 1.0
 class JobDisplay(Watcher):
     """Shows which jobs failed and why, and how long the others will take; a context.
 
-    The reason of a job that was killed is left in the job's folder.
-
-    Args:
-        jobs: In the order of their indices.
-        at_once: Number of jobs that run at a time.
-        fail_fast: Whether the first failure ends all jobs.
-        console: Where the display stands.
+    The reason of a job that was killed is left in the job's folder. With `fail_fast` the first
+    failure ends all jobs.
     """
 
     def __init__(
@@ -67,19 +62,21 @@ class JobDisplay(Watcher):
         self._expected_done += job.seconds
         if ending.reason:
             record_loss(job.folder, ending.reason)
+        failed = False
         if (job.folder / RESULT_NAME).exists():
             self.finished += 1
-            if not self.console.is_terminal:
-                self._print(job, f"{_scores(job)} ({in_words(seconds)})")
-            return True
-        if reason := failure_reason(job.folder) or ending.reason:
+            words = f"{_scores(job)} ({in_words(seconds)})"
+        elif reason := failure_reason(job.folder) or ending.reason:
+            failed = True
             self.failed += 1
-            self._print(job, f"FAILED: {reason} ({job.folder / LOG_NAME})")
-            return not self.fail_fast
-        self.elsewhere += 1
-        if not self.console.is_terminal:
-            self._print(job, "in another process's hands")
-        return True
+            words = f"FAILED: {reason} ({job.folder / LOG_NAME})"
+        else:
+            self.elsewhere += 1
+            words = "in another process's hands"
+        if failed or not self.console.is_terminal:
+            line = f"[{self._ended} of {len(self.jobs)}] {job.name}: {words}"
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        return not (failed and self.fail_fast)
 
     def look(self) -> None:
         """Update the table, once a second."""
@@ -91,10 +88,6 @@ class JobDisplay(Watcher):
     @property
     def _ended(self) -> int:
         return self.finished + self.failed + self.elsewhere
-
-    def _print(self, job: Job, what: str) -> None:
-        line = f"[{self._ended} of {len(self.jobs)}] {job.name}: {what}"
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _picture(self) -> RenderableType:
         columns = ("running", "epoch", "loss", "validation kappa")

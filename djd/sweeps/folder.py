@@ -21,8 +21,8 @@ from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
 from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
 from djd.runs.predictions import PREDICTION_COLUMNS, prediction_rows, read_predictions, received
 from djd.runs.result import RunResult, stamp_column
-from djd.statistics.held_out import HeldOut
-from djd.sweeps.baselines import Baseline, BaselineFold, BaselineName, KeptBaseline, basis_of
+from djd.statistics.held_out import GradedKnees, HeldOut
+from djd.sweeps.baselines import Baseline, BaselineName, KeptBaseline, Place, basis_of
 from djd.sweeps.cells import Cell
 from djd.sweeps.plan import OTHER_FOLDER, Plan, plan_cells
 
@@ -86,10 +86,7 @@ def plan_and_save(
 
 
 def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
-    """Write the columns of TensorBoard's HParams tab, if its logger is chosen.
-
-    A sweep that was widened gets the new axes and values; several commands take turns.
-    """
+    """Write the columns of TensorBoard's HParams tab, if its logger is chosen; under a lock."""
     # This module imports tensorboard.
     from djd.runs.callbacks.hparams import EPOCHS_KEY, TENSORBOARD, write_hparam_columns
 
@@ -105,10 +102,7 @@ def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
 def hparam_values(folder: Path, plan: Plan, cells: Sequence[Cell]) -> dict[str, list[AxisValue]]:
     """Values of each hyperparameter that has a column: the axes, epochs, and the main ones.
 
-    Args:
-        folder: The sweep's; earlier commands may have scored other epochs.
-        plan: The sweep's, with all axes and cells.
-        cells: The cells of this command.
+    Earlier commands may have scored other epochs than the `cells` of this command.
     """
     from djd.runs.callbacks.hparams import EPOCHS_KEY, SCORE_RUNS, main_hparams
 
@@ -128,16 +122,6 @@ def hparam_values(folder: Path, plan: Plan, cells: Sequence[Cell]) -> dict[str, 
 
 def _hparam_axes(plan: Plan) -> list[str]:
     return [key for key in plan.axes if key not in REPEAT_KEYS and key not in NUMBERLESS_KEYS]
-
-
-def write_outcome(folder: Path, plain: Mapping[str, Any]) -> None:
-    """Write the outcome of a sweep; with this file the sweep is finished."""
-    write_whole(folder / RESULT_NAME, json.dumps(plain, indent=1))
-
-
-def forget_outcome(folder: Path) -> None:
-    """Let a sweep be unfinished again."""
-    (folder / RESULT_NAME).unlink(missing_ok=True)
 
 
 def refit_folders(folder: Path, kind: str) -> list[Path]:
@@ -170,11 +154,7 @@ def keep_baselines(
 ) -> None:
     """Write each baseline's choice and predictions below the folder of a sweep or run.
 
-    Args:
-        folder: The sweep's or run's.
-        baselines: As fitted.
-        cohort: The knees.
-        configs: Configurations of the setting's cells, to whose folds the baselines were fitted.
+    The baselines were fitted to the folds of `configs`.
 
     Raises:
         OSError: The files can't be written.
@@ -197,13 +177,17 @@ def _keep_predictions(
     below: Path, baseline: Baseline, cohort: Cohort, stamp: Mapping[str, str]
 ) -> None:
     columns = (*PREDICTION_COLUMNS, "split_seed", *stamp)
-    rows = [row for fold in baseline.validation for row in _rows(fold, cohort, stamp)]
+    rows = [
+        row
+        for place, fold in baseline.validation.items()
+        for row in _rows(cohort, fold, place, stamp)
+    ]
     write_rows(below / PREDICTIONS_NAME, columns, rows)
     (below / _TEST_PREDICTIONS_NAME).unlink(missing_ok=True)
     if test := baseline.test:
-        write_rows(below / _TEST_PREDICTIONS_NAME, columns, _rows(test, cohort, stamp))
+        write_rows(below / _TEST_PREDICTIONS_NAME, columns, _rows(cohort, test, (0, None), stamp))
     graded = {
-        name: np.concatenate([fold.predicted for fold in folds]).tolist() if folds else []
+        name: [int(grade) for fold in folds.values() for grade in fold.predicted]
         for name, folds in baseline.candidates.items()
     }
     every = [
@@ -213,10 +197,12 @@ def _keep_predictions(
     write_rows(below / _CANDIDATES_NAME, (*_KNEE, *graded, *stamp), every)
 
 
-def _rows(fold: BaselineFold, cohort: Cohort, stamp: Mapping[str, str]) -> Iterable[dict[str, Any]]:
-    graded = (fold.knees, fold.predicted, fold.probabilities)
-    for row in prediction_rows(cohort, *graded, fold=fold.fold, seed=None, epoch=None):
-        yield {**row, "split_seed": fold.split_seed, **stamp}
+def _rows(
+    cohort: Cohort, graded: GradedKnees, place: Place, stamp: Mapping[str, str]
+) -> Iterable[dict[str, Any]]:
+    split_seed, fold = place
+    for row in prediction_rows(cohort, graded, fold=fold, seed=None, epoch=None):
+        yield {**row, "split_seed": split_seed, **stamp}
 
 
 def kept_baselines(folder: Path) -> tuple[KeptBaseline, ...]:

@@ -34,15 +34,12 @@ class Plan(BaseModel):
     """`comparison.json`: everything that was ever compared in one folder.
 
     Attributes:
-        results_version: See `RESULTS_VERSION`.
-        cohort_digest: See the function `cohort_digest`.
         axes: Keys that were ever compared.
         fixed: Value of every other key that can change a number.
         options: Chosen option of every group that is not compared.
         choices: By an option of a group, such as `optim=adam`, the values of the group's keys that
             are not compared.
         arguments: Command line of the last command.
-        cells: All cells, trained or not.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -102,10 +99,9 @@ class Plan(BaseModel):
         options = {"model": "cnn", "loss": "cross_entropy"}
         if "optim.name" in fixed:
             options["optim"] = fixed.pop("optim.name")
-        choices = {
-            choice: {key: each for key, each in keys.items() if key != "optim.name"}
-            for choice, keys in values.get("choices", {}).items()
-        }
+        choices = {choice: dict(keys) for choice, keys in values.get("choices", {}).items()}
+        for keys in choices.values():
+            keys.pop("optim.name", None)
         return {**values, "fixed": fixed, "options": options, "choices": choices}
 
 
@@ -125,12 +121,7 @@ def plan_cells(
 ) -> tuple[Plan, list[Cell]]:
     """Give every cell its folder: its earlier one, by its identity, or a new one by its axes.
 
-    Args:
-        before: The plan of the folder; None where the folder is new.
-        folder: The sweep's.
-        cells: The command's cells; of equal cells the first stands for all.
-        digest: See `cohort_digest`.
-        arguments: The command line.
+    A new folder has no plan `before`; of equal cells the first stands for all.
 
     Raises:
         InputError: The folder holds a sweep of another cohort, or with other values of keys that
@@ -150,9 +141,8 @@ def plan_cells(
     if before:
         _require_same(folder, before, plan)
     named = _named(plan, cells)
-    plan = plan.model_copy(
-        update={"cells": tuple({cell.identity: cell for cell in (*plan.cells, *named)}.values())}
-    )
+    every = {cell.identity: cell for cell in (*plan.cells, *named)}
+    plan = plan.model_copy(update={"cells": tuple(every.values())})
     placed: dict[str, Cell] = {}
     for cell, name in zip(cells, named, strict=True):
         there = at_axes(cell.config, axes, cell.axes)
@@ -175,7 +165,7 @@ def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
     taken = {cell.name for cell in plan.cells}
     named = []
     for cell in cells:
-        identity = cell.identity(plan.cohort_digest)
+        identity = identity_of(cell.config, plan.cohort_digest)
         if identity not in known:
             axes = at_axes(cell.config, plan.axes, cell.axes)
             name = axes_name(axes)
@@ -214,9 +204,9 @@ def _require_same(folder: Path, before: Plan, now: Plan) -> None:
         )
     others = differences(_uncompared(before.options, now.axes), now.options, free=())
     changes = [others or differences(_uncompared(before.fixed, now.axes), now.fixed, free=())]
+    free = {*before.axes, *now.axes}
     for choice, there in before.choices.items():
-        compared = {*before.axes, *now.axes}
-        changes.append(differences(there, now.choices[choice], free=compared))
+        changes.append(differences(there, now.choices[choice], free=free))
     if found := list(dict.fromkeys(filter(None, changes))):
         raise InputError(
             f"{folder}: expected the comparison that was started there, received another one: it "

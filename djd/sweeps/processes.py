@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -103,7 +104,7 @@ def run_in_processes(
         work: A function that a fresh process can import; values and arguments can be pickled.
         arguments: Of each call.
         at_once: Number of calls at a time.
-        watcher: Is called at each start and end, and may stop all calls.
+        watcher: May stop all calls.
 
     Returns:
         The ending of each call; None for calls that were never started or were stopped.
@@ -133,7 +134,7 @@ def run_in_processes(
     return endings
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def _context() -> BaseContext:
     """A fork server on Linux; elsewhere forking beside threads of system libraries isn't safe."""
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
@@ -143,12 +144,7 @@ def _context() -> multiprocessing.context.BaseContext:
 
 
 def _start(
-    context: multiprocessing.context.BaseContext,
-    work: Callable[..., Any],
-    call: tuple[Any, ...],
-    *,
-    index: int,
-    slot: int,
+    context: BaseContext, work: Callable[..., Any], call: tuple[Any, ...], *, index: int, slot: int
 ) -> _Running:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(  # type: ignore[attr-defined]

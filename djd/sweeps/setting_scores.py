@@ -1,6 +1,5 @@
-"""The settings of a sweep, each scored by all its folds, and what they graded as arrays."""
+"""The settings of a sweep, each scored by all its folds, and their predictions as arrays."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,7 @@ from djd.errors import InputError
 from djd.runs.config import RunConfig
 from djd.runs.folder import PREDICTIONS_NAME
 from djd.runs.keys import AxisValue
-from djd.runs.predictions import (
-    read_predictions,
-    require_agreement,
-)
+from djd.runs.predictions import read_predictions, require_agreement
 from djd.runs.result import PartScores
 from djd.statistics.held_out import HeldOut
 from djd.statistics.metrics import score_table
@@ -27,12 +23,10 @@ class Setting:
     """One choice of every compared axis, epochs among them, scored out of fold.
 
     Attributes:
-        axes: Value of each compared key; epochs apart, and without folds and seeds.
-        epochs: Epochs trained.
-        cells: The trainings behind it.
-        repeats: How many seeds and splits it was trained with.
-        patients: Patients held out in one of its repeats.
-        knees: Their knees.
+        axes: Value of each compared key, without epochs, folds and seeds.
+        repeats: Number of seeds and splits that the setting was trained with.
+        patients: Number of patients held out in one repeat.
+        knees: Number of their knees.
         scores: Of the confusion counts pooled over folds, averaged over repeats; NaN where a score
             is undefined.
     """
@@ -47,37 +41,33 @@ class Setting:
 
     @property
     def configs(self) -> list[RunConfig]:
-        """Of its cells."""
+        """Configurations of the cells."""
         return [cell.config for cell in self.cells]
 
     @property
     def splits(self) -> list[int]:
-        """Split seed of each of its repeats, in the order of `by_repeat`."""
+        """Split seed of each repeat, in the order of `by_repeat`."""
         return [cells[0].config.data.split_seed for cells in by_repeat(self.cells)]
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """The name of the setting's folder."""
         return axes_name({**self.axes, "epochs": self.epochs})
 
 
 def score_settings(
     cells: Sequence[Cell], finished: Iterable[FinishedCell]
 ) -> tuple[list[Setting], int]:
-    """Settings whose folds and seeds have all been trained, the best quadratic kappa first.
-
-    Args:
-        cells: Those of the sweep, which say what belongs to a setting.
-        finished: Those with a result.
+    """Settings whose cells are all finished, the best quadratic kappa first.
 
     Returns:
-        The settings, and how many are left out: a cell is missing or failed, or nothing was held
+        The settings, and the number of others: a cell is missing or failed, or nothing was held
         out.
     """
     done = {cell.folder: cell for cell in finished}
     settings, incomplete = [], 0
     for group in by_setting(cells):
-        # What holds nothing out is no part of any score.
+        # A cell that holds nothing out is no part of any score.
         scored = [cell for cell in group if cell.config.data.fold is not None] or group
         epochs = scored[0].config.epochs_to_score
         results = [done[cell.folder] for cell in scored if cell.folder in done]
@@ -86,16 +76,13 @@ def score_settings(
             continue
         whole = _with_all_folds(results)
         settings += [_setting(whole, epoch) for epoch in epochs]
-    return sorted(settings, key=_rank), incomplete
-
-
-def _rank(setting: Setting) -> float:
-    kappa = setting.scores["kappa"]
-    return math.inf if math.isnan(kappa) else -kappa
+    kappas = [setting.scores["kappa"] for setting in settings]
+    order = np.argsort([-kappa for kappa in kappas], kind="stable")  # NaN comes last
+    return [settings[place] for place in order], incomplete
 
 
 def _with_all_folds(cells: Sequence[FinishedCell]) -> list[FinishedCell]:
-    """Cells of the seeds and splits with the most folds, the same ones; a mean needs equals."""
+    """Cells of the repeats with the most folds, the same ones in each, as a mean needs."""
     repeats = by_repeat(cells)
     folds_of = [frozenset(cell.config.data.fold for cell in each) for each in repeats]
     often = Counter(folds_of)
@@ -105,7 +92,7 @@ def _with_all_folds(cells: Sequence[FinishedCell]) -> list[FinishedCell]:
 
 
 def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
-    """Cells of one setting with the same seed and split, its folds, together."""
+    """Cells of one setting, the folds of each seed and split together."""
     groups: dict[tuple[int, int], list[FinishedCell]] = {}
     for cell in cells:
         repeat = (cell.config.seed, cell.config.data.split_seed)
@@ -114,23 +101,17 @@ def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
 
 
 def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
-    repeats = by_repeat(cells)
-    counts = [[_at_epoch(cell, epoch).confusion for cell in folds] for folds in repeats]
+    repeats = [
+        [next(each for each in cell.result.validation if each.epoch == epoch) for cell in folds]
+        for folds in by_repeat(cells)
+    ]
+    counts = [[each.confusion for each in folds] for folds in repeats]
     tables = [score_table(np.array(each, dtype=np.int64).sum(axis=0)) for each in counts]
-    first = [_at_epoch(cell, epoch) for cell in repeats[0]]
-    return Setting(
-        axes=cells[0].setting_axes,
-        epochs=epoch,
-        cells=tuple(cells),
-        repeats=len(repeats),
-        patients=sum(scores.patients for scores in first),
-        knees=sum(scores.knees for scores in first),
-        scores={name: float(np.mean([each[name] for each in tables])) for name in tables[0]},
-    )
-
-
-def _at_epoch(cell: FinishedCell, epoch: int) -> PartScores:
-    return next(scores for scores in cell.result.validation if scores.epoch == epoch)
+    scores = {name: float(np.mean([each[name] for each in tables])) for name in tables[0]}
+    patients = sum(each.patients for each in repeats[0])
+    knees = sum(each.knees for each in repeats[0])
+    axes = cells[0].setting_axes
+    return Setting(axes, epoch, tuple(cells), len(repeats), patients, knees, scores)
 
 
 Knee = tuple[str, str, str, int]
@@ -139,15 +120,13 @@ Knee = tuple[str, str, str, int]
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Settings with the predictions of their held-out knees.
+    """Settings that can be compared, the best first, with predictions of the same knees.
 
     Attributes:
-        settings: Those that can be compared, the best first.
-        held_out: Of each setting, all of the same patients.
-        patients: Those patients, in the order of the arrays.
-        knees: Their knees.
+        held_out: Predictions of each setting.
+        patients: The patients, in the order of the arrays.
         broken: Folders whose predictions can't be used, each with the reason.
-        on_other_knees: Settings left out because they held out other, mostly fewer, knees.
+        on_other_knees: Number of settings left out because they held out other knees.
     """
 
     settings: tuple[Setting, ...]
@@ -162,7 +141,7 @@ def predictions_at(folder: Path, parts: Sequence[PartScores]) -> dict[int, HeldO
     """Predictions of a training by epoch, checked against the scores in its result.
 
     Raises:
-        InputError: They are missing, damaged, or not those of the result.
+        InputError: The predictions are missing, damaged, or not those of the result.
     """
     if not parts:  # nothing was held out
         return {}
@@ -174,10 +153,10 @@ def predictions_at(folder: Path, parts: Sequence[PartScores]) -> dict[int, HeldO
 
 
 def gather(settings: Sequence[Setting]) -> Evidence:
-    """Read the predictions of settings, the best first, and keep those that can be compared.
+    """Read the predictions of settings, the best first, and keep the settings of the same knees.
 
-    Those are the settings that held out the same knees; of several such groups the one with the
-    most knees, and of equal ones that with the most settings.
+    Of several such groups the group with the most knees is kept; of equal groups the group with
+    the most settings.
     """
     read: dict[Path, dict[int, HeldOut]] = {}
     broken = []
@@ -195,18 +174,14 @@ def gather(settings: Sequence[Setting]) -> Evidence:
     groups = Counter(knees)
     most = max(groups, key=lambda each: (len(each), groups[each]), default=frozenset())
     same = [place for place, each in enumerate(knees) if each == most]
-    return Evidence(
-        settings=tuple(whole[place] for place in same),
-        held_out=tuple(HeldOut.joined(repeats[place]) for place in same),
-        patients=tuple(sorted({patient for _, _, patient, _ in most})),
-        knees=most,
-        broken=tuple(broken),
-        on_other_knees=len(whole) - len(same),
-    )
+    kept = tuple(whole[place] for place in same)
+    held_out = tuple(HeldOut.joined(repeats[place]) for place in same)
+    patients = tuple(sorted({patient for _, _, patient, _ in most}))
+    return Evidence(kept, held_out, patients, most, tuple(broken), len(whole) - len(same))
 
 
 def knees_of(folds: Iterable[HeldOut]) -> frozenset[Knee]:
-    """Every knee of some predictions."""
+    """Every knee of the predictions."""
     return frozenset(
         (scan, side, patient, int(grade))
         for fold in folds

@@ -1,4 +1,4 @@
-"""A sweep in its folder: its cells and how far each is, live and read back."""
+"""A sweep in its folder: its cells and the state of each, while they train and afterwards."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -32,15 +32,14 @@ class Sweep:
     """The folder of a sweep; or of a single run, as a sweep of one setting.
 
     Attributes:
-        folder: The folder.
-        cells: All cells, whether or not they have been trained.
-        finished: Those with a result.
-        failed: Those that failed, each with its reason in one line.
-        elsewhere: Those that another process works on.
-        to_do: All others.
-        plan: The sweep's; None for a single run.
+        cells: All cells, trained or not.
+        finished: Cells with a result.
+        failed: Cells that failed, each with its reason in one line.
+        elsewhere: Cells that another process works on.
+        to_do: All other cells.
+        plan: None for a single run.
         run: The result of a single run.
-        notes: Sentences on whatever can't be read.
+        notes: Sentences on cells that can't be read.
     """
 
     folder: Path
@@ -54,7 +53,7 @@ class Sweep:
     notes: tuple[str, ...] = ()
 
     def looked_at(self) -> "Sweep":
-        """The same with the states of now; a cell whose folder can't be read has failed."""
+        """The sweep with the present states; a cell whose folder can't be read has failed."""
         finished, failed, elsewhere, to_do = [], [], [], []
         for cell in self.cells:
             try:
@@ -65,7 +64,7 @@ class Sweep:
             except OSError as error:
                 failed.append((cell, f"{cell.folder} can't be read ({error.strerror})"))
                 continue
-            # In this order: a cell that ends while it is looked at is seen as claimed or finished.
+            # In this order a cell that ends meanwhile is seen as locked or finished.
             if result := self.result_of(cell):
                 finished.append(FinishedCell.of(cell, result))
             elif is_locked(cell.folder):
@@ -76,13 +75,8 @@ class Sweep:
                 failed.append((cell, reason))
             else:
                 to_do.append(cell)
-        return replace(
-            self,
-            finished=tuple(finished),
-            failed=tuple(failed),
-            elsewhere=tuple(elsewhere),
-            to_do=tuple(to_do),
-        )
+        states = tuple(finished), tuple(failed), tuple(elsewhere), tuple(to_do)
+        return Sweep(self.folder, self.cells, *states, self.plan, self.run, self.notes)
 
     def result_of(self, cell: Cell) -> RunResult | None:
         """The result of a cell or refit, once it is finished."""
@@ -91,31 +85,26 @@ class Sweep:
 
     @property
     def config(self) -> RunConfig:
-        """The configuration of its first cell, which has all that cells share."""
+        """The configuration of the first cell, with all values that the cells share."""
         return self.cells[0].config
 
     @property
     def unfinished(self) -> list[Cell]:
-        """Cells without a result, in the order in which they are tried.
-
-        Those in other hands come last: most will be finished by then, or their owner has died.
-        """
+        """Cells without a result; those of other processes last, by then finished or abandoned."""
         return [*self.to_do, *(cell for cell, _ in self.failed), *self.elsewhere]
 
     @property
     def stamp(self) -> str | None:
-        """What has to stand on everything that is made of it."""
+        """The warning on everything that is made of the sweep."""
         if not self.cells:
             return None
-        phantom = any(cell.result.phantom for cell in self.finished) or any(
-            cell.config.data.source == "phantom" for cell in self.cells
-        )
-        # A sweep leaks as a whole: `data.leak` is no axis.
-        return self.config.stamp(phantom=phantom)
+        sources = {cell.config.data.source for cell in self.cells}
+        phantom = "phantom" in sources or any(cell.result.phantom for cell in self.finished)
+        return self.config.stamp(phantom=phantom)  # `data.leak` is no axis: one for all cells
 
 
 def has_unusable_result(cell: Cell) -> bool:
-    """Whether a cell that is to do has a result all the same, which nobody can use."""
+    """Whether a cell that is to do has a result, which can't be used."""
     return (cell.folder / RESULT_NAME).exists()
 
 
@@ -123,7 +112,7 @@ def read_folder(folder: Path) -> Sweep:
     """Read a folder that training has left.
 
     Raises:
-        InputError: It is not that of a sweep or of a finished run, or its plan is damaged.
+        InputError: The folder is no sweep's and no finished run's, or its plan is damaged.
     """
     if (folder / COMPARISON_NAME).exists():
         return _read_sweep(folder)
@@ -148,38 +137,34 @@ def read_folder(folder: Path) -> Sweep:
 
 
 def _received(folder: Path) -> str:
-    if not folder.exists():
-        return "nothing there"
     if not folder.is_dir():
-        return "a file"
+        return "a file" if folder.exists() else "nothing there"
     if (folder / CONFIG_NAME).exists():
         return "a run that isn't finished"
-    below = [
-        path.parent for name in (COMPARISON_NAME, RESULT_NAME) for path in folder.glob(f"*/{name}")
-    ]
-    if below:
-        latest = max(below, key=lambda each: each.stat().st_mtime)
-        return f"one that holds such folders; did you mean {latest}?"
-    return "neither"
+    files = [*folder.glob(f"*/{COMPARISON_NAME}"), *folder.glob(f"*/{RESULT_NAME}")]
+    if not files:
+        return "neither"
+    latest = max((path.parent for path in files), key=lambda each: each.stat().st_mtime)
+    return f"one that holds such folders; did you mean {latest}?"
 
 
 def sweep_of_run(folder: Path, result: RunResult) -> Sweep:
     """A single run as a sweep of one setting.
 
     Raises:
-        InputError: The configuration in its result is not as expected.
+        InputError: The configuration in the result is not as expected.
     """
     config = read_config(result.config)
     values = config.by_key()
-    changed = {key: value_of(values, key) for key in config.changed if key not in UNNAMED_KEYS}
+    changed = [key for key in config.changed if key not in UNNAMED_KEYS and key in values]
     axes: dict[str, AxisValue] = {
         **{group: name for group, name in config.choices.items() if NEUTRAL.get(group) != name},
         **{key: value for key, value in values.items() if key == "model.depth"},
-        **{key: value for key, value in changed.items() if key in values},
+        **{key: value_of(values, key) for key in changed},
         "optim.lr": config.optim.learning_rate,
         "data.batch_size": config.data.batch_size,
     }
-    # A single run's setting is its last epoch; earlier ones are only shown.
+    # A single run's setting is its last epoch; earlier epochs are only shown.
     config = config.model_copy(update={"score_epochs": ()})
     cell = FinishedCell(axes, (), config, folder, result=result)
     return Sweep(folder, (cell,), (cell,), run=result)
@@ -198,22 +183,15 @@ def _read_sweep(folder: Path) -> Sweep:
         axes = at_axes(config, plan.axes, named.axes)
         cells.append(Cell(axes, (), config, folder / named.name))
     sweep = Sweep(folder, tuple(cells), plan=plan).looked_at()
-    notes += [
-        f"left out: {cell.folder.name}: {UNUSABLE_RESULT}"
-        for cell in sweep.to_do
-        if has_unusable_result(cell)
-    ]
+    unusable = [cell.folder.name for cell in sweep.to_do if has_unusable_result(cell)]
+    notes += [f"left out: {name}: {UNUSABLE_RESULT}" for name in unusable]
     epochs = _common_epochs(sweep)
-    return replace(
-        sweep,
-        cells=tuple(_with_epochs(sweep.cells, epochs)),
-        finished=tuple(_with_epochs(sweep.finished, epochs)),
-        notes=tuple(notes),
-    )
+    both = tuple(_with_epochs(sweep.cells, epochs)), tuple(_with_epochs(sweep.finished, epochs))
+    return replace(sweep, cells=both[0], finished=both[1], notes=tuple(notes))
 
 
 def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:
-    """The configuration that a cell's folder was trained with, if it is the planned one."""
+    """The configuration in a cell's folder, if it is the planned one."""
     try:
         config = saved_config(folder) if (folder / CONFIG_NAME).exists() else None
     except (InputError, OSError):
@@ -222,7 +200,7 @@ def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:
 
 
 def _common_epochs(sweep: Sweep) -> dict[Path, tuple[int, ...]]:
-    """By the folder of each cell, the score epochs that all results of its setting have."""
+    """Score epochs that all results of a cell's setting have, by the cell's folder."""
     scored = {
         each.folder: {scores.epoch for scores in each.result.validation} for each in sweep.finished
     }

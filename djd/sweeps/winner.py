@@ -26,13 +26,7 @@ from djd.sweeps.sweep import Sweep
 
 @dataclass(frozen=True)
 class OpenedRefit:
-    """A setting that was scored on the test patients.
-
-    Attributes:
-        name: Of the setting.
-        folder: Of its refit.
-        scores: What its result says of the test patients.
-    """
+    """A setting that was scored on the test patients: its name, and the folder of its refit."""
 
     name: str
     folder: Path
@@ -46,7 +40,7 @@ def winner_refit(sweep: Path, best: Setting) -> Cell:
 
 
 def each_refit(sweep: Path, cells: Sequence[Cell]) -> list[Cell]:
-    """A refit of every setting, all its score epochs out of one training."""
+    """A refit of every setting, which trains once for all score epochs."""
     refits = []
     for group in by_setting(cells):
         first = _first_repeat(group)
@@ -57,52 +51,46 @@ def each_refit(sweep: Path, cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _first_repeat(cells: Sequence[Cell]) -> Cell:
-    """The cell with the lowest seed, whatever the order in which seeds were typed."""
+    """The cell with the lowest seed, in whatever order the seeds were typed."""
     return min(cells, key=lambda cell: (cell.config.seed, cell.config.data.split_seed))
 
 
 def _in_folders(sweep: Path, kind: str, refits: Sequence[tuple[str, Cell]]) -> list[Cell]:
-    """Named refits, each in the folder that it has already, or in one that no other has."""
+    """Named refits, each in its earlier folder, or in a folder that no other refit has."""
     there = {}
     for below in refit_folders(sweep, kind):
-        with suppress(InputError, OSError):  # damaged: whoever trains there says so
+        with suppress(InputError, OSError):  # the training reports a damaged file
             there[identity_of(saved_config(below), "")] = below
     placed = []
     for name, refit in refits:
         identity = identity_of(refit.config, "")
         folder = sweep / kind / name
-        if identity in there:
-            folder = there[identity]
-        elif folder in there.values():
+        if folder in there.values():
             folder = sweep / kind / f"{name} {identity[:6]}"
-        placed.append(replace(refit, folder=folder))
+        placed.append(replace(refit, folder=there.get(identity, folder)))
     return placed
 
 
 def refit_name(refit: Cell) -> str:
-    """The folder of a refit below its sweep's."""
+    """The path of a refit below its sweep's folder."""
     return f"{refit.folder.parent.name}/{refit.folder.name}"
 
 
 def sweep_opened(sweep: Sweep, settings: Sequence[Setting]) -> list[OpenedRefit]:
     """Every setting of a sweep or run that was scored on the test patients, the winner first.
 
-    Earlier winners are among them, by the names that their settings have now.
-
-    Args:
-        sweep: The sweep; or a single run, whose own result has its scores.
-        settings: Those that can be compared, the best first.
+    Earlier winners are among them, by the present names of their settings; `settings` can be
+    compared, the best first.
     """
     if run := sweep.run:
         name = settings[0].name if settings else run.setting
         folder = sweep.folder / WINNER / run.setting
         return [OpenedRefit(name, folder, run.test[-1])] if run.test else []
     opened: dict[str, OpenedRefit] = {}
-    if settings:
-        best, winner = settings[0].name, winner_refit(sweep.folder, settings[0])
-        result = sweep.result_of(winner)
-        if result and result.test:
-            opened[best] = OpenedRefit(best, winner.folder, result.test[-1])
+    for best in settings[:1]:
+        winner = winner_refit(sweep.folder, best)
+        if (result := sweep.result_of(winner)) and result.test:
+            opened[best.name] = OpenedRefit(best.name, winner.folder, result.test[-1])
     for refit in each_refit(sweep.folder, sweep.cells):
         result = sweep.result_of(refit)
         for scores in result.test if result else ():
@@ -125,28 +113,24 @@ def _winners(sweep: Sweep) -> Iterable[OpenedRefit]:
 
 
 def unusable_winners(folder: Path) -> Iterable[str]:
-    """Winners whose test scores can't be read, a sentence each."""
+    """A sentence for each winner whose test scores can't be read."""
     for below, result in winner_results(folder):
         if not (result and result.test):
             yield f"left out: {WINNER}/{below.name}: not finished, or its {RESULT_NAME} is damaged"
 
 
 def drop_weights(finished: Iterable[FinishedCell], *, keep: Keep, best: Setting | None) -> None:
-    """Remove the weights of finished cells, apart from those that are to be kept.
+    """Remove weights of finished cells, if validation has chosen a best setting.
 
-    Args:
-        finished: The cells.
-        keep: `winner` keeps the best setting's folds at its epoch, `none` nothing, `all` all.
-        best: The setting that validation chose; without one nothing is removed.
+    `keep` is `winner` (keep the best setting's folds at its epoch), `none`, or `all`.
     """
     if keep == "all" or best is None:
         return
     kept = {cell.folder for cell in best.cells} if keep == "winner" else set()
     for cell in finished:
-        checkpoints = epoch_checkpoint(cell.folder, best.epochs).parent
+        scored = epoch_checkpoint(cell.folder, best.epochs)
         if cell.folder not in kept:
-            shutil.rmtree(checkpoints, ignore_errors=True)
+            shutil.rmtree(scored.parent, ignore_errors=True)
             continue
-        for checkpoint in checkpoints.glob("*.ckpt"):
-            if checkpoint != epoch_checkpoint(cell.folder, best.epochs):
-                checkpoint.unlink(missing_ok=True)
+        for checkpoint in {*scored.parent.glob("*.ckpt")} - {scored}:
+            checkpoint.unlink(missing_ok=True)

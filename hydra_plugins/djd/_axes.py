@@ -12,13 +12,13 @@ from djd.errors import InputError
 from djd.runs.keys import COHORT_KEYS, FREE_KEYS
 
 LIST_KEYS = ("score_epochs", "data.exclude", "logger")
-"""Keys whose values are lists; the list of any other key is an axis written in another way."""
+"""Keys whose values are lists."""
 
 ONE_COHORT = COHORT_KEYS | {"data", "data.leak"}
 """Keys of the cohort: the same for all cells."""
 
 ABOUT_ALL = FREE_KEYS - COHORT_KEYS | {"paths", "kind"}
-"""Keys that change no result, as those of loggers."""
+"""Keys that change no result."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,15 @@ class Axes:
 
 
 def read_axes(params: Mapping[str, Any], arguments: Iterable[str], loader: ConfigLoader) -> Axes:
-    """Part axes from fixed overrides; the command line counts more than the experiment's file.
+    """Split axes from fixed overrides; the command line overrides the experiment's file.
 
-    Args:
-        params: `hydra.sweeper.params`; each of them is an axis, even with a single value.
-        arguments: Overrides of the command line.
-        loader: Knows the config groups.
+    Each key of `params` (`hydra.sweeper.params`) is an axis, even with a single value.
 
     Raises:
-        InputError: Something is compared that can't be, or in a way that isn't understood.
+        InputError: A key can't be compared, or its values are not written with commas.
     """
     parser = OverridesParser.create(config_loader=loader)
-    in_file = [f"{key}={_as_typed(value)}" for key, value in params.items()]
+    in_file = [f"{key}={'null' if value is None else value}" for key, value in params.items()]
     from_file, typed_ones = parser.parse_overrides(in_file), parser.parse_overrides([*arguments])
     _require_once(typed_ones)
     said = [*from_file, *typed_ones]
@@ -69,15 +66,11 @@ def read_axes(params: Mapping[str, Any], arguments: Iterable[str], loader: Confi
             values[key] = _values(override)
         else:
             fixed.append(f"{typed}={override.get_value_element_as_str()}")
-    return Axes(
-        values,
-        tuple(fixed),
-        {key: overrides[key].get_key_element() for key in values},
-    )
+    return Axes(values, tuple(fixed), {key: overrides[key].get_key_element() for key in values})
 
 
 def _require_once(overrides: Iterable[Override]) -> None:
-    """Of a key that is said twice the first would be dropped without a word."""
+    """Hydra would drop the first of two values of a key in silence."""
     seen: dict[str, Override] = {}
     for override in overrides:
         key = override.get_key_element().lstrip("+")
@@ -88,12 +81,6 @@ def _require_once(overrides: Iterable[Override]) -> None:
         seen[key] = override
 
 
-def _as_typed(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "null" if value is None else str(value)
-
-
 def _values(override: Override) -> tuple[str, ...]:
     if not override.is_sweep_override():
         return (override.get_value_element_as_str(),)
@@ -101,7 +88,7 @@ def _values(override: Override) -> tuple[str, ...]:
 
 
 def _require_no_list(key: str, override: Override) -> None:
-    """Of a key that one adds (`+optim.betas`) nobody knows whether it is a list."""
+    """The value of an added key (`+optim.betas`) may be a list."""
     takes_lists = key in LIST_KEYS or key.startswith("+")
     if takes_lists or override.is_sweep_override() or override.is_delete():
         return
@@ -114,22 +101,18 @@ def _require_no_list(key: str, override: Override) -> None:
 
 
 def _require_comparable(key: str, override: Override) -> None:
-    said = f"received {override.input_line}"
     if override.is_sweep_override() and not override.is_discrete_sweep():
-        raise InputError(f"{key}: expected values with commas to compare, {said}")
-    if key == "experiment":
-        raise InputError(
-            f"experiment: expected one experiment a command, since each has its own axes, {said}"
-        )
-    if key in ONE_COHORT:
-        raise InputError(
-            f"{key}: expected one value, since all cells of a comparison grade the same patients, "
-            f"{said}"
-        )
-    if key == "logger":
-        raise InputError(
-            f"logger: expected the loggers of all cells as a list in brackets "
-            f"(logger=[{','.join(_values(override))}]), since loggers change no result, {said}"
-        )
-    if key in ABOUT_ALL or key.startswith("logger."):
-        raise InputError(f"{key}: expected one value, since it changes no result, {said}")
+        expected = "values with commas to compare"
+    elif key == "experiment":
+        expected = "one experiment a command, since each has its own axes"
+    elif key in ONE_COHORT:
+        expected = "one value, since all cells of a comparison grade the same patients"
+    elif key == "logger":
+        loggers = f"logger=[{','.join(_values(override))}]"
+        expected = f"the loggers of all cells as a list in brackets ({loggers}), since loggers "
+        expected += "change no result"
+    elif key in ABOUT_ALL or key.startswith("logger."):
+        expected = "one value, since it changes no result"
+    else:
+        return
+    raise InputError(f"{key}: expected {expected}, received {override.input_line}")

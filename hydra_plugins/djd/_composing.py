@@ -1,8 +1,7 @@
-"""Configurations out of what Hydra composes: of a run, and of every cell of a sweep.
+"""Configurations from Hydra's compositions: of a run, and of every cell of a sweep.
 
-Composing takes Hydra 44 to 92 ms, so 540 cells would take most of a minute, and again for each
-look at what is left to do: the cells are put together of few compositions, one, and one more for
-each further value of an axis.
+A composition takes 44 to 92 ms, and 540 of them most of a minute, each time that a sweep is
+started: so Hydra composes one configuration, and one more for each further value of an axis.
 """
 
 import itertools
@@ -22,25 +21,19 @@ if TYPE_CHECKING:
     from djd.sweeps.cells import Cell
     from hydra_plugins.djd._axes import Axes
 
-NOT_THE_TASKS = ("hydra", "experiment")
-"""Groups that say nothing of a training."""
-
 CHANGEABLE_GROUPS = ("data", *SETTING_GROUPS, "trainer")
-"""Groups whose values make a setting another one than its options' files."""
+"""Groups whose changed values make another setting than their options' files."""
 
 
 def plain_values(
     cfg: DictConfig, choices: Mapping[str, Any], loader: ConfigLoader
 ) -> dict[str, Any]:
-    """The configuration as plain values, its interpolations resolved: Hydra ends here.
+    """A configuration of Hydra as plain values, with interpolations resolved.
 
-    Args:
-        cfg: What Hydra composed.
-        choices: Hydra's `runtime.choices`: the chosen option of each group.
-        loader: Hydra's.
+    Hydra's `runtime.choices` are `choices`, the chosen option of each group.
     """
     with open_dict(cfg):
-        for key in NOT_THE_TASKS:
+        for key in ("hydra", "experiment"):
             cfg.pop(key, None)
     values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     named = {group: str(choices.get(group)) for group in SETTING_GROUPS}
@@ -50,22 +43,13 @@ def plain_values(
 def changed_keys(
     values: Mapping[str, Any], choices: Mapping[str, Any], loader: ConfigLoader
 ) -> Iterator[str]:
-    """Keys whose values are not those of the chosen options' files.
-
-    Args:
-        values: The configuration as nested plain values.
-        choices: The chosen option of each group.
-        loader: Hydra's.
-    """
+    """Keys whose nested values differ from the files of the chosen options."""
     for group in CHANGEABLE_GROUPS:
         in_files = flat({group: _file_values(group, str(choices.get(group)), loader)})
         for key, value in flat({group: values.get(group) or {}}).items():
-            if key not in in_files or _differs(value, in_files[key]):
+            in_file = in_files.get(key)
+            if key not in in_files or (value != in_file and "${" not in str(in_file)):
                 yield key
-
-
-def _differs(value: Any, in_file: Any) -> bool:
-    return value != in_file and "${" not in str(in_file)
 
 
 @cache  # each cell of a sweep asks for the same few files
@@ -86,12 +70,7 @@ def _file_values(group: str, option: str, loader: ConfigLoader) -> dict[str, Any
 
 
 def compose_values(conf: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """Plain values of some overrides, without a run: for notebooks, measurements and tests.
-
-    Args:
-        conf: The folder of the configuration, as an absolute path.
-        overrides: As on the command line.
-    """
+    """Plain values of overrides, without a run; `conf` is the absolute path of the conf folder."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -111,13 +90,7 @@ class _Composed:
 
 
 class CellComposer:
-    """Composes the cells of some axes.
-
-    Args:
-        loader: Hydra's.
-        master: The configuration that Hydra composed for the sweep.
-        axes: What is compared.
-    """
+    """Composes the cells of axes; `master` is the configuration that Hydra composed for a sweep."""
 
     def __init__(self, loader: ConfigLoader, master: DictConfig, axes: "Axes") -> None:
         self.loader = loader
@@ -129,8 +102,8 @@ class CellComposer:
         """Every combination of the axes' values, the last axis changing fastest.
 
         Raises:
-            HydraException: A value, or a key, that Hydra can't compose.
-            InputError: A value that is not as expected.
+            HydraException: Hydra can't compose a value or key.
+            InputError: A value is not as expected.
         """
         first = self._composed({})
         others = {
@@ -154,7 +127,7 @@ class CellComposer:
         changes: Mapping[tuple[str, str], Mapping[str, Any]],
     ) -> _Composed:
         config, choices = dict(first.resolved), dict(first.choices)
-        # A group comes before the keys in it, as Hydra has it.
+        # A group comes before the keys in the group, as in Hydra.
         for key in sorted(values, key=lambda key: key not in self.groups):
             config |= changes.get((key, values[key]), {})
             if key in self.groups:
@@ -163,7 +136,7 @@ class CellComposer:
         return _Composed({}, config, choices)
 
     def _cell(self, values: Mapping[str, str], composed: _Composed) -> "Cell":
-        from djd.sweeps.cells import Cell  # a run by itself doesn't need it
+        from djd.sweeps.cells import Cell  # not needed by a single run
 
         config = {"logger": {}} | nested(composed.resolved)
         config["changed"] = list(changed_keys(config, composed.choices, self.loader))
@@ -174,13 +147,11 @@ class CellComposer:
         return Cell(axes, self._overrides(values), read_config(config))
 
     def _overrides(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        return (
-            *self.axes.fixed,
-            *(self.axes.override(key, value) for key, value in values.items()),
-        )
+        compared = (self.axes.override(key, value) for key, value in values.items())
+        return (*self.axes.fixed, *compared)
 
     def _composed(self, chosen: Mapping[str, str]) -> _Composed:
-        """The configuration with some axes' values chosen, and the first of all others."""
+        """The configuration with the chosen values, and the first value of every other axis."""
         values = {key: values[0] for key, values in self.axes.values.items()} | dict(chosen)
         composed = self.loader.load_sweep_config(self.master, list(self._overrides(values)))
         choices = dict(composed.hydra.runtime.choices)
@@ -189,19 +160,17 @@ class CellComposer:
         return _Composed(flat(raw), flat(resolved), choices)
 
 
-_ABSENT = object()
-"""In place of a key that a choice doesn't have."""
+_ABSENT = object()  # the value of a key that a choice doesn't have
 
 
 def _changes(first: _Composed, other: _Composed) -> dict[str, Any]:
-    """What another choice changes; keys that it lacks are `_ABSENT`."""
-    keys = [*first.resolved, *(key for key in other.resolved if key not in first.resolved)]
-    now = {key: other.resolved.get(key, _ABSENT) for key in keys}
-    return {key: now[key] for key in keys if now[key] != first.resolved.get(key, _ABSENT)}
+    """Values that differ from the first composition; missing keys are `_ABSENT`."""
+    now = {**dict.fromkeys(first.resolved, _ABSENT), **other.resolved}
+    return {key: value for key, value in now.items() if value != first.resolved.get(key, _ABSENT)}
 
 
 def _is_linked(compositions: Sequence[_Composed]) -> bool:
-    """Whether an interpolated value changes with an axis: then only Hydra can combine them."""
+    """Whether an interpolated value changes with an axis: then Hydra composes every cell."""
     first = compositions[0]
     return any(
         "${" in str(raw) and composed.resolved.get(key) != first.resolved.get(key)

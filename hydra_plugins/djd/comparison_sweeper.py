@@ -1,4 +1,4 @@
-"""`hydra/sweeper=comparison`: every sweep can be stopped, gone on with, and widened."""
+"""`hydra/sweeper=comparison`: every sweep can be stopped, continued and widened."""
 
 import sys
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ComparisonSweeperConf:
-    """What `hydra.sweeper` holds: an axis a key, its values with commas between them."""
+    """Keys of `hydra.sweeper`; `params` has an axis a key, with commas between the values."""
 
     _target_: str = "hydra_plugins.djd.comparison_sweeper.ComparisonSweeper"
     params: dict[str, Any] = field(default_factory=dict)
@@ -31,10 +31,10 @@ ConfigStore.instance().store(
 
 
 class ComparisonSweeper(Sweeper):
-    """Trains every combination of the axes, chooses the best, and always reaches the end.
+    """Trains every combination of the axes, and chooses the best.
 
     Args:
-        params: Axes of the experiment's file; those of the command line count more.
+        params: Axes of the experiment's file, which the command line overrides.
     """
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:
@@ -47,7 +47,7 @@ class ComparisonSweeper(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Take what Hydra hands over, and make the launcher."""
+        """Keep Hydra's objects, and make the launcher."""
         from hydra.core.plugins import Plugins
 
         self.context, self.master = hydra_context, config
@@ -59,8 +59,8 @@ class ComparisonSweeper(Sweeper):
         """Run the sweep.
 
         Raises:
-            InputError: Something the person gave is wrong; nothing was trained.
-            FailedCellsError: The sweep reached its end, and some cells had failed.
+            InputError: A value of the user is wrong; nothing was trained.
+            FailedCellsError: The sweep reached its end, and some cells failed.
             Stopped: The sweep was stopped; the exception says how to go on.
         """
         from djd.errors import FailedCellsError, InputError
@@ -74,14 +74,9 @@ class ComparisonSweeper(Sweeper):
         cells = CellComposer(loader, self.master, axes).cells()
         if not self.master.hydra.sweep.dir:  # what a shell makes of an unset variable
             raise InputError("hydra.sweep.dir: expected a path, received an empty one")
-        folder = Path(self.master.hydra.sweep.dir)
-        outcome = compare(
-            cells,
-            folder,
-            at_once=getattr(self.launcher, "n_jobs", 1),
-            arguments=sys.argv[1:],
-            launch=self._launch,
-        )
+        folder, at_once = Path(self.master.hydra.sweep.dir), getattr(self.launcher, "n_jobs", 1)
+        arguments = sys.argv[1:]
+        outcome = compare(cells, folder, at_once=at_once, arguments=arguments, launch=self._launch)
         if outcome is None:  # dry_run
             return
         report_sweep(outcome)
@@ -89,37 +84,36 @@ class ComparisonSweeper(Sweeper):
             raise FailedCellsError
 
     def _launch(self, jobs: Sequence["Job"]) -> None:
-        """Hand jobs to the launcher; a job that the launcher loses has failed by itself.
+        """Hand jobs to the launcher; jobs that the launcher loses have failed.
 
-        Our launcher stops at the first failure with `fail_fast`; any other gets one job at a time.
+        `ProcessesLauncher` takes the jobs too, and stops at the first failure with `fail_fast`;
+        any other launcher then gets one job at a time.
         """
         from djd.runs.folder import failure_reason
 
+        # Hydra executes the modules of plugins once more: a class that was imported at the top of
+        # this module isn't the class of Hydra's launcher.
+        from hydra_plugins.djd.processes_launcher import ProcessesLauncher
+
+        batches = [jobs]
         fails_fast = bool(self.master.get("fail_fast", False))
-        by_itself = self._launches_jobs or not fails_fast
-        for batch in [jobs] if by_itself else [[job] for job in jobs]:
+        if isinstance(self.launcher, ProcessesLauncher):
+            self.launcher.jobs = jobs
+        elif fails_fast:
+            batches = [[job] for job in jobs]
+        for batch in batches:
             self._launch_batch(batch)
             if fails_fast and any(failure_reason(job.folder) for job in batch):
                 return
 
-    @property
-    def _launches_jobs(self) -> bool:
-        """Whether the launcher is ours, which takes the jobs too.
-
-        Hydra executes every module of plugins once more, so that a class that was imported at the
-        top of this module isn't the class of the launcher that Hydra makes.
-        """
-        from hydra_plugins.djd.processes_launcher import ProcessesLauncher
-
-        return isinstance(self.launcher, ProcessesLauncher)
-
     def _launch_batch(self, jobs: Sequence["Job"]) -> None:
         from djd.runs.folder import record_loss
 
-        if self._launches_jobs:
-            self.launcher.jobs = jobs  # type: ignore[attr-defined]
+        overrides = [
+            [*job.overrides, f"hydra.sweep.subdir='{job.name}'", f"kind={job.kind}"] for job in jobs
+        ]
         try:
-            returns = self.launcher.launch([_overrides(job) for job in jobs], self._launched)
+            returns = self.launcher.launch(overrides, self._launched)
         except Exception as error:
             returns = []
             for job in jobs:
@@ -128,7 +122,3 @@ class ComparisonSweeper(Sweeper):
         for job, returned in zip(jobs, returns, strict=False):
             if returned.status == JobStatus.FAILED:
                 record_loss(job.folder, str(returned._return_value))
-
-
-def _overrides(job: "Job") -> list[str]:
-    return [*job.overrides, f"hydra.sweep.subdir='{job.name}'", f"kind={job.kind}"]

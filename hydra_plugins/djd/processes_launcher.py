@@ -1,7 +1,7 @@
 """`hydra/launcher=processes`: each job in a process of its own, as many at once as there are cores.
 
-One thread a job: two one-thread trainings on two cores do more than one after the other, and the
-number of threads changes results.
+Each job has one thread: two such trainings at once on two cores are faster than one after the
+other on both, and the number of threads changes results.
 """
 
 import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ProcessesLauncherConf:
-    """What `hydra.launcher` holds."""
+    """Keys of `hydra.launcher`."""
 
     _target_: str = "hydra_plugins.djd.processes_launcher.ProcessesLauncher"
     n_jobs: int | None = None
@@ -38,13 +38,13 @@ ConfigStore.instance().store(
 
 
 class ProcessesLauncher(Launcher):
-    """Runs jobs in processes, a few at a time; one that dies takes no other with it.
+    """Runs jobs in processes, a few at a time; a job that dies stops no other.
 
     Args:
-        n_jobs: How many at a time; None or -1 for as many as there are cores.
+        n_jobs: Number of jobs at a time; None or -1 for as many as there are cores.
 
     Attributes:
-        jobs: The jobs as our sweeper knows them, for the display; empty under another sweeper.
+        jobs: The jobs of `ComparisonSweeper`, for the display; empty under another sweeper.
     """
 
     def __init__(self, n_jobs: int | None = None) -> None:
@@ -57,13 +57,13 @@ class ProcessesLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Take what Hydra hands over."""
+        """Keep Hydra's objects."""
         self.context, self.task_function, self.master = hydra_context, task_function, config
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Run the jobs; each return holds the value, or an error in place of it."""
+        """Run the jobs; each return holds the job's value or error."""
         import cloudpickle
         from hydra.core.singleton import Singleton
         from rich.console import Console
@@ -72,22 +72,13 @@ class ProcessesLauncher(Launcher):
         from djd.sweeps.processes import run_in_processes
 
         # Hydra's state holds resolvers, which are functions inside functions.
-        shared = cloudpickle.dumps(
-            (self.task_function, Singleton.get_state(), self.context, self.master)
-        )
-        calls = [
-            (shared, list(overrides), initial_job_idx + index)
-            for index, overrides in enumerate(job_overrides)
-        ]
-        jobs = self.jobs or [
-            self._job(overrides, index)
-            for index, overrides in enumerate(job_overrides, start=initial_job_idx)
-        ]
-        fail_fast = bool(self.master.get("fail_fast", False))
-        with JobDisplay(
-            jobs, at_once=self.n_jobs, fail_fast=fail_fast, console=Console()
-        ) as display:
-            endings = run_in_processes(_run, calls, at_once=self.n_jobs, watcher=display)
+        state = (self.task_function, Singleton.get_state(), self.context, self.master)
+        shared, numbered = cloudpickle.dumps(state), list(enumerate(job_overrides, initial_job_idx))
+        calls = [(shared, list(overrides), index) for index, overrides in numbered]
+        jobs = self.jobs or [self._job(overrides, index) for index, overrides in numbered]
+        fast, at_once = bool(self.master.get("fail_fast", False)), self.n_jobs
+        with JobDisplay(jobs, at_once=at_once, fail_fast=fast, console=Console()) as display:
+            endings = run_in_processes(_run, calls, at_once=at_once, watcher=display)
         return [
             _returned(list(each), end) for each, end in zip(job_overrides, endings, strict=True)
         ]
@@ -97,15 +88,15 @@ class ProcessesLauncher(Launcher):
         from djd.sweeps.cells import Job
 
         config = _composed(self.context, self.master, overrides, index)
-        subdir = str(config.hydra.sweep.subdir)
-        folder = Path(config.hydra.sweep.dir) / subdir
+        folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir)
         epochs = int(OmegaConf.select(config, "trainer.max_epochs", default=0))
-        return Job(folder, subdir, "cell", tuple(overrides), epochs=epochs, seconds=1.0)
+        name = str(config.hydra.sweep.subdir)
+        return Job(folder, name, "cell", tuple(overrides), epochs=epochs, seconds=1.0)
 
 
 def _returned(overrides: list[str], ending: "Ending | None") -> JobReturn:
     returned = JobReturn(overrides=overrides)
-    if ending is None:  # it was never started, or stopped because another failed
+    if ending is None:  # never started, or stopped because another job failed
         return returned
     if ending.reason:
         returned.status = JobStatus.FAILED
@@ -117,7 +108,7 @@ def _returned(overrides: list[str], ending: "Ending | None") -> JobReturn:
 
 
 def _run(shared: bytes, overrides: list[str], index: int) -> Any:
-    """In the job's own process: compose its configuration and run the task."""
+    """In the job's own process: compose the configuration and run the task."""
     import pickle
 
     from hydra.core.singleton import Singleton
@@ -129,19 +120,12 @@ def _run(shared: bytes, overrides: list[str], index: int) -> Any:
     setup_globals()
     Singleton.set_state(singletons)
     config = _composed(context, master, overrides, index)
-    # What goes to the console goes to the log already.
+    # All that is printed goes to the log already.
     handlers = config.hydra.job_logging.root.handlers
     config.hydra.job_logging.root.handlers = [each for each in handlers if each != "console"]
-    folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
-    _into_log(folder)
-    returned = run_job(
-        hydra_context=context,
-        task_function=task,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
-    return returned.return_value  # raises what the task raised
+    _into_log(Path(config.hydra.sweep.dir, config.hydra.sweep.subdir))
+    returned = run_job(task, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    return returned.return_value  # raises the task's exception
 
 
 def _composed(

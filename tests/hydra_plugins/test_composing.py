@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 import train
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
-from djd.sweeps.cells import Cell
+from djd.sweeps.cells import Cell, identity_of
 from hydra_plugins.djd._axes import Axes, read_axes
 from hydra_plugins.djd._composing import CellComposer, plain_values
 
@@ -131,7 +131,7 @@ def test_the_experiments_are_the_grids_of_the_protocol(
     cells = CellComposer(loader, master, axes).cells()
     assert len(cells) == 5 * trainings
     assert {cell.config.epochs_to_score for cell in cells} == {(25, 50, 100)}
-    assert len({cell.identity("") for cell in cells}) == len(cells)
+    assert len({identity_of(cell.config, "") for cell in cells}) == len(cells)
     base = read_config(base_values(loader))
     assert any(cell.config.plain() == base.plain() for cell in cells), "the base setting is in it"
 

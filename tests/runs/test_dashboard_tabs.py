@@ -79,7 +79,7 @@ def test_a_run_is_a_row_at_each_of_its_score_epochs(
 
 def test_a_single_run_has_its_columns(finished: FinishedRun) -> None:
     columns = {info.name: info for info in columns_of(finished.folder).hparam_infos}
-    groups = {"model", "loss", "optim"}
+    groups = {"model", "optim"}
     assert set(columns) == groups | {"model.depth", "learning_rate", "data.batch_size", "epochs"}
     assert [value.number_value for value in columns["epochs"].domain_discrete.values] == [1, 2]
 

@@ -14,11 +14,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from djd.data.datamodule import KneeDataModule
 from djd.data.split import split_knees
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP
-from djd.models.classifier import GradeClassifier, Outcome
+from djd.models.classifier import GradeClassifier
 from djd.runs.callbacks.pictures import WIDTH_PIXELS, mistakes_sheet, most_wrong, training_sheet
 from djd.runs.config import read_config
 from djd.runs.fit import build_classifier, build_datamodule
 from djd.runs.reading import read_data
+from djd.statistics.held_out import GradedKnees
 from tests.conftest import Compose
 from tests.finished_run import FinishedRun
 from tests.plots.drawn import overlapping, texts
@@ -32,9 +33,8 @@ def images_of(folder: Path) -> dict[str, list[ImageEvent]]:
     return {tag: events.Images(tag) for tag in events.Tags()["images"]}
 
 
-def outcome_of(grades: list[int], probabilities: list[list[float]]) -> Outcome:
-    return Outcome(
-        loss=0.0,
+def outcome_of(grades: list[int], probabilities: list[list[float]]) -> GradedKnees:
+    return GradedKnees(
         grades=np.array(grades, dtype=np.int64),
         probabilities=np.array(probabilities),
         knees=10 + np.arange(len(grades), dtype=np.int64),
@@ -142,7 +142,7 @@ def test_the_sheet_shows_the_batches_of_the_training(tiny: Compose) -> None:
 def test_no_words_of_a_sheet_cover_each_other(tiny: Compose, views: str) -> None:
     classifier, datamodule = parts_of(tiny, f"data.views={views}")
     knees = datamodule.parts.validation
-    outcome = Outcome(0.0, datamodule.cohort.grades[knees], np.full((len(knees), 5), 0.2), knees)
+    outcome = GradedKnees(knees, datamodule.cohort.grades[knees], np.full((len(knees), 5), 0.2))
     sheets = (
         training_sheet(datamodule, PHANTOM_STAMP),
         mistakes_sheet(classifier, outcome, datamodule, 100, PHANTOM_STAMP),
@@ -163,8 +163,8 @@ def test_the_worst_mistakes_are_the_farthest_then_the_surest() -> None:
 def test_mistakes_are_told_with_grade_prediction_and_probability(tiny: Compose) -> None:
     classifier, datamodule = parts_of(tiny)
     knees = datamodule.parts.validation[:2]
-    outcome = Outcome(
-        0.0, np.array([3, 1]), np.array([[0.0, 0.75, 0, 0.25, 0], [0, 1, 0, 0, 0]]), knees
+    outcome = GradedKnees(
+        knees, np.array([3, 1]), np.array([[0.0, 0.75, 0, 0.25, 0], [0, 1, 0, 0, 0]])
     )
     figure = mistakes_sheet(classifier, outcome, datamodule, 7, None)
     (caption,) = (text.get_text() for text in figure.axes[0].texts)
@@ -179,7 +179,7 @@ def test_mistakes_are_told_with_grade_prediction_and_probability(tiny: Compose) 
 
 def test_a_network_without_mistakes_has_an_empty_sheet(tiny: Compose) -> None:
     classifier, datamodule = parts_of(tiny)
-    outcome = Outcome(0.0, np.array([1]), np.eye(5)[[1]], datamodule.parts.validation[:1])
+    outcome = GradedKnees(datamodule.parts.validation[:1], np.array([1]), np.eye(5)[[1]])
     figure = mistakes_sheet(classifier, outcome, datamodule, 7, PHANTOM_STAMP)
     assert not figure.axes[0].texts
     assert not overlapping(figure)

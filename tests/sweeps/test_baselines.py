@@ -18,8 +18,9 @@ from djd.data.cohort import Cohort
 from djd.data.crop import Views
 from djd.data.split import Parts, split_knees, split_patients
 from djd.data.uptake import relative_uptake
+from djd.statistics.held_out import GradedKnees
 from djd.sweeps import baselines
-from djd.sweeps.baselines import Baseline, BaselineFold, fit_baselines
+from djd.sweeps.baselines import Baseline, fit_baselines
 from tests.invented import invented_cohort
 
 Folds = Mapping[tuple[int, int], Parts]
@@ -59,12 +60,12 @@ def both(cohort: Cohort, folds: Folds, test: Parts | None = None) -> tuple[Basel
     return majority, uptake
 
 
-def held_out(baseline: Baseline) -> BaselineFold:
-    (fold,) = baseline.validation
+def held_out(baseline: Baseline) -> GradedKnees:
+    (fold,) = baseline.validation.values()
     return fold
 
 
-def assert_same(one: BaselineFold | None, other: BaselineFold | None) -> None:
+def assert_same(one: GradedKnees | None, other: GradedKnees | None) -> None:
     assert one is not None
     assert other is not None
     np.testing.assert_array_equal(one.knees, other.knees)
@@ -140,7 +141,7 @@ def test_what_every_candidate_graded_is_handed_on() -> None:
     _, uptake = both(COHORT, ONE_FOLD)
     part = FOLDS[3, 0]
     for name, choice in GRID.items():
-        (fold,) = uptake.candidates[name]
+        (fold,) = uptake.candidates[name].values()
         np.testing.assert_array_equal(fold.knees, part.validation)
         expected = plain_fit(choice, part.train, part.validation).argmax(axis=1)
         np.testing.assert_array_equal(fold.predicted, expected)
@@ -151,9 +152,9 @@ def test_uptake_is_the_best_of_a_plain_scikit_learn_grid() -> None:
     kappas = {name: plain_kappa(choice) for name, choice in GRID.items()}
     assert set(uptake.candidates) == set(GRID)
     assert kappas[uptake.setting] == pytest.approx(max(kappas.values()))
-    assert [(fold.split_seed, fold.fold) for fold in uptake.validation] == list(FOLDS)
+    assert list(uptake.validation) == list(FOLDS)
     held_out = [(each.train, each.validation) for each in FOLDS.values()]
-    for fold, (train, knees) in zip(uptake.validation, held_out, strict=True):
+    for fold, (train, knees) in zip(uptake.validation.values(), held_out, strict=True):
         np.testing.assert_array_equal(fold.knees, knees)
         expected = plain_fit(GRID[uptake.setting], train, knees)
         np.testing.assert_allclose(fold.probabilities, expected, atol=1e-9)
@@ -163,7 +164,6 @@ def test_the_test_patients_are_graded_by_the_choice_fitted_on_all_others() -> No
     for baseline in both(COHORT, ONE_FOLD, DEVELOPMENT):
         fold = baseline.test
         assert fold is not None
-        assert fold.fold is None
         np.testing.assert_array_equal(fold.knees, DEVELOPMENT.test)
         if baseline.name == "uptake":
             expected = plain_fit(GRID[baseline.setting], DEVELOPMENT.train, DEVELOPMENT.test)
@@ -178,7 +178,7 @@ def test_the_test_patients_are_left_alone_unless_asked_for() -> None:
     for one, other in zip(without, with_test, strict=True):
         assert one.test is None
         assert one.setting == other.setting
-        for fold, same in zip(one.validation, other.validation, strict=True):
+        for fold, same in zip(one.validation.values(), other.validation.values(), strict=True):
             assert_same(fold, same)
 
 
@@ -190,7 +190,9 @@ def test_the_test_patients_grades_change_nothing_and_their_crops_only_their_own_
         assert_same(one.test, grades.test)
         for changed in (grades, crops):
             assert changed.setting == one.setting
-            for fold, same in zip(one.validation, changed.validation, strict=True):
+            for fold, same in zip(
+                one.validation.values(), changed.validation.values(), strict=True
+            ):
                 assert_same(fold, same)
 
 
@@ -224,13 +226,13 @@ def test_uptake_is_that_of_the_views_that_networks_see(views: Views, same: bool)
         fit_baselines(replace(COHORT, crops=crops), ONE_FOLD, views=views, test=None)[1]
         for crops in (COHORT.crops, changed)
     )
-    for fold, its in zip(one.validation, other.validation, strict=True):
+    for fold, its in zip(one.validation.values(), other.validation.values(), strict=True):
         assert np.array_equal(fold.probabilities, its.probabilities) == same
 
 
 def test_probabilities_are_shares_and_the_likeliest_grade_is_given() -> None:
     for baseline in both(COHORT, ONE_FOLD, DEVELOPMENT):
-        for fold in (*baseline.validation, baseline.test):
+        for fold in (*baseline.validation.values(), baseline.test):
             assert fold is not None
             assert (fold.probabilities >= 0).all()
             np.testing.assert_allclose(fold.probabilities.sum(axis=1), 1)
@@ -264,7 +266,7 @@ def test_two_knees_that_are_told_apart_without_fault_are_enough() -> None:
 def test_crops_without_contrast_tell_nothing(count: int) -> None:
     flat = replace(COHORT, crops=np.full_like(COHORT.crops, count))
     _, uptake = both(flat, ONE_FOLD)
-    for fold in uptake.validation:
+    for fold in uptake.validation.values():
         np.testing.assert_allclose(fold.probabilities, fold.probabilities[[0]].repeat(36, axis=0))
 
 
@@ -273,13 +275,13 @@ def test_a_fit_that_is_stopped_early_says_nothing_and_still_predicts(
 ) -> None:
     monkeypatch.setattr(baselines, "_STEPS", 1)
     _, uptake = both(COHORT, ONE_FOLD)
-    assert all(np.isfinite(fold.probabilities).all() for fold in uptake.validation)
+    assert all(np.isfinite(fold.probabilities).all() for fold in uptake.validation.values())
 
 
 def test_where_nothing_is_held_out_the_plainest_candidate_stands() -> None:
     majority, uptake = both(COHORT, {}, DEVELOPMENT)
     assert uptake.setting == "C=1 class_weight=none features=both"
-    assert majority.validation == uptake.validation == ()
+    assert majority.validation == uptake.validation == {}
     assert uptake.test is not None
 
 

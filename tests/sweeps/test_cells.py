@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from djd.runs.keys import AxisValue
-from djd.sweeps.cells import MOST_NAME_BYTES, axes_name
+from djd.sweeps.cells import MOST_NAME_BYTES, axes_name, identity_of
 from tests.sweeps.invented_cells import cell
 
 DIGEST = "0123456789abcdef"
@@ -59,7 +59,9 @@ def test_long_names_that_differ_stay_different() -> None:
 )
 def test_what_changes_no_number_is_no_part_of_the_identity(changes: dict[str, Any]) -> None:
     axes = {"model.depth": 1}
-    assert cell(axes, **changes).identity(DIGEST) == cell(axes).identity(DIGEST)
+    assert identity_of(cell(axes, **changes).config, DIGEST) == identity_of(
+        cell(axes).config, DIGEST
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,10 +84,14 @@ def test_what_changes_no_number_is_no_part_of_the_identity(changes: dict[str, An
 )
 def test_what_changes_a_number_is_another_cell(changes: dict[str, Any]) -> None:
     axes = {"model.depth": 1}
-    assert cell(axes, **changes).identity(DIGEST) != cell(axes).identity(DIGEST)
-    assert cell(axes).identity("another cohort") != cell(axes).identity(DIGEST)
+    assert identity_of(cell(axes, **changes).config, DIGEST) != identity_of(
+        cell(axes).config, DIGEST
+    )
+    assert identity_of(cell(axes).config, "another cohort") != identity_of(
+        cell(axes).config, DIGEST
+    )
 
 
 def test_a_value_that_is_typed_in_another_way_is_the_same_cell() -> None:
     one, other = cell({"optim.lr_times": 1}), cell({"optim.lr_times": 1.0})
-    assert one.identity(DIGEST) == other.identity(DIGEST)
+    assert identity_of(one.config, DIGEST) == identity_of(other.config, DIGEST)

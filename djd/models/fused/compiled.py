@@ -19,21 +19,18 @@ from djd.files import write_whole
 SOURCE = Path(__file__).with_name("passes.c")
 COMMON_FLAGS = ("-O3", "-shared", "-fPIC", "-Wno-psabi")
 CPU_FLAGS = (("-march=native",), ("-mcpu=native",), ())
-"""For this very processor where the compiler knows how: x86 says it one way, ARM another."""
+"""For this very processor where the compiler can: x86 and ARM have different flags."""
 
 SECONDS_TO_COMPILE = 60
 
 
 @cache
 def library(*, in_double: bool) -> ctypes.CDLL | None:
-    """The compiled passes, built where they aren't yet (half a second); None where they can't be.
+    """The compiled passes, built where they are missing (half a second); None where that fails.
 
-    What was built for another processor, by another compiler or from another source is not taken: a
-    home folder may be shared by unlike machines. Nor is what isn't whole, or belongs to somebody
-    else.
-
-    Args:
-        in_double: For float64 in place of float32.
+    A home folder may be shared by unlike machines, so a file built for another processor, by
+    another compiler or from another source is not taken, nor one that isn't whole or belongs to
+    another user. `in_double` chooses float64 in place of float32.
     """
     compiler = _compiler()
     if compiler is None:
@@ -42,18 +39,19 @@ def library(*, in_double: bool) -> ctypes.CDLL | None:
     digest = _digest(compiler, precision)
     for kept in kept_folder().glob(f"{digest}-*.so"):
         with suppress(OSError):  # on a disk from which nothing may be run
-            if _is_whole(kept) and _is_ours(kept):
+            # Half a library would end the process.
+            if kept.stem.endswith(f"-{_sum(kept.read_bytes())}") and _is_ours(kept):
                 return ctypes.CDLL(str(kept))
     return _build((*compiler, *COMMON_FLAGS, *precision), digest)
 
 
 def kept_folder() -> Path:
-    """Where built libraries are kept."""
+    """Folder of built libraries."""
     return user_cache_path("djd") / "compiled"
 
 
 def _compiler() -> tuple[str, ...] | None:
-    """What `CC` names, with its flags and what stands before it (`ccache cc`), else `cc`."""
+    """The value of `CC`, with its flags and a command before it (`ccache cc`), else `cc`."""
     for named in (os.environ.get("CC", ""), "cc"):
         with suppress(ValueError):  # quotes that don't close
             program, *flags = shlex.split(named) or [""]
@@ -63,9 +61,10 @@ def _compiler() -> tuple[str, ...] | None:
 
 
 def _build(command: tuple[str, ...], digest: str) -> ctypes.CDLL | None:
-    """Compile, load and keep."""
-    for folder in (_made(kept_folder()), None):  # None: the system's, where nothing may be allowed
+    for folder in (kept_folder(), None):  # None: the system's, where nothing may be allowed to run
         with suppress(OSError, subprocess.SubprocessError):
+            if folder:
+                folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as place:
                 built = Path(place) / "passes.so"
                 _compile(command, built)
@@ -77,33 +76,14 @@ def _build(command: tuple[str, ...], digest: str) -> ctypes.CDLL | None:
     return None
 
 
-def _made(folder: Path) -> Path | None:
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    return None
-
-
 def _compile(command: tuple[str, ...], built: Path) -> None:
-    """Compile for this very processor if the compiler knows how.
-
-    Raises:
-        subprocess.SubprocessError: It can't be compiled, or takes too long.
-    """
+    """Compile for this very processor if the compiler can."""
     for cpu in CPU_FLAGS:
-        done = subprocess.run(
-            [*command, *cpu, "-o", str(built), str(SOURCE)],
-            capture_output=True,
-            timeout=SECONDS_TO_COMPILE,
-        )
+        line = [*command, *cpu, "-o", str(built), str(SOURCE)]
+        done = subprocess.run(line, capture_output=True, timeout=SECONDS_TO_COMPILE)
         if done.returncode == 0:
             return
     done.check_returncode()
-
-
-def _is_whole(kept: Path) -> bool:
-    """Whether a file holds what its name says: half a library would end the process."""
-    return kept.stem.endswith(f"-{_sum(kept.read_bytes())}")
 
 
 def _is_ours(kept: Path) -> bool:
@@ -116,17 +96,17 @@ def _sum(content: bytes) -> str:
 
 def _digest(compiler: tuple[str, ...], precision: tuple[str, ...]) -> str:
     program = Path(compiler[0]).resolve()
-    told = (
+    parts = (
         SOURCE.read_text(encoding="utf-8"),
         (COMMON_FLAGS, CPU_FLAGS, precision),
         (str(program), program.stat().st_mtime_ns, compiler),
         (platform.platform(), _processor()),
     )
-    return _sum(repr(told).encode())
+    return _sum(repr(parts).encode())
 
 
 def _processor() -> str:
-    """Which instructions the processor has, as far as the system tells."""
+    """The processor's instructions, as far as the system reports them."""
     with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith(("flags", "Features")):

@@ -1,17 +1,17 @@
 """Which blocks the compiled passes take; all others are plain layers, which differ by rounding.
 
-A run or sweep decides once, and records the decision in its folder before the first step: its
-resumes, cells and refits take the same blocks, on whatever machine they run.
+A run or sweep decides once and records the decision before the first step: its resumes, cells and
+refits take the same blocks on any machine.
 """
 
 import logging
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal, cast
 
 import torch
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from djd.errors import InputError
@@ -21,40 +21,38 @@ from djd.models.fused.fused import scored_activation, trained_activation
 from djd.models.fused.passes import lanes
 
 TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-9}
-"""How far the passes may be from plain layers; both err by rounding alone."""
+"""Largest difference between passes and plain layers; both err by rounding alone."""
 
 
 MOST_CHANNELS_IN = {16: 64, 8: 16, 4: 16}
-"""By lanes, up to how many channels a block is compiled. The more channels go in, the more of a
-step is the convolution, which is PyTorch's either way: see the figures of `bench/blocks.py`."""
+"""By lanes, the most input channels of a compiled block. The more channels go in, the more of a
+step is the convolution, which is PyTorch's either way: see the numbers of `bench/blocks.py`.
+"""
 
 BLOCKS_NAME = "blocks.json"
 """In the folder of a run or sweep from its first step."""
 
 
-class Blocks(BaseModel):
+class Blocks(BaseModel, frozen=True):
     """Which blocks are compiled.
 
     Attributes:
         blocks: Those that `pays` names, or none.
-        lanes: Float lanes of the processor on which that was decided; None where none is compiled.
+        lanes: Float lanes of the processor that decided; None where none is compiled.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     blocks: Literal["compiled", "plain"]
     lanes: int | None
 
 
 _in_use: list[Blocks] = []
-"""One at most: what `use_blocks` has set for this process."""
+"""One at most: the decision of `use_blocks` for this process."""
 
 
 def use_blocks(folder: Path) -> Blocks:
-    """Take the blocks that a folder records, in all of this process; the first call records them.
+    """Take, in all of this process, the blocks that a run's or sweep's folder records.
 
-    Args:
-        folder: Of the run or sweep, above those of its cells and refits.
+    The first call records them.
 
     Raises:
         InputError: The record is damaged.
@@ -82,34 +80,28 @@ def use_blocks(folder: Path) -> Blocks:
 
 
 def blocks_here() -> Blocks:
-    """What this machine decides by itself: compiled blocks wherever they can be had."""
+    """This machine's own decision: compiled blocks wherever they are available."""
     if trusted(torch.float32):
         return Blocks(blocks="compiled", lanes=lanes(torch.float32))
     return Blocks(blocks="plain", lanes=None)
 
 
 def pays(channels_in: int, *, lanes: int) -> bool:
-    """Whether a compiled block is faster than its plain layers.
+    """Whether a compiled block of so many input channels is faster than its plain layers.
 
-    This is a fixed rule from measurements: timing at run time would make two equal runs differ.
-
-    Args:
-        channels_in: Of what goes into the block.
-        lanes: Floats in a vector register.
+    A fixed rule from measurements: timing at run time would make two equal runs differ.
     """
     return channels_in <= MOST_CHANNELS_IN.get(lanes, 0)
 
 
 CHANNELS = 16
-"""Of the layers that the passes are compared with: one register's lanes, or two, or four."""
+"""Of the layers that the passes are compared with: one, two or four registers' lanes."""
 
 
 def fits(crops: Tensor, block: nn.Sequential) -> bool:
-    """Whether `blocks.fused` takes a block.
+    """Whether `djd.models.fused.fused` takes a block for crops (knee, channel, row, column).
 
-    Args:
-        crops: (knee, channel, row, column), what goes in.
-        block: Convolution of 3x3 with padding 1, batch normalization, pooling of 2x2, ReLU.
+    The block has a convolution of 3x3 with padding 1, batch normalization, pooling of 2x2, ReLU.
     """
     knees, _, rows, columns = crops.shape
     weight = cast(Tensor, block[0].weight)
@@ -139,7 +131,7 @@ def _taken(weight: Tensor) -> bool:
 
 
 def _being_recorded(crops: Tensor) -> bool:
-    """Whether PyTorch only looks what is calculated: the passes read memory, and leave no trace."""
+    """Whether PyTorch only records operations: the passes read memory, and leave no trace."""
     if type(crops) is not Tensor:  # a FakeTensor, for one, has no memory
         return True
     tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
@@ -148,9 +140,9 @@ def _being_recorded(crops: Tensor) -> bool:
 
 @cache
 def trusted(dtype: torch.dtype) -> bool:
-    """Whether the passes are compiled here and agree with plain layers; looked at once a process.
+    """Whether the passes are compiled here and agree with plain layers; checked once a process.
 
-    A compiler that nobody has tried may compile wrongly, and a training would tell nobody.
+    An untested compiler may compile wrongly, and a training would not show that.
     """
     if library(in_double=dtype == torch.float64) is None:
         return False
@@ -167,19 +159,12 @@ def trusted(dtype: torch.dtype) -> bool:
 
 def _agrees(dtype: torch.dtype, channels: int) -> bool:
     random = torch.Generator().manual_seed(0)
-    of_channels = (CHANNELS,)
-    shapes = (
-        (3, channels, 2 * CHANNELS, 2 * CHANNELS),
-        (CHANNELS, channels, 3, 3),
-        *(of_channels, of_channels, of_channels),
-    )
-    crops, *parameters = (torch.randn(shape, generator=random, dtype=dtype) for shape in shapes)
+    of_maps = ((3, channels, 2 * CHANNELS, 2 * CHANNELS), (CHANNELS, channels, 3, 3))
+    draw = partial(torch.randn, generator=random, dtype=dtype)
+    crops, *parameters = map(draw, (*of_maps, *[(CHANNELS,)] * 3))
     crops += 1  # a wrong mean shows
-    ours, theirs = (_results(crops, parameters, compiled=compiled) for compiled in (True, False))
-    return all(
-        torch.allclose(one, other, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
-        for one, other in zip(ours, theirs, strict=True)
-    )
+    close = partial(torch.allclose, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
+    return all(map(close, *(_results(crops, parameters, compiled=c) for c in (True, False))))
 
 
 def _results(crops: Tensor, parameters: list[Tensor], *, compiled: bool) -> list[Tensor]:

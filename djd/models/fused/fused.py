@@ -30,14 +30,13 @@ from torch.autograd.function import once_differentiable
 
 from djd.models.fused import passes
 
+Gradients = tuple[Tensor | None, ...]
+
 
 def trained_activation(crops: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
-    """What a block gives in training, (knee, channel, row / 2, column / 2); `norm` moves on.
+    """A block's output in training, (knee, channel, row / 2, column / 2); `norm` is updated.
 
-    Args:
-        crops: (knee, channel, row, column), what goes into the block.
-        convolution: The block's, 3x3 with padding 1.
-        norm: The block's, which keeps running statistics.
+    `crops` are (knee, channel, row, column); `convolution` is 3x3 with padding 1.
     """
     block = FusedFirstBlock if _is_first(crops) else FusedBlock
     parameters = (convolution.weight, convolution.bias, norm.weight, norm.bias)
@@ -48,12 +47,9 @@ def trained_activation(crops: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm
 
 
 def scored_activation(crops: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
-    """What a block gives in evaluation, by the running statistics; without a gradient.
+    """A block's output in evaluation, by the running statistics; without a gradient.
 
-    Args:
-        crops: (knee, channel, row, column), what goes into the block.
-        convolution: The block's, 3x3 with padding 1.
-        norm: The block's.
+    Args as in `trained_activation`.
     """
     running_mean, running_var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     sign, weight = _signed(convolution.weight, norm.weight)
@@ -97,9 +93,7 @@ class FusedFirstBlock(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, gradient: Tensor, _mean: Tensor, _variance: Tensor
-    ) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor, _mean: Tensor, _variance: Tensor) -> Gradients:
         """Gradients of weight, bias, gamma and beta."""
         padded, choice, flat, spread, patch_mean, mean, inverse, scale, sign = ctx.saved_tensors
         products, of_beta = passes.sum_under_choice(padded, _channels_last(gradient), choice)
@@ -111,7 +105,7 @@ class FusedFirstBlock(torch.autograd.Function):
 
 
 class FusedBlock(torch.autograd.Function):
-    """Any block, of which all gradients may be asked for."""
+    """Any block, with all gradients."""
 
     @staticmethod
     def forward(
@@ -137,9 +131,7 @@ class FusedBlock(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, gradient: Tensor, _mean: Tensor, _variance: Tensor
-    ) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor, _mean: Tensor, _variance: Tensor) -> Gradients:
         """Gradients of crops, weight, bias, gamma and beta."""
         crops, signed, raw, values, choice, mean, inverse, scale, sign = ctx.saved_tensors
         gradient = _channels_last(gradient)
@@ -148,15 +140,13 @@ class FusedBlock(torch.autograd.Function):
         count = raw.numel() // raw.shape[1]
         slope = -scale * inverse * of_gamma / count
         shift = -scale * of_beta / count - slope * mean
-        of_raw = passes.spread_gradients(
-            gradient,
-            raw,
-            choice,
-            scale=scale,
-            slope=slope.to(raw.dtype),
-            shift=shift.to(raw.dtype),
-        )
-        of_crops, of_weight = _convolved_back(of_raw, crops, signed, ctx.needs_input_grad[0])
+        lines = {"scale": scale, "slope": slope.to(raw.dtype), "shift": shift.to(raw.dtype)}
+        of_raw = passes.spread_gradients(gradient, raw, choice, **lines)
+        # Stride, padding, dilation, not transposed, no output padding, one group; which gradients.
+        geometry = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)
+        wanted = [ctx.needs_input_grad[0], True, False]
+        back = torch.ops.aten.convolution_backward
+        of_crops, of_weight, _ = back(of_raw, crops, signed, None, *geometry, wanted)
         of_weight = of_weight * sign[:, None, None, None]
         return of_crops, of_weight, *_of_channels(of_gamma * sign, of_beta, like=raw), None
 
@@ -202,29 +192,9 @@ def _convolved(crops: Tensor, weight: Tensor) -> Tensor:
     return _channels_last(nn.functional.conv2d(crops, weight, padding=1))
 
 
-def _convolved_back(
-    of_raw: Tensor, crops: Tensor, weight: Tensor, needs_crops: bool
-) -> tuple[Tensor | None, Tensor]:
-    """Gradients of crops, where they are needed, and of the weight."""
-    of_crops, of_weight, _ = torch.ops.aten.convolution_backward(
-        of_raw,
-        crops,
-        weight,
-        None,
-        stride=[1, 1],
-        padding=[1, 1],
-        dilation=[1, 1],
-        transposed=False,
-        output_padding=[0, 0],
-        groups=1,
-        output_mask=[needs_crops, True, False],
-    )
-    return of_crops, of_weight
-
-
 @torch.no_grad()
 def _move_on(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, *, count: int) -> None:
-    """Running statistics, as `BatchNorm2d` moves them: with the unbiased variance."""
+    """Move running statistics as `BatchNorm2d` does: with the unbiased variance."""
     momentum = cast(float, norm.momentum)
     cast(Tensor, norm.running_mean).lerp_(mean, momentum)
     cast(Tensor, norm.running_var).lerp_(variance * (count / (count - 1)), momentum)

@@ -18,36 +18,22 @@ KERNEL = 9
 """Pixels under a kernel of 3x3."""
 
 
-_POINTERS = [
-    "crops",
-    "weights",
-    "raw",
-    "pooled",
-    "choice",
-    "scale",
-    "shift",
-    "slope",
-    "activation",
-    "gradient",
-    "raw_gradient",
-    "sums",
-]
-
-
 class _Arrays(ctypes.Structure):
     """`block_arrays` of `passes.c`."""
 
     _fields_: ClassVar = [
         *((name, c_long) for name in ("size", "channels")),
-        *((name, c_void_p) for name in _POINTERS),
+        *((name, c_void_p) for name in ("crops", "weights", "raw", "pooled", "choice")),
+        *((name, c_void_p) for name in ("scale", "shift", "slope")),
+        *((name, c_void_p) for name in ("activation", "gradient", "raw_gradient", "sums")),
     ]
 
 
 class Pooled(NamedTuple):
-    """What pooling a convolution gave.
+    """Result of pooling a convolution.
 
     values: (knee, channel, row, column), the largest of each window.
-    choice: uint8 of the same shape, which place of the window it had.
+    choice: uint8 of the same shape, its place in the window.
     mean: float64 (channel,), of all values before pooling.
     variance: float64 (channel,), divided by their number.
     """
@@ -60,23 +46,18 @@ class Pooled(NamedTuple):
 
 @cache
 def lanes(dtype: torch.dtype) -> int:
-    """Channels that are worked on at a time: as many as fill a vector register of this processor.
-
-    Args:
-        dtype: float32 or float64.
+    """Channels worked on at a time: as many float32 or float64 as fill a vector register.
 
     Raises:
         RuntimeError: The passes are not compiled here.
     """
-    count: int = _library(dtype).lanes()
-    return count
+    return int(_library(dtype).lanes())
 
 
 def patch_moments(padded: Tensor) -> tuple[Tensor, Tensor]:
     """Mean float64 (tap,) and covariance float64 (tap, tap) of the pixels under a 3x3 kernel.
 
-    Args:
-        padded: Crops (knee, 1, row, column) with one more pixel on each side.
+    `padded` are crops (knee, 1, row, column) with one more pixel on each side.
     """
     size = padded.shape[2] - 2
     sums = torch.zeros(len(padded), KERNEL + 1, KERNEL, dtype=torch.float64)
@@ -89,37 +70,25 @@ def patch_moments(padded: Tensor) -> tuple[Tensor, Tensor]:
 def pool_convolved(
     padded: Tensor, weights: Tensor, scale: Tensor, shift: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """ReLU of the scaled and shifted maximum of a convolution, and which place had it.
+    """ReLU of the scaled and shifted maximum of a convolution, and the place of the maximum.
 
-    Args:
-        padded: Crops (knee, 1, row, column) with one more pixel on each side.
-        weights: (channel, 1, 3, 3).
-        scale: (channel,), not negative.
-        shift: (channel,).
-
-    Returns:
-        (knee, channel, row, column) of half the rows and columns, and uint8 of the same shape.
+    `padded` as in `patch_moments`, `weights` (channel, 1, 3, 3), `scale`, not negative, and `shift`
+    (channel,); gives (knee, channel, row, column) of half the rows and columns, and uint8 alike.
     """
     size, channels = padded.shape[2] - 2, len(weights)
     activation = empty_like_channels_last(padded, len(padded), channels, size // 2)
     choice = torch.empty_like(activation, dtype=torch.uint8)
     by_tap = weights.reshape(channels, KERNEL).T.contiguous()
-    scaling = {"scale": scale, "shift": shift}
-    out = {"activation": activation, "choice": choice}
-    _call("first_forward", padded, size, channels, crops=padded, weights=by_tap, **scaling, **out)
+    given = {"crops": padded, "weights": by_tap, "scale": scale, "shift": shift}
+    _call("first_forward", padded, size, channels, **given, activation=activation, choice=choice)
     return activation, choice
 
 
 def sum_under_choice(padded: Tensor, gradient: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
     """Sums of the gradient times the pixels under the kernel at the chosen places, and of itself.
 
-    Args:
-        padded: Crops (knee, 1, row, column) with one more pixel on each side.
-        gradient: (knee, channel, row, column), of the activation of `pool_convolved`.
-        choice: From there.
-
-    Returns:
-        float64 (channel, tap) and float64 (channel,).
+    `padded` and `choice` are those of `pool_convolved`, and `gradient` (knee, channel, row, column)
+    is of its activation; gives float64 (channel, tap) and float64 (channel,).
     """
     size, channels = padded.shape[2] - 2, gradient.shape[1]
     sums = torch.zeros(len(padded), KERNEL + 1, channels, dtype=torch.float64)
@@ -155,13 +124,8 @@ def activate(pooled: Pooled, scale: Tensor, shift: Tensor) -> Tensor:
 def sum_gradients(gradient: Tensor, values: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
     """Sums of the gradient that passes the ReLU, and of it times the pooled values.
 
-    Args:
-        gradient: (knee, channel, row, column), of the activation.
-        values: Of `Pooled`, the same shape.
-        choice: Of `Pooled`, the same shape.
-
-    Returns:
-        Twice float64 (channel,).
+    `gradient` of the activation, `values` and `choice` of `Pooled` are of one shape; the sums are
+    float64 (channel,) each.
     """
     knees, channels, half, _ = gradient.shape
     sums = torch.zeros(knees, 2, channels, dtype=torch.float64)
@@ -176,13 +140,8 @@ def spread_gradients(
 ) -> Tensor:
     """`slope * raw + shift`, and at the chosen places `scale * gradient` more: shaped as raw.
 
-    Args:
-        gradient: (knee, channel, row, column), of the activation.
-        raw: (knee, channel, row, column) of twice the rows and columns.
-        choice: uint8, shaped as gradient.
-        scale: (channel,).
-        slope: (channel,).
-        shift: (channel,).
+    `gradient` and `choice` are (knee, channel, row, column); `raw` has twice the rows and columns;
+    `scale`, `slope` and `shift` are (channel,).
     """
     _, channels, size, _ = raw.shape
     raw_gradient = torch.empty_like(raw)
@@ -193,7 +152,7 @@ def spread_gradients(
 
 
 def empty_like_channels_last(like: Tensor, knees: int, channels: int, size: int) -> Tensor:
-    """Room for (knee, channel, row, column) in channels_last order, of the type of another."""
+    """An empty (knee, channel, row, column) in channels_last order, of the type of another."""
     shape = (knees, channels, size, size)
     return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
 
@@ -215,9 +174,9 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL:
 
 @cache
 def _parallel() -> c_void_p | None:
-    """How work is given to the threads that PyTorch keeps; None where it can't be: one thread.
+    """PyTorch's own way to give work to its threads; None where it can't be had: one thread.
 
-    PyTorch makes its OpenMP's names known to all of a process. Threads of our own would wait for
+    PyTorch makes its OpenMP's names known to all of a process. Other threads would wait for
     the ones that spin there after each step of PyTorch's.
     """
     try:

@@ -107,11 +107,14 @@ def _file(name: str) -> str:
 
 def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
     """Everything on the page but the plots, by the names in the template."""
-    settings = answer.findings.settings if answer.findings else ()
+    findings, questions = answer.findings, {}
+    if findings and len(findings.settings) > 1:
+        planned = _planned_values(contents)
+        questions = {each: question_sentences(each, findings, planned) for each in QUESTIONS}
     leaks = any(cell.config.data.leak for cell in contents.cells)
     missing = missing_cells(contents)
     more = [*remarks(answer), *reader_sentences(answer.second_reader)]
-    compared = f"{count_of(len(settings), 'setting')} compared"
+    compared = count_of(len(findings.settings) if findings else 0, "setting") + " compared"
     return {
         "title": f"Knee DJD grading: {contents.run.setting if contents.run else compared}",
         "stamp": contents.stamp,
@@ -121,11 +124,7 @@ def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
         "remarks": [f"{sentence}." for sentence in more],
         "warnings": _warnings(contents, answer, missing, leaks=leaks),
         "flow": _flow(contents.folder),
-        "questions": {
-            question: question_sentences(question, answer.findings, _planned_values(contents))
-            for question in QUESTIONS
-            if answer.findings and len(settings) > 1
-        },
+        "questions": questions,
         "ranking": ranking_table(answer),
         "grades": grades_table(answer),
         "scores": scores_table(answer),
@@ -151,10 +150,8 @@ def _why_nothing(contents: Sweep) -> str:
         return NOTHING_FINISHED
     if not any(each.result.validation for each in contents.finished):
         return NOTHING_HELD_OUT
-    return (
-        "Nothing can be compared: no setting has readable predictions of all the folds that it was "
-        "to hold out"
-    )
+    unreadable = "no setting has readable predictions of all the folds that it was to hold out"
+    return f"Nothing can be compared: {unreadable}"
 
 
 def missing_cells(contents: Sweep) -> list[Row]:
@@ -188,11 +185,9 @@ def _warnings(contents: Sweep, answer: Answer, missing: Sequence[Row], *, leaks:
         )
     if missing:
         failed = sum(row.cells[1] == "failed" for row in missing)
-        cells = count_of(len(contents.cells), "cell")
-        said.append(
-            f"{len(missing)} of {cells} have no result ({failed} failed); settings that lack one "
-            "don't compete."
-        )
+        cells = f"{len(missing)} of {count_of(len(contents.cells), 'cell')}"
+        lost = f"{cells} have no result ({failed} failed)"
+        said.append(f"{lost}; settings that lack one don't compete.")
     if answer.findings:
         said += [f"{sentence}." for sentence in edge_sentences(answer.findings)]
     # The headline says where nothing was held out.
@@ -211,10 +206,8 @@ def _openings(contents: Sweep, *, tested: bool) -> dict[str, Any]:
             "worth less; test=never keeps them closed while one is still trying things."
         )
     elif tested:
-        sentence = (
-            f"It isn't known: {LEDGER_NAME} is missing or damaged, though there are scores of the "
-            "test patients."
-        )
+        unknown = f"It isn't known: {LEDGER_NAME} is missing or damaged"
+        sentence = f"{unknown}, though there are scores of the test patients."
     else:
         sentence = "Not by this comparison: the test patients stayed closed."
     return {"sentence": sentence, "rows": list(map(Row, found))}

@@ -134,17 +134,16 @@ def _ranking(findings: Findings, answer: Answer, stamp: str | None) -> Plot:
         f"{line.rank}. {line.name}" if several else line.name: line
         for line in [each for each in ranking(answer) if each.kind == "setting"][:MOST_RANKED]
     }
-    names = sorted(findings.baselines, reverse=True)
-    baselines = {name: findings.baselines[name].scores["kappa"] for name in names}
+    kappas = {label: each.scores.scores["kappa"] for label, each in shown.items() if each.scores}
+    others = _reader(answer)
+    for name in sorted(findings.baselines, reverse=True):
+        others[name] = findings.baselines[name].scores["kappa"]
     all_of = f"the best {len(shown)} of {count}" if len(shown) < count else f"all {count}"
     title = f"Kappa of {all_of} settings and the baselines" if several else "Kappa and baselines"
+    best_set = [label for label, each in shown.items() if each.starred] if several else None
+    distance = findings.distance if several else math.nan
     figure = ranking_figure(
-        {label: line.scores.scores["kappa"] for label, line in shown.items() if line.scores},
-        _reader(answer) | baselines,
-        best_set=[label for label, line in shown.items() if line.starred] if several else None,
-        distance=findings.distance if several else math.nan,
-        title=title,
-        stamp=stamp,
+        kappas, others, best_set=best_set, distance=distance, title=title, stamp=stamp
     )
     return Plot(figure, f"{title}, with intervals; the table of settings has the numbers.")
 

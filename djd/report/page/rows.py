@@ -134,12 +134,11 @@ def made_how(contents: Sweep) -> list[tuple[str, str]]:
 def _of_config(configs: Sequence[RunConfig]) -> Iterable[tuple[str, str]]:
     data = configs[0].data
     folds = sorted({config.data.fold for config in configs if config.data.fold is not None})
-    seeds = sorted({config.seed for config in configs})
+    held_out = ", ".join(map(str, folds)) or "none"
     yield "scans", str(data.root or f"invented (seed {data.phantom_seed})")
     yield "test patients", str(data.test_list or f"the last {data.test_count} by file name")
-    held_out = ", ".join(map(str, folds)) or "none"
     yield "folds held out", f"{held_out} ({data.folds} folds, split seed {data.split_seed})"
-    yield "seeds", ", ".join(map(str, seeds))
+    yield "seeds", ", ".join(map(str, sorted({config.seed for config in configs})))
     yield "views, crop, scaling", f"{data.views}, {data.crop}, {data.scaling}"
     yield "epochs", f"fixed beforehand: {', '.join(map(str, configs[0].epochs_to_score))}"
 

@@ -19,7 +19,7 @@ EPOCHS_BETWEEN_WRITES = 5
 
 
 class KeptCheckpoint:
-    """A copy of a checkpoint in memory; `held` is None before `keep` and after `forget`.
+    """A copy of a checkpoint in memory; `held` is None where there is none.
 
     Copying a network of depth 1 and its optimizer takes a millisecond, writing them as bytes eight
     and, as the tables in the checkpoint grow, more with each epoch (2026-11-25, two-core x86-64).
@@ -39,10 +39,6 @@ class KeptCheckpoint:
             for name, state in checkpoint.get("callbacks", {}).items()
         }
         self.held = copy.deepcopy(rest) | {"callbacks": callbacks}
-
-    def forget(self) -> None:
-        """Drop a checkpoint that is on the disk."""
-        self.held = None
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -107,7 +103,7 @@ class LastEpoch(Checkpoint):
     def _write(self, trainer: Trainer) -> None:
         if self._kept.held:
             trainer.strategy.checkpoint_io.save_checkpoint(self._kept.held, self.path)
-            self._kept.forget()  # only now: a failed write may be repeated
+            self._kept.held = None  # only now: a failed write may be repeated
 
 
 def finished_epochs(path: Path) -> int:

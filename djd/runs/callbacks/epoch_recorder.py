@@ -114,8 +114,7 @@ class EpochRecorder(Callback):
             self.scored.append(score_outcome(outcome, self.prepared.cohort, epoch=epoch))
             config, cohort = self.prepared.config, self.prepared.cohort
             fold, seed = config.data.fold, config.seed
-            graded = (outcome.knees, outcome.predicted, outcome.probabilities)
-            rows = prediction_rows(cohort, *graded, fold=fold, seed=seed, epoch=epoch)
+            rows = prediction_rows(cohort, outcome, fold=fold, seed=seed, epoch=epoch)
             self._predictions += rows
             self._write_predictions()
 

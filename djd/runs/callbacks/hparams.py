@@ -140,15 +140,10 @@ def write_score_run(training: Sessions, epochs: int, scalars: Mapping[str, float
 def write_hparam_columns(
     folder: Path, values: Mapping[str, Iterable[HParamValue | None]], *, compared: Collection[str]
 ) -> None:
-    """Write the columns of the tab, and their values that can be ticked.
+    """Write the columns of a comparison or run, and the values to tick; `compared` come first.
 
     Without them there is a column for every scalar, and numbers can't be ticked. Of the records of
-    several comparisons TensorBoard takes one, in no fixed order; their rows are all shown.
-
-    Args:
-        folder: Of a comparison or single run.
-        values: Of each hyperparameter with a column.
-        compared: Hyperparameters with several values, the first columns.
+    several comparisons TensorBoard takes one, in no fixed order; all their rows are shown.
     """
     columns = [
         HParam(key, _domain({*each} - {None}), display_name=key.rpartition(".")[2])

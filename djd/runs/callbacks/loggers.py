@@ -27,7 +27,7 @@ from djd.statistics.metrics import score_table
 SPEED_TAG = "knees_per_second"
 
 RUN_ARGUMENTS = ("run_id", "id")
-"""Arguments of MLflow's and W&B's constructors for the run of a resumed training."""
+"""Constructor arguments of MLflow and W&B for the run of a resumed training."""
 
 QUIET = {
     "DO_NOT_TRACK": "true",  # MLflow reports its use over the network

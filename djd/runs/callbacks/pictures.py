@@ -16,7 +16,7 @@ from djd.data.crop import VIEW_INDICES, Scaling
 from djd.data.datamodule import KneeDataModule, inputs_of
 from djd.files import write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
-from djd.models.classifier import GradeClassifier, Outcome
+from djd.models.classifier import GradeClassifier
 from djd.models.grad_cam import grad_cam
 from djd.models.losses import Loss
 from djd.plots.confusion import confusion_figure
@@ -26,6 +26,7 @@ from djd.plots.style import figure_png
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.tensorboard import writer_of
 from djd.runs.folder import VALIDATION_MATRIX
+from djd.statistics.held_out import GradedKnees
 
 WIDTH_PIXELS = 350
 """TensorBoard shows 350 pixels and drops pixels of wider pictures, so small letters break."""
@@ -110,7 +111,7 @@ def training_sheet(datamodule: KneeDataModule, stamp: str | None) -> Figure:
 
 def mistakes_sheet(
     classifier: GradeClassifier,
-    outcome: Outcome,
+    outcome: GradedKnees,
     datamodule: KneeDataModule,
     epoch: int,
     stamp: str | None,
@@ -127,16 +128,16 @@ def mistakes_sheet(
         lambda outputs: _score_of(classifier.loss, outputs, grades),
         **inputs_of(batch, classifier.inputs),
     )
+    mistakes = zip(knees, outcome.grades[worst], predicted, chances, strict=True)
+    captions = [
+        f"{_knee_name(datamodule.cohort, knee)}: {GRADE_NAMES[truth]}\n"
+        f"predicted {GRADE_NAMES[grade]} ({100 * chance:.0f} %)"
+        for knee, truth, grade, chance in mistakes
+    ]
     return grad_cam_figure(
         batch["crop"].cpu().numpy(),
         None if maps is None else maps.cpu().numpy(),
-        [
-            f"{_knee_name(datamodule.cohort, knee)}: {GRADE_NAMES[truth]}\n"
-            f"predicted {GRADE_NAMES[grade]} ({100 * chance:.0f} %)"
-            for knee, truth, grade, chance in zip(
-                knees, outcome.grades[worst], predicted, chances, strict=True
-            )
-        ],
+        captions,
         columns=2,
         title=f"Validation knees graded most wrong, epoch {epoch}; orange: what speaks for the "
         "predicted grade (Grad-CAM)",
@@ -151,7 +152,7 @@ def _score_of(loss: Loss, outputs: Tensor, grades: Tensor) -> Tensor:
     return outputs.gather(1, grades[:, None])[:, 0]
 
 
-def most_wrong(outcome: Outcome, most: int) -> NDArray[np.int64]:
+def most_wrong(outcome: GradedKnees, most: int) -> NDArray[np.int64]:
     """Indices of at most `most` wrong grades in an outcome, int64 (mistake,), the worst first.
 
     The order is by distance from the true grade, then probability, then place in the outcome.

@@ -13,7 +13,7 @@ from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
 from djd.data.split import PartSummary, part_summaries
 from djd.grades import GRADE_NAMES
-from djd.models.classifier import GradeClassifier, Outcome
+from djd.models.classifier import GradeClassifier
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.hparams import (
     HPARAM_METRICS,
@@ -27,6 +27,7 @@ from djd.runs.callbacks.loggers import SPEED_TAG, scalars_of
 from djd.runs.command_line import rerun_command
 from djd.runs.config import RunConfig
 from djd.runs.result import installed_versions
+from djd.statistics.held_out import GradedKnees
 
 Chart = tuple[str, Sequence[str]]
 """Kind and tags, for `SummaryWriter.add_custom_scalars`."""
@@ -145,7 +146,9 @@ class Dashboard(Callback):
         _add_any_disease_curve(_writer(trainer), "test", outcome, epoch)
 
 
-def _add_any_disease_curve(writer: SummaryWriter, part: str, outcome: Outcome, epoch: int) -> None:
+def _add_any_disease_curve(
+    writer: SummaryWriter, part: str, outcome: GradedKnees, epoch: int
+) -> None:
     """Precision against recall of any DJD, by the probability of all grades above normal."""
     any_disease = 1 - outcome.probabilities[:, 0]
     writer.add_pr_curve(f"any_djd/{part}", outcome.grades >= 1, any_disease, epoch)
