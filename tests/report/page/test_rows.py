@@ -121,15 +121,7 @@ def test_a_single_setting_is_neither_marked_nor_called_one_of_many(tmp_path: Pat
     assert MARK not in table.explained
     assert table.title == "The setting and the baselines"
     assert len(table.rows) == 1
-    assert table.head[1:8] == [
-        "network",
-        "loss",
-        "optimizer",
-        "depth",
-        "width",
-        "learning rate",
-        "batch size",
-    ]
+    assert table.head[1:6] == ["network", "optimizer", "depth", "learning rate", "batch size"]
 
 
 def test_grades_are_told_of_both_parts_with_their_knees(answer: Answer) -> None:
