@@ -95,6 +95,10 @@ def test_a_finished_cell_holds_its_files_and_is_small(sweep: Sweep) -> None:
     }
 
 
+def test_which_blocks_are_compiled_is_recorded_once_for_cells_and_winner(sweep: Sweep) -> None:
+    assert list(sweep.folder.rglob("blocks.json")) == [sweep.folder / "blocks.json"]
+
+
 def test_the_same_command_trains_nothing_again(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,7 +121,7 @@ def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
 
 def _fit_and_keep(config: RunConfig, folder: Path) -> RunResult:
     prepared = prepare(config, folder, threads=THREADS)
-    write_inputs(prepared)
+    write_inputs(prepared, whole=folder.parent)
     fitted = fit(prepared)
     draw(prepared, fitted)
     result = result_of(prepared, fitted)
@@ -133,9 +133,10 @@ def _fit_and_keep(config: RunConfig, folder: Path) -> RunResult:
 
 
 def _refit_and_score(config: RunConfig, folder: Path) -> RunResult:
+    whole = folder.parent.parent
     prepared = prepare(config, folder, threads=THREADS)
     require_ledger(config.paths.cache)
-    write_inputs(prepared)
+    write_inputs(prepared, whole=whole)
     fitted = fit(prepared)
     draw(prepared, fitted)
     test, openings = score_test(
@@ -143,7 +144,7 @@ def _refit_and_score(config: RunConfig, folder: Path) -> RunResult:
         fitted,
         folder,
         epochs=config.epochs_to_score,
-        ledger_folder=folder.parent.parent,
+        ledger_folder=whole,
     )
     result = result_of(prepared, fitted, test=test, openings=openings)
     result.save(folder / RESULT_NAME)

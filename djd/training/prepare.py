@@ -11,6 +11,7 @@ from djd.files import write_whole
 from djd.resume_latest import CONFIG_NAME
 from djd.scans.cohort import Cohort
 from djd.training.allocator import keep_freed_memory
+from djd.training.blocks.fitting import use_blocks
 from djd.training.cell import Fit, fit_cell, require_accelerator, use_threads
 from djd.training.config import RunConfig
 from djd.training.device import training_device
@@ -102,8 +103,14 @@ def prepare(config: RunConfig, folder: Path, *, threads: int | str) -> Prepared:
     return prepared
 
 
-def write_inputs(prepared: Prepared) -> None:
-    """Leave the configuration and who is where, before the first step."""
+def write_inputs(prepared: Prepared, *, whole: Path) -> None:
+    """Leave the configuration and who is where, and decide on the blocks, before the first step.
+
+    Args:
+        prepared: What is about to be trained.
+        whole: Folder of the run or sweep, whose cells and refits all take the same blocks.
+    """
+    use_blocks(whole)
     write_whole(prepared.folder / CONFIG_NAME, prepared.config.as_yaml())
     save_split(
         prepared.folder / SPLIT_NAME,

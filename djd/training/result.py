@@ -19,7 +19,7 @@ from djd.training.config import RunConfig
 if TYPE_CHECKING:
     from djd.training.classifier import Outcome
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised whenever the same command on the same cohort gives other numbers than before."""
 
 METRICS_NAME = "metrics.csv"

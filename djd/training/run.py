@@ -96,7 +96,7 @@ def _run(config: RunConfig, folder: Path, tell: Tell) -> RunResult:
     _say_duration(prepared, refits=opens_test)
     if opens_test:
         require_ledger(config.paths.cache)
-    write_inputs(prepared)
+    write_inputs(prepared, whole=folder)
     leave_for_report(folder, prepared.cohort, prepared.split, readings, stamp=prepared.stamp)
     _leave_hparam_columns(config, folder)
     fitted = fit(prepared, keep_best=True)

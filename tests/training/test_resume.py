@@ -13,6 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.stopping import Stopped, stop_on_signals
+from djd.training.blocks import fitting
+from djd.training.blocks.fitting import Blocks
 from djd.training.classifier import GradeClassifier
 from djd.training.result import RunResult
 from djd.training.run import run
@@ -105,6 +107,18 @@ def test_a_stopped_run_goes_on_to_the_very_weights_of_an_uninterrupted_one(
     whole = RunResult.load(uninterrupted / "result.json")
     assert result.validation == whole.validation
     assert result.test == whole.test
+
+
+def test_a_stopped_run_goes_on_with_the_blocks_that_it_was_started_with(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    monkeypatch.setattr(fitting, "blocks_here", lambda: Blocks(blocks="plain", lanes=None))
+    kill_at(8)
+    stopped_run(tiny("model.width=16", *LONG), folder)
+    monkeypatch.undo()
+    result = run(tiny("model.width=16", *LONG), folder)
+    assert result.versions["blocks"] == "plain layers"
 
 
 def test_the_last_finished_epoch_is_written_when_a_run_is_stopped(

@@ -30,6 +30,7 @@ def test_a_run_leaves_what_people_look_for(finished: FinishedRun) -> None:
     result = finished.result
     winner = f"winner/{read_config(values).setting_name}"
     assert {
+        "blocks.json",
         "config.yaml",
         "split.json",
         "metrics.csv",

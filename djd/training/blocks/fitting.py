@@ -1,22 +1,111 @@
-"""Whether a block can be taken by the compiled passes; where it can't, plain layers do the same."""
+"""Which blocks the compiled passes take; all others are plain layers, which differ by rounding.
+
+A run or sweep decides once, and records the decision in its folder before the first step: its
+resumes, cells and refits take the same blocks, on whatever machine they run.
+"""
 
 import logging
 from functools import cache
-from typing import cast
+from pathlib import Path
+from typing import Literal, cast
 
 import torch
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
+from djd.errors import InputError
+from djd.files import write_whole
 from djd.training.blocks.compiled import library
 from djd.training.blocks.fused import scored_activation, trained_activation
-from djd.training.blocks.passes import LANES, MOST_VIEWS
+from djd.training.blocks.passes import lanes
 
 TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-9}
 """How far the passes may be from plain layers; both err by rounding alone."""
 
 
+MOST_CHANNELS_IN = {16: 64, 8: 16, 4: 16}
+"""By lanes, up to how many channels a block is compiled. The more channels go in, the more of a
+step is the convolution, which is PyTorch's either way: see the figures of `bench/blocks.py`."""
+
+BLOCKS_NAME = "blocks.json"
+"""In the folder of a run or sweep from its first step."""
+
+
+class Blocks(BaseModel):
+    """Which blocks are compiled.
+
+    Attributes:
+        blocks: Those that `pays` names, or none.
+        lanes: Float lanes of the processor on which that was decided; None where none is compiled.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    blocks: Literal["compiled", "plain"]
+    lanes: int | None
+
+
+_in_use: list[Blocks] = []
+"""One at most: what `use_blocks` has set for this process."""
+
+
+def use_blocks(folder: Path) -> Blocks:
+    """Take the blocks that a folder records, in all of this process; the first call records them.
+
+    Args:
+        folder: Of the run or sweep, above those of its cells and refits.
+
+    Raises:
+        InputError: The record is damaged.
+    """
+    path = folder / BLOCKS_NAME
+    if not path.exists():
+        with FileLock(folder / f".{BLOCKS_NAME}.lock"):
+            if not path.exists():
+                write_whole(path, blocks_here().model_dump_json())
+    try:
+        blocks = Blocks.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(
+            f'{path}: expected a record such as {{"blocks":"compiled","lanes":16}}, received a '
+            "damaged file; delete the file to decide anew"
+        ) from error
+    _in_use[:] = [blocks]
+    if blocks.blocks == "compiled" and not trusted(torch.float32):
+        logging.getLogger("djd").warning(
+            "%s: this training was started with compiled blocks, which are not available here; "
+            "plain layers are used, and results differ by rounding",
+            path,
+        )
+    return blocks
+
+
+def blocks_here() -> Blocks:
+    """What this machine decides by itself: compiled blocks wherever they can be had."""
+    if trusted(torch.float32):
+        return Blocks(blocks="compiled", lanes=lanes(torch.float32))
+    return Blocks(blocks="plain", lanes=None)
+
+
+def pays(channels_in: int, *, lanes: int) -> bool:
+    """Whether a compiled block is faster than its plain layers.
+
+    This is a fixed rule from measurements: timing at run time would make two equal runs differ.
+
+    Args:
+        channels_in: Of what goes into the block.
+        lanes: Floats in a vector register.
+    """
+    return channels_in <= MOST_CHANNELS_IN.get(lanes, 0)
+
+
+CHANNELS = 16
+"""Of the layers that the passes are compared with: one register's lanes, or two, or four."""
+
+
 def fits(crops: Tensor, block: nn.Sequential) -> bool:
-    """Whether `blocks.fused` can take a block.
+    """Whether `blocks.fused` takes a block.
 
     Args:
         crops: (knee, channel, row, column), what goes in.
@@ -34,9 +123,19 @@ def fits(crops: Tensor, block: nn.Sequential) -> bool:
         and knees > 0
         and rows == columns
         and rows % 2 == 0
-        and len(weight) % LANES == 0
-        and trusted(crops.dtype)
+        and _taken(weight)
     )
+
+
+def _taken(weight: Tensor) -> bool:
+    """Whether the decision in use takes the block of a convolution (channel out, in, 3, 3)."""
+    if not trusted(weight.dtype):
+        return False
+    decided = _in_use[0] if _in_use else blocks_here()
+    channels_out, channels_in = weight.shape[:2]
+    if decided.lanes is None or not pays(channels_in, lanes=decided.lanes):
+        return False
+    return channels_out % max(decided.lanes, lanes(weight.dtype)) == 0
 
 
 def _being_recorded(crops: Tensor) -> bool:
@@ -58,7 +157,7 @@ def trusted(dtype: torch.dtype) -> bool:
     # New layers draw their weights, and a training's own are drawn after this.
     drawing, tracking = torch.random.fork_rng(devices=[]), torch.enable_grad()
     with drawing, torch.inference_mode(False), tracking:
-        agrees = all(_agrees(dtype, channels) for channels in (*range(1, MOST_VIEWS + 1), LANES))
+        agrees = all(_agrees(dtype, channels) for channels in (1, CHANNELS))
     if not agrees:
         logging.getLogger("djd").warning(
             "the compiled blocks give other numbers than PyTorch's layers here: the layers are used"
@@ -68,14 +167,14 @@ def trusted(dtype: torch.dtype) -> bool:
 
 def _agrees(dtype: torch.dtype, channels: int) -> bool:
     random = torch.Generator().manual_seed(0)
+    of_channels = (CHANNELS,)
     shapes = (
-        (3, channels, 2 * LANES, 2 * LANES),
-        (LANES, channels, 3, 3),
-        (LANES,),
-        (LANES,),
-        (LANES,),
+        (3, channels, 2 * CHANNELS, 2 * CHANNELS),
+        (CHANNELS, channels, 3, 3),
+        *(of_channels, of_channels, of_channels),
     )
     crops, *parameters = (torch.randn(shape, generator=random, dtype=dtype) for shape in shapes)
+    crops += 1  # a wrong mean shows
     ours, theirs = (_results(crops, parameters, compiled=compiled) for compiled in (True, False))
     return all(
         torch.allclose(one, other, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
@@ -86,8 +185,8 @@ def _agrees(dtype: torch.dtype, channels: int) -> bool:
 def _results(crops: Tensor, parameters: list[Tensor], *, compiled: bool) -> list[Tensor]:
     """Activation in training and in evaluation, gradients and running statistics."""
     channels = crops.shape[1]
-    convolution = nn.Conv2d(channels, LANES, kernel_size=3, padding=1, dtype=crops.dtype)
-    norm = nn.BatchNorm2d(LANES, dtype=crops.dtype)
+    convolution = nn.Conv2d(channels, CHANNELS, kernel_size=3, padding=1, dtype=crops.dtype)
+    norm = nn.BatchNorm2d(CHANNELS, dtype=crops.dtype)
     own = [*convolution.parameters(), *norm.parameters()]
     with torch.no_grad():
         for parameter, value in zip(own, parameters, strict=True):

@@ -67,7 +67,7 @@ def scored_activation(crops: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2
 
 
 class FusedFirstBlock(torch.autograd.Function):
-    """The first block: crops (knee, view, row, column) that need no gradient."""
+    """The first block: crops (knee, 1, row, column) that need no gradient."""
 
     @staticmethod
     def forward(
@@ -162,10 +162,14 @@ class FusedBlock(torch.autograd.Function):
 
 
 def _is_first(crops: Tensor) -> bool:
-    """Whether crops may be taken whole, as those of `FusedFirstBlock`."""
+    """Whether crops may be taken whole, as those of `FusedFirstBlock`.
+
+    Two views have four times as many products of pixels: `FusedBlock` takes a third to two thirds
+    of the time.
+    """
     _, views, rows, _ = crops.shape
     needs_gradient = torch.is_grad_enabled() and crops.requires_grad
-    return views <= passes.MOST_VIEWS and rows % passes.LANES == 0 and not needs_gradient
+    return views == 1 and rows % passes.lanes(crops.dtype) == 0 and not needs_gradient
 
 
 def _untracked(ctx: Any, mean: Tensor, variance: Tensor, *, like: Tensor) -> tuple[Tensor, Tensor]:

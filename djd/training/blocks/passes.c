@@ -1,8 +1,9 @@
 /* What a block does to memory between its convolutions, in as few passes as there can be.
 
-   Arrays lie with channels last; 16 channels at a time fill a vector register. Each pass does one
-   knee, and `spread` gives knees to the threads of PyTorch's own pool. What is summed is summed a
-   knee, for the caller to add up in a fixed order: results don't depend on how many threads there
+   Arrays lie with channels last; LANES channels at a time fill a vector register of the
+   processor: a pass took up to twelve times as long with vectors of two registers. Each pass does
+   one knee, and `spread` gives knees to the threads of PyTorch's own pool. What is summed is summed
+   a knee, for the caller to add up in a fixed order: results don't depend on how many threads there
    are. A line of pixels is summed in REAL, lines are in double.
 
    Compiled once for float and once for double, whose gradients are checked numerically. */
@@ -17,18 +18,25 @@ typedef float REAL;
 typedef int32_t WHOLE;
 #endif
 
-enum { LANES = 16, PLACES = 4, CLOSED = PLACES, MOST_VIEWS = 2, KERNEL = 9 };
+#if defined(__AVX512F__)
+enum { REGISTER = 64 };
+#elif defined(__AVX__)
+enum { REGISTER = 32 };
+#else
+enum { REGISTER = 16 }; /* SSE2, NEON */
+#endif
+enum { LANES = REGISTER / sizeof(REAL), DOUBLES = REGISTER / sizeof(double) };
+enum { PLACES = 4, CLOSED = PLACES, KERNEL = 9 };
 /* A place is a pixel of a 2x2 pooling window, row by row. `choice` names the place of the largest, or
    is CLOSED where the ReLU lets nothing through. */
 
-#define VECTOR(type) __attribute__((vector_size(LANES * sizeof(type)), aligned(sizeof(type)), may_alias))
-typedef REAL reals VECTOR(REAL);
-typedef WHOLE wholes VECTOR(WHOLE);
-typedef double doubles VECTOR(double);
-typedef uint8_t bytes VECTOR(uint8_t);
-/* As many doubles as fill a register by themselves; a `doubles` takes two, and three times as long. */
-typedef double eight __attribute__((vector_size(64), aligned(8), may_alias));
-enum { EIGHT = 8 };
+#define VECTOR(type, lanes) \
+    __attribute__((vector_size((lanes) * sizeof(type)), aligned(sizeof(type)), may_alias))
+typedef REAL reals VECTOR(REAL, LANES);
+typedef WHOLE wholes VECTOR(WHOLE, LANES);
+typedef uint8_t bytes VECTOR(uint8_t, LANES);
+typedef double doubles VECTOR(double, DOUBLES);
+typedef REAL part VECTOR(REAL, DOUBLES); /* of `reals`: as many as become one `doubles` */
 
 static inline reals load(const REAL *from) { return *(const reals *)from; }
 static inline void store(REAL *to, reals values) { *(reals *)to = values; }
@@ -41,15 +49,25 @@ static inline void store_choice(uint8_t *to, wholes choice) {
     *(bytes *)to = __builtin_convertvector(choice, bytes);
 }
 
+static inline doubles load_doubles(const double *from) { return *(const doubles *)from; }
+
 static inline void add_to(double *sums, reals values) {
-    *(doubles *)sums += __builtin_convertvector(values, doubles);
+    for (long lane = 0; lane < LANES; lane += DOUBLES)
+        *(doubles *)(sums + lane) +=
+            __builtin_convertvector(*(const part *)((const REAL *)&values + lane), doubles);
 }
 
-static inline eight load_eight(const double *from) { return *(const eight *)from; }
+static inline reals mean_of(const double *sums, double count) {
+    reals mean;
+    for (long lane = 0; lane < LANES; lane += DOUBLES)
+        *(part *)((REAL *)&mean + lane) =
+            __builtin_convertvector(load_doubles(sums + lane) / count, part);
+    return mean;
+}
 
-static inline double total_of(eight values) {
+static inline double total_of(doubles values) {
     double total = 0;
-    for (long lane = 0; lane < EIGHT; lane++) total += values[lane];
+    for (long lane = 0; lane < DOUBLES; lane++) total += values[lane];
     return total;
 }
 
@@ -98,12 +116,12 @@ static void spread(void (*pass)(const void *, long), const void *task, long knee
         work_off(&todo);
 }
 
-/* ---- The first block, from the crops: its convolution is computed where it is pooled. ---- */
+/* ---- The first block, from crops of one view: its convolution is computed where it is pooled. ---- */
 
 typedef struct {
-    long size, views, channels;
-    const REAL *crops;         /* (knee, view, size + 2, size + 2), with their padding */
-    const REAL *weights;       /* (view * 9, channels) */
+    long size, channels;
+    const REAL *crops;         /* (knee, size + 2, size + 2), with their padding */
+    const REAL *weights;       /* (9, channels) */
     const REAL *scale, *shift; /* (channels) */
     REAL *activation;          /* (knee, size / 2, size / 2, channels) */
     uint8_t *choice;           /* the same shape */
@@ -111,54 +129,53 @@ typedef struct {
     double *sums;              /* (knee, ...), zero before */
 } first_block;
 
-/* sums (knee, view * 9 + 1, view * 9): products of each two pixels under the kernel, and in the last
+/* sums (knee, 10, 9): products of each two pixels under the kernel, and in the last
    line the pixels themselves; in double, since what is left of smooth crops after a kernel that
    takes differences is far smaller than the products. */
 static void moments_pass(const void *task, long knee) {
     const first_block *block = task;
-    long line = block->size + 2, taps = block->views * KERNEL;
-    const REAL *crop = block->crops + knee * block->views * line * line;
-    double rows[MOST_VIEWS * 3][line]; /* those under the kernel */
-    eight products[MOST_VIEWS * KERNEL][MOST_VIEWS * KERNEL] = {{{0}}};
-    eight totals[MOST_VIEWS * KERNEL] = {{0}};
+    long line = block->size + 2;
+    const REAL *crop = block->crops + knee * line * line;
+    double rows[3][line]; /* those under the kernel */
+    doubles products[KERNEL][KERNEL] = {{{0}}};
+    doubles totals[KERNEL] = {{0}};
     for (long row = 0; row < block->size; row++) {
-        for (long under = 0; under < block->views * 3; under++)
+        for (long under = 0; under < 3; under++)
             for (long column = 0; column < line; column++)
-                rows[under][column] = crop[(under / 3 * line + row + under % 3) * line + column];
-        for (long one = 0; one < taps; one++) {
+                rows[under][column] = crop[(row + under) * line + column];
+        for (long one = 0; one < KERNEL; one++) {
             const double *pixels = rows[one / 3] + one % 3;
-            for (long column = 0; column < block->size; column += EIGHT)
-                totals[one] += load_eight(pixels + column);
+            for (long column = 0; column < block->size; column += DOUBLES)
+                totals[one] += load_doubles(pixels + column);
             for (long other = 0; other <= one; other++) {
                 const double *others = rows[other / 3] + other % 3;
-                eight sum = products[one][other];
-                for (long column = 0; column < block->size; column += EIGHT)
-                    sum += load_eight(pixels + column) * load_eight(others + column);
+                doubles sum = products[one][other];
+                for (long column = 0; column < block->size; column += DOUBLES)
+                    sum += load_doubles(pixels + column) * load_doubles(others + column);
                 products[one][other] = sum;
             }
         }
     }
-    double *sums = block->sums + knee * (taps + 1) * taps;
-    for (long one = 0; one < taps; one++) {
-        sums[taps * taps + one] = total_of(totals[one]);
+    double *sums = block->sums + knee * (KERNEL + 1) * KERNEL;
+    for (long one = 0; one < KERNEL; one++) {
+        sums[KERNEL * KERNEL + one] = total_of(totals[one]);
         for (long other = 0; other <= one; other++)
-            sums[one * taps + other] = sums[other * taps + one] = total_of(products[one][other]);
+            sums[one * KERNEL + other] = sums[other * KERNEL + one] = total_of(products[one][other]);
     }
 }
 
-#define INLINED static inline __attribute__((always_inline))
-
 /* The pixels under the kernel at a place of the window whose corner is given. */
-INLINED REAL under_kernel(const REAL *corner, long line, int place, long tap) {
-    return corner[tap / 9 * line * line + (place / 2 + tap % 9 / 3) * line + place % 2 + tap % 3];
+static inline REAL under_kernel(const REAL *corner, long line, int place, long tap) {
+    return corner[(place / 2 + tap / 3) * line + place % 2 + tap % 3];
 }
 
-INLINED void forward_first(const first_block *block, long knee, const long taps) {
+static void first_forward_pass(const void *task, long knee) {
+    const first_block *block = task;
     long line = block->size + 2, half = block->size / 2;
-    const REAL *crop = block->crops + knee * block->views * line * line;
+    const REAL *crop = block->crops + knee * line * line;
     for (long group = 0; group < block->channels; group += LANES) {
-        reals weights[MOST_VIEWS * KERNEL];
-        for (long tap = 0; tap < taps; tap++)
+        reals weights[KERNEL];
+        for (long tap = 0; tap < KERNEL; tap++)
             weights[tap] = load(block->weights + tap * block->channels + group);
         reals scale = load(block->scale + group), shift = load(block->shift + group);
         for (long row = 0; row < half; row++)
@@ -168,7 +185,7 @@ INLINED void forward_first(const first_block *block, long knee, const long taps)
                 wholes choice = {0};
                 for (int place = 0; place < PLACES; place++) {
                     reals value = {0};
-                    for (long tap = 0; tap < taps; tap++)
+                    for (long tap = 0; tap < KERNEL; tap++)
                         value += under_kernel(corner, line, place, tap) * weights[tap];
                     if (place == 0)
                         best = value;
@@ -183,15 +200,16 @@ INLINED void forward_first(const first_block *block, long knee, const long taps)
     }
 }
 
-/* sums (knee, view * 9 + 1, channels): of the gradient at the chosen places times the pixels under the
+/* sums (knee, 10, channels): of the gradient at the chosen places times the pixels under the
    kernel there; in the last line of the gradient alone. */
-INLINED void backward_first(const first_block *block, long knee, const long taps) {
+static void first_backward_pass(const void *task, long knee) {
+    const first_block *block = task;
     long line = block->size + 2, half = block->size / 2;
-    const REAL *crop = block->crops + knee * block->views * line * line;
-    double *sums = block->sums + knee * (taps + 1) * block->channels;
+    const REAL *crop = block->crops + knee * line * line;
+    double *sums = block->sums + knee * (KERNEL + 1) * block->channels;
     for (long group = 0; group < block->channels; group += LANES)
         for (long row = 0; row < half; row++) {
-            reals products[MOST_VIEWS * KERNEL] = {{0}}, total = {0};
+            reals products[KERNEL] = {{0}}, total = {0};
             for (long column = 0; column < half; column++) {
                 const REAL *corner = crop + row * 2 * line + column * 2;
                 long from = ((knee * half + row) * half + column) * block->channels + group;
@@ -200,31 +218,14 @@ INLINED void backward_first(const first_block *block, long knee, const long taps
                 total += only(choice < CLOSED, gradient);
                 for (int place = 0; place < PLACES; place++) {
                     reals here = only(choice == place, gradient);
-                    for (long tap = 0; tap < taps; tap++)
+                    for (long tap = 0; tap < KERNEL; tap++)
                         products[tap] += under_kernel(corner, line, place, tap) * here;
                 }
             }
-            for (long tap = 0; tap < taps; tap++)
+            for (long tap = 0; tap < KERNEL; tap++)
                 add_to(sums + tap * block->channels + group, products[tap]);
-            add_to(sums + taps * block->channels + group, total);
+            add_to(sums + KERNEL * block->channels + group, total);
         }
-}
-
-/* With the number of views known, all sums above stay in registers. */
-static void first_forward_pass(const void *task, long knee) {
-    const first_block *block = task;
-    if (block->views == 1)
-        forward_first(block, knee, KERNEL);
-    else
-        forward_first(block, knee, 2 * KERNEL);
-}
-
-static void first_backward_pass(const void *task, long knee) {
-    const first_block *block = task;
-    if (block->views == 1)
-        backward_first(block, knee, KERNEL);
-    else
-        backward_first(block, knee, 2 * KERNEL);
 }
 
 /* ---- Any block, around PyTorch's convolution. ---- */
@@ -257,8 +258,7 @@ static void pool_pass(const void *task, long knee) {
         }
     for (long row = 0; row < half; row++)
         for (long group = 0; group < channels; group += LANES) {
-            doubles means = *(const doubles *)(sums + group) / pixels;
-            reals mean = __builtin_convertvector(means, reals), squares = {0};
+            reals mean = mean_of(sums + group, pixels), squares = {0};
             for (long column = 0; column < half; column++) {
                 const REAL *corner = raw + row * 2 * line + column * 2 * channels + group;
                 reals best = {0};
@@ -343,3 +343,5 @@ EXPORTED(pool)
 EXPORTED(activate)
 EXPORTED(sum_gradients)
 EXPORTED(spread_gradients)
+
+long lanes(void) { return LANES; }

@@ -14,17 +14,13 @@ from torch import Tensor
 
 from djd.training.blocks.compiled import library
 
-LANES = 16
-"""Channels, and columns of a crop, that are worked on at a time."""
-
-MOST_VIEWS = 2
 KERNEL = 9
 """Pixels under a kernel of 3x3."""
 
 
 class _FirstBlock(ctypes.Structure):
     _fields_: ClassVar = [
-        *((name, c_long) for name in ("size", "views", "channels")),
+        *((name, c_long) for name in ("size", "channels")),
         *((name, c_void_p) for name in ("crops", "weights", "scale", "shift")),
         *((name, c_void_p) for name in ("activation", "choice", "gradient", "sums")),
     ]
@@ -53,15 +49,29 @@ class Pooled(NamedTuple):
     variance: Tensor
 
 
+@cache
+def lanes(dtype: torch.dtype) -> int:
+    """Channels that are worked on at a time: as many as fill a vector register of this processor.
+
+    Args:
+        dtype: float32 or float64.
+
+    Raises:
+        RuntimeError: The passes are not compiled here.
+    """
+    count: int = _library(dtype).lanes()
+    return count
+
+
 def patch_moments(padded: Tensor) -> tuple[Tensor, Tensor]:
     """Mean float64 (tap,) and covariance float64 (tap, tap) of the pixels under a 3x3 kernel.
 
     Args:
-        padded: Crops (knee, view, row, column) with one more pixel on each side.
+        padded: Crops (knee, 1, row, column) with one more pixel on each side.
     """
-    knees, views, size, taps = _crops_shape(padded)
-    sums = torch.zeros(knees, taps + 1, taps, dtype=torch.float64)
-    _call("moments", _FirstBlock, padded, size=size, views=views, crops=padded, sums=sums)
+    knees, size = _crops_shape(padded)
+    sums = torch.zeros(knees, KERNEL + 1, KERNEL, dtype=torch.float64)
+    _call("moments", _FirstBlock, padded, size=size, crops=padded, sums=sums)
     moments = sums.sum(dim=0) / (knees * size * size)
     products, mean = moments[:-1], moments[-1]
     return mean, products - torch.outer(mean, mean)
@@ -73,25 +83,24 @@ def pool_convolved(
     """ReLU of the scaled and shifted maximum of a convolution, and which place had it.
 
     Args:
-        padded: Crops (knee, view, row, column) with one more pixel on each side.
-        weights: (channel, view, 3, 3).
+        padded: Crops (knee, 1, row, column) with one more pixel on each side.
+        weights: (channel, 1, 3, 3).
         scale: (channel,), not negative.
         shift: (channel,).
 
     Returns:
         (knee, channel, row, column) of half the rows and columns, and uint8 of the same shape.
     """
-    knees, views, size, taps = _crops_shape(padded)
+    knees, size = _crops_shape(padded)
     channels = len(weights)
     activation = empty_like_channels_last(padded, knees, channels, size // 2)
     choice = torch.empty_like(activation, dtype=torch.uint8)
-    by_tap = weights.reshape(channels, taps).T.contiguous()
+    by_tap = weights.reshape(channels, KERNEL).T.contiguous()
     _call(
         "first_forward",
         _FirstBlock,
         padded,
         size=size,
-        views=views,
         channels=channels,
         crops=padded,
         weights=by_tap,
@@ -107,22 +116,21 @@ def sum_under_choice(padded: Tensor, gradient: Tensor, choice: Tensor) -> tuple[
     """Sums of the gradient times the pixels under the kernel at the chosen places, and of itself.
 
     Args:
-        padded: Crops (knee, view, row, column) with one more pixel on each side.
+        padded: Crops (knee, 1, row, column) with one more pixel on each side.
         gradient: (knee, channel, row, column), of what `pool_convolved` gave.
         choice: From there.
 
     Returns:
         float64 (channel, tap) and float64 (channel,).
     """
-    knees, views, size, taps = _crops_shape(padded)
+    knees, size = _crops_shape(padded)
     channels = gradient.shape[1]
-    sums = torch.zeros(knees, taps + 1, channels, dtype=torch.float64)
+    sums = torch.zeros(knees, KERNEL + 1, channels, dtype=torch.float64)
     _call(
         "first_backward",
         _FirstBlock,
         padded,
         size=size,
-        views=views,
         channels=channels,
         crops=padded,
         choice=choice,
@@ -252,16 +260,13 @@ def empty_like_channels_last(like: Tensor, knees: int, channels: int, size: int)
     return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
 
 
-def _crops_shape(padded: Tensor) -> tuple[int, int, int, int]:
-    knees, views, rows, _ = padded.shape
-    return knees, views, rows - 2, views * KERNEL
+def _crops_shape(padded: Tensor) -> tuple[int, int]:
+    return len(padded), padded.shape[2] - 2
 
 
 def _call(name: str, kind: type[ctypes.Structure], like: Tensor, **fields: int | Tensor) -> None:
     """Do a pass over all knees; of tensors it gets where they lie."""
-    compiled = library(in_double=like.dtype == torch.float64)
-    if compiled is None:
-        raise RuntimeError("the passes are not compiled here")
+    compiled = _library(like.dtype)
     told = {
         name: value.data_ptr() if isinstance(value, Tensor) else value
         for name, value in fields.items()
@@ -272,6 +277,13 @@ def _call(name: str, kind: type[ctypes.Structure], like: Tensor, **fields: int |
         _parallel(),
         c_long(torch.get_num_threads()),
     )
+
+
+def _library(dtype: torch.dtype) -> ctypes.CDLL:
+    compiled = library(in_double=dtype == torch.float64)
+    if compiled is None:
+        raise RuntimeError("the passes are not compiled here")
+    return compiled
 
 
 @cache

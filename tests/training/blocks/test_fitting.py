@@ -2,17 +2,22 @@
 
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from djd.errors import InputError
 from djd.training.blocks import fitting, fused, passes
-from djd.training.blocks.fitting import fits, trusted
+from djd.training.blocks.fitting import Blocks, fits, trusted, use_blocks
 from djd.training.network import KneeBlock, KneeCNN
+from tests.training.blocks.builds import FLAGS, built_with, lanes_of
 
 compiled = pytest.mark.skipif(not trusted(torch.float32), reason="no C compiler here")
+
+COMPILED, PLAIN = Blocks(blocks="compiled", lanes=16), Blocks(blocks="plain", lanes=None)
 
 
 def block_of(channels: int = 16) -> KneeBlock:
@@ -28,14 +33,14 @@ def test_the_usual_block_is_compiled() -> None:
 @pytest.mark.parametrize(
     ("crops", "channels"),
     [
-        (torch.rand(2, 1, 32, 32), 8),
+        (torch.rand(2, 1, 32, 32), 6),
         (torch.rand(2, 1, 32, 16), 16),
         (torch.rand(2, 1, 15, 15), 16),
         (torch.rand(2, 1, 32, 32).double(), 16),
         (torch.rand(2, 1, 32, 32).bfloat16(), 16),
         (torch.rand(2, 1, 32, 32, device="meta"), 16),
     ],
-    ids=["8 channels", "not square", "odd", "other type", "bfloat16", "other device"],
+    ids=["6 channels", "not square", "odd", "other type", "bfloat16", "other device"],
 )
 def test_what_the_passes_cannot_take_is_left_to_plain_layers(
     crops: torch.Tensor, channels: int
@@ -82,7 +87,7 @@ def test_hooks_on_a_blocks_layers_are_called() -> None:
 
 
 @compiled
-@pytest.mark.parametrize(("channels", "said"), [(16, "compiled blocks"), (8, "plain layers")])
+@pytest.mark.parametrize(("channels", "said"), [(16, "compiled blocks"), (5, "plain layers")])
 def test_a_network_says_what_it_was_trained_with(channels: int, said: str) -> None:
     network = KneeCNN(depth=2, width=channels, crop_size=32)
     assert network.trained_with == "plain layers"
@@ -185,3 +190,97 @@ def test_agreement_can_be_looked_at_while_nothing_is_tracked() -> None:
         block_of().eval()(torch.rand(1, 1, 32, 32))
     assert trusted(torch.float32)
     assert fused.FusedBlock is not None
+
+
+@compiled
+@pytest.mark.parametrize("flag", FLAGS)
+@pytest.mark.parametrize("dtype", fitting.TOLERANCES)
+def test_passes_for_every_width_of_registers_agree_with_plain_layers(
+    flag: str, dtype: torch.dtype
+) -> None:
+    with built_with(flag):
+        assert trusted(dtype)
+
+
+@compiled
+def test_a_pass_works_on_as_many_channels_as_a_register_holds() -> None:
+    assert lanes_of("-mno-avx") == 4
+    assert lanes_of("-mno-avx512f") in (4, 8)
+    assert lanes_of("") in (4, 8, 16)
+
+
+@compiled
+@pytest.mark.parametrize("channels_in", [1, 16])
+def test_builds_for_all_widths_give_the_same_to_rounding(channels_in: int) -> None:
+    crops = torch.rand(3, channels_in, 32, 32)
+    outcomes = []
+    for flag in FLAGS:
+        with built_with(flag):
+            torch.manual_seed(0)
+            block = KneeBlock(channels_in, 32)
+            out = block(crops)
+            out.square().mean().backward()
+            assert block.trained_compiled
+            outcomes.append([out, *(each.grad for each in block.parameters()), *block.buffers()])
+    for other in outcomes[1:]:
+        torch.testing.assert_close(other, outcomes[0], rtol=1e-4, atol=1e-5)
+
+
+@compiled
+@pytest.mark.parametrize(
+    ("lanes", "compiled_blocks"), [(16, 4), (8, 2), (4, 2), (32, 0), (None, 0)]
+)
+def test_the_recorded_lanes_say_which_blocks_are_compiled(
+    tmp_path: Path, lanes: int | None, compiled_blocks: int
+) -> None:
+    """By the figures in `bench/blocks.py`, whatever the lanes of this processor are."""
+    blocks = Blocks(blocks="compiled" if lanes else "plain", lanes=lanes)
+    (tmp_path / "blocks.json").write_text(blocks.model_dump_json())
+    use_blocks(tmp_path)
+    network = KneeCNN(depth=5, width=32 if lanes == 32 else 16)
+    network(torch.rand(2, 1, 128, 128))
+    taken = [block.trained_compiled for block in network.blocks]
+    assert taken == [at < compiled_blocks for at in range(5)]
+
+
+@compiled
+def test_channels_that_were_no_multiple_of_the_recorded_lanes_stay_plain(tmp_path: Path) -> None:
+    (tmp_path / "blocks.json").write_text(COMPILED.model_dump_json())
+    with built_with("-mno-avx"):
+        assert fits(torch.rand(2, 1, 32, 32), block_of(8))
+        use_blocks(tmp_path)
+        assert not fits(torch.rand(2, 1, 32, 32), block_of(8))
+        assert fits(torch.rand(2, 1, 32, 32), block_of(16))
+
+
+@pytest.mark.parametrize(("first", "later"), [(COMPILED, PLAIN), (PLAIN, COMPILED)])
+def test_what_a_folder_records_is_taken_whatever_the_machine_would_choose_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: Blocks, later: Blocks
+) -> None:
+    monkeypatch.setattr(fitting, "blocks_here", lambda: first)
+    assert use_blocks(tmp_path) == first
+    monkeypatch.setattr(fitting, "blocks_here", lambda: later)
+    fitting._in_use.clear()
+    assert use_blocks(tmp_path) == first
+    assert fits(torch.rand(2, 1, 32, 32), block_of()) == (
+        first == COMPILED and trusted(torch.float32)
+    )
+
+
+def test_where_recorded_blocks_are_not_available_one_sentence_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "blocks.json").write_text(COMPILED.model_dump_json())
+    monkeypatch.setattr(fitting, "trusted", lambda dtype: False)
+    with caplog.at_level(logging.WARNING, logger="djd"):
+        use_blocks(tmp_path)
+    (message,) = caplog.messages
+    assert "results differ by rounding" in message
+    assert not fits(torch.rand(2, 1, 32, 32), block_of())
+
+
+@pytest.mark.parametrize("damaged", ["", '{"blocks":', '{"blocks": "some", "lanes": 8}'])
+def test_a_damaged_record_is_named(tmp_path: Path, damaged: str) -> None:
+    (tmp_path / "blocks.json").write_text(damaged)
+    with pytest.raises(InputError, match=r"blocks\.json: expected a record .* received a damaged"):
+        use_blocks(tmp_path)

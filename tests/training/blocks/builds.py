@@ -1,0 +1,42 @@
+"""The passes as compilers build them for processors with narrower registers than this one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from djd.training.blocks import compiled, fitting, passes
+
+FLAGS = ("", "-mno-avx512f", "-mno-avx")
+"""This processor as it is; at most 8 lanes; 4 lanes."""
+
+
+@contextmanager
+def built_with(flag: str) -> Iterator[None]:
+    """Everything within takes passes that were compiled with one more flag.
+
+    The test is skipped where the compiler does not know the flag.
+    """
+    caches = (compiled.library, fitting.trusted, passes.lanes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CC", f"{os.environ.get('CC') or 'cc'} {flag}")
+        for cache in caches:
+            cache.cache_clear()
+        if compiled.library(in_double=False) is None:
+            pytest.skip(f"the compiler here does not know {flag}")
+        yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+def always(channels_in: int, *, lanes: int) -> bool:
+    """In place of `fitting.pays`: compiled blocks are tested where they are slow, too."""
+    return True
+
+
+def lanes_of(flag: str) -> int:
+    """Float lanes of a build."""
+    with built_with(flag):
+        return passes.lanes(torch.float32)
