@@ -4,7 +4,7 @@
     python bench/blocks.py --processors "AVX2 (8 lanes)" --threads 1 --rounds 15
 
 Training steps (forward and backward, no optimizer) of single blocks and of whole networks, by plain
-layers, with every block compiled, and with the blocks compiled that `fitting.pays` names; in turn,
+layers, with every block compiled, and with the blocks compiled that `fusing.pays` names; in turn,
 in short rounds, of which medians count. A flag of the compiler and variables of oneDNN and PyTorch
 stand for a smaller processor.
 
@@ -68,7 +68,7 @@ from djd.machine import (  # noqa: E402
     let_waiting_threads_sleep,
     usable_cores,
 )
-from djd.models.fused import fitting, passes  # noqa: E402
+from djd.models.fused import fusing, passes  # noqa: E402
 from djd.models.networks import KneeBlock, KneeCNN  # noqa: E402
 
 KNEES, WIDTH, SIZE = 32, 16, 128
@@ -134,7 +134,7 @@ def _ways(forward: Callable[[], Tensor]) -> Ways:
             step()
 
     def compiled() -> None:
-        with patch.object(fitting, "pays", _always):
+        with patch.object(fusing, "pays", _always):
             step()
 
     return {"plain": plain, "compiled": compiled, "by the rule": step}

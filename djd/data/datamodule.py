@@ -127,7 +127,8 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """One pass over all knees."""
-        generator = torch.Generator(self.batch["crop"].device)
+        # Only a preparation draws; not every device has a generator.
+        generator = torch.Generator(self.batch["crop"].device if self.prepare else "cpu")
         generator.manual_seed(epoch_seed(self.shuffle_seed or 0, self._epoch))
         for chosen in torch.split(self._order(), self.batch_size):
             batch = {name: cast(Tensor, each)[chosen] for name, each in self.batch.items()}

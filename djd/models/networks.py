@@ -1,6 +1,7 @@
 """The study's convolutional network, with its depth as a parameter."""
 
 from itertools import pairwise
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -9,8 +10,14 @@ from torch import Tensor, nn
 from djd.data.crop import CROP_SIZE
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT
-from djd.models.fused.fitting import fits
-from djd.models.fused.fused import scored_activation, trained_activation
+
+try:
+    from djd.models.fused.fused import scored_activation, trained_activation
+    from djd.models.fused.fusing import can_fuse, trusted, use_blocks
+except ModuleNotFoundError:  # `fused` is optional: every block is plain layers without it
+    FUSED = False
+else:
+    FUSED = True
 
 MOST_BLOCKS = 5
 MOST_WIDTH = 256
@@ -93,7 +100,7 @@ class KneeBlock(nn.Sequential):
 
     def forward(self, crops: Tensor) -> Tensor:
         """(knee, channel, row / 2, column / 2) of (knee, channel, row, column)."""
-        if fits(crops, self):
+        if FUSED and can_fuse(crops, self):
             convolution, norm = cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1])
             if norm.training:
                 self.trained_compiled = True
@@ -104,6 +111,22 @@ class KneeBlock(nn.Sequential):
         for layer in self:
             activation = layer(activation)
         return activation
+
+
+def choose_blocks(folder: Path) -> None:
+    """Take, in all of this process, the blocks that a run's or sweep's folder records.
+
+    Raises:
+        InputError: The record is damaged.
+    """
+    if FUSED:
+        use_blocks(folder)
+
+
+def compile_blocks() -> None:
+    """Compile and check the passes ahead of the first network of this process."""
+    if FUSED:
+        trusted(torch.float32)
 
 
 def as_channels_last(crops: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from djd.data.cohort import Cohort
 from djd.data.split import Parts, PatientSplit, grade_warnings, part_summaries
 from djd.files import write_whole
 from djd.machine import keep_freed_memory
-from djd.models.fused.fitting import use_blocks
+from djd.models.networks import choose_blocks
 from djd.runs.config import RunConfig
 from djd.runs.folder import CONFIG_NAME, require_same_cohort, save_split
 from djd.runs.hardware import (
@@ -91,7 +91,7 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
 
 def write_inputs(prepared: Prepared) -> None:
     """Write configuration and split, and choose the network's blocks."""
-    use_blocks(prepared.top)
+    choose_blocks(prepared.top)
     write_whole(prepared.folder / CONFIG_NAME, prepared.config.as_yaml())
     parts = part_summaries(prepared.cohort, prepared.parts)
     save_split(prepared.folder, prepared.split, parts, fingerprint=prepared.fingerprint)

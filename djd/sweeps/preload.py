@@ -22,13 +22,13 @@ import torch  # noqa: E402
 from hydra.core.plugins import Plugins  # noqa: E402
 
 import djd.runs.train  # noqa: E402, F401
-from djd.models.fused.fitting import trusted  # noqa: E402
+from djd.models.networks import compile_blocks  # noqa: E402
 from djd.plots.confusion import confusion_figure  # noqa: E402
 from djd.runs.result import installed_versions  # noqa: E402
 
 # Cells train on one thread each; a pool of OpenMP's threads would not outlive forking.
 torch.set_num_threads(1)
-trusted(torch.float32)  # compiles the blocks if needed, and checks them
+compile_blocks()
 installed_versions()
 Plugins.instance()  # imports all of Hydra's
 # The first plot finds fonts and loads image formats.

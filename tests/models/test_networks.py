@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -48,3 +52,24 @@ def test_only_clipped_logits_are_never_negative() -> None:
     clipped = KneeCNN(depth=1, width=2, clip_logits=True)(crops)
     assert free.min() < 0
     torch.testing.assert_close(clipped, free.relu())
+
+
+def test_without_compiled_blocks_in_the_package_all_blocks_are_plain_layers(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "sys.modules['djd.models.fused'] = None\n"
+        "import torch\n"
+        "from djd.models.networks import KneeCNN, choose_blocks, compile_blocks\n"
+        "from djd.runs.prepare import write_inputs\n"
+        "from pathlib import Path\n"
+        f"choose_blocks(Path({str(tmp_path)!r}))\n"
+        "compile_blocks()\n"
+        "network = KneeCNN(depth=2, pixels=16)\n"
+        "network(torch.rand(3, 1, 16, 16)).sum().backward()\n"
+        "print(network.trained_with)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "plain layers\n"
+    assert not list(tmp_path.iterdir())

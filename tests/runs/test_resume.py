@@ -16,8 +16,8 @@ from djd.errors import InputError
 from djd.files import write_whole
 from djd.machine import Stopped, stop_on_signals
 from djd.models.classifier import GradeClassifier
-from djd.models.fused import fitting
-from djd.models.fused.fitting import Blocks
+from djd.models.fused import fusing
+from djd.models.fused.fusing import Blocks
 from djd.runs.folder import epoch_checkpoint, lock
 from djd.runs.result import RunResult
 from tests.conftest import Compose, tiny_values
@@ -154,7 +154,7 @@ def test_a_stopped_run_goes_on_with_the_blocks_that_it_was_started_with(
     tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "run"
-    monkeypatch.setattr(fitting, "blocks_here", lambda: Blocks(blocks="plain", lanes=None))
+    monkeypatch.setattr(fusing, "blocks_here", lambda: Blocks(blocks="plain", lanes=None))
     kill_at(8)
     stopped_run(tiny("model.width=16", *LONG), folder)
     monkeypatch.undo()

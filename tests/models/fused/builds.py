@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from djd.models.fused import compiled, fitting, passes
+from djd.models.fused import compiled, fusing, passes
 
 FLAGS = ("", "-mno-avx512f", "-mno-avx")
 """This processor as it is; at most 8 lanes; 4 lanes."""
@@ -19,7 +19,7 @@ def built_with(flag: str) -> Iterator[None]:
 
     The test is skipped where the compiler does not know the flag.
     """
-    caches = (compiled.library, fitting.trusted, passes.lanes)
+    caches = (compiled.library, fusing.trusted, passes.lanes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CC", f"{os.environ.get('CC') or 'cc'} {flag}")
         for cache in caches:
@@ -32,7 +32,7 @@ def built_with(flag: str) -> Iterator[None]:
 
 
 def always(channels_in: int, *, lanes: int) -> bool:
-    """In place of `fitting.pays`: compiled blocks are tested where they are slow, too."""
+    """In place of `fusing.pays`: compiled blocks are tested where they are slow, too."""
     return True
 
 

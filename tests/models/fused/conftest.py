@@ -2,13 +2,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from djd.models.fused import fitting
+from djd.models.fused import fusing
 
 
 @pytest.fixture(autouse=True)
 def undecided() -> Iterator[None]:
     """What a test decides on blocks ends with the test."""
-    before = list(fitting._in_use)
-    fitting._in_use.clear()
+    before = list(fusing._in_use)
+    fusing._in_use.clear()
     yield
-    fitting._in_use[:] = before
+    fusing._in_use[:] = before

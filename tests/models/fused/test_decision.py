@@ -9,8 +9,8 @@ from subprocess import run
 import pytest
 import torch
 
-from djd.models.fused import fitting
-from djd.models.fused.fitting import Blocks, trusted, use_blocks
+from djd.models.fused import fusing
+from djd.models.fused.fusing import Blocks, trusted, use_blocks
 from tests.conftest import Compose
 from tests.training import run_cell, run_refit
 
@@ -41,10 +41,10 @@ def test_a_refit_and_a_later_cell_take_what_the_first_cell_recorded(
     cells = [sweep / "fold=0", sweep / "fold=1", sweep / kind / "base"]
     for cell in cells:
         cell.mkdir(parents=True)
-    monkeypatch.setattr(fitting, "blocks_here", lambda: first)
+    monkeypatch.setattr(fusing, "blocks_here", lambda: first)
     results = [run_cell(tiny(*WIDE, "data.fold=0"), cells[0])]
     assert json.loads((sweep / "blocks.json").read_text()) == first.model_dump()
-    monkeypatch.setattr(fitting, "blocks_here", lambda: later)
+    monkeypatch.setattr(fusing, "blocks_here", lambda: later)
     if kind == "winner":
         results.append(run_cell(tiny(*WIDE, "data.fold=1"), cells[1]))
     results.append(run_refit(tiny(*WIDE, "data.fold=null"), cells[2]))
@@ -59,7 +59,7 @@ def test_cells_that_start_at_once_agree(tmp_path: Path, monkeypatch: pytest.Monk
     def another() -> Blocks:
         return Blocks(blocks="compiled", lanes=next(lanes))
 
-    monkeypatch.setattr(fitting, "blocks_here", another)
+    monkeypatch.setattr(fusing, "blocks_here", another)
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(use_blocks, [tmp_path] * 8))
     assert len(set(taken)) == 1
@@ -69,7 +69,7 @@ def test_another_process_reads_the_record(tmp_path: Path) -> None:
     (tmp_path / "blocks.json").write_text(PLAIN.model_dump_json())
     code = (
         "import pathlib, torch, sys\n"
-        "from djd.models.fused.fitting import use_blocks\n"
+        "from djd.models.fused.fusing import use_blocks\n"
         "from djd.models.networks import KneeCNN\n"
         "use_blocks(pathlib.Path(sys.argv[1]))\n"
         "network = KneeCNN(depth=1, pixels=32)\n"

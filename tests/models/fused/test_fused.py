@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from djd.models.fused import fitting
+from djd.models.fused import fusing
 from djd.models.fused.fused import FusedBlock, FusedFirstBlock
 from djd.models.networks import KneeBlock, KneeCNN
 from tests.models.fused.builds import FLAGS, always, built_with
 
 pytestmark = pytest.mark.skipif(
-    not fitting.trusted(torch.float32), reason="no C compiler here: plain layers are used"
+    not fusing.trusted(torch.float32), reason="no C compiler here: plain layers are used"
 )
 
 
@@ -25,7 +25,7 @@ def build(request: pytest.FixtureRequest) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # more have nothing to do at these sizes
     with built_with(request.param), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "pays", always)
+        patch.setattr(fusing, "pays", always)
         yield
     torch.set_num_threads(threads)
 

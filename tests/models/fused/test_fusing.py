@@ -10,8 +10,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from djd.errors import InputError
-from djd.models.fused import fitting, fused, passes
-from djd.models.fused.fitting import Blocks, fits, trusted, use_blocks
+from djd.models.fused import fused, fusing, passes
+from djd.models.fused.fusing import Blocks, can_fuse, trusted, use_blocks
 from djd.models.networks import KneeBlock, KneeCNN
 from tests.models.fused.builds import FLAGS, built_with, lanes_of
 
@@ -27,7 +27,7 @@ def block_of(channels: int = 16) -> KneeBlock:
 
 @compiled
 def test_the_usual_block_is_compiled() -> None:
-    assert fits(torch.rand(2, 1, 128, 128), block_of())
+    assert can_fuse(torch.rand(2, 1, 128, 128), block_of())
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_the_usual_block_is_compiled() -> None:
 def test_what_the_passes_cannot_take_is_left_to_plain_layers(
     crops: torch.Tensor, channels: int
 ) -> None:
-    assert not fits(crops, block_of(channels))
+    assert not can_fuse(crops, block_of(channels))
 
 
 def test_under_autocast_plain_layers_compute() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not fits(torch.rand(2, 1, 32, 32), block_of())
+        assert not can_fuse(torch.rand(2, 1, 32, 32), block_of())
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
@@ -115,7 +115,7 @@ def test_without_a_compiler_the_numbers_are_the_same(
     crops = torch.rand(3, 1, 32, 32)
     with torch.no_grad():
         ours = block_of().train(training)(crops)
-        monkeypatch.setattr(fitting, "library", lambda in_double: None)
+        monkeypatch.setattr(fusing, "library", lambda in_double: None)
         trusted.cache_clear()
         assert not trusted(torch.float32)
         theirs = block_of().train(training)(crops)
@@ -168,7 +168,7 @@ def test_a_wrong_evaluation_is_not_used(monkeypatch: pytest.MonkeyPatch, wrong: 
         monkeypatch.setattr(fused, wrong, lambda *given, **named: None)
     else:
         right = fused.scored_activation
-        monkeypatch.setattr(fitting, wrong, lambda *given: 1.1 * right(*given))
+        monkeypatch.setattr(fusing, wrong, lambda *given: 1.1 * right(*given))
     trusted.cache_clear()
     assert not trusted(torch.float32)
     trusted.cache_clear()
@@ -194,7 +194,7 @@ def test_agreement_can_be_looked_at_while_nothing_is_tracked() -> None:
 
 @compiled
 @pytest.mark.parametrize("flag", FLAGS)
-@pytest.mark.parametrize("dtype", fitting.TOLERANCES)
+@pytest.mark.parametrize("dtype", fusing.TOLERANCES)
 def test_passes_for_every_width_of_registers_agree_with_plain_layers(
     flag: str, dtype: torch.dtype
 ) -> None:
@@ -247,22 +247,22 @@ def test_the_recorded_lanes_say_which_blocks_are_compiled(
 def test_channels_that_were_no_multiple_of_the_recorded_lanes_stay_plain(tmp_path: Path) -> None:
     (tmp_path / "blocks.json").write_text(COMPILED.model_dump_json())
     with built_with("-mno-avx"):
-        assert fits(torch.rand(2, 1, 32, 32), block_of(8))
+        assert can_fuse(torch.rand(2, 1, 32, 32), block_of(8))
         use_blocks(tmp_path)
-        assert not fits(torch.rand(2, 1, 32, 32), block_of(8))
-        assert fits(torch.rand(2, 1, 32, 32), block_of(16))
+        assert not can_fuse(torch.rand(2, 1, 32, 32), block_of(8))
+        assert can_fuse(torch.rand(2, 1, 32, 32), block_of(16))
 
 
 @pytest.mark.parametrize(("first", "later"), [(COMPILED, PLAIN), (PLAIN, COMPILED)])
 def test_what_a_folder_records_is_taken_whatever_the_machine_would_choose_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: Blocks, later: Blocks
 ) -> None:
-    monkeypatch.setattr(fitting, "blocks_here", lambda: first)
+    monkeypatch.setattr(fusing, "blocks_here", lambda: first)
     assert use_blocks(tmp_path) == first
-    monkeypatch.setattr(fitting, "blocks_here", lambda: later)
-    fitting._in_use.clear()
+    monkeypatch.setattr(fusing, "blocks_here", lambda: later)
+    fusing._in_use.clear()
     assert use_blocks(tmp_path) == first
-    assert fits(torch.rand(2, 1, 32, 32), block_of()) == (
+    assert can_fuse(torch.rand(2, 1, 32, 32), block_of()) == (
         first == COMPILED and trusted(torch.float32)
     )
 
@@ -271,12 +271,12 @@ def test_where_recorded_blocks_are_not_available_one_sentence_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "blocks.json").write_text(COMPILED.model_dump_json())
-    monkeypatch.setattr(fitting, "trusted", lambda dtype: False)
+    monkeypatch.setattr(fusing, "trusted", lambda dtype: False)
     with caplog.at_level(logging.WARNING, logger="djd"):
         use_blocks(tmp_path)
     (message,) = caplog.messages
     assert "results differ by rounding" in message
-    assert not fits(torch.rand(2, 1, 32, 32), block_of())
+    assert not can_fuse(torch.rand(2, 1, 32, 32), block_of())
 
 
 @pytest.mark.parametrize("damaged", ["", '{"blocks":', '{"blocks": "some", "lanes": 8}'])

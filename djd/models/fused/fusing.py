@@ -98,7 +98,7 @@ CHANNELS = 16
 """Of the layers that the passes are compared with: one, two or four registers' lanes."""
 
 
-def fits(crops: Tensor, block: nn.Sequential) -> bool:
+def can_fuse(crops: Tensor, block: nn.Sequential) -> bool:
     """Whether `djd.models.fused.fused` takes a block for crops (knee, channel, row, column).
 
     The block has a convolution of 3x3 with padding 1, batch normalization, pooling of 2x2, ReLU.
