@@ -55,6 +55,10 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
 
     try:
         config = read_config(values)  # before the slow imports of torch and lightning
+        if config.kind != "run":
+            raise InputError(
+                f"kind: expected run, which only a sweep changes, received {config.kind}"
+            )
         from djd.report.report import report_run
         from djd.runs.train import print_duration, train
 
@@ -63,7 +67,7 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
             return None
         started.append(folder)
         if result := train(config, folder):
-            report_run(config, folder, result)
+            report_run(folder, result)
         return result
     except (InputError, OSError) as error:
         _fail(_sentence(error, folder) if isinstance(error, OSError) else str(error))

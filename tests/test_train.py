@@ -148,6 +148,13 @@ def test_what_hydra_cannot_compose_is_no_traceback(
     assert "Traceback" not in shown.out + shown.err
 
 
+def test_no_run_by_itself_is_a_refit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run_train(monkeypatch, "kind=refit", "test=never", f"hydra.run.dir={tmp_path}") == 1
+    assert "kind: expected run, which only a sweep changes, received refit" in capsys.readouterr().out
+
+
 def test_a_stopped_run_says_how_to_go_on_and_resume_latest_does(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

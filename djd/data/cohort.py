@@ -78,7 +78,7 @@ class Cohort:
         return [tuple(names) for names in groups.values() if len(names) > 1]
 
     def fingerprint(self) -> str:
-        """Digest of the crops, grades, scans and sides: nothing else can change a result."""
+        """Digest of crops, grades, scans, patients and sides: nothing else can change a result."""
         digest = hashlib.sha256()
         for name, patient in zip(self.scans, self.patients, strict=True):
             digest.update(f"{name}\0{patient}\n".encode())

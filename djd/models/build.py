@@ -87,6 +87,11 @@ def build_schedule(
         return None
     offered = dict.fromkeys(("epochs", "T_max", "total_iters"), epochs)
     scheduler = build("optim.schedule", spec, optimizer, offered=offered)
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        raise InputError(
+            "optim.schedule: expected a schedule that follows from the epoch alone, received "
+            "ReduceLROnPlateau, which follows held-out knees"
+        )
     return cast(torch.optim.lr_scheduler.LRScheduler, scheduler)
 
 

@@ -14,7 +14,9 @@ from djd.grades import GRADE_COUNT
 try:
     from djd.models.fused.fused import scored_activation, trained_activation
     from djd.models.fused.fusing import can_fuse, trusted, use_blocks
-except ModuleNotFoundError:  # `fused` is optional: every block is plain layers without it
+except ModuleNotFoundError as error:  # without the optional `fused` all blocks are plain layers
+    if not str(error.name).startswith("djd.models.fused"):
+        raise
     FUSED = False
 else:
     FUSED = True

@@ -12,7 +12,6 @@ from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
 from djd.report.ranking import terminal_tables
 from djd.report.sentences import sentences
 from djd.report.tables import write_tables
-from djd.runs.config import RunConfig
 from djd.runs.folder import MODEL_NAME, WINNER, kept_readings
 from djd.runs.reading import read_data
 from djd.runs.result import RunResult
@@ -30,12 +29,13 @@ from djd.wording import count_of
 _Kept = TypeVar("_Kept")
 
 
-def report_run(config: RunConfig, folder: Path, result: RunResult) -> None:
-    """Print and write the answer of a run; a full disk costs tables and baselines, not the run."""
+def report_run(folder: Path, result: RunResult) -> None:
+    """Print and write the answer of a run.
+
+    A full disk, or scans that are gone, cost tables or baselines, not the answer.
+    """
     sweep = sweep_of_run(folder, result)
-    evidence, notes = _gather(sweep)
-    cohort, split = read_data(config)
-    answer = answer_now(sweep, evidence, cohort, split, notes=notes)
+    answer = answer_again(sweep)
     for line in answer_lines(answer):
         say(line)
     try:

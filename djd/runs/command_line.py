@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,9 @@ _ALSO_SAID = {"data.root", "data.on_error", "trainer.accelerator", "plots"}
 _NOT_SAID = FREE_KEYS - _ALSO_SAID | {"data.source"}
 """Keys that a command to train again leaves out; `data=` gives the source."""
 
+_NO_TEXT = ("true", "false", "null", "nan", "inf")
+"""Words that are values of other types in Hydra's grammar."""
+
 MOST_CHARACTERS = 100
 """Of a line of a command: TensorBoard doesn't break lines of code."""
 
@@ -50,13 +53,16 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 def hydra_sentence(error: Exception) -> str:
     """Hydra's message on a command line; an unknown key gets one sentence.
 
-    Hydra's own text on unknown keys proposes to add them, but added keys are refused.
+    Hydra's own text proposes to add the key, which only classes' arguments are for.
     """
     if found := re.match(r"Could not override '([^']+)'", str(error)):
-        return (
+        sentence = (
             f"{found[1]}: expected a key of the configuration (python train.py --help shows all), "
             "received one that it doesn't have"
         )
+        if found[1].partition(".")[0] in ("model", "loss", "augment", "optim"):
+            sentence += f"; a further argument of the class has a plus: +{found[1]}=..."
+        return sentence
     return "\n".join(str(part) for part in (error, error.__cause__) if part)
 
 
@@ -134,10 +140,14 @@ def _saved_arguments(folder: Path, *, is_sweep: bool) -> list[str]:
 
 def _search_again(path: Path | None) -> None:
     """Put the folders of `paths.python` into the search path of this process and its children."""
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
-    paths = config.get("paths", {}) if isinstance(config, Mapping) else {}
+    places: list[str] = []
+    # A damaged file gets its sentence from the training.
+    with suppress(OSError, ValueError, TypeError, AttributeError, KeyError, yaml.YAMLError):
+        if path:
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            places = config["paths"]["python"].split(os.pathsep)
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    for place in filter(None, (paths.get("python") or "").split(os.pathsep)):
+    for place in filter(None, places):
         if place not in before:
             sys.path.append(place)
             before.append(place)
@@ -192,9 +202,9 @@ def rerun_arguments(config: "RunConfig", *, threads: int) -> list[str]:
     said = [f"data={config.data.source}"]
     said += [f"{group}={option}" for group, option in config.choices.items()]
     for key, value in config.by_key().items():
-        if key in _NOT_SAID or key.endswith("._target_"):
+        if key in _NOT_SAID or (key.endswith("._target_") and key not in config.changed):
             continue
-        if value not in (None, []) or key == "data.fold":
+        if value not in (None, []) or key in ("data.fold", *config.changed):
             # Groups may have keys that their files lack.
             plus = "++" if key.partition(".")[0] in config.choices else ""
             said.append(f"{plus}{key}={_typed(key, value)}")
@@ -204,4 +214,10 @@ def rerun_arguments(config: "RunConfig", *, threads: int) -> list[str]:
 def _typed(key: str, value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return str(Path(value).absolute()) if key in PATH_KEYS else value
+    if key in PATH_KEYS:
+        return str(Path(value).absolute())
+    # Hydra would take other words apart, or for a number.
+    if re.fullmatch(r"[A-Za-z_][\w.]*", value, re.ASCII) and value.lower() not in _NO_TEXT:
+        return value
+    escaped = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + end[2].replace("'", r"\'"), value)
+    return f"'{escaped}'"

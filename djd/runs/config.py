@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails
 from djd.data.crop import Placement, Scaling, Views
 from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError
-from djd.runs.keys import UNNAMED_KEYS, as_typed, flat, short_names, value_of
+from djd.runs.keys import UNNAMED_KEYS, AxisValue, flat, folder_name, short_names, value_of
 
 Precision = Literal["float32", "tf32", "bf16"]
 """float32 throughout; float32 with a GPU's products in TensorFloat-32; or bfloat16 autocast."""
@@ -208,9 +208,11 @@ class RunConfig(_Group):
         """A setting's name: chosen options, then values that differ from the options' files."""
         values = self.by_key()
         shown = [key for key in self.changed if key in values and key not in UNNAMED_KEYS]
-        named = {group: each for group, each in self.choices.items() if NEUTRAL.get(group) != each}
-        named |= {each: as_typed(value_of(values, key)) for key, each in short_names(shown).items()}
-        return " ".join(f"{name}={value}" for name, value in (named | {"epochs": epochs}).items())
+        named: dict[str, AxisValue] = {
+            group: each for group, each in self.choices.items() if NEUTRAL.get(group) != each
+        }
+        named |= {each: value_of(values, key) for key, each in short_names(shown).items()}
+        return folder_name({**named, "epochs": epochs})
 
     def stamp(self, *, phantom: bool) -> str | None:
         """The words for every output: leaked test patients, phantom scans; None for neither."""

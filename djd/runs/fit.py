@@ -78,8 +78,13 @@ def fit_network(prepared: Prepared) -> Fit:
         LastEpoch(last),
     ]
     trainer = build_trainer(config, folder, callbacks, loggers=loggers, held_out=held_out)
-    with quiet_lightning():
-        trainer.fit(classifier, datamodule=datamodule, ckpt_path=last if resumed_epochs else None)
+    resumed = last if resumed_epochs else None
+    try:
+        with quiet_lightning():
+            trainer.fit(classifier, datamodule=datamodule, ckpt_path=resumed)
+    except BaseException:
+        end_runs(loggers)
+        raise
     if held_out:  # otherwise test patients may be scored next
         end_runs(loggers)
     return Fit(trainer, classifier, datamodule, recorder)

@@ -46,8 +46,8 @@ def use_threads(threads: int | str) -> int:
 class Bfloat16Training(MixedPrecision):
     """bfloat16 autocast of training steps alone.
 
-    Held-out knees and new scans are graded in float32: a bfloat16 logit has three digits, and of
-    two equal logits always the lower grade would win.
+    Held-out knees and new scans are graded in float32: bfloat16 logits have three digits, and
+    equal logits always give the lower grade.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -1,6 +1,8 @@
 """Keys of a configuration: which of them can change a number, and how their values are typed."""
 
+import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -74,6 +76,22 @@ def as_typed(value: AxisValue) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+MOST_NAME_BYTES = 120
+"""File systems take 255; Windows takes 260 for a whole path."""
+
+
+def folder_name(words: Mapping[str, AxisValue]) -> str:
+    """`depth=2 optim=adam fold=0`, without signs that folders lack; shortened if too long."""
+    texts = {key: re.sub(r"[^\w.+-]+", "_", as_typed(value)) for key, value in words.items()}
+    name = " ".join(f"{key}={text}" for key, text in texts.items()) or "base"
+    encoded = name.encode()
+    if len(encoded) <= MOST_NAME_BYTES:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    kept = encoded[: MOST_NAME_BYTES - len(digest) - 1].decode(errors="ignore")
+    return f"{kept}~{digest}"
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:

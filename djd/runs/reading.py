@@ -84,7 +84,7 @@ def split_cell(
 def _excluded(data: DataConfig, root: Path, known: Collection[str]) -> Collection[str]:
     """Excluded names; a typed name without a scan is a warning, in a file an error.
 
-    The study's four names are excluded from any cohort, even from one without them.
+    `experiment=study` excludes four names of the study, which other cohorts lack.
     """
     if isinstance(data.exclude, Path):
         return read_names(data.exclude, key="data.exclude", known=known, what="scan")

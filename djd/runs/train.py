@@ -10,7 +10,7 @@ from djd.plots.style import save_figure
 from djd.runs.callbacks.hparams import write_run_columns
 from djd.runs.callbacks.loggers import end_runs
 from djd.runs.config import RunConfig
-from djd.runs.duration import time_step, training_seconds
+from djd.runs.duration import count_values, time_step, training_seconds
 from djd.runs.fit import Fit, fit_network, quiet_lightning
 from djd.runs.folder import (
     CHECKPOINTS,
@@ -102,6 +102,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
 def print_duration(config: RunConfig, folder: Path) -> None:
     """Print the training and its duration (`dry_run=true`); raises InputError as `train`."""
     read_readings(config)
+    count_values(config)
     _say_duration(prepare(config, folder))
     say("dry_run=true: nothing was trained")
 
@@ -136,6 +137,8 @@ def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
 def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
     alone, refit = config.kind == "run", config.kind == "refit"
     readings = read_readings(config) if alone else None
+    if alone:
+        count_values(config)  # a network that can't be built costs no reading of scans
     prepared = prepare(config, folder)
     if alone:
         _say_duration(prepared)
@@ -146,6 +149,8 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
         leave_for_report(folder, prepared.cohort, prepared.split, readings, stamp=prepared.stamp)
         write_run_columns(config, folder)
     fit = fit_network(prepared)
+    if not opens_test:
+        end_runs(fit.trainer.loggers)
     _plot_curves(prepared, fit)
     test: list[PartScores] = []
     openings, scored = None, folder

@@ -2,18 +2,21 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from djd.runs.config import RunConfig
-from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue, as_typed, short_names, value_of
+from djd.runs.keys import (
+    NUMBERLESS_KEYS,
+    REPEAT_KEYS,
+    AxisValue,
+    folder_name,
+    short_names,
+    value_of,
+)
 from djd.runs.result import RESULTS_VERSION, RunResult
-
-MOST_NAME_BYTES = 120
-"""File systems take 255; Windows takes 260 for a whole path."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +106,9 @@ def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
 
 
 def axes_name(axes: Mapping[str, AxisValue]) -> str:
-    """A name for a folder: `depth=2 optim=adam fold=0`, shortened where it is too long."""
+    """The name of a folder by axes, see `folder_name`."""
     short = short_names(axes)
-    words = {short[key]: re.sub(r"[^\w.+-]+", "_", as_typed(axes[key])) for key in axes}
-    name = " ".join(f"{key}={word}" for key, word in words.items()) or "base"
-    encoded = name.encode()
-    if len(encoded) <= MOST_NAME_BYTES:
-        return name
-    digest = hashlib.sha256(encoded).hexdigest()[:8]
-    kept = encoded[: MOST_NAME_BYTES - len(digest) - 1].decode(errors="ignore")
-    return f"{kept}~{digest}"
+    return folder_name({short[key]: value for key, value in axes.items()})
 
 
 def at_axes(

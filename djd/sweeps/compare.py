@@ -10,7 +10,6 @@ from typing import Any, Literal
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.files import write_whole
-from djd.machine import Stopped
 from djd.runs.config import RunConfig
 from djd.runs.folder import RESULT_NAME, failure_reason, forget_failure, is_locked, record_loss
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
@@ -121,7 +120,7 @@ def compare(
     Raises:
         InputError: The scans, the second reader's file, a network or a split are not as expected,
             or the folder is another sweep's.
-        Stopped: The sweep was stopped; the exception says how to go on.
+        Stopped: The sweep was stopped.
     """
     config = cells[0].config
     readings = read_readings(config)
@@ -137,13 +136,9 @@ def compare(
     plan, placed = plan_and_save(folder, placed, digest=digest, arguments=arguments)
     leave_hparam_columns(folder, placed)
     sweep = replace(sweep, cells=tuple(placed), plan=plan)
-    try:
-        stamp = config.stamp(phantom=trainer.cohort.phantom)
-        leave_for_report(folder, trainer.cohort, trainer.split, readings, stamp=stamp)
-        return _carry_out(sweep, expected, trainer)
-    except Stopped as stop:
-        stop.folder_argument = f"hydra.sweep.dir={folder}"
-        raise
+    stamp = config.stamp(phantom=trainer.cohort.phantom)
+    leave_for_report(folder, trainer.cohort, trainer.split, readings, stamp=stamp)
+    return _carry_out(sweep, expected, trainer)
 
 
 def _carry_out(sweep: Sweep, expected: Forecast, trainer: _Trainer) -> Outcome:

@@ -17,7 +17,7 @@ LIST_KEYS = ("score_epochs", "data.exclude", "logger")
 ONE_COHORT = COHORT_KEYS | {"data", "data.leak"}
 """Keys of the cohort: the same for all cells."""
 
-ABOUT_ALL = FREE_KEYS - COHORT_KEYS | {"paths", "kind"}
+ABOUT_ALL = FREE_KEYS - COHORT_KEYS | {"paths"}
 """Keys that change no result."""
 
 
@@ -59,6 +59,8 @@ def read_axes(params: Mapping[str, Any], arguments: Iterable[str], loader: Confi
     for key, override in overrides.items():
         typed = override.get_key_element()
         _require_no_list(typed, override)
+        if key == "kind":
+            raise InputError(f"kind: expected no value, since a sweep sets it, received {typed}")
         if key == "score_epochs" and not isinstance(override.value(), list | None):
             fixed.append(f"{key}=[{','.join(_values(override))}]")
         elif override.is_sweep_override() or key in params:

@@ -64,8 +64,10 @@ class ComparisonSweeper(Sweeper):
             Stopped: The sweep was stopped; the exception says how to go on.
         """
         from djd.errors import FailedCellsError, InputError
+        from djd.machine import Stopped
         from djd.report.report import report_sweep
         from djd.sweeps.compare import compare
+        from djd.sweeps.folder import COMPARISON_NAME
         from hydra_plugins.djd._axes import read_axes
         from hydra_plugins.djd._composing import CellComposer
 
@@ -76,10 +78,17 @@ class ComparisonSweeper(Sweeper):
             raise InputError("hydra.sweep.dir: expected a path, received an empty one")
         folder, at_once = Path(self.master.hydra.sweep.dir), getattr(self.launcher, "n_jobs", 1)
         arguments = sys.argv[1:]
-        outcome = compare(cells, folder, at_once=at_once, arguments=arguments, launch=self._launch)
-        if outcome is None:  # dry_run
-            return
-        report_sweep(outcome)
+        try:
+            outcome = compare(
+                cells, folder, at_once=at_once, arguments=arguments, launch=self._launch
+            )
+            if outcome is None:  # dry_run
+                return
+            report_sweep(outcome)
+        except Stopped as stop:
+            if (folder / COMPARISON_NAME).exists():
+                stop.folder_argument = f"hydra.sweep.dir={folder}"
+            raise
         if outcome.failures:
             raise FailedCellsError
 

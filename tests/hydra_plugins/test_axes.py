@@ -94,6 +94,7 @@ def test_a_number_alone_in_the_file_is_an_axis_of_one_value(loader: ConfigLoader
         ),
         ("logger.csv.folder=a,b", r"logger\.csv\.folder: expected one value, since it changes no"),
         ("trainer.threads=1,2", r"trainer\.threads: expected one value"),
+        ("kind=refit", "kind: expected no value, since a sweep sets it"),
         ("model.depth=interval(1,3)", r"model\.depth: expected values with commas"),
     ],
 )

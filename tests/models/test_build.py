@@ -180,11 +180,16 @@ def test_a_schedule_is_told_how_many_epochs_there_are() -> None:
     assert rates("cosine", 4)[2] == pytest.approx(0.5)
 
 
+OF_TORCH = "torch.optim.lr_scheduler"
+
+
 def test_a_schedule_that_cannot_be_made_is_one_sentence() -> None:
     with pytest.raises(InputError, match=r"^optim\.schedule: .*StepLR"):
         build_schedule(sgd(), {"_target_": "torch.optim.lr_scheduler.StepLR"}, epochs=3)
     with pytest.raises(InputError, match=r"^optim\.schedule\._target_: .*PYTHONPATH"):
         build_schedule(sgd(), {"_target_": "mine.Warmup"}, epochs=3)
+    with pytest.raises(InputError, match="follows from the epoch alone"):
+        build_schedule(sgd(), {"_target_": f"{OF_TORCH}.ReduceLROnPlateau"}, epochs=3)
 
 
 def test_sizes_that_a_network_does_not_accept_are_said_with_its_reason() -> None:

@@ -106,6 +106,13 @@ def test_a_name_says_the_options_and_what_differs_from_their_files() -> None:
     assert usual.setting_name == read_config(compose_values()).setting_name
 
 
+@pytest.mark.parametrize("weights", ["/data/w.pt", "w" * 300])
+def test_a_name_is_that_of_one_folder(weights: str, tmp_path: Path) -> None:
+    name = read_config(compose_values(f"+model.weights={weights}")).setting_name
+    (tmp_path / name).mkdir()
+    assert "weights=" in name
+
+
 def test_plots_and_loggers_change_no_setting() -> None:
     with_plots, without = (
         read_config(compose_values(f"plots={value}", f"logger={loggers}"))

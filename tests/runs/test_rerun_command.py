@@ -25,6 +25,9 @@ def again(*overrides: str) -> tuple[dict[str, object], dict[str, object]]:
         ("experiment=study", "data.leak=true", "seed=3", "trainer.gradient_clip_val=1.5"),
         ("data=mat", "data.root='/뼈 scans, (1)=[x]'", "data.exclude=[0000001,a b]"),
         ("trainer.precision=bf16",),
+        ("model._target_=torch.nn.Flatten", "~model.width", "optim.schedule=cosine"),
+        ("optim.schedule={_target_: torch.optim.lr_scheduler.StepLR, step_size: 5}",),
+        ("+model.name='0.5'", r"+model.words='a, \'b\' = c\\'", "+model.none=null"),
         ("model.depth=3", "optim.lr=1e-5", "score_epochs=[2,7]", "loss.class_weights=balanced"),
     ],
 )

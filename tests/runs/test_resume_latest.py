@@ -116,6 +116,14 @@ def test_modules_of_ones_own_are_searched_again_for_a_sweep(
     assert os.environ["PYTHONPATH"] == "/my modules"
 
 
+@pytest.mark.parametrize("content", ["{", "[1]", "paths: null", "paths: {python: 3}", "\\0"])
+def test_a_damaged_configuration_is_left_to_the_training(content: str) -> None:
+    stopped_run("2026-01-01_10-00-00", ["seed=1"])
+    folder = Path("outputs") / "2026-01-01_10-00-00"
+    (folder / "config.yaml").write_text(content)
+    assert latest_arguments(["resume=latest"]) == ["seed=1", f"hydra.run.dir={folder}"]
+
+
 @pytest.mark.parametrize("content", ["{", "[1]", "hydra: 3"])
 def test_damaged_notes_of_hydra_are_one_sentence(content: str) -> None:
     stopped_run("2026-01-01_10-00-00", [])

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from djd.data.split import split_knees
 from djd.errors import InputError
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP
 from djd.models.classifier import GradeClassifier
-from djd.runs.config import read_config
+from djd.report.report import report_run
+from djd.runs.config import RunConfig, read_config
 from djd.runs.reading import read_data
 from djd.runs.result import RunResult
 from tests.conftest import Compose
@@ -265,3 +267,21 @@ def test_groups_test_list_and_exclusions_come_from_files(
               if who in split["test"]}  # fmt: skip
     assert {names[0], names[-1]} <= tested
     assert len(split["development"]) == 40 - 1 - 1 - 8
+
+
+def test_scans_that_are_gone_at_the_end_cost_the_baselines_alone(
+    finished: FinishedRun,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(config: RunConfig) -> None:
+        raise InputError("data.root: expected a folder, received nothing there")
+
+    folder = tmp_path / "run"
+    shutil.copytree(finished.folder, folder)
+    monkeypatch.setattr("djd.report.report.read_data", gone)
+    with caplog.at_level("INFO", "djd"):
+        report_run(folder, finished.result)
+    assert (folder / "settings.csv").exists()
+    assert "no baselines fitted: the scans can't be read again (data.root: expected" in caplog.text

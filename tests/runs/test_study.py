@@ -123,7 +123,7 @@ def test_a_leak_trains_on_every_knee_and_is_stamped_everywhere(
     with caplog.at_level("INFO", "djd"):
         result = run(values, folder)
         assert len(list(folder.rglob("*.csv"))) == 4
-        report_run(read_config(values), folder, result)
+        report_run(folder, result)
     assert caplog.messages[0].startswith(LEAK_STAMP)
     assert any(message.startswith(LEAK_STAMP) for message in caplog.messages[1:])
     cohort, split = read_data(read_config(values))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.runs.keys import AxisValue
-from djd.sweeps.cells import MOST_NAME_BYTES, axes_name, identity_of
+from djd.runs.keys import MOST_NAME_BYTES, AxisValue
+from djd.sweeps.cells import axes_name, identity_of
 from tests.sweeps.invented_cells import cell
 
 DIGEST = "0123456789abcdef"

@@ -15,7 +15,7 @@ from djd.errors import InputError
 from djd.files import write_whole
 
 EPOCHS_BETWEEN_WRITES = 5
-"""The most that a killed process loses."""
+"""Most epochs that a killed process loses."""
 
 
 class KeptCheckpoint:

@@ -56,7 +56,7 @@ def build_loggers(prepared: Prepared, *, resumed_epochs: int = 0) -> list[Logger
     begun, loggers = begun_runs(prepared.folder), {}
     # Trainings that start together must not make the same data base twice.
     path = prepared.config.paths.cache / ".loggers.lock"
-    with FileLock(path) if specs.keys() - {TENSORBOARD} else nullcontext():
+    with FileLock(path) if specs.keys() - {TENSORBOARD, "csv"} else nullcontext():
         for option, spec in specs.items():
             before = begun.get(option, {})
             run = before.get("run") if before.get("logger") == spec else None
