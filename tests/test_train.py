@@ -152,7 +152,8 @@ def test_no_run_by_itself_is_a_refit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run_train(monkeypatch, "kind=refit", "test=never", f"hydra.run.dir={tmp_path}") == 1
-    assert "kind: expected run, which only a sweep changes, received refit" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "kind: expected run, which only a sweep changes, received refit" in shown
 
 
 def test_a_stopped_run_says_how_to_go_on_and_resume_latest_does(
