@@ -41,5 +41,8 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_never_was(
             break
     if not (killed / "result.json").exists():
         assert start(killed, cache, phantom_folder).wait() == 0
+    if not (killed / "settings.csv").exists():  # killed while it worked out the answer
+        report = [sys.executable, "-c", "from djd.cli import main; main()", "report", str(killed)]
+        subprocess.run(report, check=True)
     assert texts(killed) == texts(whole)
     assert "Traceback" not in killed.with_suffix(".log").read_text()
