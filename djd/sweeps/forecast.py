@@ -60,8 +60,10 @@ def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
         InputError: A network can't be built, or the split of a cell is not as expected.
     """
     cells, config = sweep.unfinished, sweep.config
+    if not cells:  # a finished sweep is reported even where a network can't be built any more
+        return Forecast({}, 0.0, 0, 0)
     refits = []
-    if cells and config.test != "never":
+    if config.test != "never":
         firsts = [group[0] for group in by_setting(sweep.cells)]
         most = [(cell, cell.config.trainer.max_epochs) for cell in firsts]
         refits = [refitted(cell, epochs=each, score_epochs=()).config for cell, each in most]
@@ -205,10 +207,11 @@ def say_head(
         )
     if all(cell.config.data.fold is None for cell in sweep.cells):
         say("data.fold=null holds nothing out: there will be no ranking and no winner")
-    say(
-        f"Disk: about {in_bytes(expected.bytes_running)} while it trains, "
-        f"{in_bytes(expected.bytes_after)} afterwards (keep={config.keep})"
-    )
+    if expected.seconds:
+        say(
+            f"Disk: about {in_bytes(expected.bytes_running)} while it trains, "
+            f"{in_bytes(expected.bytes_after)} afterwards (keep={config.keep})"
+        )
     if config.dry_run:
         say("dry_run=true: nothing was trained")
 

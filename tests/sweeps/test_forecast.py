@@ -127,3 +127,9 @@ def test_what_is_left_to_do_is_shared_by_those_that_run_at_a_time(
     assert expect(1, test="each").total_seconds == 101 + 4 * 201 / 2
     assert expect(0).total_seconds == 0
     assert expected.bytes_after < expected.bytes_running == expect(1).bytes_running
+
+
+def test_a_finished_sweep_builds_no_network(tmp_path: Path) -> None:
+    gone = replace(cell({"model": "mine"}), folder=tmp_path / "mine")
+    expected = forecast(Sweep(tmp_path, (gone,)), lambda config: (0, 0), at_once=1)
+    assert expected == Forecast({}, 0.0, 0, 0)
