@@ -131,6 +131,7 @@ def test_a_report_is_written_without_the_classes(own: Own, sweep: Path) -> None:
     assert "mine" in (sweep / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_forecast_names_settings_and_trains_nothing(own: Own) -> None:
     axes = ("model=cnn,mine", "optim=sgd,adam", "loss=cross_entropy,mine")
     forecast = own.train("-m", *axes, "dry_run=true", "hydra.sweep.dir=forecast")
@@ -146,6 +147,7 @@ def test_help_shows_options_and_keys_of_ones_own(own: Own) -> None:
     assert "PolynomialLR" in shown
 
 
+@pytest.mark.slow
 def test_a_class_that_is_not_found_is_one_sentence_before_anything_is_trained(own: Own) -> None:
     failed = own.train(
         "-m", "model=cnn,mine", "data.batch_size=7", "hydra.sweep.dir=lost", found=False
