@@ -112,7 +112,7 @@ _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 def die_with_parent() -> None:
-    """End this process at once when its parent ends, by whatever signal.
+    """End this process at once when its parent ends, by any signal.
 
     Linux does so by itself. Elsewhere, and for a process of a fork server (Linux takes the server
     for the parent), a thread waits for the parent's end.

@@ -1,4 +1,4 @@
-"""One whole-body bone scan and its two graded knees, whatever file it came from."""
+"""One whole-body bone scan and its two graded knees, out of a file of any format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from djd.errors import InputError
-from djd.runs.keys import FREE_KEYS
+from djd.runs.keys import FREE_KEYS, SETTING_GROUPS
 
 if TYPE_CHECKING:
     from djd.runs.config import RunConfig
@@ -60,7 +60,7 @@ def hydra_sentence(error: Exception) -> str:
             f"{found[1]}: expected a key of the configuration (python train.py --help shows all), "
             "received one that it doesn't have"
         )
-        if found[1].partition(".")[0] in ("model", "loss", "augment", "optim"):
+        if found[1].partition(".")[0] in SETTING_GROUPS:
             sentence += f"; a further argument of the class has a plus: +{found[1]}=..."
         return sentence
     return "\n".join(str(part) for part in (error, error.__cause__) if part)
@@ -89,11 +89,16 @@ def _quoted(argument: str) -> str:
             return argument
         if in_quotes and isinstance(override.value(), str):
             return argument
-    # Inside quotes the grammar unescapes a quote and the backslashes right before it, nothing else.
-    escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
-    if escaped.endswith("\\"):
-        escaped += "\\" * (len(escaped) - len(escaped.rstrip("\\")))
-    return f"{key}='{escaped}'"
+    return f"{key}={_in_quotes(value)}"
+
+
+def _in_quotes(value: str) -> str:
+    """The value as a quoted string of Hydra's grammar.
+
+    The grammar unescapes a quote and the backslashes right before a quote, nothing else.
+    """
+    escaped = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + end[2].replace("'", r"\'"), value)
+    return f"'{escaped}'"
 
 
 def latest_arguments(arguments: Sequence[str]) -> list[str]:
@@ -219,5 +224,4 @@ def _typed(key: str, value: Any) -> str:
     # Hydra would take other words apart, or for a number.
     if re.fullmatch(r"[A-Za-z_][\w.]*", value, re.ASCII) and value.lower() not in _NO_TEXT:
         return value
-    escaped = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + end[2].replace("'", r"\'"), value)
-    return f"'{escaped}'"
+    return _in_quotes(value)

@@ -45,9 +45,6 @@ Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
-SETTING_GROUPS = ("model", "loss", "augment", "optim")
-"""Config groups whose chosen options make a setting."""
-
 NEUTRAL = {"loss": "cross_entropy", "augment": "none"}
 """Options that a setting's name leaves out: earlier versions had only these."""
 
@@ -204,15 +201,17 @@ class RunConfig(_Group):
         """`setting_at` the last epoch."""
         return self.setting_at(self.trainer.max_epochs)
 
+    @property
+    def named_choices(self) -> dict[str, AxisValue]:
+        """The chosen option of each group, without those of `NEUTRAL`."""
+        return {group: each for group, each in self.choices.items() if NEUTRAL.get(group) != each}
+
     def setting_at(self, epochs: int) -> str:
         """A setting's name: chosen options, then values that differ from the options' files."""
         values = self.by_key()
         shown = [key for key in self.changed if key in values and key not in UNNAMED_KEYS]
-        named: dict[str, AxisValue] = {
-            group: each for group, each in self.choices.items() if NEUTRAL.get(group) != each
-        }
-        named |= {each: value_of(values, key) for key, each in short_names(shown).items()}
-        return folder_name({**named, "epochs": epochs})
+        values_shown = {each: value_of(values, key) for key, each in short_names(shown).items()}
+        return folder_name({**self.named_choices, **values_shown, "epochs": epochs})
 
     def stamp(self, *, phantom: bool) -> str | None:
         """The words for every output: leaked test patients, phantom scans; None for neither."""

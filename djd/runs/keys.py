@@ -22,6 +22,9 @@ COHORT_KEYS = frozenset(
 )
 """Keys that choose the knees and the test patients; the cohort's digest stands for them."""
 
+SETTING_GROUPS = ("model", "loss", "augment", "optim")
+"""Config groups whose chosen options make a setting."""
+
 REPEAT_KEYS = ("data.fold", "seed", "data.split_seed")
 """Trainings that differ in these keys alone repeat one setting."""
 

@@ -1,4 +1,4 @@
-"""Imported once by the fork server, so that no cell has to: everything that a training needs."""
+"""Imports of a training, made once by the fork server, so that no cell has to make them."""
 
 # The server ignores Ctrl-C and ends with the process that started the server; its cells end with
 # the server. This comes before the imports that take seconds.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from djd.errors import InputError
-from djd.runs.config import NEUTRAL, RunConfig, read_config
+from djd.runs.config import RunConfig, read_config
 from djd.runs.folder import (
     CONFIG_NAME,
     RESULT_NAME,
@@ -158,7 +158,7 @@ def sweep_of_run(folder: Path, result: RunResult) -> Sweep:
     values = config.by_key()
     changed = [key for key in config.changed if key not in UNNAMED_KEYS and key in values]
     axes: dict[str, AxisValue] = {
-        **{group: name for group, name in config.choices.items() if NEUTRAL.get(group) != name},
+        **config.named_choices,
         **{key: value for key, value in values.items() if key == "model.depth"},
         **{key: value_of(values, key) for key in changed},
         "optim.lr": config.optim.learning_rate,

@@ -51,7 +51,7 @@ def each_refit(sweep: Path, cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _first_repeat(cells: Sequence[Cell]) -> Cell:
-    """The cell with the lowest seed, in whatever order the seeds were typed."""
+    """The cell with the lowest seed, for any order of the seeds on the command line."""
     return min(cells, key=lambda cell: (cell.config.seed, cell.config.data.split_seed))
 
 

@@ -14,8 +14,8 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from djd.runs.config import SETTING_GROUPS, read_config
-from djd.runs.keys import AxisValue, flat, nested, value_of
+from djd.runs.config import read_config
+from djd.runs.keys import SETTING_GROUPS, AxisValue, flat, nested, value_of
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Cell

@@ -31,7 +31,7 @@ from tensorboard.plugins.hparams.summary_v2 import (
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from djd.files import write_whole
-from djd.runs.config import NEUTRAL, RunConfig
+from djd.runs.config import RunConfig
 from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS
 
 HParamValue = bool | int | float | str
@@ -67,7 +67,7 @@ def main_hparams(config: RunConfig) -> dict[str, HParamValue]:
     """Hyperparameters of every row, without the epochs."""
     depth = config.by_key().get("model.depth")
     return {
-        **{group: name for group, name in config.choices.items() if NEUTRAL.get(group) != name},
+        **config.named_choices,
         **({} if depth is None else {"model.depth": depth}),
         "learning_rate": config.optim.learning_rate,
         "data.batch_size": config.data.batch_size,
