@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
@@ -16,17 +17,25 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from platformdirs import user_cache_path
 
 from djd.errors import FailedCellsError, InputError
-from djd.machine import Stopped, let_waiting_threads_sleep, stop_on_signals
+from djd.files import cache_folder
+from djd.machine import Stopped, forget_launcher, let_waiting_threads_sleep, stop_on_signals
 from djd.runs.command_line import flags_first, hydra_sentence, latest_arguments, quote_paths
 from hydra_plugins.djd._composing import plain_values
 
 if TYPE_CHECKING:
     from djd.runs.result import RunResult
 
-OmegaConf.register_new_resolver("djd_cache", lambda: str(user_cache_path("djd")))
+
+def _cache() -> str | None:
+    """None for a user without a home; `read_config` says so."""
+    with suppress(InputError):
+        return str(cache_folder())
+    return None
+
+
+OmegaConf.register_new_resolver("djd_cache", _cache)
 OmegaConf.register_new_resolver("djd_leak", lambda leak: "-LEAK" if leak else "")
 OmegaConf.register_new_resolver("djd_sweep", lambda experiment: experiment or "sweep")
 
@@ -42,6 +51,7 @@ started: list[Path] = []
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _run(cfg: DictConfig) -> float | None:
     """Train, and return the last validation kappa, which Hydra's own sweepers maximize."""
+    forget_launcher()  # a job may be launched by other processes than `main`
     runtime = HydraConfig.get()
     folder = Path(runtime.runtime.output_dir)
     values = plain_values(cfg, runtime.runtime.choices, GlobalHydra.instance().config_loader())
@@ -142,6 +152,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     let_waiting_threads_sleep()
+    forget_launcher()
     logging.raiseExceptions = False  # a log on a full disk would print a traceback a line
     threading.excepthook = _forget_full_disks
     # Hydra's own handler prints a traceback for a folder that can't be written.

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT, GRADE_NAMES, PHANTOM_STAMP, SIDES, LabelsFrom, OnError
+from djd.machine import forget_launcher
 
 if TYPE_CHECKING:
     from djd.data.cohort import Cohort
@@ -177,6 +178,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name that the terminal can't write
+    forget_launcher()
     try:
         app()
     except InputError as error:

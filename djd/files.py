@@ -9,6 +9,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
+from djd.errors import InputError
+
+
+def cache_folder() -> Path:
+    """The user's folder for what can be made again.
+
+    Raises:
+        InputError: The user has no home, as in some containers.
+    """
+    try:
+        return user_cache_path("djd")
+    except RuntimeError as error:
+        raise InputError(
+            "paths.cache: expected a folder, received none, and this user has no home; say "
+            "paths.cache=FOLDER"
+        ) from error
+
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file whole."""

@@ -2,14 +2,17 @@
 
 import contextlib
 import ctypes
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
@@ -30,11 +33,80 @@ def let_waiting_threads_sleep() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+_OBEYED = (*_RANKS, "WORLD_SIZE", "SLURM_NTASKS", "TORCHELASTIC_RUN_ID", "DISABLE_MPS")
+
+
+def forget_launcher() -> None:
+    """Remove variables of launchers and notebooks that libraries read as they are imported.
+
+    Lightning takes a rank for that of the process and writes nothing under another than 0.
+    Matplotlib refuses the backend of a notebook outside of the notebook; plots need no backend.
+    """
+    _remove(*_RANKS, "MPLBACKEND")
+
+
+def lightning_variables() -> list[str]:
+    """Names of the variables that would change Lightning's defaults, such as its epochs."""
+    return sorted(name for name in os.environ if name.startswith("PL_"))
+
+
+@contextmanager
+def as_configured() -> Iterator[None]:
+    """Hide the variables that Lightning obeys, and remove those that Lightning sets."""
+    names = (*lightning_variables(), *_OBEYED)
+    hidden = {name: os.environ[name] for name in names if name in os.environ}
+    _remove(*names)
+    try:
+        yield
+    finally:
+        _remove(*lightning_variables(), *_OBEYED)
+        os.environ.update(hidden)
+
+
+def _remove(*names: str) -> None:
+    for name in names:
+        os.environ.pop(name, None)
+
+
 def usable_cores() -> int:
-    """Cores that this process may use; all cores on macOS and Windows, which don't say."""
+    """Cores that this process may use, by affinity and quota; macOS and Windows have neither."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+        return min(len(os.sched_getaffinity(0)), _quota())
     return os.cpu_count() or 1
+
+
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+
+
+def _quota() -> int:
+    """Cores in the quotas of this process's control groups, rounded up; many without a quota.
+
+    Version 2 has one tree, version 1 one for processors: docs.kernel.org, cgroup-v2 and sched-bwc.
+    """
+    cores = [float(sys.maxsize)]
+    with contextlib.suppress(OSError, ValueError):
+        for line in _OWN_GROUPS.read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            tree = _GROUPS / "cpu" if controllers else _GROUPS
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            # Of a tree from outside, a container sees its own top alone.
+            inner = tree / group.strip("/")
+            cores += [_quota_of(each) for each in (inner, *inner.parents)]
+    return math.ceil(min(cores))
+
+
+def _quota_of(group: Path) -> float:
+    """Cores in the quota of one control group; infinite without a quota."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError):
+            texts = (part for name in names for part in (group / name).read_text().split())
+            quota, period = (float(text) for text in texts)  # "max" is no quota
+            if quota > 0 < period:
+                return quota / period
+    return math.inf
 
 
 def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -68,7 +140,12 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _MOST) and mallopt(_M_TRIM_THRESHOLD, _MOST))
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Slurm's --signal announces the end of a job's time by one of the last two.
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+]
 
 
 class Stopped(BaseException):
@@ -88,7 +165,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raise `Stopped` at the first Ctrl-C or SIGTERM, and ignore further signals.
+    """Raise `Stopped` at the first Ctrl-C, SIGTERM or SIGUSR, and ignore further signals.
 
     Lightning turns KeyboardInterrupt into exit status 1 and SIGTERM into 0.
     """

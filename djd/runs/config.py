@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 
 from djd.data.crop import Placement, Scaling, Views
 from djd.errors import InputError
+from djd.files import cache_folder
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError
 from djd.runs.keys import UNNAMED_KEYS, AxisValue, flat, folder_name, short_names, value_of
 
@@ -38,7 +39,18 @@ def _require_some_path(path: object) -> object:
     return path
 
 
-UserPath = Annotated[Path, BeforeValidator(_require_some_path), AfterValidator(Path.expanduser)]
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:  # no home, or no such user
+        raise ValueError(f"expected a path, received {path} ({error})") from error
+
+
+def _or_users_own(path: object) -> object:
+    return cache_folder() if path is None else path
+
+
+UserPath = Annotated[Path, BeforeValidator(_require_some_path), AfterValidator(_expanded)]
 """A path with its tilde expanded: shells leave the one in `data.root=~/scans` alone."""
 
 Count = Annotated[int, Field(ge=1)]
@@ -150,7 +162,7 @@ class TrainerConfig(_Group):
 class PathsConfig(_Group):
     """`paths.*`: folders that runs share."""
 
-    cache: UserPath
+    cache: Annotated[UserPath, BeforeValidator(_or_users_own)]
     python: str | None = None
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from djd.data.cohort import Cohort, names_warning
 from djd.data.split import PartSummary
 from djd.grades import GRADE_NAMES
+from djd.machine import lightning_variables
 from djd.runs.result import PartScores
 from djd.wording import number, share
 
@@ -46,6 +47,9 @@ def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Seque
     if cohort.disagreements:
         named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
         sentences.append(f"severity id and name disagree: {named}")
+    if variables := lightning_variables():
+        named = ", ".join(variables)
+        sentences.append(f"ignored, since a training is what its configuration says: {named}")
     for sentence in filter(None, [*sentences, names_warning(cohort)]):
         log.warning("warning: %s", sentence)
 
