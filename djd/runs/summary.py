@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from djd.data.cohort import Cohort, names_warning
+from djd.data.names import alike_warning
 from djd.data.split import PartSummary
 from djd.grades import GRADE_NAMES
 from djd.runs.result import PartScores
@@ -34,7 +35,7 @@ def say(sentence: str) -> None:
 def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Sequence[str]) -> None:
     """Print scans, knees and patients of the cohort and of each part, and warnings."""
     say(
-        f"{len(cohort.scans)} scans in {cohort.root}: {len(cohort)} graded knees, "
+        f"{cohort.size} in {cohort.root}: {len(cohort)} graded knees, "
         f"{cohort.unspecified} unspecified, {len(cohort.unreadable)} scans unreadable"
     )
     table = Table("part", "patients", "knees", *GRADE_NAMES)
@@ -46,7 +47,8 @@ def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Seque
     if cohort.disagreements:
         named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
         sentences.append(f"severity id and name disagree: {named}")
-    for sentence in filter(None, [*sentences, names_warning(cohort)]):
+    about_names = (names_warning(cohort), alike_warning(cohort.patients))
+    for sentence in filter(None, [*sentences, *about_names]):
         log.warning("warning: %s", sentence)
 
 

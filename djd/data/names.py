@@ -1,0 +1,77 @@
+"""Names of scans and patients: one form for each, and names that may mean the same.
+
+macOS stores a letter such as é in two signs (NFD), and keyboards write one sign (NFC); spreadsheets
+drop leading zeros, and keep blanks that nobody sees.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+MOST_NAMED = 5
+"""Groups of names that a warning repeats."""
+
+_BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cc", "Cf")
+_BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers: letters for Unicode, blanks for people
+
+_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+_BLANKS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # "1 11" is not "11 1"
+
+
+def one_form(text: str) -> str:
+    """The text in Unicode's form NFC, without blank and invisible signs around it."""
+    text = unicodedata.normalize("NFC", text)
+    seen = [place for place, sign in enumerate(text) if not _is_blank(sign)]
+    return text[seen[0] : seen[-1] + 1] if seen else ""
+
+
+def scan_name(path: Path) -> str:
+    """A file's name without its suffix, in one form."""
+    return one_form(path.stem) or path.stem
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The known name that is nearly the same as an unknown one, for the end of a sentence."""
+    looks = {_look(name), _look(Path(name).stem)}
+    for each in sorted(known):
+        if name and _look(each) in looks:
+            zeros = each.lstrip("0") == name.lstrip("0")
+            return f" (without the zeros of {each}?)" if zeros else f" ({each!r}?)"
+    return ""
+
+
+def unknown_names(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Those names that are not known, each with the one that may be meant."""
+    return [f"{name}{meant(name, known)}" for name in sorted(set(names).difference(known))]
+
+
+def alike_warning(patients: Iterable[str]) -> str | None:
+    """Patients whose names are nearly the same, in a sentence; None where there are none."""
+    by_look: dict[str, list[str]] = {}
+    for patient in sorted(set(patients)):
+        by_look.setdefault(_look(patient), []).append(patient)
+    alike = [" and ".join(map(repr, names)) for names in by_look.values() if len(names) > 1]
+    if not alike:
+        return None
+    more = f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else ""
+    return (
+        "patients whose names are nearly the same count as different ones, and may stand on two "
+        f"parts: {', '.join(alike[:MOST_NAMED])}{more}; if they are one, give their scans one name "
+        "in data.groups"
+    )
+
+
+def _is_blank(sign: str) -> bool:
+    return sign in _BLANK_LETTERS or unicodedata.category(sign) in _BLANK_CATEGORIES
+
+
+def _look(name: str) -> str:
+    """The same text for names that differ in width, case, blanks, dashes or leading zeros alone."""
+    wide = unicodedata.normalize("NFKC", name).casefold()
+    signs = (
+        "-" if unicodedata.category(sign) == "Pd" or sign == "\u2212" else sign
+        for sign in unicodedata.normalize("NFKC", wide)
+        if unicodedata.category(sign) not in ("Cf", "Cc") and sign not in _BLANK_LETTERS
+    )
+    return _LEADING_ZEROS.sub("", _BLANKS.sub("", "".join(signs).strip()))
