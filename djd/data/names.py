@@ -14,8 +14,11 @@ MOST_NAMED = 5
 
 _BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cc", "Cf")
 _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers: letters for Unicode, blanks for people
+_UNSEEN = ("Cc", "Cf", "Pi", "Pf")
+_DASHES, _QUOTES = "_\u2212", "'\"`\u00b4"
 
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+_DECIMALS = re.compile(r"(?<=\d)\.0+$")  # a column of numbers with a gap becomes 7.0
 _BLANKS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # "1 11" is not "11 1"
 
 
@@ -67,11 +70,13 @@ def _is_blank(sign: str) -> bool:
 
 
 def _look(name: str) -> str:
-    """The same text for names that differ in width, case, blanks, dashes or leading zeros alone."""
-    wide = unicodedata.normalize("NFKC", name).casefold()
+    """The same text for names that differ in case, width, blanks, dashes, quotes or zeros alone."""
+    wide = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    categories = {sign: unicodedata.category(sign) for sign in wide}
     signs = (
-        "-" if unicodedata.category(sign) == "Pd" or sign == "\u2212" else sign
-        for sign in unicodedata.normalize("NFKC", wide)
-        if unicodedata.category(sign) not in ("Cf", "Cc") and sign not in _BLANK_LETTERS
+        "-" if sign in _DASHES or categories[sign] == "Pd" else sign
+        for sign in wide
+        if categories[sign] not in _UNSEEN and sign not in _BLANK_LETTERS + _QUOTES
     )
-    return _LEADING_ZEROS.sub("", _BLANKS.sub("", "".join(signs).strip()))
+    text = _BLANKS.sub("", "".join(signs).strip())
+    return _LEADING_ZEROS.sub("", _DECIMALS.sub("", text))

@@ -61,8 +61,9 @@ def read_rows(
         _cells(path, key, number, text, separator)  # raises for a quote, where no header was found
         received = ", ".join(header).strip(", ") or "nothing"
         received = received if header_shown else "a line without them"
-        columns = " or ".join(map(", ".join, forms))
-        raise wrong_line(path, key, number, f"the columns {columns}, each once", received)
+        columns = ", ".join(forms[0]) if names is not None else " or ".join(map(", ".join, forms))
+        expected = f"the columns {columns}, and no column twice"
+        raise wrong_line(path, key, number, expected, received)
     else:
         lines = lines[1:]
     for number, text in lines:

@@ -1,0 +1,103 @@
+"""Names of scans and patients: one form, and a warning where two may be one."""
+
+import logging
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from djd.data.cohort import find_scans, read_cohort
+from djd.data.names import alike_warning, meant, one_form
+from djd.data.tables import read_groups
+from djd.errors import InputError
+from djd.runs.summary import say_cohort
+from tests.data.test_cohort import write_scan
+
+NFC, NFD = "뼈é", unicodedata.normalize("NFD", "뼈é")
+
+
+@pytest.mark.parametrize("around", ["", " ", "\t", "\xa0", "\u3000", "\u200b", "\ufeff", "\u3164"])
+def test_blank_and_invisible_signs_around_a_name_are_no_part_of_it(around: str) -> None:
+    assert one_form(f"{around}{NFD} {NFC}{around}") == f"{NFC} {NFC}"
+
+
+@given(st.text())
+def test_a_form_is_its_own_form(text: str) -> None:
+    assert (
+        one_form(one_form(text)) == one_form(text) == one_form(unicodedata.normalize("NFD", text))
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("P001", "P1"),
+        ("007", "7"),
+        ("7", "7.0"),
+        ("Kim", "KIM"),
+        ("Kim A", "KimA"),
+        ("P001", "\uff30\uff10\uff10\uff11"),
+        ("P-1", "P\u20131"),
+        ("P-1", "P\u22121"),
+        ("P1", "P\u200b1"),
+        ("P1", "'P1"),
+        ("Straße", "STRASSE"),
+    ],
+)
+def test_names_that_look_alike_are_a_warning(one: str, other: str) -> None:
+    warning = alike_warning([one, "another", other, one])
+    assert warning
+    assert " and ".join(map(repr, sorted([one, other]))) in warning
+    assert meant(one, [other, "x"])
+
+
+@pytest.mark.parametrize("names", [("P1", "P10"), ("1 11", "11 1"), ("1.5", "15"), ("a", "á"), ()])
+def test_names_that_differ_are_none(names: tuple[str, ...]) -> None:
+    assert alike_warning(names) is None
+
+
+def test_of_many_names_a_few_are_named() -> None:
+    warning = alike_warning(f"{zero}{number}" for number in range(1, 21) for zero in ("", "0"))
+    assert "'01' and '1', " in (warning or "")
+    assert " and 15 more; " in (warning or "")
+
+
+def test_a_file_in_one_unicode_form_is_the_scan_named_in_the_other(tmp_path: Path) -> None:
+    write_scan(tmp_path, NFD, seed=1)
+    write_scan(tmp_path, "0000002")
+    (tmp_path / f"{NFD}3.mat").write_bytes(b"damaged")
+    table = tmp_path / "groups.csv"
+    table.write_text(f"scan,patient\n{NFC},0000002\n")
+    patients = read_groups(table, known={NFC, "0000002"})
+    cohort = read_cohort(find_scans(tmp_path), patients=patients)
+    assert cohort.scans == ("0000002", NFC, f"{NFC}3")
+    assert cohort.patients == ("0000002", "0000002", f"{NFC}3")
+    assert set(cohort.pixel_digests) == {NFC, "0000002"}
+    assert [*cohort.unreadable] == [f"{NFC}3"]
+    assert cohort.size == "3 scans of 2 patients"
+    assert [path.stem for path in find_scans(tmp_path, [f" {NFC}", f"{NFC}3"])] == ["0000002"]
+
+
+def test_two_files_of_one_name_in_two_forms_are_an_error(tmp_path: Path) -> None:
+    for name in (NFC, NFD):
+        (tmp_path / f"{name}.mat").touch()
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("this file system knows one form alone")
+    with pytest.raises(InputError, match=r"expected one file a scan, received .*two Unicode forms"):
+        find_scans(tmp_path)
+
+
+def test_the_head_says_scans_and_patients_and_names_that_look_alike(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("0000001", "0000002", "0000003"):
+        write_scan(tmp_path, name)
+    patients = {"0000001": "Kim", "0000002": "Kim", "0000003": "kim"}
+    cohort = read_cohort(find_scans(tmp_path), patients=patients)
+    with caplog.at_level(logging.INFO, "djd"):
+        say_cohort(cohort, {}, ())
+    assert f"3 scans of 2 patients in {tmp_path}: 6 graded knees" in caplog.text
+    assert "warning: patients whose names are nearly the same" in caplog.text
+    assert "'Kim' and 'kim'; if they are one" in caplog.text
