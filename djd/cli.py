@@ -139,11 +139,13 @@ def print_check(cohort: "Cohort", obstacles: Sequence[str]) -> None:
     import numpy as np
 
     from djd.data.cohort import names_warning
-    from djd.data.names import alike_warning
+    from djd.data.names import alike_warning, groups_line
 
     if cohort.phantom:
         console.print(PHANTOM_STAMP)
     console.print(f"{cohort.size}: {len(cohort)} graded knees, {cohort.unspecified} unspecified")
+    if line := groups_line(dict(zip(cohort.scans, cohort.patients, strict=True))):
+        console.print(line, markup=False)
     table = Table("side", *(f"{grade} {name}" for grade, name in enumerate(GRADE_NAMES)), "knees")
     sides = [cohort.side_index == index for index in range(len(SIDES))]
     for side, knees in zip((*SIDES, "both"), (*sides, slice(None)), strict=True):

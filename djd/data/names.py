@@ -6,8 +6,10 @@ drop leading zeros, and keep blanks that nobody sees.
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+
+from djd.wording import count_of
 
 MOST_NAMED = 5
 """Groups of names that a warning repeats."""
@@ -47,6 +49,24 @@ def meant(name: str, known: Iterable[str]) -> str:
 def unknown_names(names: Iterable[str], known: Collection[str]) -> list[str]:
     """Those names that are not known, each with the one that may be meant."""
     return [f"{name}{meant(name, known)}" for name in sorted(set(names).difference(known))]
+
+
+def groups_line(patients: Mapping[str, str]) -> str | None:
+    """How many scans have another name for their patient; None where none has.
+
+    `patients` holds the patient of each scan.
+    """
+    own = {scan for scan, patient in patients.items() if scan == patient}
+    grouped = {patient for scan, patient in patients.items() if scan not in own}
+    if not grouped:
+        return None
+    joined = sorted(own & grouped)
+    more = f" and {len(joined) - MOST_NAMED} more" if len(joined) > MOST_NAMED else ""
+    of_which = f", of which {', '.join(joined[:MOST_NAMED])}{more} join the patient of that name"
+    return (
+        f"data.groups gives {count_of(len(patients) - len(own), 'scan')} a patient's name; under "
+        f"their own name: {count_of(len(own), 'scan')}{of_which if joined else ''}"
+    )
 
 
 def alike_warning(patients: Iterable[str]) -> str | None:

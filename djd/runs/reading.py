@@ -24,7 +24,7 @@ from djd.data.tables import (
 from djd.errors import InputError
 from djd.runs.config import DataConfig, RunConfig
 from djd.runs.folder import SECOND_READER_NAME
-from djd.runs.summary import log, say
+from djd.runs.summary import log
 
 
 def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
@@ -35,7 +35,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     data = config.data
     root = _root(config)
     known = {scan_name(path) for path in find_scans(root)}
-    patients = _patients(data, known)
+    patients = read_groups(data.groups, known=known) if data.groups else {}
     paths = find_scans(root, exclude=_excluded(data, root, known))
     with _bar("reading scans", len(paths)) as bar:
         cohort = cached_cohort(
@@ -103,21 +103,6 @@ def _excluded(data: DataConfig, root: Path, known: Collection[str]) -> Collectio
     if unknown := unknown_names(map(one_form, data.exclude), known):
         log.warning("warning: data.exclude names no scan of %s: %s", root, ", ".join(unknown))
     return data.exclude
-
-
-def _patients(data: DataConfig, known: Collection[str]) -> dict[str, str]:
-    """Patient of each scan that `data.groups` names; the head says how many have no line there."""
-    if not data.groups:
-        return {}
-    patients = read_groups(data.groups, known=known)
-    if others := set(known).difference(patients):
-        joined = ", ".join(sorted(others.intersection(patients.values())))
-        but = f", but for {joined}, whose name a patient has there" if joined else ""
-        say(
-            f"data.groups has a line for {len(patients)} of {len(known)} scans; each other scan is "
-            f"a patient of its own{but}"
-        )
-    return patients
 
 
 def _root(config: RunConfig) -> Path:

@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from djd.data.cohort import Cohort, names_warning
-from djd.data.names import alike_warning
+from djd.data.names import alike_warning, groups_line
 from djd.data.split import PartSummary
 from djd.grades import GRADE_NAMES
 from djd.runs.result import PartScores
@@ -38,6 +38,8 @@ def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Seque
         f"{cohort.size} in {cohort.root}: {len(cohort)} graded knees, "
         f"{cohort.unspecified} unspecified, {len(cohort.unreadable)} scans unreadable"
     )
+    if line := groups_line(dict(zip(cohort.scans, cohort.patients, strict=True))):
+        say(line)
     table = Table("part", "patients", "knees", *GRADE_NAMES)
     for part, who in parts.items():
         knees = who.knees_per_grade

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from djd.data.cohort import find_scans, read_cohort
-from djd.data.names import alike_warning, meant, one_form
+from djd.data.names import alike_warning, groups_line, meant, one_form
 from djd.data.tables import read_groups
 from djd.errors import InputError
 from djd.runs.summary import say_cohort
@@ -64,6 +64,16 @@ def test_of_many_names_a_few_are_named() -> None:
     assert " and 15 more; " in (warning or "")
 
 
+def test_scans_without_a_line_in_groups_are_counted_and_those_that_join_named() -> None:
+    assert groups_line({"1": "1", "2": "2"}) is None
+    assert groups_line({"1": "A", "2": "1", "3": "3"}) == (
+        "data.groups gives 2 scans a patient's name; under their own name: 1 scan"
+    )
+    assert (groups_line({"1": "1", "2": "1", "3": "3"}) or "").endswith(
+        "under their own name: 2 scans, of which 1 join the patient of that name"
+    )
+
+
 def test_a_file_in_one_unicode_form_is_the_scan_named_in_the_other(tmp_path: Path) -> None:
     write_scan(tmp_path, NFD, seed=1)
     write_scan(tmp_path, "0000002")
@@ -99,5 +109,8 @@ def test_the_head_says_scans_and_patients_and_names_that_look_alike(
     with caplog.at_level(logging.INFO, "djd"):
         say_cohort(cohort, {}, ())
     assert f"3 scans of 2 patients in {tmp_path}: 6 graded knees" in caplog.text
+    assert (
+        "data.groups gives 3 scans a patient's name; under their own name: 0 scans" in caplog.text
+    )
     assert "warning: patients whose names are nearly the same" in caplog.text
     assert "'Kim' and 'kim'; if they are one" in caplog.text
