@@ -54,7 +54,7 @@ def _require_names(names: object) -> object:
     each_name = names if isinstance(names, list | tuple) else [names]
     for name in each_name if names is not None else ():
         if not isinstance(name, str | Path):
-            received = as_typed(name) if isinstance(name, int | float | None) else type(name)
+            received = as_typed(name) if isinstance(name, int | float | None) else "no name"
             raise ValueError(
                 f"expected each name in quotes, received {received} without them (YAML reads "
                 '0000016 as 14, 12e3456 as inf): exclude: ["0000016"] in a file, '

@@ -94,10 +94,11 @@ def _excluded(data: DataConfig, root: Path, known: Collection[str]) -> Collectio
     `experiment=study` excludes four names of the study, which other cohorts lack.
     """
     if isinstance(data.exclude, Path):
-        if one_form(str(data.exclude)) in known and not data.exclude.exists():
+        name = data.exclude.name
+        if not data.exclude.exists() and (one_form(name) in known or not data.exclude.suffix):
             raise InputError(
-                "data.exclude: expected a file of names, or names in brackets "
-                f"('data.exclude=[{data.exclude}]'), received {data.exclude}"
+                f"data.exclude: expected names in brackets ('data.exclude=[{name}]') or a file of "
+                f"them, received {data.exclude} (no such file)"
             )
         return read_names(data.exclude, key="data.exclude", known=known, what="scan")
     if unknown := unknown_names(map(one_form, data.exclude), known):

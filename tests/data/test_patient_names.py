@@ -8,11 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.data.cohort import find_scans, read_cohort
+from djd.data.cohort import Cohort, find_scans, read_cohort
 from djd.data.names import alike_warning, groups_line, meant, one_form
+from djd.data.split import PatientSplit
 from djd.data.tables import read_groups
 from djd.errors import InputError
+from djd.runs.config import read_config
+from djd.runs.reading import read_data
 from djd.runs.summary import say_cohort
+from tests.conftest import compose_values
 from tests.data.test_cohort import write_scan
 
 NFC, NFD = "뼈é", unicodedata.normalize("NFD", "뼈é")
@@ -114,3 +118,24 @@ def test_the_head_says_scans_and_patients_and_names_that_look_alike(
     )
     assert "warning: patients whose names are nearly the same" in caplog.text
     assert "'Kim' and 'kim'; if they are one" in caplog.text
+
+
+def test_lists_of_scans_and_patients_reach_the_cohort(tmp_path: Path) -> None:
+    scans, tests = tmp_path / "scans", tmp_path / "tests.csv"
+    scans.mkdir()
+    for name in ("0000001", "0000002", "0000003", NFD):
+        write_scan(scans, name, seed=len(list(scans.iterdir())))
+    tests.write_text("scan\n0000001\n")
+    place = ("data=mat", f"data.root='{scans}'", f"paths.cache='{tmp_path}'")
+
+    def data_of(*more: str) -> tuple[Cohort, PatientSplit]:
+        return read_data(read_config(compose_values(*place, *more)))
+
+    cohort, split = data_of(f"data.test_list='{tests}'", f"data.exclude=['{NFC}']")
+    assert (cohort.scans, split.test) == (("0000001", "0000002", "0000003"), ("0000001",))
+    with pytest.raises(InputError, match=r"names in brackets \('data\.exclude=\[0000002\]'\)"):
+        data_of("data.exclude='0000002'")
+    groups = tmp_path / "groups.csv"
+    groups.write_text("scan,patient\n0000002,0000001\n")
+    with pytest.raises(InputError, match="line 1: expected a patient of the cohort, received scan"):
+        data_of(f"data.test_list='{tests}'", f"data.groups='{groups}'")
