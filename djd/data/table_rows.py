@@ -55,25 +55,22 @@ def read_rows(
     form = _form(header, forms)
     expected = f"{count_of(len(header), 'column')} as in line {number}"
     if names is not None and (not form or one_form(text) in known):
-        form, header = forms[0], [*forms[0]]
+        form = forms[0]
+        header = [*form]
         expected = f"a name a line, or a first line that names the column {form[0]}"
     elif not form or any(name and header.count(name) > 1 for name in header):
         _cells(path, key, number, text, separator)  # raises for a quote, where no header was found
-        received = ", ".join(header).strip(", ") or "nothing"
-        received = received if header_shown else "a line without them"
-        columns = ", ".join(forms[0]) if names is not None else " or ".join(map(", ".join, forms))
-        expected = f"the columns {columns}, and no column twice"
-        raise wrong_line(path, key, number, expected, received)
+        columns = " or ".join(map(", ".join, [form] if form else forms))
+        received = (", ".join(header).strip(", ") or "nothing") if header_shown else "another line"
+        raise wrong_line(path, key, number, f"the columns {columns}, and no column twice", received)
     else:
         lines = lines[1:]
     for number, text in lines:
-        if (name := one_form(text)) in known:
-            yield number, {form[0]: name}
-            continue
-        cells = _cells(path, key, number, text, separator)
+        name = one_form(text)
+        cells = [name] if name in known else _cells(path, key, number, text, separator)
         if any(cells[len(header) :]):
             raise wrong_line(path, key, number, expected, count_of(len(cells), "column"))
-        named = dict(zip(header, cells, strict=False))
+        named = dict(zip(form if name in known else header, cells, strict=False))
         wanted = {column: named.get(column, "") for column in form}
         if any(map(_CONTROL.search, wanted.values())):
             raise wrong_line(path, key, number, "text", "a tab or another control character")

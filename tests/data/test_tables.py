@@ -13,7 +13,7 @@ from djd.data.names import one_form
 from djd.data.tables import read_grade_names, read_groups, read_names
 from djd.errors import InputError
 
-NO_COLUMNS = "expected the columns spelling, grade, and no column twice, received a line without"
+NO_COLUMNS = "expected the columns spelling, grade, and no column twice, received another line"
 KNOWN = ["0000001", "0000002", "가나다"]
 
 
