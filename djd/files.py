@@ -1,9 +1,10 @@
-"""Writing files so that no file is ever half written."""
+"""Writing files so that no file is ever half written, and finding those typed in another form."""
 
 import csv
 import io
 import json
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -75,3 +76,26 @@ def append_text(path: Path, text: str) -> None:
     """Append to a file in one write."""
     with path.open("ab", buffering=0) as file:
         file.write(text.encode())
+
+
+def as_stored(path: Path) -> Path:
+    """A path as far as it is stored, where names differ from those typed in Unicode's form alone.
+
+    macOS stores letters such as those of Korean taken apart (NFD), and keyboards write them whole.
+    """
+    if str(path).isascii() or os.path.exists(path):  # noqa: PTH110 (of a name too long, no error)
+        return path
+    stored = Path(path.anchor)
+    for name in path.parts[1 if path.anchor else 0 :]:
+        stored /= name if os.path.lexists(stored / name) else _stored_name(stored, name)
+    return stored
+
+
+def _stored_name(folder: Path, name: str) -> str:
+    typed = unicodedata.normalize("NFC", name)
+    with suppress(OSError):
+        there = [each.name for each in folder.iterdir()]
+        same = [each for each in there if unicodedata.normalize("NFC", each) == typed]
+        if len(same) == 1:
+            return same[0]
+    return name

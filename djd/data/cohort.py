@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from djd.data.crop import CROP_SIZE, Placement, crop_knees
 from djd.data.formats import known_suffixes, reader_of
+from djd.data.names import one_form, scan_name
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, read_scan
 from djd.errors import InputError
 from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom, OnError
+from djd.wording import count_of
 
 MOST_DISAGREEING = 0.1
 """Share of knees whose id and name may disagree before training stops."""
@@ -25,7 +27,7 @@ class Cohort:
     """The graded knees of a folder of scans.
 
     Attributes:
-        scans: Stem of every file in order of name, unreadable files included.
+        scans: Stem of every file, in one form, in order of name, unreadable files included.
         patients: Patient of each scan; the stem itself unless groups say otherwise.
         crops: uint16 (knee, view 2, row 128, column 128), counts a pixel, of every knee that has a
             grade, ordered by scan and then right before left; see `crop_knees`.
@@ -70,6 +72,12 @@ class Cohort:
         """Text for every picture made of these scans."""
         return PHANTOM_STAMP if self.phantom else None
 
+    @property
+    def size(self) -> str:
+        """`205 scans of 201 patients`."""
+        patients = len(set(self.patients))
+        return f"{count_of(len(self.scans), 'scan')} of {count_of(patients, 'patient')}"
+
     def duplicates(self) -> list[tuple[str, ...]]:
         """Scans that hold the same pixels, as groups of two or more stems."""
         groups: dict[str, list[str]] = {}
@@ -99,18 +107,23 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
             f"data.root: expected a folder of {known_suffixes()} scans, received {root} "
             f"({received})"
         )
-    excluded = frozenset(exclude)
+    excluded = frozenset(map(one_form, exclude))
     try:
         paths = sorted(
             (path for path in root.iterdir() if reader_of(path) and not path.name.startswith(".")),
-            key=lambda path: path.stem,
+            key=scan_name,
         )
     except OSError as error:
         raise InputError(f"data.root: {root} can't be listed ({error.strerror})") from error
     for one, other in pairwise(paths):
-        if one.stem == other.stem:
-            raise InputError(f"{root}: expected one file a scan, received {one.name}, {other.name}")
-    included = [path for path in paths if path.stem not in excluded]
+        if scan_name(one) == scan_name(other):
+            received = f"{one.name}, {other.name}"
+            if one.stem != other.stem:  # they look the same
+                received = (
+                    f"{one.name!a}, {other.name!a} (one name in two Unicode forms, or blanks)"
+                )
+            raise InputError(f"{root}: expected one file a scan, received {received}")
+    included = [path for path in paths if scan_name(path) not in excluded]
     if not included:
         received = f"{len(paths)} files, all excluded" if paths else "none"
         raise InputError(
@@ -146,7 +159,7 @@ def read_cohort(
             unknown_names += sum(name is not None for name in scan.unknown_names)
             grades = _chosen_grades(path, scan, labels_from)
         except ScanError as error:
-            unreadable[path.stem] = str(error)
+            unreadable[scan_name(path)] = str(error)
         else:
             pixel_digests[scan.name] = hashlib.sha256(scan.counts.tobytes()).hexdigest()
             names_agree |= _names_agree(scan)
@@ -158,11 +171,12 @@ def read_cohort(
                     knees.append((grade, index, side))
         if on_scan:
             on_scan(index + 1)
+    scans = tuple(scan_name(path) for path in paths)
     by_knee = np.array(knees, dtype=np.int64).reshape(-1, 3).T.copy()
     return Cohort(
         root=paths[0].parent,
-        scans=tuple(path.stem for path in paths),
-        patients=tuple((patients or {}).get(path.stem, path.stem) for path in paths),
+        scans=scans,
+        patients=tuple((patients or {}).get(name, name) for name in scans),
         crops=np.array(crops, dtype=np.uint16).reshape(-1, 2, CROP_SIZE, CROP_SIZE),
         grades=by_knee[0],
         scan_index=by_knee[1],

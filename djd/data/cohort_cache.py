@@ -14,11 +14,12 @@ import numpy as np
 from djd.data.cohort import Cohort, read_cohort
 from djd.data.crop import Placement
 from djd.data.formats import reader_of
+from djd.data.names import scan_name
 from djd.data.scan import GradeNames
 from djd.files import write_whole
 from djd.grades import LabelsFrom
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised whenever a scan is read, or a cohort is stored, in another way."""
 
 _ARRAYS = ("crops", "grades", "scan_index", "side_index")
@@ -112,10 +113,11 @@ def _load(
                 return None
             arrays = {name: cached[name] for name in _ARRAYS}
         about["disagreements"] = tuple((name, side) for name, side in about["disagreements"])
+        scans = tuple(scan_name(path) for path in paths)
         return Cohort(
             root=paths[0].parent,
-            scans=tuple(path.stem for path in paths),
-            patients=tuple(patients.get(path.stem, path.stem) for path in paths),
+            scans=scans,
+            patients=tuple(patients.get(name, name) for name in scans),
             unreadable={},
             **about,
             **arrays,

@@ -1,12 +1,13 @@
 """One whole-body bone scan and its two graded knees, out of a file of any format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from djd.data.names import scan_name
 from djd.errors import InputError
 from djd.grades import Grade
 
@@ -42,7 +43,7 @@ class Scan:
     """One patient's whole-body bone scan.
 
     Attributes:
-        name: File stem, such as `0000058`.
+        name: File stem in one form (`one_form`), such as `0000058`.
         counts: uint16 (view 2, row 1024, column 256), counts a pixel, anterior view first; rows run
             head to foot. The patient's right is on the image's left in the anterior view and on
             the image's right in the posterior view.
@@ -75,7 +76,8 @@ def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Sca
             expected = f"a {known_suffixes()} file"
             raise wrong("file", expected=expected, received=path.suffix or "no suffix")
         _require_file(path)
-        return _require_shape(reader(path, grade_names or {}))
+        scan = _require_shape(reader(path, grade_names or {}))
+        return replace(scan, name=scan_name(path))
     except ScanError as error:
         raise ScanError(_printable(f"{path}: {error}")) from error
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them

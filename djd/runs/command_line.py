@@ -41,13 +41,18 @@ _NOT_SAID = FREE_KEYS - _ALSO_SAID | {"data.source"}
 _NO_TEXT = ("true", "false", "null", "nan", "inf")
 """Words that are values of other types in Hydra's grammar."""
 
+_ONE_NAME = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+)\s*(?:,|$)""")
+
 MOST_CHARACTERS = 100
 """Of a line of a command: TensorBoard doesn't break lines of code."""
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote those values of `PATH_KEYS` that the grammar would refuse or take apart."""
-    return [_quoted(argument) if _is_path(argument) else argument for argument in arguments]
+    """Quote those values of `PATH_KEYS` that the grammar would refuse, take apart, or misread."""
+    return [
+        _names_quoted(each) if _is_names(each) else _quoted(each) if _is_path(each) else each
+        for each in arguments
+    ]
 
 
 def hydra_sentence(error: Exception) -> str:
@@ -74,10 +79,25 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
 def _is_path(argument: str) -> bool:
     key, equals, value = argument.partition("=")
-    if not (equals and value) or key.lstrip("+") not in PATH_KEYS or value == "null":
-        return False
-    # data.exclude is a list of names, or a file of them.
-    return not (key.endswith("data.exclude") and value.startswith("["))
+    return bool(equals and value) and key.lstrip("+") in PATH_KEYS and value != "null"
+
+
+def _is_names(argument: str) -> bool:
+    """Whether the value is a list of names; `data.exclude` may be a file of them, too."""
+    key, _, value = argument.partition("=")
+    return key.lstrip("+") == "data.exclude" and value.startswith("[") and value.endswith("]")
+
+
+def _names_quoted(argument: str) -> str:
+    """A list whose names stay as typed: Hydra reads 1_000 as 1000 and 12e3456 as infinity."""
+    with suppress(HydraException):
+        names = OverridesParser.create().parse_override(argument).value()
+        if not isinstance(names, list) or all(isinstance(name, str) for name in names):
+            return argument
+    key, _, value = argument.partition("=")
+    names = [found[1].strip() for found in _ONE_NAME.finditer(value[1:-1])]
+    quoted = (name if name[0] in "'\"" else _in_quotes(name) for name in names if name)
+    return f"{key}=[{','.join(quoted)}]"
 
 
 def _quoted(argument: str) -> str:

@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from djd.data.cohort import Cohort, names_warning
+from djd.data.names import alike_warning, groups_line
 from djd.data.split import PartSummary
 from djd.grades import GRADE_NAMES
 from djd.machine import lightning_variables
@@ -35,9 +36,11 @@ def say(sentence: str) -> None:
 def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Sequence[str]) -> None:
     """Print scans, knees and patients of the cohort and of each part, and warnings."""
     say(
-        f"{len(cohort.scans)} scans in {cohort.root}: {len(cohort)} graded knees, "
+        f"{cohort.size} in {cohort.root}: {len(cohort)} graded knees, "
         f"{cohort.unspecified} unspecified, {len(cohort.unreadable)} scans unreadable"
     )
+    if line := groups_line(dict(zip(cohort.scans, cohort.patients, strict=True))):
+        say(line)
     table = Table("part", "patients", "knees", *GRADE_NAMES)
     for part, who in parts.items():
         knees = who.knees_per_grade
@@ -50,7 +53,8 @@ def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Seque
     if variables := lightning_variables():
         named = ", ".join(variables)
         sentences.append(f"ignored, since a training is what its configuration says: {named}")
-    for sentence in filter(None, [*sentences, names_warning(cohort)]):
+    about_names = (names_warning(cohort), alike_warning(cohort.patients))
+    for sentence in filter(None, [*sentences, *about_names]):
         log.warning("warning: %s", sentence)
 
 

@@ -249,8 +249,8 @@ def test_groups_test_list_and_exclusions_come_from_files(
     names = sorted(path.stem for path in phantom_folder.glob("*.mat"))
     groups, tests, left_out = (tmp_path / name for name in ("g.csv", "시험 (1).txt", "x.txt"))
     groups.write_text(f"scan,patient\n{names[0]},twice\n{names[-1]},twice\n")
-    tests.write_text("twice\n" + "\n".join(names[1:8]))
-    left_out.write_text(names[9])
+    tests.write_text("patient\ntwice\n" + "\n".join(names[1:8]))
+    left_out.write_text(f"sep=;\nscan;why\n{names[9]};moved\n", encoding="utf-16")
     values = tiny("test=never", "trainer.max_epochs=1")
     values["data"] |= {
         "groups": str(groups),
