@@ -1,5 +1,6 @@
 """Train knee-grade networks: `python train.py`, or `python train.py --help`."""
 
+import contextlib
 import logging
 import os
 import shlex
@@ -19,8 +20,20 @@ from omegaconf.errors import OmegaConfBaseException
 from platformdirs import user_cache_path
 
 from djd.errors import FailedCellsError, InputError
-from djd.machine import Stopped, let_waiting_threads_sleep, stop_on_signals
-from djd.runs.command_line import flags_first, hydra_sentence, latest_arguments, quote_paths
+from djd.machine import (
+    Stopped,
+    let_waiting_threads_sleep,
+    require_text,
+    show_every_line,
+    stop_on_signals,
+)
+from djd.runs.command_line import (
+    absolute_paths,
+    flags_first,
+    hydra_sentence,
+    latest_arguments,
+    quote_paths,
+)
 from hydra_plugins.djd._composing import plain_values
 
 if TYPE_CHECKING:
@@ -44,7 +57,11 @@ def _run(cfg: DictConfig) -> float | None:
     """Train, and return the last validation kappa, which Hydra's own sweepers maximize."""
     runtime = HydraConfig.get()
     folder = Path(runtime.runtime.output_dir)
-    values = plain_values(cfg, runtime.runtime.choices, GlobalHydra.instance().config_loader())
+    with contextlib.chdir(runtime.runtime.cwd):  # with hydra.job.chdir=true this is the folder
+        loader = GlobalHydra.instance().config_loader()
+        values = plain_values(cfg, runtime.runtime.choices, loader)
+    if runtime.job.chdir:
+        values = absolute_paths(values, runtime.runtime.cwd)
     run = _run_job if runtime.mode == RunMode.MULTIRUN else _run_alone
     result = run(values, folder)
     return result.validation[-1].scores["kappa"] if result and result.validation else None
@@ -103,8 +120,9 @@ def _run_job(values: dict[str, Any], folder: Path) -> "RunResult | None":
 
 
 def _fail(sentence: str) -> None:
-    """Log a failure; without Hydra's log the sentence goes to stderr."""
-    logging.getLogger("djd").error(sentence)
+    from djd.runs.summary import say
+
+    say(sentence, logging.ERROR)
     failures.append(sentence)
 
 
@@ -136,7 +154,10 @@ def _how_to_go_on(stop: Stopped) -> str:
 
 def main() -> int:
     """Run the command line; returns the exit status."""
+    show_every_line()
     try:
+        for argument in sys.argv[1:]:
+            require_text(argument.partition("=")[0], argument)
         sys.argv[1:] = flags_first(quote_paths(latest_arguments(sys.argv[1:])))
     except InputError as error:
         print(error, file=sys.stderr)  # noqa: T201
@@ -147,6 +168,7 @@ def main() -> int:
     # Hydra's own handler prints a traceback for a folder that can't be written.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        require_text("the working directory", str(Path.cwd()))
         with stop_on_signals():
             _run()
     except Stopped as stop:

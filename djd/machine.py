@@ -1,17 +1,21 @@
-"""Cores, memory, signals: the software's requests to its machine."""
+"""Cores, memory, signals, encodings: the software's requests to its machine."""
 
 import contextlib
 import ctypes
+import io
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
+
+from djd.errors import InputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,6 +32,34 @@ def let_waiting_threads_sleep() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def show_every_line(encoding: str | None = None) -> None:
+    """Write signs that the terminal's encoding lacks as escapes (`\\uac00`), in any encoding.
+
+    By default Python raises, and the log drops the whole line. The `encoding` is None to keep the
+    terminal's.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def require_text(place: str, name: str) -> None:
+    """Raise InputError for a name of bytes that are no text, or that no file here can have.
+
+    Python reads such names from the file system, and can't write them to UTF-8 files.
+    """
+    try:
+        name.encode()
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        mend = "rename it" if encoding == "utf-8" else "set PYTHONUTF8=1, or rename it"
+        shown = name.encode(errors="backslashreplace").decode()
+        raise InputError(
+            f"{place}: expected text in {encoding}, received {shown}; {mend}"
+        ) from None
 
 
 def usable_cores() -> int:

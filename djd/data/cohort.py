@@ -15,6 +15,7 @@ from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, read_scan
 from djd.errors import InputError
 from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom, OnError
+from djd.machine import require_text
 
 MOST_DISAGREEING = 0.1
 """Share of knees whose id and name may disagree before training stops."""
@@ -91,7 +92,8 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
     """Files of the cohort in order of name, without those excluded by stem.
 
     Raises:
-        InputError: The folder is missing or holds no scan, or two files have one stem.
+        InputError: The folder is missing or holds no scan, two files have one stem, or a file's name
+            is no text.
     """
     if not root.is_dir():
         received = "a file" if root.exists() else "nothing there"
@@ -107,6 +109,8 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
         )
     except OSError as error:
         raise InputError(f"data.root: {root} can't be listed ({error.strerror})") from error
+    for path in paths:
+        require_text(f"{root}: name of a scan", path.name)
     for one, other in pairwise(paths):
         if one.stem == other.stem:
             raise InputError(f"{root}: expected one file a scan, received {one.name}, {other.name}")

@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,17 @@ def _is_path(argument: str) -> bool:
         return False
     # data.exclude is a list of names, or a file of them.
     return not (key.endswith("data.exclude") and value.startswith("["))
+
+
+def absolute_paths(values: Mapping[str, Any], base: str) -> dict[str, Any]:
+    """Plain values of a configuration whose `PATH_KEYS` are absolute, or relative to `base`."""
+    absolute = dict(values)
+    for key in PATH_KEYS:
+        group, _, name = key.partition(".")
+        inner = absolute.get(group)
+        if isinstance(inner, Mapping) and isinstance(path := inner.get(name), str) and path:
+            absolute[group] = {**inner, name: os.path.join(base, os.path.expanduser(path))}
+    return absolute
 
 
 def _quoted(argument: str) -> str:
@@ -154,7 +165,7 @@ def _search_again(path: Path | None) -> None:
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     for place in filter(None, places):
         if place not in before:
-            sys.path.append(place)
+            sys.path.append(os.path.abspath(place))
             before.append(place)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, before))
 

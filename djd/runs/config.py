@@ -4,13 +4,13 @@ Defaults stand in `conf/` alone. A key that is newer than some run folders has a
 so that those folders can be read.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -32,13 +32,13 @@ Keep = Literal["winner", "all", "none"]
 """Settings whose folds keep their weights after a sweep."""
 
 
-def _require_some_path(path: object) -> object:
+def _user_path(path: object) -> object:
     if path == "":  # an unset variable of a shell; Path("") is the working directory
         raise ValueError("expected a path, received an empty one")
-    return path
+    return os.path.expanduser(path) if isinstance(path, str) else path
 
 
-UserPath = Annotated[Path, BeforeValidator(_require_some_path), AfterValidator(Path.expanduser)]
+UserPath = Annotated[Path, BeforeValidator(_user_path)]
 """A path with its tilde expanded: shells leave the one in `data.root=~/scans` alone."""
 
 Count = Annotated[int, Field(ge=1)]
@@ -259,13 +259,14 @@ def _as_now(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = _key(first)
+    key = _key(error.errors()[0])
+    # A union, such as that of "auto or a number", has an error for each of its branches.
+    branches = [each for each in error.errors() if _key(each) == key]
+    first = next((each for each in branches if each["type"] == "value_error"), branches[0])
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
         return message if message.startswith(f"{key}.") else f"{key}: {message}"
-    # A union, such as that of "auto or a number", has an error for each of its branches.
-    expected = " or ".join(_expected(other) for other in error.errors() if _key(other) == key)
+    expected = " or ".join(map(_expected, branches))
     return f"{key}: expected {expected}, received {first['input']!r}"
 
 

@@ -1,5 +1,6 @@
 """The cohort of a configuration and its split. A sweep's process imports this without torch."""
 
+import logging
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -22,7 +23,7 @@ from djd.data.tables import (
 )
 from djd.runs.config import DataConfig, RunConfig
 from djd.runs.folder import SECOND_READER_NAME
-from djd.runs.summary import log
+from djd.runs.summary import say
 
 
 def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
@@ -89,7 +90,8 @@ def _excluded(data: DataConfig, root: Path, known: Collection[str]) -> Collectio
     if isinstance(data.exclude, Path):
         return read_names(data.exclude, key="data.exclude", known=known, what="scan")
     if unknown := sorted(set(data.exclude).difference(known)):
-        log.warning("warning: data.exclude names no scan of %s: %s", root, ", ".join(unknown))
+        names = ", ".join(unknown)
+        say(f"warning: data.exclude names no scan of {root}: {names}", logging.WARNING)
     return data.exclude
 
 

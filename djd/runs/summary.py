@@ -26,9 +26,14 @@ MOST_COLUMNS = 132
 MOST_CHARACTERS = 1000
 
 
-def say(sentence: str) -> None:
-    """Print a sentence and log it."""
-    log.info(sentence)
+def say(sentence: str, level: int = logging.INFO) -> None:
+    """Log a sentence, which prints it; with Hydra's logs off, print it alone."""
+    to_terminal = any(type(each) is logging.StreamHandler for each in logging.root.handlers)
+    is_logged = to_terminal or (log.hasHandlers() and log.isEnabledFor(level))
+    if is_logged and not log.disabled:
+        log.log(level, "%s", sentence)
+    else:
+        print(sentence, file=sys.stderr if level > logging.INFO else sys.stdout)  # noqa: T201
 
 
 def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Sequence[str]) -> None:
@@ -47,7 +52,7 @@ def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Seque
         named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
         sentences.append(f"severity id and name disagree: {named}")
     for sentence in filter(None, [*sentences, names_warning(cohort)]):
-        log.warning("warning: %s", sentence)
+        say(f"warning: {sentence}", logging.WARNING)
 
 
 def in_one_line(scores: PartScores) -> str:

@@ -1,5 +1,6 @@
 """`hydra/sweeper=comparison`: every sweep can be stopped, continued and widened."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobStatus
+from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
+
+from djd.runs.command_line import quote_paths
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Job
@@ -28,6 +32,23 @@ class ComparisonSweeperConf:
 ConfigStore.instance().store(
     group="hydra/sweeper", name="comparison", node=ComparisonSweeperConf, provider="djd"
 )
+
+
+class HomeInFolders(Callback):
+    """Expands the tilde of `hydra.run.dir` and `hydra.sweep.dir`, which a shell leaves alone."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Before the folder of a run is made."""
+        with read_write(config):
+            config.hydra.run.dir = os.path.expanduser(config.hydra.run.dir)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Before a sweep; launchers compose each job again, from the overrides."""
+        folder = str(config.hydra.sweep.dir)
+        if folder != (expanded := os.path.expanduser(folder)):
+            with read_write(config):
+                config.hydra.sweep.dir = expanded
+                config.hydra.overrides.hydra += quote_paths([f"hydra.sweep.dir={expanded}"])
 
 
 class ComparisonSweeper(Sweeper):
