@@ -6,12 +6,13 @@ import io
 import multiprocessing
 import multiprocessing.connection
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import TypeVar
 
@@ -56,10 +57,19 @@ def require_text(place: str, name: str) -> None:
     except UnicodeEncodeError:
         encoding = sys.getfilesystemencoding()
         mend = "rename it" if encoding == "utf-8" else "set PYTHONUTF8=1, or rename it"
-        shown = name.encode(errors="backslashreplace").decode()
         raise InputError(
-            f"{place}: expected text in {encoding}, received {shown}; {mend}"
+            f"{place}: expected text in {encoding}, received {_with_bytes(name)}; {mend}"
         ) from None
+
+
+def _with_bytes(name: str) -> str:
+    r"""A name with bytes for Python's stand-ins, such as `\xb0`, where they are no UTF-8 either."""
+    stand_ins = "[\udc80-\udcff]+"
+    return re.sub(
+        stand_ins,
+        lambda found: found[0].encode(errors="surrogateescape").decode(errors="backslashreplace"),
+        name,
+    )
 
 
 def usable_cores() -> int:
@@ -75,10 +85,18 @@ def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[
     Linear algebra has one thread in each: further threads wait for each other longer than they
     work, on busy cores four times as long (two cores, 2026-11-25).
     """
+    with one_blas_thread(), ThreadPoolExecutor(usable_cores()) as pool:
+        return list(pool.map(work, items))
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """A context in which linear algebra has one thread, if all libraries' paths are UTF-8."""
     from threadpoolctl import threadpool_limits  # the import takes 30 ms
 
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
-        return list(pool.map(work, items))
+    try:
+        return threadpool_limits(limits=1, user_api="blas")
+    except UnicodeDecodeError:  # of the path of any library, such as below a home of other bytes
+        return contextlib.nullcontext()
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h

@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,12 @@ _NOT_SAID = FREE_KEYS - _ALSO_SAID | {"data.source"}
 _NO_TEXT = ("true", "false", "null", "nan", "inf")
 """Words that are values of other types in Hydra's grammar."""
 
+_WITH_VALUE = frozenset(
+    {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
+    | {"--package", "-p", "--cfg", "-c", "--info", "-i"}
+)
+"""Flags of Hydra that a value follows."""
+
 MOST_CHARACTERS = 100
 """Of a line of a command: TensorBoard doesn't break lines of code."""
 
@@ -67,9 +74,13 @@ def hydra_sentence(error: Exception) -> str:
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Put `-m` before all overrides; Hydra's parser refuses overrides on both sides of `-m`."""
-    flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
-    return [*flags, *(argument for argument in arguments if argument not in flags)]
+    """Put flags before all overrides; Hydra's parser refuses overrides on both sides of a flag."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for before, argument in pairwise(["", *arguments]):
+        is_flag = argument.startswith("-") or before in _WITH_VALUE
+        (flags if is_flag else overrides).append(argument)
+    return [*flags, *overrides]
 
 
 def _is_path(argument: str) -> bool:
@@ -142,11 +153,14 @@ def _saved_arguments(folder: Path, *, is_sweep: bool) -> list[str]:
         path = folder / ".hydra" / "hydra.yaml"
         if not path.exists():
             return overrides
-        # Hydra keeps `--config-dir` apart from the overrides.
+        # Hydra keeps its own overrides and flags apart from the others.
         hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
         sources = hydra["runtime"]["config_sources"]
         typed = [each["path"] for each in sources if each["provider"] == "command-line"]
-        return [*(each for place in typed for each in ("--config-dir", str(place))), *overrides]
+        flags = [each for place in typed for each in ("--config-dir", str(place))]
+        if name := hydra.get("job", {}).get("config_name"):
+            flags += ["--config-name", str(name)]
+        return [*flags, *map(str, hydra.get("overrides", {}).get("hydra", ())), *overrides]
     except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: expected the saved command of what was stopped last, received a damaged "
