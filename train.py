@@ -19,11 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from platformdirs import user_cache_path
 
-from djd.errors import FailedCellsError, InputError
+from djd.errors import FailedCellsError, InputError, require_text
 from djd.machine import (
     Stopped,
     let_waiting_threads_sleep,
-    require_text,
     show_every_line,
     stop_on_signals,
 )

@@ -6,7 +6,6 @@ import io
 import multiprocessing
 import multiprocessing.connection
 import os
-import re
 import signal
 import sys
 import threading
@@ -15,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import TypeVar
-
-from djd.errors import InputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,40 +33,19 @@ def let_waiting_threads_sleep() -> None:
 
 
 def show_every_line(encoding: str | None = None) -> None:
-    """Write signs that the terminal's encoding lacks as escapes (`\\uac00`), in any encoding.
+    """Let the terminal's streams write escapes for signs that their encoding lacks.
 
-    By default Python raises, and the log drops the whole line. The `encoding` is None to keep the
-    terminal's.
+    By default Python raises an error, and a log drops the whole line. The streams keep their
+    encoding where `encoding` is None.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
-def require_text(place: str, name: str) -> None:
-    """Raise InputError for a name of bytes that are no text, or that no file here can have.
-
-    Python reads such names from the file system, and can't write them to UTF-8 files.
-    """
-    try:
-        name.encode()
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        encoding = sys.getfilesystemencoding()
-        mend = "rename it" if encoding == "utf-8" else "set PYTHONUTF8=1, or rename it"
-        raise InputError(
-            f"{place}: expected text in {encoding}, received {_with_bytes(name)}; {mend}"
-        ) from None
-
-
-def _with_bytes(name: str) -> str:
-    r"""A name with bytes for Python's stand-ins, such as `\xb0`, where they are no UTF-8 either."""
-    stand_ins = "[\udc80-\udcff]+"
-    return re.sub(
-        stand_ins,
-        lambda found: found[0].encode(errors="surrogateescape").decode(errors="backslashreplace"),
-        name,
-    )
+def expand_home(path: str) -> str:
+    """A path with its tilde expanded; unchanged where no user has the name after the tilde."""
+    return os.path.expanduser(path)  # noqa: PTH111 - Path's own raises an error there
 
 
 def usable_cores() -> int:
@@ -93,10 +69,10 @@ def one_blas_thread() -> AbstractContextManager[object]:
     """A context in which linear algebra has one thread, if all libraries' paths are UTF-8."""
     from threadpoolctl import threadpool_limits  # the import takes 30 ms
 
-    try:
-        return threadpool_limits(limits=1, user_api="blas")
-    except UnicodeDecodeError:  # of the path of any library, such as below a home of other bytes
-        return contextlib.nullcontext()
+    limits: AbstractContextManager[object] = contextlib.nullcontext()
+    with contextlib.suppress(UnicodeDecodeError):  # a library may lie below such a home folder
+        limits = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h

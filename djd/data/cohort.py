@@ -13,9 +13,8 @@ from djd.data.crop import CROP_SIZE, Placement, crop_knees
 from djd.data.formats import known_suffixes, reader_of
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, read_scan
-from djd.errors import InputError
+from djd.errors import InputError, require_text
 from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom, OnError
-from djd.machine import require_text
 
 MOST_DISAGREEING = 0.1
 """Share of knees whose id and name may disagree before training stops."""
@@ -92,8 +91,8 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
     """Files of the cohort in order of name, without those excluded by stem.
 
     Raises:
-        InputError: The folder is missing or holds no scan, two files have one stem, or a file's name
-            is no text.
+        InputError: The folder is missing or holds no scan, two files have one stem, or the name of
+            one is no text.
     """
     if not root.is_dir():
         received = "a file" if root.exists() else "nothing there"

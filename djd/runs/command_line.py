@@ -20,6 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from djd.errors import InputError
+from djd.machine import expand_home
 from djd.runs.keys import FREE_KEYS, SETTING_GROUPS
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def absolute_paths(values: Mapping[str, Any], base: str) -> dict[str, Any]:
         group, _, name = key.partition(".")
         inner = absolute.get(group)
         if isinstance(inner, Mapping) and isinstance(path := inner.get(name), str) and path:
-            absolute[group] = {**inner, name: os.path.join(base, os.path.expanduser(path))}
+            absolute[group] = {**inner, name: str(Path(base, expand_home(path)))}
     return absolute
 
 
@@ -158,9 +159,10 @@ def _saved_arguments(folder: Path, *, is_sweep: bool) -> list[str]:
         sources = hydra["runtime"]["config_sources"]
         typed = [each["path"] for each in sources if each["provider"] == "command-line"]
         flags = [each for place in typed for each in ("--config-dir", str(place))]
-        if name := hydra.get("job", {}).get("config_name"):
+        if (name := hydra.get("job", {}).get("config_name", "config")) != "config":
             flags += ["--config-name", str(name)]
-        return [*flags, *map(str, hydra.get("overrides", {}).get("hydra", ())), *overrides]
+        own = map(str, hydra.get("overrides", {}).get("hydra", ()))
+        return [*flags, *(each for each in own if each != "hydra.mode=RUN"), *overrides]
     except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: expected the saved command of what was stopped last, received a damaged "
@@ -179,7 +181,7 @@ def _search_again(path: Path | None) -> None:
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     for place in filter(None, places):
         if place not in before:
-            sys.path.append(os.path.abspath(place))
+            sys.path.append(str(Path(place).absolute()))
             before.append(place)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, before))
 

@@ -4,7 +4,6 @@ Defaults stand in `conf/` alone. A key that is newer than some run folders has a
 so that those folders can be read.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +22,7 @@ from pydantic_core import ErrorDetails
 from djd.data.crop import Placement, Scaling, Views
 from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError
+from djd.machine import expand_home
 from djd.runs.keys import UNNAMED_KEYS, AxisValue, flat, folder_name, short_names, value_of
 
 Precision = Literal["float32", "tf32", "bf16"]
@@ -35,7 +35,7 @@ Keep = Literal["winner", "all", "none"]
 def _user_path(path: object) -> object:
     if path == "":  # an unset variable of a shell; Path("") is the working directory
         raise ValueError("expected a path, received an empty one")
-    return os.path.expanduser(path) if isinstance(path, str) else path
+    return expand_home(path) if isinstance(path, str) else path
 
 
 UserPath = Annotated[Path, BeforeValidator(_user_path)]

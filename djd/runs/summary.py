@@ -33,7 +33,7 @@ def say(sentence: str, level: int = logging.INFO) -> None:
     if is_logged and not log.disabled:
         log.log(level, "%s", sentence)
     else:
-        print(sentence, file=sys.stderr if level > logging.INFO else sys.stdout)  # noqa: T201
+        print(sentence, file=sys.stderr if level > logging.INFO else sys.stdout)
 
 
 def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Sequence[str]) -> None:

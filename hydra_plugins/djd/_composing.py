@@ -14,7 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from djd.machine import require_text
+from djd.errors import require_text
 from djd.runs.config import read_config
 from djd.runs.keys import SETTING_GROUPS, AxisValue, flat, nested, value_of
 

@@ -1,6 +1,5 @@
 """`hydra/sweeper=comparison`: every sweep can be stopped, continued and widened."""
 
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from djd.machine import expand_home
 from djd.runs.command_line import quote_paths
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class HomeInFolders(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Before the folder of a run is made."""
         with read_write(config), suppress(OmegaConfBaseException):  # which Hydra names afterwards
-            config.hydra.run.dir = os.path.expanduser(config.hydra.run.dir)
+            config.hydra.run.dir = expand_home(config.hydra.run.dir)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Before a sweep; launchers compose each job again, from the overrides."""
         with read_write(config), suppress(OmegaConfBaseException):
             folder = str(config.hydra.sweep.dir)
-            if folder != (expanded := os.path.expanduser(folder)):
+            if folder != (expanded := expand_home(folder)):
                 config.hydra.sweep.dir = expanded
                 config.hydra.overrides.hydra += quote_paths([f"hydra.sweep.dir={expanded}"])
 
