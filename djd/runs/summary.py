@@ -5,6 +5,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich import box
@@ -32,7 +33,8 @@ def say(sentence: str, level: int = logging.INFO) -> None:
     is_logged = to_terminal or (log.hasHandlers() and log.isEnabledFor(level))
     if is_logged and not log.disabled:
         log.log(level, "%s", sentence)
-    else:
+        return
+    with suppress(OSError):  # as a log on a full disk
         print(sentence, file=sys.stderr if level > logging.INFO else sys.stdout)
 
 
