@@ -1,5 +1,6 @@
 """Train knee-grade networks: `python train.py`, or `python train.py --help`."""
 
+import contextlib
 import logging
 import os
 import shlex
@@ -18,10 +19,22 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from djd.errors import FailedCellsError, InputError
+from djd.errors import FailedCellsError, InputError, require_text
 from djd.files import cache_folder
-from djd.machine import Stopped, forget_launcher, let_waiting_threads_sleep, stop_on_signals
-from djd.runs.command_line import flags_first, hydra_sentence, latest_arguments, quote_paths
+from djd.machine import (
+    Stopped,
+    forget_launcher,
+    let_waiting_threads_sleep,
+    show_every_line,
+    stop_on_signals,
+)
+from djd.runs.command_line import (
+    absolute_paths,
+    flags_first,
+    hydra_sentence,
+    latest_arguments,
+    quote_paths,
+)
 from hydra_plugins.djd._composing import plain_values
 
 if TYPE_CHECKING:
@@ -54,17 +67,25 @@ def _run(cfg: DictConfig) -> float | None:
     forget_launcher()  # a job may be launched by other processes than `main`
     runtime = HydraConfig.get()
     folder = Path(runtime.runtime.output_dir)
-    values = plain_values(cfg, runtime.runtime.choices, GlobalHydra.instance().config_loader())
     run = _run_job if runtime.mode == RunMode.MULTIRUN else _run_alone
-    result = run(values, folder)
+    result = run(cfg, folder)
     return result.validation[-1].scores["kappa"] if result and result.validation else None
 
 
-def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
+def _values(cfg: DictConfig) -> dict[str, Any]:
+    """Plain values; with `hydra.job.chdir=true` paths are those of where the command was typed."""
+    runtime = HydraConfig.get()
+    with contextlib.chdir(runtime.runtime.cwd):  # a relative hydra.searchpath
+        loader = GlobalHydra.instance().config_loader()
+        values = plain_values(cfg, runtime.runtime.choices, loader)
+    return absolute_paths(values, runtime.runtime.cwd) if runtime.job.chdir else values
+
+
+def _run_alone(cfg: DictConfig, folder: Path) -> "RunResult | None":
     from djd.runs.config import read_config
 
     try:
-        config = read_config(values)  # before the slow imports of torch and lightning
+        config = read_config(_values(cfg))  # before the slow imports of torch and lightning
         if config.kind != "run":
             raise InputError(
                 f"kind: expected run, which only a sweep changes, received {config.kind}"
@@ -84,18 +105,19 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
     return None
 
 
-def _run_job(values: dict[str, Any], folder: Path) -> "RunResult | None":
+def _run_job(cfg: DictConfig, folder: Path) -> "RunResult | None":
     """One training of a sweep; its folder keeps the reason of a failure.
 
     The sweeper of djd sets `kind`; another sweeper's job is a cell, tried even where it failed.
     """
     from djd.runs.folder import failure_reason, record_loss
 
-    from_djd = values["kind"] != "run"
+    from_djd = cfg.kind != "run"
     try:
         from djd.runs.config import read_config
         from djd.runs.train import print_duration, train
 
+        values = _values(cfg)
         config = read_config(values if from_djd else values | {"kind": "cell"})
         if config.dry_run:  # of another sweeper; the sweeper of djd launches nothing then
             print_duration(config, folder)
@@ -113,8 +135,9 @@ def _run_job(values: dict[str, Any], folder: Path) -> "RunResult | None":
 
 
 def _fail(sentence: str) -> None:
-    """Log a failure; without Hydra's log the sentence goes to stderr."""
-    logging.getLogger("djd").error(sentence)
+    from djd.runs.summary import say
+
+    say(sentence, logging.ERROR)
     failures.append(sentence)
 
 
@@ -126,6 +149,12 @@ def _is_fault(error: Exception) -> bool:
     """Whether this software raised an error, a fault that keeps its traceback."""
     modules = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
     return any(name.partition(".")[0] in ("djd", "hydra_plugins") for name in modules)
+
+
+def _file_of_hydra(error: Exception) -> str | None:
+    """The configuration's file that Hydra was reading."""
+    frames = (frame.f_locals for frame, _ in walk_tb(error.__traceback__))
+    return next((str(each["full_path"]) for each in frames if "full_path" in each), None)
 
 
 def _forget_full_disks(failure: threading.ExceptHookArgs) -> None:
@@ -141,12 +170,19 @@ def _how_to_go_on(stop: Stopped) -> str:
     if not argument or any(each.startswith(argument.partition("=")[0]) for each in sys.argv[1:]):
         return f"{stop}; to go on: {command}"
     (folder,) = quote_paths([argument])
-    return f"{stop}; to go on: python train.py resume=latest, or {command} {shlex.quote(folder)}"
+    command += f" {shlex.quote(folder)}"
+    if started and not (started[-1] / ".hydra" / "overrides.yaml").exists():
+        return f"{stop}; to go on: {command}"  # with hydra.output_subdir=null nothing was saved
+    return f"{stop}; to go on: python train.py resume=latest, or {command}"
 
 
 def main() -> int:
     """Run the command line; returns the exit status."""
+    show_every_line()
     try:
+        for argument in sys.argv[1:]:
+            key, equals, value = argument.partition("=")
+            require_text(key if equals else "the command line", value if equals else key)
         sys.argv[1:] = flags_first(quote_paths(latest_arguments(sys.argv[1:])))
     except InputError as error:
         print(error, file=sys.stderr)  # noqa: T201
@@ -158,6 +194,7 @@ def main() -> int:
     # Hydra's own handler prints a traceback for a folder that can't be written.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        require_text("the working directory", str(Path.cwd()))
         with stop_on_signals():
             _run()
     except Stopped as stop:
@@ -172,9 +209,12 @@ def main() -> int:
     except OSError as error:
         sentence = _sentence(error, "the output folder")
     except ValueError as error:
-        if _is_fault(error):
+        if isinstance(error, UnicodeDecodeError) and (file := _file_of_hydra(error)):
+            sentence = f"{file}: expected UTF-8, received another encoding ({error})"
+        elif _is_fault(error):
             raise
-        sentence = str(error)  # Hydra's message for a number in place of a group
+        else:
+            sentence = str(error)  # Hydra's message for a number in place of a group
     else:
         return 1 if failures else 0
     print(sentence, file=sys.stderr)  # noqa: T201

@@ -1,6 +1,5 @@
 """The `djd` command: everything that is not training."""
 
-import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from rich.table import Table
 from djd.errors import InputError
 from djd.files import as_stored
 from djd.grades import GRADE_COUNT, GRADE_NAMES, PHANTOM_STAMP, SIDES, LabelsFrom, OnError
-from djd.machine import forget_launcher
+from djd.machine import forget_launcher, show_every_line
 
 if TYPE_CHECKING:
     from djd.data.cohort import Cohort
@@ -186,9 +185,7 @@ def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def main() -> None:
     """Run `djd`; an error that a person can mend is one sentence and exit status 1."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a name that the terminal can't write
+    show_every_line()
     forget_launcher()
     try:
         app()

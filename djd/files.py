@@ -52,7 +52,7 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
     Raises:
         OSError: The file can't be written; names `path`, and the earlier file is still whole.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
@@ -75,7 +75,7 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 def append_text(path: Path, text: str) -> None:
     """Append to a file in one write."""
     with path.open("ab", buffering=0) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))
 
 
 def as_stored(path: Path) -> Path:

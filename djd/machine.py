@@ -1,7 +1,8 @@
-"""Cores, memory, signals: the software's requests to its machine."""
+"""Cores, memory, signals, encodings: the software's requests to its machine."""
 
 import contextlib
 import ctypes
+import io
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -11,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -31,6 +32,22 @@ def let_waiting_threads_sleep() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def show_every_line(encoding: str | None = None) -> None:
+    """Let the terminal's streams write escapes for signs that their encoding lacks.
+
+    By default Python raises an error, and a log drops the whole line. The streams keep their
+    encoding where `encoding` is None.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def expand_home(path: str) -> str:
+    """A path with its tilde expanded; unchanged where no user has the name after the tilde."""
+    return os.path.expanduser(path)  # noqa: PTH111 - Path's own raises an error there
 
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
@@ -115,10 +132,18 @@ def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[
     Linear algebra has one thread in each: further threads wait for each other longer than they
     work, on busy cores four times as long (two cores, 2026-11-25).
     """
+    with one_blas_thread(), ThreadPoolExecutor(usable_cores()) as pool:
+        return list(pool.map(work, items))
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """A context in which linear algebra has one thread, if all libraries' paths are UTF-8."""
     from threadpoolctl import threadpool_limits  # the import takes 30 ms
 
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
-        return list(pool.map(work, items))
+    limits: AbstractContextManager[object] = contextlib.nullcontext()
+    with contextlib.suppress(UnicodeDecodeError):  # a library may lie below such a home folder
+        limits = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h

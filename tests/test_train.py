@@ -179,6 +179,25 @@ def test_a_stopped_run_says_how_to_go_on_and_resume_latest_does(
     assert "received none" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("logging", ["stdout", "none"])
+def test_paths_are_those_of_where_the_command_was_typed_without_a_log_too(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    phantom_folder: Path,
+    tmp_path: Path,
+    logging: str,
+) -> None:
+    (tmp_path / "scans").symlink_to(phantom_folder)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    where = ("data=mat", "data.root=scans", "paths.cache=cache", "hydra.run.dir=~/run, 1")
+    options = ("hydra.job.chdir=true", f"hydra/job_logging={logging}", "dry_run=true")
+    assert run_train(monkeypatch, *TINY[1:], *where, *options) == 0
+    assert f"40 scans of 40 patients in {tmp_path / 'scans'}" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "run, 1").iterdir()} == {".hydra"}
+    assert {path.name for path in tmp_path.glob("[!.]*")} == {"cache", "run, 1", "scans"}
+
+
 def test_an_excluded_name_that_no_scan_has_is_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

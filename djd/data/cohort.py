@@ -14,7 +14,7 @@ from djd.data.formats import known_suffixes, reader_of
 from djd.data.names import one_form, scan_name
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, read_scan
-from djd.errors import InputError
+from djd.errors import InputError, require_text
 from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom, OnError
 from djd.wording import count_of
 
@@ -99,7 +99,8 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
     """Files of the cohort in order of name, without those excluded by stem.
 
     Raises:
-        InputError: The folder is missing or holds no scan, or two files have one stem.
+        InputError: The folder is missing or holds no scan, two files have one stem, or the name of
+            one is no text.
     """
     if not root.is_dir():
         received = "a file" if root.exists() else "nothing there"
@@ -115,6 +116,8 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
         )
     except OSError as error:
         raise InputError(f"data.root: {root} can't be listed ({error.strerror})") from error
+    for path in paths:
+        require_text(f"{root}: name of a scan", path.name)
     for one, other in pairwise(paths):
         if scan_name(one) == scan_name(other):
             received = f"{one.name}, {other.name}"

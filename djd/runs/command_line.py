@@ -9,8 +9,9 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from djd.errors import InputError
+from djd.machine import expand_home
 from djd.runs.keys import FREE_KEYS, SETTING_GROUPS
 
 if TYPE_CHECKING:
@@ -42,6 +44,11 @@ _NO_TEXT = ("true", "false", "null", "nan", "inf")
 """Words that are values of other types in Hydra's grammar."""
 
 _ONE_NAME = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+)\s*(?:,|$)""")
+_WITH_VALUE = frozenset(
+    {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
+    | {"--package", "-p", "--cfg", "-c", "--info", "-i"}
+)
+"""Flags of Hydra that a value follows."""
 
 MOST_CHARACTERS = 100
 """Of a line of a command: TensorBoard doesn't break lines of code."""
@@ -72,9 +79,13 @@ def hydra_sentence(error: Exception) -> str:
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Put `-m` before all overrides; Hydra's parser refuses overrides on both sides of `-m`."""
-    flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
-    return [*flags, *(argument for argument in arguments if argument not in flags)]
+    """Put flags before all overrides; Hydra's parser refuses overrides on both sides of a flag."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for before, argument in pairwise(["", *arguments]):
+        is_flag = argument.startswith("-") or before in _WITH_VALUE
+        (flags if is_flag else overrides).append(argument)
+    return [*flags, *overrides]
 
 
 def _is_path(argument: str) -> bool:
@@ -98,6 +109,21 @@ def _names_quoted(argument: str) -> str:
     names = [found[1].strip() for found in _ONE_NAME.finditer(value[1:-1])]
     quoted = (name if name[0] in "'\"" else _in_quotes(name) for name in names if name)
     return f"{key}=[{','.join(quoted)}]"
+
+
+def absolute_paths(values: Mapping[str, Any], base: str) -> dict[str, Any]:
+    """Plain values of a configuration whose `PATH_KEYS` are absolute, or relative to `base`.
+
+    A path below the home of nobody stays as it is: `read_config` says so.
+    """
+    absolute = dict(values)
+    for key in PATH_KEYS:
+        group, _, name = key.partition(".")
+        inner = absolute.get(group)
+        if isinstance(inner, Mapping) and isinstance(path := inner.get(name), str) and path:
+            if not (expanded := expand_home(path)).startswith("~"):
+                absolute[group] = {**inner, name: str(Path(base, expanded))}
+    return absolute
 
 
 def _quoted(argument: str) -> str:
@@ -151,11 +177,15 @@ def _saved_arguments(folder: Path, *, is_sweep: bool) -> list[str]:
         path = folder / ".hydra" / "hydra.yaml"
         if not path.exists():
             return overrides
-        # Hydra keeps `--config-dir` apart from the overrides.
+        # Hydra keeps its own overrides and flags apart from the others.
         hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
         sources = hydra["runtime"]["config_sources"]
         typed = [each["path"] for each in sources if each["provider"] == "command-line"]
-        return [*(each for place in typed for each in ("--config-dir", str(place))), *overrides]
+        flags = [each for place in typed for each in ("--config-dir", str(place))]
+        if (name := hydra.get("job", {}).get("config_name", "config")) != "config":
+            flags += ["--config-name", str(name)]
+        own = map(str, hydra.get("overrides", {}).get("hydra", ()))
+        return [*flags, *(each for each in own if each != "hydra.mode=RUN"), *overrides]
     except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: expected the saved command of what was stopped last, received a damaged "
@@ -174,7 +204,7 @@ def _search_again(path: Path | None) -> None:
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     for place in filter(None, places):
         if place not in before:
-            sys.path.append(place)
+            sys.path.append(str(Path(place).absolute()))
             before.append(place)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, before))
 

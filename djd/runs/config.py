@@ -300,13 +300,14 @@ def _as_now(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = _key(first)
+    key = _key(error.errors()[0])
+    # A union, such as that of "auto or a number", has an error for each of its branches.
+    branches = [each for each in error.errors() if _key(each) == key]
+    first = next((each for each in branches if each["type"] == "value_error"), branches[0])
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
         return message if message.startswith(f"{key}.") else f"{key}: {message}"
-    # A union, such as that of "auto or a number", has an error for each of its branches.
-    expected = " or ".join(_expected(other) for other in error.errors() if _key(other) == key)
+    expected = " or ".join(map(_expected, branches))
     return f"{key}: expected {expected}, received {first['input']!r}"
 
 

@@ -227,7 +227,7 @@ def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
     """Remove the files of a failed training that left no checkpoint."""
     if any((folder / CHECKPOINTS).glob("*.ckpt")):
         return
-    for path in set(folder.iterdir()).difference(there_before):
+    for path in set(folder.iterdir()).difference(there_before, {folder / LOG_NAME}):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

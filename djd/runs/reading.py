@@ -1,5 +1,6 @@
 """The cohort of a configuration and its split. A sweep's process imports this without torch."""
 
+import logging
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -24,7 +25,7 @@ from djd.data.tables import (
 from djd.errors import InputError
 from djd.runs.config import DataConfig, RunConfig
 from djd.runs.folder import SECOND_READER_NAME
-from djd.runs.summary import log
+from djd.runs.summary import say
 
 
 def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
@@ -102,7 +103,8 @@ def _excluded(data: DataConfig, root: Path, known: Collection[str]) -> Collectio
             )
         return read_names(data.exclude, key="data.exclude", known=known, what="scan")
     if unknown := unknown_names(map(one_form, data.exclude), known):
-        log.warning("warning: data.exclude names no scan of %s: %s", root, ", ".join(unknown))
+        names = ", ".join(unknown)
+        say(f"warning: data.exclude names no scan of {root}: {names}", logging.WARNING)
     return data.exclude
 
 

@@ -5,6 +5,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich import box
@@ -28,9 +29,15 @@ MOST_COLUMNS = 132
 MOST_CHARACTERS = 1000
 
 
-def say(sentence: str) -> None:
-    """Print a sentence and log it."""
-    log.info(sentence)
+def say(sentence: str, level: int = logging.INFO) -> None:
+    """Log a sentence, which prints it; with Hydra's logs off, print it alone."""
+    to_terminal = any(type(each) is logging.StreamHandler for each in logging.root.handlers)
+    is_logged = to_terminal or (log.hasHandlers() and log.isEnabledFor(level))
+    if is_logged and not log.disabled:
+        log.log(level, "%s", sentence)
+        return
+    with suppress(OSError):  # as a log on a full disk
+        print(sentence, file=sys.stderr if level > logging.INFO else sys.stdout)
 
 
 def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Sequence[str]) -> None:
@@ -55,7 +62,7 @@ def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Seque
         sentences.append(f"ignored, since a training is what its configuration says: {named}")
     about_names = (names_warning(cohort), alike_warning(cohort.patients))
     for sentence in filter(None, [*sentences, *about_names]):
-        log.warning("warning: %s", sentence)
+        say(f"warning: {sentence}", logging.WARNING)
 
 
 def in_one_line(scores: PartScores) -> str:

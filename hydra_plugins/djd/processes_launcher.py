@@ -17,7 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from djd.errors import InputError
-from djd.machine import usable_cores
+from djd.machine import show_every_line, usable_cores
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Job
@@ -121,8 +121,9 @@ def _run(shared: bytes, overrides: list[str], index: int) -> Any:
     Singleton.set_state(singletons)
     config = _composed(context, master, overrides, index)
     # All that is printed goes to the log already.
-    handlers = config.hydra.job_logging.root.handlers
-    config.hydra.job_logging.root.handlers = [each for each in handlers if each != "console"]
+    root = OmegaConf.select(config, "hydra.job_logging.root")
+    if root and "handlers" in root:
+        root.handlers = [each for each in root.handlers if each != "console"]
     _into_log(Path(config.hydra.sweep.dir, config.hydra.sweep.subdir))
     returned = run_job(task, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
     return returned.return_value  # raises the task's exception
@@ -150,4 +151,5 @@ def _into_log(folder: Path) -> None:
         stream.flush()
         os.dup2(log, stream.fileno())
     os.close(log)
+    show_every_line("utf-8")
     faulthandler.enable()

@@ -3,7 +3,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.runs.command_line import flags_first, quote_paths
+from djd.runs.command_line import absolute_paths, flags_first, quote_paths
 
 
 def value_that_hydra_reads(argument: str) -> object:
@@ -94,6 +94,25 @@ def test_excluded_names_that_were_quoted_stay_beside_those_that_were_not() -> No
 
 def test_null_is_no_path() -> None:
     assert quote_paths(["data.root=null"]) == ["data.root=null"]
+
+
+def test_flags_and_their_values_may_stand_anywhere() -> None:
+    arguments = ["data=mat", "--config-dir", "my=conf", "-m", "model.depth=1,2", "-cn=own", "a=-1"]
+    assert flags_first(arguments) == [
+        *("--config-dir", "my=conf", "-m", "-cn=own"),
+        *("data=mat", "model.depth=1,2", "a=-1"),
+    ]
+
+
+def test_paths_become_absolute_where_the_command_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/kim")
+    data = {"root": "scans", "groups": "/g.csv", "exclude": ["a"], "test_list": None, "views": "b"}
+    values = {"data": data, "paths": {"cache": "~/cache"}, "seed": 1}
+    assert absolute_paths(values, "/typed") == {
+        "data": {**data, "root": "/typed/scans"},
+        "paths": {"cache": "/home/kim/cache"},
+        "seed": 1,
+    }
 
 
 def test_the_multirun_flag_may_stand_anywhere() -> None:
