@@ -1,5 +1,6 @@
 """Cores, memory, signals: the software's requests to its machine."""
 
+import _thread
 import contextlib
 import ctypes
 import multiprocessing
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from types import FrameType
 from typing import TypeVar
 
@@ -68,7 +70,8 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _MOST) and mallopt(_M_TRIM_THRESHOLD, _MOST))
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last is sent by Windows as a window is closed
+_SIGNALS = tuple(signal.Signals[name] for name in _NAMES if hasattr(signal, name))
 
 
 class Stopped(BaseException):
@@ -126,3 +129,13 @@ def die_with_parent() -> None:
 def _die_after(sentinel: int) -> None:
     multiprocessing.connection.wait([sentinel])
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def interrupt_after(asked: Connection) -> None:
+    """Act as at SIGTERM once the other end of a pipe is closed; Windows sends no signals."""
+
+    def wait() -> None:
+        multiprocessing.connection.wait([asked])
+        _thread.interrupt_main(signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
