@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 import sys
 import threading
 from pathlib import Path
@@ -21,6 +20,7 @@ from platformdirs import user_cache_path
 from djd.errors import FailedCellsError, InputError
 from djd.machine import Stopped, let_waiting_threads_sleep, stop_on_signals
 from djd.runs.command_line import flags_first, hydra_sentence, latest_arguments, quote_paths
+from djd.wording import in_shell
 from hydra_plugins.djd._composing import plain_values
 
 if TYPE_CHECKING:
@@ -126,12 +126,12 @@ def _forget_full_disks(failure: threading.ExceptHookArgs) -> None:
 
 def _how_to_go_on(stop: Stopped) -> str:
     """The sentence on a stop, with the command that goes on."""
-    command = shlex.join(["python", "train.py", *sys.argv[1:]])
+    command = in_shell("python", "train.py", *sys.argv[1:])
     argument = f"hydra.run.dir={started[-1]}" if started else stop.folder_argument
     if not argument or any(each.startswith(argument.partition("=")[0]) for each in sys.argv[1:]):
         return f"{stop}; to go on: {command}"
     (folder,) = quote_paths([argument])
-    return f"{stop}; to go on: python train.py resume=latest, or {command} {shlex.quote(folder)}"
+    return f"{stop}; to go on: python train.py resume=latest, or {command} {in_shell(folder)}"
 
 
 def main() -> int:

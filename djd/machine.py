@@ -70,6 +70,22 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _MOST) and mallopt(_M_TRIM_THRESHOLD, _MOST))
 
 
+LONGEST_PATH = 259
+"""Characters (UTF-16 units) of a path on Windows, where long paths are not turned on."""
+
+
+def takes_long_paths() -> bool:
+    """Whether paths beyond `LONGEST_PATH` work: everywhere but on Windows as it is installed."""
+    if os.name != "nt":
+        return True
+    try:
+        asked = ctypes.CDLL("ntdll").RtlAreLongPathsEnabled
+    except (AttributeError, OSError):  # before Windows 10
+        return False
+    asked.restype = ctypes.c_ubyte
+    return bool(asked())
+
+
 _NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last is sent by Windows as a window is closed
 _SIGNALS = tuple(signal.Signals[name] for name in _NAMES if hasattr(signal, name))
 

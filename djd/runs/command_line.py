@@ -7,7 +7,6 @@ unless a second pair of quotes survives the shell.
 import json
 import os
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from hydra.errors import HydraException
 
 from djd.errors import InputError
 from djd.runs.keys import FREE_KEYS, SETTING_GROUPS
+from djd.wording import in_shell, line_end
 
 if TYPE_CHECKING:
     from djd.runs.config import RunConfig
@@ -193,9 +193,9 @@ def rerun_command(config: "RunConfig", *, threads: int) -> str:
     except for longer words.
     """
     lines = ["python train.py"]
-    for argument in map(shlex.quote, rerun_arguments(config, threads=threads)):
-        if len(lines[-1]) + len(argument) + len(" \\") >= MOST_CHARACTERS:
-            lines[-1] += " \\"
+    for argument in map(in_shell, rerun_arguments(config, threads=threads)):
+        if len(lines[-1]) + len(argument) + len(line_end()) >= MOST_CHARACTERS:
+            lines[-1] += line_end()
             lines.append(f" {argument}")
         else:
             lines[-1] += f" {argument}"
