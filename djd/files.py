@@ -72,7 +72,7 @@ def remove(path: Path) -> None:
 
 def move(folder: Path, place: Path) -> None:
     """Rename a folder; other programs get time to close its files, as in `write_whole`."""
-    patiently(lambda: folder.rename(place), place)
+    patiently(lambda: folder.rename(place), folder)
 
 
 def patiently(act: Callable[[], Result], path: Path) -> Result:

@@ -4,6 +4,10 @@ import os
 import warnings
 from collections.abc import Callable
 
+import pytest
+
+posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such users and signals")
+
 NOBODY = 65534
 
 

@@ -17,6 +17,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from djd import wording
 from djd.errors import InputError
 from djd.runs.keys import FREE_KEYS, SETTING_GROUPS
 from djd.wording import in_shell, line_end
@@ -81,6 +82,8 @@ def _is_path(argument: str) -> bool:
 
 
 def _quoted(argument: str) -> str:
+    if wording.FOR_WINDOWS and argument.count('"') == 1:  # of "C:\scans\", which ends in \"
+        argument = argument.removesuffix('"')
     key, _, value = argument.partition("=")
     in_quotes = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     with suppress(HydraException):
