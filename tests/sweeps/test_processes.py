@@ -15,6 +15,7 @@ import pytest
 from djd.sweeps import processes
 from djd.sweeps.processes import Ending, Watcher, deal_gpu, run_in_processes
 from tests.ordinary_user import posix
+from tests.sweeping import HIDE_FORK_SERVER
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -221,11 +222,11 @@ def test_exit_codes_of_any_system_are_told_in_words(code: int, reason: str) -> N
     assert Ending(code).reason == reason
 
 
-@pytest.fixture
-def parent(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that runs two pieces of endless work."""
+@pytest.fixture(params=["", pytest.param(HIDE_FORK_SERVER, marks=pytest.mark.slow)])
+def parent(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs two pieces of endless work, with and without a fork server."""
     code = (
-        "import sys; from pathlib import Path; from djd.sweeps.processes import *; "
+        f"{request.param}import sys; from pathlib import Path; from djd.sweeps.processes import *; "
         "from tests.sweeps.test_processes import *; "
         f"run_in_processes(wait_for_ever, [(Path({str(tmp_path)!r}),)] * 2, at_once=2, "
         "watcher=Watched())"
