@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import threading
+from argparse import ArgumentParser
 from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,9 @@ def main() -> int:
     except InputError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
+    # Python 3.14 looks into each help as it is added, and one of Hydra's is no text.
+    if hasattr(ArgumentParser, "_check_help"):
+        ArgumentParser._check_help = lambda *_: None
     let_waiting_threads_sleep()
     logging.raiseExceptions = False  # a log on a full disk would print a traceback a line
     threading.excepthook = _forget_full_disks

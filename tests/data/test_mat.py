@@ -2,6 +2,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ from tests.data.mat_files import (
     write_v73,
 )
 from tests.ordinary_user import as_ordinary_user
+
+needs_matio = pytest.mark.skipif(
+    find_spec("matio") is None, reason="mat-io isn't there: it has no wheel for Python 3.14"
+)
 
 Writer = Callable[[Path], object]
 IMAGE = counts_image()
@@ -191,6 +196,7 @@ def test_a_cell_that_claims_a_billion_elements_is_passed_over(tmp_path: Path) ->
     assert read_scan(path).grades == (4, 0)
 
 
+@needs_matio
 @pytest.mark.parametrize("version", ["v7", "v7.3"])
 def test_a_matlab_table_does_not_disturb_reading(tmp_path: Path, version: str) -> None:
     with warnings.catch_warnings():
@@ -223,6 +229,7 @@ def test_values_are_those_of_loadmat(tmp_path: Path, compress: bool) -> None:
         assert variables.names == names
 
 
+@needs_matio
 @pytest.mark.parametrize("version", ["v7", "v7.3"])
 def test_matlab_objects_beside_the_scan_or_as_names_do_not_disturb_reading(
     tmp_path: Path, version: str
