@@ -1,4 +1,3 @@
-import os
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from tests.data.mat_files import (
     write_v5,
     write_v73,
 )
-from tests.ordinary_user import as_ordinary_user
+from tests.ordinary_user import as_ordinary_user, posix
 
 needs_matio = pytest.mark.skipif(
     find_spec("matio") is None, reason="mat-io isn't there: it has no wheel for Python 3.14"
@@ -539,7 +538,7 @@ def test_what_is_not_a_mat_file_is_one_sentence(tmp_path: Path, name: str) -> No
     assert str(caught.value).startswith(str(tmp_path / name))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+@posix
 def test_a_file_that_may_not_be_read_is_one_sentence() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
