@@ -39,6 +39,10 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+MOST_PROCESSES = 30 if os.name == "nt" else 1000
+"""Processes that one can wait for: Windows waits for 63 things, and a process takes two."""
+
+
 def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """The result of `work` for each item, a thread a core; for work outside the interpreter's lock.
 

@@ -19,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from djd.errors import InputError
-from djd.machine import usable_cores
+from djd.machine import MOST_PROCESSES, usable_cores
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Job
@@ -50,7 +50,8 @@ class ProcessesLauncher(Launcher):
     """
 
     def __init__(self, n_jobs: int | None = None) -> None:
-        self.n_jobs = n_jobs if n_jobs and n_jobs > 0 else usable_cores()
+        wanted = n_jobs if n_jobs and n_jobs > 0 else usable_cores()
+        self.n_jobs = min(wanted, MOST_PROCESSES)
         self.jobs: Sequence[Job] = ()
         self.context: HydraContext
         self.task_function: TaskFunction
