@@ -3,9 +3,9 @@
 import contextlib
 import logging
 import os
-import shlex
 import sys
 import threading
+from argparse import ArgumentParser
 from contextlib import suppress
 from pathlib import Path
 from traceback import walk_tb
@@ -35,6 +35,7 @@ from djd.runs.command_line import (
     latest_arguments,
     quote_paths,
 )
+from djd.wording import in_shell
 from hydra_plugins.djd._composing import plain_values
 
 if TYPE_CHECKING:
@@ -165,12 +166,12 @@ def _forget_full_disks(failure: threading.ExceptHookArgs) -> None:
 
 def _how_to_go_on(stop: Stopped) -> str:
     """The sentence on a stop, with the command that goes on."""
-    command = shlex.join(["python", "train.py", *sys.argv[1:]])
+    command = in_shell("python", "train.py", *sys.argv[1:])
     argument = f"hydra.run.dir={started[-1]}" if started else stop.folder_argument
     if not argument or any(each.startswith(argument.partition("=")[0]) for each in sys.argv[1:]):
         return f"{stop}; to go on: {command}"
     (folder,) = quote_paths([argument])
-    command += f" {shlex.quote(folder)}"
+    command += f" {in_shell(folder)}"
     if started and not (started[-1] / ".hydra" / "overrides.yaml").exists():
         return f"{stop}; to go on: {command}"  # with hydra.output_subdir=null nothing was saved
     return f"{stop}; to go on: python train.py resume=latest, or {command}"
@@ -187,6 +188,9 @@ def main() -> int:
     except InputError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
+    # Python 3.14 looks into each help as it is added, and one of Hydra's is no text.
+    if hasattr(ArgumentParser, "_check_help"):
+        ArgumentParser._check_help = lambda *_: None
     let_waiting_threads_sleep()
     forget_launcher()
     logging.raiseExceptions = False  # a log on a full disk would print a traceback a line

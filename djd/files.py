@@ -4,15 +4,21 @@ import csv
 import io
 import json
 import os
+import time
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from platformdirs import user_cache_path
 
 from djd.errors import InputError
+
+Result = TypeVar("Result")
+
+SECONDS_TO_TRY = 5.0
+"""Longer than a virus scanner holds a new file; a person's program holds it longer."""
 
 
 def cache_folder() -> Path:
@@ -51,6 +57,7 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
 
     Raises:
         OSError: The file can't be written; names `path`, and the earlier file is still whole.
+            Other programs that hold the earlier file open on Windows get `SECONDS_TO_TRY`.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -59,7 +66,7 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        patiently(lambda: beside.replace(path), path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
@@ -74,8 +81,42 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 
 def append_text(path: Path, text: str) -> None:
     """Append to a file in one write."""
-    with path.open("ab", buffering=0) as file:
+    with patiently(lambda: path.open("ab", buffering=0), path) as file:
         file.write(text.encode(errors="backslashreplace"))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there; other programs get time to close it, as in `write_whole`."""
+    patiently(lambda: path.unlink(missing_ok=True), path)
+
+
+def move(folder: Path, place: Path) -> None:
+    """Rename a folder; other programs get time to close its files, as in `write_whole`."""
+    patiently(lambda: folder.rename(place), folder)
+
+
+def patiently(act: Callable[[], Result], path: Path) -> Result:
+    """Do what Windows refuses while another program has a file open, again and again if need be.
+
+    Raises:
+        PermissionError: At once where the folder can't be written, else after `SECONDS_TO_TRY`;
+            names `path`.
+    """
+    deadline = time.monotonic() + SECONDS_TO_TRY
+    while True:
+        try:
+            return act()
+        except PermissionError as error:
+            if not os.access(path.parent, os.W_OK) or _is_read_only(path):
+                raise
+            if time.monotonic() > deadline:
+                reason = "is it open in another program? close it there, and give the command again"
+                raise PermissionError(error.errno, reason, str(path)) from error
+        time.sleep(0.1)
+
+
+def _is_read_only(path: Path) -> bool:
+    return path.exists() and not os.access(path, os.W_OK)
 
 
 def as_stored(path: Path) -> Path:

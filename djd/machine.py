@@ -1,5 +1,6 @@
 """Cores, memory, signals, encodings: the software's requests to its machine."""
 
+import _thread
 import contextlib
 import ctypes
 import io
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -34,15 +36,14 @@ def let_waiting_threads_sleep() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
-def show_every_line(encoding: str | None = None) -> None:
+def show_every_line() -> None:
     """Let the terminal's streams write escapes for signs that their encoding lacks.
 
-    By default Python raises an error, and a log drops the whole line. The streams keep their
-    encoding where `encoding` is None.
+    By default Python raises an error, and a log drops the whole line.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+            stream.reconfigure(errors="backslashreplace")
 
 
 def expand_home(path: str) -> str:
@@ -126,6 +127,10 @@ def _quota_of(group: Path) -> float:
     return math.inf
 
 
+MOST_PROCESSES = 30 if os.name == "nt" else 1000
+"""Processes that one can wait for: Windows waits for 63 things, and a process takes two."""
+
+
 def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """The result of `work` for each item, a thread a core; for work outside the interpreter's lock.
 
@@ -165,12 +170,26 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _MOST) and mallopt(_M_TRIM_THRESHOLD, _MOST))
 
 
-# Slurm's --signal announces the end of a job's time by one of the last two.
-_SIGNALS = [
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
-    if hasattr(signal, name)
-]
+LONGEST_PATH = 259
+"""Characters (UTF-16 units) of a path on Windows, where long paths are not turned on."""
+
+
+def takes_long_paths() -> bool:
+    """Whether paths beyond `LONGEST_PATH` work: everywhere but on Windows as it is installed."""
+    if os.name != "nt":
+        return True
+    try:
+        asked = ctypes.CDLL("ntdll").RtlAreLongPathsEnabled
+    except (AttributeError, OSError):  # before Windows 10
+        return False
+    asked.restype = ctypes.c_ubyte
+    return bool(asked())
+
+
+# Slurm's --signal announces the end of a job's time by SIGUSR; Windows sends SIGBREAK as a window
+# is closed.
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGBREAK")
+_SIGNALS = tuple(signal.Signals[name] for name in _NAMES if hasattr(signal, name))
 
 
 class Stopped(BaseException):
@@ -228,3 +247,13 @@ def die_with_parent() -> None:
 def _die_after(sentinel: int) -> None:
     multiprocessing.connection.wait([sentinel])
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def interrupt_after(asked: Connection) -> None:
+    """Act as at SIGTERM once the other end of a pipe is closed; Windows sends no signals."""
+
+    def wait() -> None:
+        multiprocessing.connection.wait([asked])
+        _thread.interrupt_main(signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()

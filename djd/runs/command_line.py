@@ -7,7 +7,6 @@ unless a second pair of quotes survives the shell.
 import json
 import os
 import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,9 +18,11 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from djd import wording
 from djd.errors import InputError
 from djd.machine import expand_home
 from djd.runs.keys import FREE_KEYS, SETTING_GROUPS
+from djd.wording import in_shell, line_end
 
 if TYPE_CHECKING:
     from djd.runs.config import RunConfig
@@ -119,14 +120,17 @@ def absolute_paths(values: Mapping[str, Any], base: str) -> dict[str, Any]:
     absolute = dict(values)
     for key in PATH_KEYS:
         group, _, name = key.partition(".")
-        inner = absolute.get(group)
-        if isinstance(inner, Mapping) and isinstance(path := inner.get(name), str) and path:
-            if not (expanded := expand_home(path)).startswith("~"):
-                absolute[group] = {**inner, name: str(Path(base, expanded))}
+        inner = absolute.get(group) or {}
+        path = inner.get(name)
+        expanded = expand_home(path) if isinstance(path, str) else ""
+        if expanded and not expanded.startswith("~"):
+            absolute[group] = {**inner, name: str(Path(base, expanded))}
     return absolute
 
 
 def _quoted(argument: str) -> str:
+    if wording.FOR_WINDOWS and argument.count('"') == 1:  # of "C:\scans\", which ends in \"
+        argument = argument.removesuffix('"')
     key, _, value = argument.partition("=")
     in_quotes = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     with suppress(HydraException):
@@ -243,9 +247,9 @@ def rerun_command(config: "RunConfig", *, threads: int) -> str:
     except for longer words.
     """
     lines = ["python train.py"]
-    for argument in map(shlex.quote, rerun_arguments(config, threads=threads)):
-        if len(lines[-1]) + len(argument) + len(" \\") >= MOST_CHARACTERS:
-            lines[-1] += " \\"
+    for argument in map(in_shell, rerun_arguments(config, threads=threads)):
+        if len(lines[-1]) + len(argument) + len(line_end()) >= MOST_CHARACTERS:
+            lines[-1] += line_end()
             lines.append(f" {argument}")
         else:
             lines[-1] += f" {argument}"

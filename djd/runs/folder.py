@@ -3,7 +3,7 @@
 import json
 import shutil
 import traceback
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 from djd.data.split import PartSummary, PatientSplit
 from djd.data.tables import Readings, read_second_reader
 from djd.errors import InputError
-from djd.files import write_whole
+from djd.files import remove, write_whole
+from djd.machine import LONGEST_PATH, takes_long_paths
 from djd.runs.config import RunConfig, read_config
 from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS, differences
 from djd.runs.result import RESULTS_VERSION, RunResult
@@ -46,6 +47,9 @@ WINNER = "winner"
 """Folder of settings refitted on all development patients, below a run or sweep."""
 
 LOCK_NAME = ".lock"
+
+ROOM_FOR_FILES = 80
+"""Characters of the longest file below a training's folder, TensorBoard's with the host's name."""
 
 SECONDS_TO_TRY = 0.5
 """Longer than `is_locked` holds a lock."""
@@ -91,6 +95,26 @@ def drop_lock(folder: Path) -> None:
         (folder / LOCK_NAME).unlink(missing_ok=True)
 
 
+def require_room(folder: Path, names: Iterable[str], key: str) -> None:
+    """Raise InputError where Windows would refuse files in the named folders below a folder.
+
+    `key` is the one by which a person gives the folder.
+    """
+    if takes_long_paths():
+        return
+    room = LONGEST_PATH - ROOM_FOR_FILES - max(map(_utf16_units, names)) - 1
+    if _utf16_units(str(folder.absolute())) > room:
+        raise InputError(
+            f"{key}: expected a path of at most {room} characters, since Windows takes "
+            f"{LONGEST_PATH} with the files below it, received {folder.absolute()}; choose a "
+            "shorter one, such as C:/djd, or turn on long paths in Windows (LongPathsEnabled)"
+        )
+
+
+def _utf16_units(text: str) -> int:
+    return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
+
+
 def record_failure(folder: Path, error: BaseException | str) -> None:
     """Write the reason of a failure; a full disk is no second failure."""
     if isinstance(error, str | InputError):
@@ -114,7 +138,7 @@ def record_loss(folder: Path, error: BaseException | str) -> None:
 def forget_failure(folder: Path) -> None:
     """Let a failed training be tried again; in a read-only folder the training fails again."""
     with suppress(OSError):
-        (folder / ERROR_NAME).unlink()
+        remove(folder / ERROR_NAME)
 
 
 def failure_reason(folder: Path) -> str | None:
@@ -231,7 +255,7 @@ def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def kept_readings(folder: Path) -> Readings | None:

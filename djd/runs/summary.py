@@ -2,7 +2,6 @@
 
 import io
 import logging
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from djd.data.split import PartSummary
 from djd.grades import GRADE_NAMES
 from djd.machine import lightning_variables
 from djd.runs.result import PartScores
-from djd.wording import number, share
+from djd.wording import in_shell, number, share
 
 log = logging.getLogger("djd")
 
@@ -87,7 +86,7 @@ def openings_sentence(openings: int) -> str:
 
 def tensorboard_line(folder: Path) -> str:
     """The command that opens this folder's dashboard."""
-    return f"tensorboard --logdir {shlex.quote(str(folder))}"
+    return in_shell("tensorboard", "--logdir", str(folder))
 
 
 def as_text(table: Table) -> str:

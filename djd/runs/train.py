@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from djd.errors import InputError
+from djd.files import remove
 from djd.plots.confusion import confusion_figure
 from djd.plots.curves import curves_figure
 from djd.plots.style import save_figure
@@ -29,6 +30,7 @@ from djd.runs.folder import (
     leave_no_false_start,
     lock,
     record_failure,
+    require_room,
     require_same_config,
     require_unfinished,
     saved_config,
@@ -71,6 +73,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
     alone = config.kind == "run"
     if alone:
         require_unfinished(folder)
+        require_room(folder, [f"{WINNER}/{config.setting_name}"], "hydra.run.dir")
     with lock(folder) as held:
         if alone:
             if not held:
@@ -84,7 +87,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
         elif result := finished_result(folder, config):
             return result
         elif retry_failed:
-            (folder / ERROR_NAME).unlink(missing_ok=True)
+            remove(folder / ERROR_NAME)
         elif (folder / ERROR_NAME).exists():
             return None
         try:
@@ -112,7 +115,7 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
     require_same_config(config, folder, free=FREE_KEYS if alone else NUMBERLESS_KEYS)
     if not alone:
         config = _with_epochs_before(config, folder)
-        (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or without some score epochs
+        remove(folder / RESULT_NAME)  # damaged, or without some score epochs
     there_before = frozenset(folder.iterdir())
     try:
         return _fit_and_score(config, folder)
@@ -129,7 +132,7 @@ def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
     wanted = set(config.epochs_to_score) - {config.trainer.max_epochs}
     if not wanted <= set(before):
         for name in (LAST_CHECKPOINT, CONFIG_NAME):
-            (folder / name).unlink(missing_ok=True)
+            remove(folder / name)
         before = tuple(sorted({*before, *config.score_epochs}))
     return config.model_copy(update={"score_epochs": before})
 
@@ -164,7 +167,7 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
     if opens_test:
         shutil.rmtree(scored / CHECKPOINTS, ignore_errors=True)  # the model is enough
     if not alone:
-        (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
+        remove(folder / LAST_CHECKPOINT)
         if openings is not None:
             say(f"{folder.name}: test {in_one_line(test[-1])}")
             say(openings_sentence(openings))

@@ -9,9 +9,17 @@ from typing import Any, Literal
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
-from djd.files import write_whole
+from djd.files import remove, write_whole
 from djd.runs.config import RunConfig
-from djd.runs.folder import RESULT_NAME, failure_reason, forget_failure, is_locked, record_loss
+from djd.runs.folder import (
+    RESULT_NAME,
+    WINNER,
+    failure_reason,
+    forget_failure,
+    is_locked,
+    record_loss,
+    require_room,
+)
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
 from djd.sweeps.cells import Cell, Job, Launch
 from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
@@ -127,6 +135,8 @@ def compare(
     trainer = _Trainer(*read_data(config), at_once, launch)
     digest = cohort_digest(trainer.cohort, trainer.split)
     plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
+    # A refit has the setting's name and its epochs in place of the fold.
+    require_room(folder, [f"{WINNER}/{each.folder.name}" for each in placed], "hydra.sweep.dir")
     sweep = Sweep(folder, tuple(placed), plan=plan).looked_at()
     expected = forecast(sweep, trainer.knees, at_once=at_once)
     say_head(sweep, trainer.cohort, trainer.split, expected, at_once=at_once)
@@ -143,7 +153,7 @@ def compare(
 
 def _carry_out(sweep: Sweep, expected: Forecast, trainer: _Trainer) -> Outcome:
     # A folder with the file of an outcome is finished.
-    (sweep.folder / RESULT_NAME).unlink(missing_ok=True)
+    remove(sweep.folder / RESULT_NAME)
     sweep = sweep.looked_at()
     for cell, _ in sweep.failed:
         forget_failure(cell.folder)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from djd.data.cohort import Cohort
 from djd.errors import InputError
-from djd.files import write_rows, write_whole
+from djd.files import remove, write_rows, write_whole
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
 from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
@@ -167,7 +167,7 @@ def keep_baselines(
             below = folder / _BASELINES / each.name
             below.mkdir(exist_ok=True)
             # The choice is written last: without it nothing here counts.
-            (below / _CHOICE_NAME).unlink(missing_ok=True)
+            remove(below / _CHOICE_NAME)
             _keep_predictions(below, each, cohort, stamp)
             choice = {"setting": each.setting, "fitted_on": basis_of(configs)}
             write_whole(below / _CHOICE_NAME, json.dumps(choice, indent=1))
@@ -183,7 +183,7 @@ def _keep_predictions(
         for row in _rows(cohort, fold, place, stamp)
     ]
     write_rows(below / PREDICTIONS_NAME, columns, rows)
-    (below / _TEST_PREDICTIONS_NAME).unlink(missing_ok=True)
+    remove(below / _TEST_PREDICTIONS_NAME)
     if test := baseline.test:
         write_rows(below / _TEST_PREDICTIONS_NAME, columns, _rows(cohort, test, (0, None), stamp))
     graded = {

@@ -1,6 +1,5 @@
 """A sweep in its folder: its cells and the state of each, while they train and afterwards."""
 
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from djd.runs.result import RESULTS_VERSION, RunResult
 from djd.sweeps.cells import Cell, FinishedCell, at_axes, by_setting
 from djd.sweeps.folder import COMPARISON_NAME, read_plan, sweep_above
 from djd.sweeps.plan import NamedCell, Plan
+from djd.wording import in_shell
 
 _AnyCell = TypeVar("_AnyCell", bound=Cell)
 
@@ -119,7 +119,7 @@ def read_folder(folder: Path) -> Sweep:
     if above := sweep_above(folder):
         raise InputError(
             f"{folder}: expected the folder of a sweep or of a run, received a part of one; say "
-            f"djd report {shlex.quote(str(above))}"
+            f"{in_shell('djd', 'report', str(above))}"
         )
     if not (folder / RESULT_NAME).exists():
         raise InputError(

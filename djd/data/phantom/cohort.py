@@ -34,7 +34,7 @@ from djd.data.phantom.knee import (
 )
 from djd.data.scan import KneeGrades
 from djd.errors import InputError
-from djd.files import write_whole
+from djd.files import move, remove, write_whole
 from djd.grades import PHANTOM_STAMP, SIDES
 
 PHANTOM_VERSION = 1
@@ -110,7 +110,7 @@ def make_cohort(
             _write_cohort(folder, patients=patients, seed=seed, null=null, on_scan=on_scan)
         except BaseException:  # a half cohort would be in the way of the next try
             for path in set(folder.iterdir()).difference(there_before):
-                path.unlink(missing_ok=True)
+                remove(path)
             raise
     except OSError as error:
         path = error.filename or folder
@@ -132,7 +132,7 @@ def cached_phantom(
     shutil.rmtree(beside, ignore_errors=True)
     try:
         make_cohort(beside, patients=patients, seed=seed, on_scan=on_scan)
-        beside.rename(folder)
+        move(beside, folder)
     except OSError:
         if not folder.is_dir():  # another process was first: its cohort is the same
             raise

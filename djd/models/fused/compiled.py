@@ -31,7 +31,8 @@ def library(*, in_double: bool) -> ctypes.CDLL | None:
     another compiler or from another source is not taken, nor one that isn't whole or belongs to
     another user. `in_double` chooses float64 in place of float32.
     """
-    compiler = _compiler()
+    # GCC on Windows aligns its stack to 16 bytes, and the passes' vectors take up to 64: a crash.
+    compiler = None if os.name == "nt" else _compiler()
     if compiler is None:
         return None
     precision = ("-DIN_DOUBLE",) if in_double else ()
