@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from platformdirs import user_cache_path
 
-from djd.errors import FailedCellsError, InputError
+from djd.errors import DriveError, ElsewhereError, FailedCellsError, InputError
 from djd.machine import Stopped, let_waiting_threads_sleep, stop_on_signals
 from djd.runs.command_line import flags_first, hydra_sentence, latest_arguments, quote_paths
 from hydra_plugins.djd._composing import plain_values
@@ -69,7 +69,7 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
         if result := train(config, folder):
             report_run(folder, result)
         return result
-    except (InputError, OSError) as error:
+    except (InputError, DriveError, OSError) as error:
         _fail(_sentence(error, folder) if isinstance(error, OSError) else str(error))
     return None
 
@@ -154,7 +154,9 @@ def main() -> int:
         return stop.exit_status
     except FailedCellsError:
         return 1
-    except InputError as error:
+    except ElsewhereError as unfinished:
+        return unfinished.exit_status
+    except (InputError, DriveError) as error:
         sentence = str(error)
     except (HydraException, OmegaConfBaseException) as error:
         sentence = hydra_sentence(error)

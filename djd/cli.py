@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from djd.errors import InputError
+from djd.errors import DriveError, InputError
 from djd.grades import GRADE_COUNT, GRADE_NAMES, PHANTOM_STAMP, SIDES, LabelsFrom, OnError
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a name that the terminal can't write
     try:
         app()
-    except InputError as error:
+    except (InputError, DriveError) as error:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"{error.filename or 'writing a file'}: {error.strerror or error}")

@@ -1,13 +1,35 @@
-"""Writing files so that no file is ever half written."""
+"""Writing files so that no file is ever half written, and reading from drives that fail."""
 
 import csv
+import errno
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from djd.errors import DriveError
+
+Read = TypeVar("Read")
+
+PAUSES = (0.2, 1.0, 3.0)
+"""Seconds before another try to read from a drive that failed."""
+
+_DRIVE = ("EIO", "ENXIO", "ENODEV", "ENOTCONN", "ESHUTDOWN", "ESTALE", "ETIMEDOUT", "EREMOTEIO")
+_NETWORK = ("ECOMM", "ENOLINK", "ENETDOWN", "ENETUNREACH", "ECONNABORTED", "ECONNRESET")
+_HOSTS = ("EHOSTDOWN", "EHOSTUNREACH", "ECONNREFUSED", "ENETRESET")
+DRIVE_ERRORS = {getattr(errno, each, None) for each in (*_DRIVE, *_NETWORK, *_HOSTS)} - {None}
+"""Numbers of errors that come from a drive or the way to it, not from a file."""
+
+_WINDOWS_DRIVE_ERRORS = {21, 23, 53, 55, 59, 64, 121, 1117, 1167, 1231}  # of winerror.h
+_NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+_WRITING = ".writing"
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -33,18 +55,34 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
         OSError: The file can't be written; names `path`, and the earlier file is still whole.
     """
     data = content.encode() if isinstance(content, str) else content
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    # Two machines that share a folder may have processes of one number.
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_WRITING}")
     try:
         with beside.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            _to_the_disk(file.fileno())
         beside.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         with suppress(OSError):  # a read-only disk would name the file beside, which nobody knows
             beside.unlink(missing_ok=True)
+
+
+def _to_the_disk(file: int) -> None:
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:  # some drives in user space have none
+            raise
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove what killed processes left of `write_whole`; nobody may be writing there."""
+    for path in folder.glob(f".*{_WRITING}"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
@@ -56,3 +94,54 @@ def append_text(path: Path, text: str) -> None:
     """Append to a file in one write."""
     with path.open("ab", buffering=0) as file:
         file.write(text.encode())
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; raises as `tried_again`."""
+    return tried_again(path.read_bytes, path)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file or folder exists; raises as `tried_again` where the drive doesn't say.
+
+    `Path.exists` says False then, from Python 3.14 on.
+    """
+    try:
+        tried_again(path.stat, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def tried_again(read: Callable[[], Read], path: Path) -> Read:
+    """The value of `read`, which is called again a few times where the drive fails.
+
+    Raises:
+        DriveError: The drive failed each time.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return read()
+        except Exception as error:
+            reason = drive_failure(error)
+            if reason is None:
+                raise
+            if pause is None:
+                raise DriveError(
+                    f"{path}: the drive failed while reading ({reason}); nothing is wrong with the "
+                    "file as far as is known, try again when the drive is back"
+                ) from error
+            time.sleep(pause)
+    raise AssertionError  # the last pause is None
+
+
+def drive_failure(error: BaseException | None) -> str | None:
+    """The reason of an error that is a drive's, not a file's; None for other errors."""
+    while error:
+        number = error.errno if isinstance(error, OSError) else None
+        if found := re.search(r"errno = (\d+)", str(error)):  # HDF5's, under errors of many types
+            number = int(found[1])
+        if number in DRIVE_ERRORS or getattr(error, "winerror", None) in _WINDOWS_DRIVE_ERRORS:
+            return os.strerror(number) if number else str(error)
+        error = error.__cause__ or error.__context__
+    return None

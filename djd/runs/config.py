@@ -152,6 +152,7 @@ class PathsConfig(_Group):
 
     cache: UserPath
     python: str | None = None
+    stale_after: Rate = 600.0  # seconds
 
 
 class RunConfig(_Group):

@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
-from djd.errors import InputError
+from djd.errors import DriveError, InputError
+from djd.files import is_there, remove_half_written
+from djd.markers import use_stale_after
 from djd.plots.confusion import confusion_figure
 from djd.plots.curves import curves_figure
 from djd.plots.style import save_figure
@@ -67,8 +69,10 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
 
     Raises:
         InputError: Something the person gave is wrong, or the training diverged.
+        DriveError: The drive failed while a scan or a file of the folder was read.
     """
     alone = config.kind == "run"
+    use_stale_after(config.paths.stale_after)
     if alone:
         require_unfinished(folder)
     with lock(folder) as held:
@@ -87,6 +91,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
             (folder / ERROR_NAME).unlink(missing_ok=True)
         elif (folder / ERROR_NAME).exists():
             return None
+        remove_half_written(folder)
         try:
             result = _train_here(config, folder)
         except (Exception, SystemExit) as error:
@@ -116,14 +121,14 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
     there_before = frozenset(folder.iterdir())
     try:
         return _fit_and_score(config, folder)
-    except (InputError, OSError):
+    except (InputError, DriveError, OSError):
         leave_no_false_start(folder, there_before)
         raise
 
 
 def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
     """Add the score epochs of the folder's training; for new epochs the training starts anew."""
-    if not (folder / CONFIG_NAME).exists():
+    if not is_there(folder / CONFIG_NAME):
         return config
     before = saved_config(folder).score_epochs
     wanted = set(config.epochs_to_score) - {config.trainer.max_epochs}

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +11,19 @@ from typing import Any, Literal
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.files import write_whole
+from djd.markers import UNKNOWN, stale_after, use_stale_after
 from djd.runs.config import RunConfig
-from djd.runs.folder import RESULT_NAME, failure_reason, forget_failure, is_locked, record_loss
+from djd.runs.folder import (
+    RESULT_NAME,
+    failure_reason,
+    forget_failure,
+    is_locked,
+    record_loss,
+    silence_in,
+    worker_in,
+)
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
+from djd.runs.summary import log
 from djd.sweeps.cells import Cell, Job, Launch
 from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
 from djd.sweeps.forecast import Forecast, forecast, say_head, training_estimates
@@ -20,9 +31,14 @@ from djd.sweeps.plan import cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep
 from djd.sweeps.winner import drop_weights, each_refit, refit_name, winner_refit
+from djd.wording import in_words
 
 LOST = "it was launched and left neither result nor reason; can its folder be written?"
 """Reason of a job that ended and left no file."""
+
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""At a holder without heartbeats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +75,17 @@ class Outcome:
             for refit in self.refits
             if not self.sweep.result_of(refit) and not is_locked(refit.folder)
         ]
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """Cells and refits that other processes train, each with who trains it."""
+        named = [(cell.folder.name, worker_in(cell.folder)) for cell in self.sweep.elsewhere]
+        named += [
+            (refit_name(refit), worker)
+            for refit in self.refits
+            if not self.sweep.result_of(refit) and (worker := worker_in(refit.folder))
+        ]
+        return [f"{name} ({worker or 'ended by now'})" for name, worker in named]
 
     @property
     def complete(self) -> bool:
@@ -123,6 +150,7 @@ def compare(
         Stopped: The sweep was stopped.
     """
     config = cells[0].config
+    use_stale_after(config.paths.stale_after)
     readings = read_readings(config)
     trainer = _Trainer(*read_data(config), at_once, launch)
     digest = cohort_digest(trainer.cohort, trainer.split)
@@ -170,7 +198,11 @@ def _train(sweep: Sweep, jobs: Sequence[Job], launch: Launch) -> Sweep:
         sweep = sweep.looked_at()
         to_do = {cell.folder for cell in sweep.to_do}
         left = [job for job in jobs if job.folder in to_do]
-        if not left or (sweep.config.fail_fast and sweep.failed):
+        if sweep.config.fail_fast and sweep.failed:
+            return sweep
+        if not left:
+            if _wait_for_silent([cell.folder for cell in sweep.elsewhere]):
+                continue
             return sweep
         if left == before:
             for job in left:
@@ -178,6 +210,25 @@ def _train(sweep: Sweep, jobs: Sequence[Job], launch: Launch) -> Sweep:
             return sweep.looked_at()
         launch(left)
         before = left
+
+
+def _wait_for_silent(folders: Sequence[Path]) -> bool:
+    """Wait while holders on other machines miss their heartbeats; whether there were any.
+
+    A living holder trains its cell to the end. A dead one loses it after `paths.stale_after`.
+    """
+    silent = [each for each in folders if is_locked(each) and silence_in(each)]
+    for folder in silent:
+        log.warning(
+            "waiting for %s: %s gave no sign of life for %s, and loses it after %s",
+            folder.name,
+            worker_in(folder) or UNKNOWN,
+            in_words(silence_in(folder)),
+            in_words(stale_after()),
+        )
+    while silent and all(is_locked(each) and silence_in(each) for each in silent):
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return bool(silent)
 
 
 def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
@@ -199,11 +250,12 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
 
 
 def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> None:
-    if not (to_do := [refit for refit in refits if not sweep.result_of(refit)]):
-        return
-    for refit in to_do:
+    for refit in refits:
         forget_failure(refit.folder)
-    configs = [refit.config for refit in to_do]
-    seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
-    jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
-    trainer.launch(jobs)
+    while to_do := [refit for refit in refits if not sweep.result_of(refit)]:
+        configs = [refit.config for refit in to_do]
+        seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
+        jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
+        trainer.launch(jobs)
+        if not _wait_for_silent([refit.folder for refit in to_do]):
+            return
