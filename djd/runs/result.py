@@ -88,7 +88,7 @@ class RunResult(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> "RunResult":
-        """Read a file of `save`; raises InputError where it is damaged, DriveError as `read_bytes`."""
+        """Read a file of `save`; raises InputError where damaged, DriveError as `read_bytes`."""
         try:
             return cls.model_validate_json(read_bytes(path))
         except ValidationError as error:
