@@ -78,11 +78,12 @@ def _to_the_disk(file: int) -> None:
             raise
 
 
-def remove_half_written(folder: Path) -> None:
-    """Remove what killed processes left of `write_whole`; nobody may be writing there."""
+def remove_half_written(folder: Path, *, seconds: float = 0) -> None:
+    """Remove what killed processes left of `write_whole` so long ago that nobody writes it now."""
     for path in folder.glob(f".*{_WRITING}"):
         with suppress(OSError):
-            path.unlink()
+            if time.time() - path.stat().st_mtime >= seconds:
+                path.unlink()
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
@@ -128,8 +129,8 @@ def tried_again(read: Callable[[], Read], path: Path) -> Read:
                 raise
             if pause is None:
                 raise DriveError(
-                    f"{path}: the drive failed while reading ({reason}); nothing is wrong with the "
-                    "file as far as is known, try again when the drive is back"
+                    f"{path}: the drive failed while reading ({reason}), which says nothing about "
+                    "the file; try again when the drive is back"
                 ) from error
             time.sleep(pause)
     raise AssertionError  # the last pause is None

@@ -20,8 +20,9 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
+
+from djd.machine import process_lives, process_start, this_boot
 
 BEAT_SECONDS = 10.0
 """Between heartbeats; less where five of them take longer than markers need to be stale."""
@@ -49,7 +50,11 @@ class Holder:
 
     def __str__(self) -> str:
         """Process and machine, for a sentence."""
-        return f"process {self.pid} on {self.host}" if self.pid else "another process"
+        return (
+            f"process {self.pid} on {self.host or 'a machine without a name'}"
+            if self.pid
+            else "another process"
+        )
 
 
 UNKNOWN = Holder("", "", 0, "", "", by_system=False)
@@ -120,9 +125,9 @@ def claim(lock: Path, *, by_system: bool) -> Path | None:
 
 
 def _make(marker: Path, *, by_system: bool) -> None:
-    pid = os.getpid()
-    started = (_state_of(pid) or ("", ""))[1]
-    mine = Holder(platform.node(), _boot(), pid, started, secrets.token_hex(8), by_system)
+    pid, token = os.getpid(), secrets.token_hex(8)
+    host = platform.node() or "a machine without a name"
+    mine = Holder(host, this_boot(), pid, process_start(pid), token, by_system)
     with _guard, marker.open("xb", buffering=0) as file:
         try:
             file.write(_as_bytes(mine))
@@ -206,39 +211,13 @@ def _now_in(folder: Path) -> float:
     return time.time() + _ahead[folder]
 
 
-@cache
-def _boot() -> str:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:  # not Linux
-        return platform.node()
-
-
 def _process_lives(holder: Holder | None) -> bool | None:
     """Whether a holder's process lives; None where this machine can't know."""
-    if holder is None or holder.boot != _boot() or os.name != "posix":
+    if holder is None or holder.boot != this_boot():
         return None
     if holder.pid == os.getpid():
         return holder in _held.values()
-    with suppress(PermissionError):
-        try:
-            os.kill(holder.pid, 0)
-        except ProcessLookupError:
-            return False
-    state = _state_of(holder.pid)
-    if state is None or not holder.started:
-        return None
-    return state[0] not in "ZX" and state[1] == holder.started
-
-
-def _state_of(pid: int) -> tuple[str, str] | None:
-    """State (Z and X are dead ones) and start of a process, see proc(5); None where unknown."""
-    try:
-        words = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return words[0], words[19]
+    return process_lives(holder.pid, holder.started)
 
 
 def _seconds_between_beats() -> float:
@@ -280,7 +259,10 @@ def _stop(marker: Path) -> None:
         marker.parent,
         read_marker(marker) or UNKNOWN,
     )
-    _thread.interrupt_main(signal.SIGTERM)
+    if hasattr(signal, "pthread_kill"):  # ends a sleep, too
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+    else:
+        _thread.interrupt_main(signal.SIGTERM)
 
 
 def _forget() -> None:

@@ -16,10 +16,11 @@ from djd.data.tables import Readings, read_second_reader
 from djd.errors import DriveError, InputError
 from djd.files import is_there, read_bytes, write_whole
 from djd.locks import holder_of, remove_lock, try_lock
-from djd.markers import Holder, markers, silence
+from djd.markers import UNKNOWN, Holder, markers, silence, stale_after
 from djd.runs.config import RunConfig, read_config
 from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS, differences
 from djd.runs.result import RESULTS_VERSION, RunResult
+from djd.wording import in_words
 
 CONFIG_NAME = "config.yaml"
 SPLIT_NAME = "split.json"
@@ -67,6 +68,15 @@ def worker_in(folder: Path) -> Holder | None:
 def silence_in(folder: Path) -> float:
     """Seconds for which the worker, on another machine, has missed its heartbeats, or 0."""
     return max(map(silence, markers(folder / LOCK_NAME)), default=0.0)
+
+
+def at_work(folder: Path) -> str:
+    """Who works in the folder, for a sentence; and for how long they have given no sign of life."""
+    who = str(worker_in(folder) or UNKNOWN)
+    if seconds := silence_in(folder):
+        since, until = in_words(seconds), in_words(stale_after())
+        who += f" (no sign of life for {since}; void after {until}, see paths.stale_after)"
+    return who
 
 
 def is_locked(folder: Path) -> bool:

@@ -25,6 +25,7 @@ from djd.runs.folder import (
     RESULT_NAME,
     TEST_MATRIX,
     WINNER,
+    at_work,
     drop_lock,
     epoch_checkpoint,
     finished_result,
@@ -80,7 +81,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
             if not held:
                 raise InputError(
                     f"{folder}: expected a run's folder that nobody works in, received one in "
-                    "which another process trains"
+                    f"which {at_work(folder)} trains"
                 )
             require_unfinished(folder)  # another process may just have finished the run
         elif not held:

@@ -11,16 +11,16 @@ from typing import Any, Literal
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.files import write_whole
-from djd.markers import UNKNOWN, stale_after, use_stale_after
+from djd.markers import use_stale_after
 from djd.runs.config import RunConfig
 from djd.runs.folder import (
     RESULT_NAME,
+    at_work,
     failure_reason,
     forget_failure,
     is_locked,
     record_loss,
     silence_in,
-    worker_in,
 )
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
 from djd.runs.summary import log
@@ -31,7 +31,6 @@ from djd.sweeps.plan import cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep
 from djd.sweeps.winner import drop_weights, each_refit, refit_name, winner_refit
-from djd.wording import in_words
 
 LOST = "it was launched and left neither result nor reason; can its folder be written?"
 """Reason of a job that ended and left no file."""
@@ -79,13 +78,13 @@ class Outcome:
     @property
     def elsewhere(self) -> list[str]:
         """Cells and refits that other processes train, each with who trains it."""
-        named = [(cell.folder.name, worker_in(cell.folder)) for cell in self.sweep.elsewhere]
+        named = [(cell.folder.name, cell.folder) for cell in self.sweep.elsewhere]
         named += [
-            (refit_name(refit), worker)
+            (refit_name(refit), refit.folder)
             for refit in self.refits
-            if not self.sweep.result_of(refit) and (worker := worker_in(refit.folder))
+            if not self.sweep.result_of(refit) and is_locked(refit.folder)
         ]
-        return [f"{name} ({worker or 'ended by now'})" for name, worker in named]
+        return [f"{name} ({at_work(folder)})" for name, folder in named]
 
     @property
     def complete(self) -> bool:
@@ -219,13 +218,7 @@ def _wait_for_silent(folders: Sequence[Path]) -> bool:
     """
     silent = [each for each in folders if is_locked(each) and silence_in(each)]
     for folder in silent:
-        log.warning(
-            "waiting for %s: %s gave no sign of life for %s, and loses it after %s",
-            folder.name,
-            worker_in(folder) or UNKNOWN,
-            in_words(silence_in(folder)),
-            in_words(stale_after()),
-        )
+        log.warning("waiting for %s, held by %s", folder.name, at_work(folder))
     while silent and all(is_locked(each) and silence_in(each) for each in silent):
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return bool(silent)

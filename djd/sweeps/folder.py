@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from djd.data.cohort import Cohort
 from djd.errors import InputError
-from djd.files import is_there, read_bytes, write_rows, write_whole
+from djd.files import is_there, read_bytes, remove_half_written, write_rows, write_whole
 from djd.grades import GRADE_COUNT
 from djd.locks import wait_for_lock
 from djd.runs.config import RunConfig
@@ -32,6 +32,8 @@ COMPARISON_NAME = "comparison.json"
 
 EACH = "each"
 """Folder of the refits of every setting (`test=each`)."""
+
+_SECONDS_TO_WRITE = 3600  # more than any file takes that another command writes meanwhile
 
 _PLAN_LOCK = f".{COMPARISON_NAME}.lock"
 
@@ -81,6 +83,7 @@ def plan_and_save(
     """`plan_in`, checked and written under a lock: processes that start at once agree."""
     folder.mkdir(parents=True, exist_ok=True)
     with wait_for_lock(folder / _PLAN_LOCK):
+        remove_half_written(folder, seconds=_SECONDS_TO_WRITE)
         plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
         write_whole(folder / COMPARISON_NAME, plan.model_dump_json(indent=1))
     return plan, placed
