@@ -78,7 +78,7 @@ def _to_the_disk(file: int) -> None:
             raise
 
 
-def remove_half_written(folder: Path, *, seconds: float = 0) -> None:
+def remove_half_written(folder: Path, *, seconds: float = 3600) -> None:
     """Remove what killed processes left of `write_whole` so long ago that nobody writes it now."""
     for path in folder.glob(f".*{_WRITING}"):
         with suppress(OSError):

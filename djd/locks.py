@@ -22,7 +22,6 @@ from djd.markers import (
     Holder,
     claim,
     give_back,
-    is_own,
     lives,
     markers,
     read_marker,
@@ -115,11 +114,9 @@ def holder_of(path: Path) -> Holder | None:
 
 
 def remove_lock(path: Path) -> None:
-    """Remove the files of a lock that nobody needs any more."""
-    for each in (*markers(path), path):
-        if not is_own(each):
-            with suppress(OSError):  # Windows removes no file that another process has open
-                each.unlink(missing_ok=True)
+    """Remove a lock that nobody needs any more; a marker that is still there is its holder's."""
+    with suppress(OSError):  # Windows removes no file that another process has open
+        path.unlink(missing_ok=True)
 
 
 def _take(path: Path) -> _Held | None:

@@ -144,11 +144,6 @@ def give_back(marker: Path) -> None:
             marker.unlink()
 
 
-def is_own(marker: Path) -> bool:
-    """Whether this process holds a marker."""
-    return marker in _held
-
-
 def lives(marker: Path, *, by_system: bool) -> bool:
     """Whether a marker's holder holds the lock; `by_system` as for `claim`."""
     written, holder = _written(marker), read_marker(marker)

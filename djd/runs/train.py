@@ -92,7 +92,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
             (folder / ERROR_NAME).unlink(missing_ok=True)
         elif (folder / ERROR_NAME).exists():
             return None
-        remove_half_written(folder)
+        remove_half_written(folder, seconds=0)
         try:
             result = _train_here(config, folder)
         except (Exception, SystemExit) as error:

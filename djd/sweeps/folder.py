@@ -33,8 +33,6 @@ COMPARISON_NAME = "comparison.json"
 EACH = "each"
 """Folder of the refits of every setting (`test=each`)."""
 
-_SECONDS_TO_WRITE = 3600  # more than any file takes that another command writes meanwhile
-
 _PLAN_LOCK = f".{COMPARISON_NAME}.lock"
 
 _BASELINES = "baselines"
@@ -83,7 +81,7 @@ def plan_and_save(
     """`plan_in`, checked and written under a lock: processes that start at once agree."""
     folder.mkdir(parents=True, exist_ok=True)
     with wait_for_lock(folder / _PLAN_LOCK):
-        remove_half_written(folder, seconds=_SECONDS_TO_WRITE)
+        remove_half_written(folder)
         plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
         write_whole(folder / COMPARISON_NAME, plan.model_dump_json(indent=1))
     return plan, placed
