@@ -199,6 +199,21 @@ def test_no_two_processes_are_inside_at_once_whoever_dies(lock: Path) -> None:
         assert int(out) > 0
 
 
+@pytest.mark.usefixtures("no_locks")
+def test_who_takes_over_too_late_withdraws(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_marker(lock, silent=10_000)
+    make = markers._make
+
+    def make_late(marker: Path, *, by_system: bool) -> None:
+        leave_marker(lock)  # meanwhile others took over, ended, and a new one began
+        make(marker, by_system=by_system)
+
+    monkeypatch.setattr(markers, "_make", make_late)
+    with try_lock(lock, seconds=0) as held:
+        assert not held
+    assert [each.name for each in markers.markers(lock)] == [".lock.1"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="knows processes by /proc")
 def test_who_was_silent_and_lost_the_lock_stops(lock: Path) -> None:
     with start(HOLD, str(lock), "1") as process:
