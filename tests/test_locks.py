@@ -39,7 +39,9 @@ with stop_on_signals(), try_lock(lock) as held:
 """
 
 CONTEND = """
+from djd import locks
 from tests.without_locks import leave_marker
+locks._SECONDS_BETWEEN_TRIES = 0.001
 inside, ended = lock.parent / "inside", time.monotonic() + 1
 times = 0
 while time.monotonic() < ended:
