@@ -85,7 +85,7 @@ def markers(lock: Path) -> list[Path]:
     """The markers of a lock's file, the newest first: `.lock.2`, `.lock.1`."""
     try:
         beside = [each for each in lock.parent.iterdir() if each.stem == lock.name]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(filter(_number, beside), key=_number, reverse=True)
 
