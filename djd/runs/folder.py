@@ -1,9 +1,11 @@
 """The folder of a run, cell or refit: names of its files, its lock, its failure, its contents."""
 
 import json
+import logging
 import shutil
+import time
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -49,6 +51,9 @@ WINNER = "winner"
 
 LOCK_NAME = ".lock"
 
+SECONDS_BETWEEN_LOOKS = 1.0
+"""At a holder without heartbeats."""
+
 
 def epoch_checkpoint(folder: Path, epoch: int) -> Path:
     """Weights of a training at a score epoch."""
@@ -77,6 +82,19 @@ def at_work(folder: Path) -> str:
         since, until = in_words(seconds), in_words(stale_after())
         who += f" (no sign of life for {since}; void after {until}, see paths.stale_after)"
     return who
+
+
+def wait_for_silent(folders: Sequence[Path]) -> bool:
+    """Wait while holders on other machines miss their heartbeats; whether there were any.
+
+    A living holder trains its cell to the end. A dead one loses it after `paths.stale_after`.
+    """
+    silent = [each for each in folders if is_locked(each) and silence_in(each)]
+    for folder in silent:
+        logging.getLogger("djd").warning("waiting for %s, held by %s", folder.name, at_work(folder))
+    while silent and all(is_locked(each) and silence_in(each) for each in silent):
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return bool(silent)
 
 
 def is_locked(folder: Path) -> bool:

@@ -35,6 +35,7 @@ from djd.runs.folder import (
     require_same_config,
     require_unfinished,
     saved_config,
+    wait_for_silent,
 )
 from djd.runs.hardware import training_device
 from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS
@@ -76,6 +77,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
     use_stale_after(config.paths.stale_after)
     if alone:
         require_unfinished(folder)
+        wait_for_silent([folder])
     with lock(folder) as held:
         if alone:
             if not held:

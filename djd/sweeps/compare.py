@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,10 +19,9 @@ from djd.runs.folder import (
     forget_failure,
     is_locked,
     record_loss,
-    silence_in,
+    wait_for_silent,
 )
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
-from djd.runs.summary import log
 from djd.sweeps.cells import Cell, Job, Launch
 from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
 from djd.sweeps.forecast import Forecast, forecast, say_head, training_estimates
@@ -34,10 +32,6 @@ from djd.sweeps.winner import drop_weights, each_refit, refit_name, winner_refit
 
 LOST = "it was launched and left neither result nor reason; can its folder be written?"
 """Reason of a job that ended and left no file."""
-
-
-SECONDS_BETWEEN_LOOKS = 1.0
-"""At a holder without heartbeats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +194,7 @@ def _train(sweep: Sweep, jobs: Sequence[Job], launch: Launch) -> Sweep:
         if sweep.config.fail_fast and sweep.failed:
             return sweep
         if not left:
-            if _wait_for_silent([cell.folder for cell in sweep.elsewhere]):
+            if wait_for_silent([cell.folder for cell in sweep.elsewhere]):
                 continue
             return sweep
         if left == before:
@@ -209,19 +203,6 @@ def _train(sweep: Sweep, jobs: Sequence[Job], launch: Launch) -> Sweep:
             return sweep.looked_at()
         launch(left)
         before = left
-
-
-def _wait_for_silent(folders: Sequence[Path]) -> bool:
-    """Wait while holders on other machines miss their heartbeats; whether there were any.
-
-    A living holder trains its cell to the end. A dead one loses it after `paths.stale_after`.
-    """
-    silent = [each for each in folders if is_locked(each) and silence_in(each)]
-    for folder in silent:
-        log.warning("waiting for %s, held by %s", folder.name, at_work(folder))
-    while silent and all(is_locked(each) and silence_in(each) for each in silent):
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-    return bool(silent)
 
 
 def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
@@ -250,5 +231,5 @@ def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> N
         seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
         jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
         trainer.launch(jobs)
-        if not _wait_for_silent([refit.folder for refit in to_do]):
+        if not wait_for_silent([refit.folder for refit in to_do]):
             return

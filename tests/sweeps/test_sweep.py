@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from djd import markers
-from djd.runs.folder import forget_failure, lock, record_failure, record_loss
-from djd.sweeps import compare
+from djd.runs import folder
+from djd.runs.folder import forget_failure, lock, record_failure, record_loss, wait_for_silent
 from djd.sweeps.cells import Cell
 from djd.sweeps.sweep import Sweep
 from tests.sweeps.invented_cells import cell, config_with, leave_result
@@ -81,13 +81,13 @@ def test_a_sweep_waits_for_the_silent_and_not_for_the_living(
     planned: Cell, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(markers, "_stale_after", [3.0])
-    monkeypatch.setattr(compare, "SECONDS_BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr(folder, "SECONDS_BETWEEN_LOOKS", 0.05)
     planned.folder.mkdir()
     lock_file = planned.folder / ".lock"
     leave_marker(lock_file)
-    assert not compare._wait_for_silent([planned.folder])
+    assert not wait_for_silent([planned.folder])
     leave_marker(lock_file, silent=2.7)
-    assert compare._wait_for_silent([planned.folder])
+    assert wait_for_silent([planned.folder])
     assert state(planned) == "to_do"
     who = "process 4711 on node17 (no sign of life for 3 seconds; void after 3 seconds"
     assert f"waiting for {planned.folder.name}, held by {who}" in caplog.text
