@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from djd.errors import FailedCellsError, InputError, require_text
+from djd.errors import DriveError, ElsewhereError, FailedCellsError, InputError, require_text
 from djd.files import cache_folder
 from djd.machine import (
     Stopped,
@@ -101,7 +101,7 @@ def _run_alone(cfg: DictConfig, folder: Path) -> "RunResult | None":
         if result := train(config, folder):
             report_run(folder, result)
         return result
-    except (InputError, OSError) as error:
+    except (InputError, DriveError, OSError) as error:
         _fail(_sentence(error, folder) if isinstance(error, OSError) else str(error))
     return None
 
@@ -206,7 +206,9 @@ def main() -> int:
         return stop.exit_status
     except FailedCellsError:
         return 1
-    except InputError as error:
+    except ElsewhereError as unfinished:
+        return unfinished.exit_status
+    except (InputError, DriveError) as error:
         sentence = str(error)
     except (HydraException, OmegaConfBaseException) as error:
         sentence = hydra_sentence(error)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from djd.errors import InputError
+from djd.errors import DriveError, InputError
 from djd.files import as_stored
 from djd.grades import GRADE_COUNT, GRADE_NAMES, PHANTOM_STAMP, SIDES, LabelsFrom, OnError
 from djd.machine import forget_launcher, show_every_line
@@ -189,7 +189,7 @@ def main() -> None:
     forget_launcher()
     try:
         app()
-    except InputError as error:
+    except (InputError, DriveError) as error:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"{error.filename or 'writing a file'}: {error.strerror or error}")

@@ -13,8 +13,21 @@ class InputError(Exception):
     """
 
 
+class DriveError(Exception):
+    """A drive failed while a file was read: one sentence. Nothing is known about the file.
+
+    No `InputError`, and no `OSError`, so that nobody takes the file for damaged or missing.
+    """
+
+
 class FailedCellsError(Exception):
     """A comparison reached its end, and some cells failed; the reasons are printed already."""
+
+
+class ElsewhereError(Exception):
+    """A comparison lacks cells that other processes train; who they are is printed already."""
+
+    exit_status = 3
 
 
 def require_text(place: str, name: str) -> None:

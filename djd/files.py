@@ -1,9 +1,12 @@
-"""Writing files so that no file is ever half written, and finding those typed in another form."""
+"""Writing files so that no file is ever half written, reading from drives that fail, and paths."""
 
 import csv
+import errno
 import io
 import json
 import os
+import re
+import secrets
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,12 +16,27 @@ from typing import Any, TypeVar
 
 from platformdirs import user_cache_path
 
-from djd.errors import InputError
+from djd.errors import DriveError, InputError
 
 Result = TypeVar("Result")
 
 SECONDS_TO_TRY = 5.0
 """Longer than a virus scanner holds a new file; a person's program holds it longer."""
+
+
+PAUSES = (0.2, 1.0, 3.0)
+"""Seconds before another try to read from a drive that failed."""
+
+_DRIVE = ("EIO", "ENXIO", "ENODEV", "ENOTCONN", "ESHUTDOWN", "ESTALE", "ETIMEDOUT", "EREMOTEIO")
+_NETWORK = ("ECOMM", "ENOLINK", "ENETDOWN", "ENETUNREACH", "ECONNABORTED", "ECONNRESET")
+_HOSTS = ("EHOSTDOWN", "EHOSTUNREACH", "ECONNREFUSED", "ENETRESET")
+DRIVE_ERRORS = {getattr(errno, each, None) for each in (*_DRIVE, *_NETWORK, *_HOSTS)} - {None}
+"""Numbers of errors that come from a drive or the way to it, not from a file."""
+
+_WINDOWS_DRIVE_ERRORS = {21, 23, 53, 55, 59, 64, 121, 1117, 1167, 1231}  # of winerror.h
+_NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+_WRITING = ".writing"
 
 
 def cache_folder() -> Path:
@@ -60,18 +78,35 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
             Other programs that hold the earlier file open on Windows get `SECONDS_TO_TRY`.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    # Two machines that share a folder may have processes of one number.
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_WRITING}")
     try:
         with beside.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            _to_the_disk(file.fileno())
         patiently(lambda: beside.replace(path), path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         with suppress(OSError):  # a read-only disk would name the file beside, which nobody knows
             beside.unlink(missing_ok=True)
+
+
+def _to_the_disk(file: int) -> None:
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:  # some drives in user space have none
+            raise
+
+
+def remove_half_written(folder: Path, *, seconds: float = 3600) -> None:
+    """Remove what killed processes left of `write_whole` so long ago that nobody writes it now."""
+    for path in folder.glob(f".*{_WRITING}"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime >= seconds:
+                path.unlink()
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
@@ -117,6 +152,57 @@ def patiently(act: Callable[[], Result], path: Path) -> Result:
 
 def _is_read_only(path: Path) -> bool:
     return path.exists() and not os.access(path, os.W_OK)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; raises as `tried_again`."""
+    return tried_again(path.read_bytes, path)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file or folder exists; raises as `tried_again` where the drive doesn't say.
+
+    `Path.exists` says False then, from Python 3.14 on.
+    """
+    try:
+        tried_again(path.stat, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def tried_again(read: Callable[[], Result], path: Path) -> Result:
+    """The value of `read`, which is called again a few times where the drive fails.
+
+    Raises:
+        DriveError: The drive failed each time.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return read()
+        except Exception as error:
+            reason = drive_failure(error)
+            if reason is None:
+                raise
+            if pause is None:
+                raise DriveError(
+                    f"{path}: the drive failed while reading ({reason}), which says nothing about "
+                    "the file; try again when the drive is back"
+                ) from error
+            time.sleep(pause)
+    raise AssertionError  # the last pause is None
+
+
+def drive_failure(error: BaseException | None) -> str | None:
+    """The reason of an error that is a drive's, not a file's; None for other errors."""
+    while error:
+        number = error.errno if isinstance(error, OSError) else None
+        if found := re.search(r"errno = (\d+)", str(error)):  # HDF5's, under errors of many types
+            number = int(found[1])
+        if number in DRIVE_ERRORS or getattr(error, "winerror", None) in _WINDOWS_DRIVE_ERRORS:
+            return os.strerror(number) if number else str(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def as_stored(path: Path) -> Path:

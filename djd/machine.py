@@ -1,4 +1,4 @@
-"""Cores, memory, signals, encodings: the software's requests to its machine."""
+"""Cores, memory, signals, processes, encodings: the software's requests to its machine."""
 
 import _thread
 import contextlib
@@ -8,12 +8,15 @@ import math
 import multiprocessing
 import multiprocessing.connection
 import os
+import platform
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -257,3 +260,46 @@ def interrupt_after(asked: Connection) -> None:
         _thread.interrupt_main(signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+@cache
+def this_boot() -> str:
+    """The machine, its boot and the namespace of its processes, by name.
+
+    A process's number means the same process only where all of them are the same.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{platform.node()} {boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # not Linux
+        return f"{platform.node()} {uuid.getnode()}"
+
+
+def process_start(process: int) -> str:
+    """When a process started, since numbers of processes come again; empty where unknown."""
+    return (_state_of(process) or ("", ""))[1]
+
+
+def process_lives(process: int, started: str) -> bool | None:
+    """Whether a process of this boot that started then still lives; None where unknown."""
+    if os.name != "posix":  # elsewhere the call below ends the process
+        return None
+    with contextlib.suppress(PermissionError):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+    state = _state_of(process)
+    if state is None or not started:
+        return None
+    return state[0] not in "ZX" and state[1] == started
+
+
+def _state_of(process: int) -> tuple[str, str] | None:
+    """State (Z and X are dead ones) and start of a process, see proc(5); None where unknown."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    words = text.rpartition(")")[2].split()
+    return words[0], words[19]

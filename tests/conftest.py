@@ -111,4 +111,4 @@ def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("djd.sweeps.forecast._measure_shapes", measure)
 
 
-pytest_plugins = ("tests.answers", "tests.finished_run")
+pytest_plugins = ("tests.answers", "tests.finished_run", "tests.without_locks")

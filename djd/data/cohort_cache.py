@@ -16,7 +16,7 @@ from djd.data.crop import Placement
 from djd.data.formats import reader_of
 from djd.data.names import scan_name
 from djd.data.scan import GradeNames
-from djd.files import write_whole
+from djd.files import remove_half_written, write_whole
 from djd.grades import LabelsFrom
 
 CACHE_VERSION = 3
@@ -96,6 +96,7 @@ def _save(place: Path, states: list[list[int]], cohort: Cohort) -> None:
     arrays: dict[str, Any] = {name: getattr(cohort, name) for name in _ARRAYS}
     np.savez(content, about=np.array(json.dumps(about)), **arrays)
     place.parent.mkdir(parents=True, exist_ok=True)
+    remove_half_written(place.parent)
     write_whole(place, content.getbuffer())
 
 

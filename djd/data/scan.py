@@ -1,5 +1,6 @@
 """One whole-body bone scan and its two graded knees, out of a file of any format."""
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from djd.data.names import scan_name
 from djd.errors import InputError
+from djd.files import tried_again
 from djd.grades import Grade
 
 SCAN_SHAPE = (2, 1024, 256)
@@ -66,17 +68,22 @@ def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Sca
 
     Raises:
         ScanError: The file is missing, damaged, or not a graded whole-body scan.
+        DriveError: The drive failed, whatever the file is.
     """
+    path = Path(path)
+    return tried_again(lambda: _read_once(path, grade_names or {}), path)
+
+
+def _read_once(path: Path, grade_names: GradeNames) -> Scan:
     from djd.data.formats import known_suffixes, reader_of
 
-    path = Path(path)
     try:
         reader = reader_of(path)
         if not reader:
             expected = f"a {known_suffixes()} file"
             raise wrong("file", expected=expected, received=path.suffix or "no suffix")
         _require_file(path)
-        scan = _require_shape(reader(path, grade_names or {}))
+        scan = _require_shape(reader(path, grade_names))
         return replace(scan, name=scan_name(path))
     except ScanError as error:
         raise ScanError(_printable(f"{path}: {error}")) from error
@@ -89,14 +96,14 @@ def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Sca
 
 def _require_file(path: Path) -> None:
     try:
-        if not path.is_file():
-            received = "a folder" if path.is_dir() else "nothing there"
-            raise wrong("file", expected="a scan", received=received)
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise wrong("file", expected="a scan", received="a folder")
         with path.open("rb") as file:
             if not file.read(1):
                 raise wrong("file", expected="a scan", received="0 bytes")
     except OSError as error:
-        received = error.strerror or str(error)
+        missing = isinstance(error, FileNotFoundError)
+        received = "nothing there" if missing else error.strerror or str(error)
         raise wrong("file", expected="a file that can be read", received=received) from error
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.errors import InputError
+from djd.files import read_bytes
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 
 
@@ -24,7 +25,7 @@ class PatientSplit:
     @classmethod
     def load(cls, path: Path) -> "PatientSplit":
         """Read back the file of `save_split`."""
-        lists = json.loads(path.read_text(encoding="utf-8"))
+        lists = json.loads(read_bytes(path))
         return cls(development=tuple(lists["development"]), test=tuple(lists["test"]))
 
 

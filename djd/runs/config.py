@@ -193,6 +193,7 @@ class PathsConfig(_Group):
 
     cache: Annotated[UserPath, BeforeValidator(_or_users_own)]
     python: str | None = None
+    stale_after: Rate = 600.0  # seconds
 
 
 class RunConfig(_Group):

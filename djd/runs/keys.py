@@ -10,7 +10,8 @@ from typing import Any
 AxisValue = str | int | float | bool | None
 
 FREE_KEYS = frozenset(
-    {"paths.cache", "paths.python", "data.root", "data.on_error", "data.second_reader"}
+    {"paths.cache", "paths.python", "paths.stale_after"}
+    | {"data.root", "data.on_error", "data.second_reader"}
     | {"trainer.accelerator", "trainer.threads", "trainer.progress"}
     | {"plots", "test", "keep", "fail_fast", "report", "dry_run"}
 )

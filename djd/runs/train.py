@@ -3,8 +3,9 @@
 import shutil
 from pathlib import Path
 
-from djd.errors import InputError
-from djd.files import remove
+from djd.errors import DriveError, InputError
+from djd.files import is_there, remove, remove_half_written
+from djd.markers import use_stale_after
 from djd.plots.confusion import confusion_figure
 from djd.plots.curves import curves_figure
 from djd.plots.style import save_figure
@@ -24,6 +25,7 @@ from djd.runs.folder import (
     RESULT_NAME,
     TEST_MATRIX,
     WINNER,
+    at_work,
     drop_lock,
     epoch_checkpoint,
     finished_result,
@@ -34,6 +36,7 @@ from djd.runs.folder import (
     require_same_config,
     require_unfinished,
     saved_config,
+    wait_for_silent,
 )
 from djd.runs.hardware import training_device
 from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS
@@ -69,17 +72,20 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
 
     Raises:
         InputError: Something the person gave is wrong, or the training diverged.
+        DriveError: The drive failed while a scan or a file of the folder was read.
     """
     alone = config.kind == "run"
+    use_stale_after(config.paths.stale_after)
     if alone:
         require_unfinished(folder)
         require_room(folder, [f"{WINNER}/{config.setting_name}"], "hydra.run.dir")
+        wait_for_silent([folder])
     with lock(folder) as held:
         if alone:
             if not held:
                 raise InputError(
                     f"{folder}: expected a run's folder that nobody works in, received one in "
-                    "which another process trains"
+                    f"which {at_work(folder)} trains"
                 )
             require_unfinished(folder)  # another process may just have finished the run
         elif not held:
@@ -90,6 +96,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
             remove(folder / ERROR_NAME)
         elif (folder / ERROR_NAME).exists():
             return None
+        remove_half_written(folder, seconds=0)
         try:
             result = _train_here(config, folder)
         except (Exception, SystemExit) as error:
@@ -119,14 +126,14 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
     there_before = frozenset(folder.iterdir())
     try:
         return _fit_and_score(config, folder)
-    except (InputError, OSError):
+    except (InputError, DriveError, OSError):
         leave_no_false_start(folder, there_before)
         raise
 
 
 def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
     """Add the score epochs of the folder's training; for new epochs the training starts anew."""
-    if not (folder / CONFIG_NAME).exists():
+    if not is_there(folder / CONFIG_NAME):
         return config
     before = saved_config(folder).score_epochs
     wanted = set(config.epochs_to_score) - {config.trainer.max_epochs}

@@ -84,9 +84,10 @@ class ComparisonSweeper(Sweeper):
         Raises:
             InputError: A value of the user is wrong; nothing was trained.
             FailedCellsError: The sweep reached its end, and some cells failed.
+            ElsewhereError: Other processes still train some cells.
             Stopped: The sweep was stopped; the exception says how to go on.
         """
-        from djd.errors import FailedCellsError, InputError
+        from djd.errors import ElsewhereError, FailedCellsError, InputError
         from djd.machine import Stopped
         from djd.report.report import report_sweep
         from djd.runs.summary import say
@@ -117,6 +118,8 @@ class ComparisonSweeper(Sweeper):
             raise
         if outcome.failures:
             raise FailedCellsError
+        if not outcome.complete:
+            raise ElsewhereError
 
     def _launch(self, jobs: Sequence["Job"]) -> None:
         """Hand jobs to the launcher; jobs that the launcher loses have failed.

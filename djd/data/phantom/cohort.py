@@ -13,7 +13,7 @@ kappa 0.48 to 0.57 from mean uptake relative to the shin, 0.66 to 0.72 with the 
 import csv
 import io
 import json
-import os
+import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -34,7 +34,7 @@ from djd.data.phantom.knee import (
 )
 from djd.data.scan import KneeGrades
 from djd.errors import InputError
-from djd.files import move, remove, write_whole
+from djd.files import move, remove, tried_again, write_whole
 from djd.grades import PHANTOM_STAMP, SIDES
 
 PHANTOM_VERSION = 1
@@ -128,8 +128,7 @@ def cached_phantom(
     folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}"
     if folder.is_dir():
         return folder
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
+    beside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         make_cohort(beside, patients=patients, seed=seed, on_scan=on_scan)
         move(beside, folder)
@@ -142,12 +141,19 @@ def cached_phantom(
 
 
 def is_phantom(path: Path) -> bool:
-    """Whether the first bytes mark a file as invented; False for an unreadable file."""
+    """Whether the first bytes mark a file as invented; False for an unreadable file.
+
+    Raises DriveError as `tried_again`.
+    """
     try:
-        with path.open("rb") as file:
-            return file.read(len(_MARK)) == _MARK.encode()
+        return tried_again(lambda: _head(path), path) == _MARK.encode()
     except OSError:
         return False
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_MARK))
 
 
 def _write_cohort(
