@@ -14,6 +14,7 @@ from pathlib import Path
 
 from djd.data.names import one_form
 from djd.errors import InputError
+from djd.files import read_bytes
 from djd.wording import count_of
 
 Columns = tuple[str, ...]
@@ -131,7 +132,7 @@ def _is_comment(text: str, known: frozenset[str]) -> bool:
 
 def _text(path: Path, key: str) -> str:
     try:
-        return _decoded(path.read_bytes()).lstrip("\ufeff")
+        return _decoded(read_bytes(path)).lstrip("\ufeff")
     except (OSError, UnicodeDecodeError) as error:
         no_text = "not in UTF-8, UTF-16 or cp949; a workbook has to be saved as CSV"
         reason = error.strerror if isinstance(error, OSError) else no_text

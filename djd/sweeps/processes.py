@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import sysconfig
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -203,10 +204,18 @@ def run_in_processes(
     return endings
 
 
+_LONGEST_SOCKET, _SOCKET_NAME = 107, "/pymp-12345678/listener-12345678"
+
+
 def _context() -> BaseContext:
-    """A fork server on Linux; elsewhere forking beside threads of system libraries isn't safe."""
+    """A fork server on Linux; elsewhere forking beside threads of system libraries isn't safe.
+
+    The server listens at a socket in the temporary folder, whose path Linux limits.
+    """
+    socket = os.fsencode(tempfile.gettempdir() + _SOCKET_NAME)
+    there = sys.platform == "linux" and "forkserver" in multiprocessing.get_all_start_methods()
     with contextlib.suppress(ValueError):  # no such method
-        if sys.platform == "linux" and "forkserver" in multiprocessing.get_all_start_methods():
+        if there and len(socket) <= _LONGEST_SOCKET:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["djd.sweeps.preload"])
             return context

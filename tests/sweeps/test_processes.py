@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from djd.sweeps import processes
-from djd.sweeps.processes import Ending, Watcher, deal_gpu, run_in_processes
+from djd.sweeps.processes import Ending, Watcher, _context, deal_gpu, run_in_processes
 from tests.ordinary_user import posix
 from tests.sweeping import HIDE_FORK_SERVER
 
@@ -282,3 +283,12 @@ def test_gpus_are_dealt_in_turn(
         deal_gpu(slot)
         received.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
     assert received == dealt
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gets a fork server")
+def test_a_temporary_folder_too_long_for_a_socket_gets_no_fork_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for characters, method in ((107 - 32, "forkserver"), (108 - 32, "spawn"), (200, "spawn")):
+        monkeypatch.setattr(tempfile, "tempdir", "/".ljust(characters, "t"))
+        assert _context().get_start_method() == method
