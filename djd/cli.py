@@ -127,7 +127,8 @@ def print_check(cohort: "Cohort", obstacles: Sequence[str]) -> None:
     """Print counts, then problems, then whether training would go on."""
     import numpy as np
 
-    from djd.data.cohort import names_warning
+    from djd.data.cohort import copies_warning, names_warning
+    from djd.data.oddities import oddity_warnings
 
     if cohort.phantom:
         console.print(PHANTOM_STAMP)
@@ -143,11 +144,11 @@ def print_check(cohort: "Cohort", obstacles: Sequence[str]) -> None:
     console.print(table)
     for sentence in cohort.unreadable.values():
         console.print(f"unreadable: {sentence}", markup=False)
-    for names in cohort.duplicates():
-        console.print(f"same pixels: {', '.join(names)}", markup=False)
+    for sentence in oddity_warnings(cohort.oddities):
+        console.print(f"odd: {sentence}", markup=False)
     for knee in cohort.disagreements:
         console.print(f"id and name disagree: {' '.join(knee)}", markup=False)
-    if warning := names_warning(cohort):
+    for warning in filter(None, (copies_warning(cohort), names_warning(cohort))):
         console.print(warning, markup=False)
     for sentence in obstacles:
         console.print(f"training would stop: {sentence}", markup=False)

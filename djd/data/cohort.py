@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from djd.data.copies import find_copies, with_equal_scans
 from djd.data.crop import CROP_SIZE, Placement, crop_knees
-from djd.data.formats import known_suffixes, reader_of
+from djd.data.formats import known_suffixes
+from djd.data.oddities import oddities_of
 from djd.data.phantom.cohort import is_phantom
+from djd.data.placeholders import scans_among
 from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, read_scan
 from djd.errors import InputError
 from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom, OnError
+from djd.wording import first_of
 
 MOST_DISAGREEING = 0.1
 """Share of knees whose id and name may disagree before training stops."""
@@ -38,6 +42,9 @@ class Cohort:
         named_knees: Knees that have both an id and a known name.
         unknown_names: Number of severity names whose grade is not known.
         pixel_digests: Digest of each readable scan's pixels, by stem.
+        copies: int64 (pair, 2): graded knees of two scans that are copies, the later one first; see
+            `find_copies`.
+        oddities: What is odd about images, such as `anterior page empty`, and the stems of each.
         phantom: Whether any scan is invented.
     """
 
@@ -54,6 +61,8 @@ class Cohort:
     named_knees: int
     unknown_names: int
     pixel_digests: Mapping[str, str]
+    copies: NDArray[np.int64]
+    oddities: Mapping[str, tuple[str, ...]]
     phantom: bool
 
     def __len__(self) -> int:
@@ -70,12 +79,9 @@ class Cohort:
         """Text for every picture made of these scans."""
         return PHANTOM_STAMP if self.phantom else None
 
-    def duplicates(self) -> list[tuple[str, ...]]:
-        """Scans that hold the same pixels, as groups of two or more stems."""
-        groups: dict[str, list[str]] = {}
-        for name, digest in self.pixel_digests.items():
-            groups.setdefault(digest, []).append(name)
-        return [tuple(names) for names in groups.values() if len(names) > 1]
+    def knee_name(self, knee: int) -> str:
+        """Scan and side of a knee in words."""
+        return f"{self.scans[self.scan_index[knee]]} {SIDES[self.side_index[knee]]}"
 
     def fingerprint(self) -> str:
         """Digest of crops, grades, scans, patients and sides: nothing else can change a result."""
@@ -90,6 +96,8 @@ class Cohort:
 def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
     """Files of the cohort in order of name, without those excluded by stem.
 
+    A scan that only a placeholder is there of (`scans_among`) is among them, and can't be read.
+
     Raises:
         InputError: The folder is missing or holds no scan, or two files have one stem.
     """
@@ -101,10 +109,7 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
         )
     excluded = frozenset(exclude)
     try:
-        paths = sorted(
-            (path for path in root.iterdir() if reader_of(path) and not path.name.startswith(".")),
-            key=lambda path: path.stem,
-        )
+        paths = sorted(scans_among(root.iterdir()), key=lambda path: path.stem)
     except OSError as error:
         raise InputError(f"data.root: {root} can't be listed ({error.strerror})") from error
     for one, other in pairwise(paths):
@@ -139,6 +144,7 @@ def read_cohort(
     unreadable: dict[str, str] = {}
     pixel_digests: dict[str, str] = {}
     names_agree: dict[tuple[str, str], bool] = {}
+    oddities: dict[str, tuple[str, ...]] = {}
     unknown_names = 0
     for index, path in enumerate(paths):
         try:
@@ -150,6 +156,8 @@ def read_cohort(
         else:
             pixel_digests[scan.name] = hashlib.sha256(scan.counts.tobytes()).hexdigest()
             names_agree |= _names_agree(scan)
+            for what in oddities_of(scan.counts):
+                oddities[what] = (*oddities.get(what, ()), scan.name)
             for side, (grade, crop) in enumerate(
                 zip(grades, crop_knees(scan, placement), strict=True)
             ):
@@ -159,11 +167,14 @@ def read_cohort(
         if on_scan:
             on_scan(index + 1)
     by_knee = np.array(knees, dtype=np.int64).reshape(-1, 3).T.copy()
+    all_crops = np.array(crops, dtype=np.uint16).reshape(-1, 2, CROP_SIZE, CROP_SIZE)
+    scans = tuple(path.stem for path in paths)
+    digests = [pixel_digests.get(name, name) for name in scans]
     return Cohort(
         root=paths[0].parent,
-        scans=tuple(path.stem for path in paths),
+        scans=scans,
         patients=tuple((patients or {}).get(path.stem, path.stem) for path in paths),
-        crops=np.array(crops, dtype=np.uint16).reshape(-1, 2, CROP_SIZE, CROP_SIZE),
+        crops=all_crops,
         grades=by_knee[0],
         scan_index=by_knee[1],
         side_index=by_knee[2],
@@ -173,6 +184,8 @@ def read_cohort(
         named_knees=len(names_agree),
         unknown_names=unknown_names,
         pixel_digests=pixel_digests,
+        copies=with_equal_scans(find_copies(all_crops, by_knee[1]), by_knee[1], digests),
+        oddities=oddities,
         phantom=any(is_phantom(path) for path in paths),
     )
 
@@ -242,6 +255,16 @@ def names_warning(cohort: Cohort) -> str | None:
         f"severity names whose grade is not known: {cohort.unknown_names} "
         "(djd check --show-names prints the spellings, data.grade_names gives their grades)"
     )
+
+
+def copies_warning(cohort: Cohort) -> str | None:
+    """The knees that are copies, in a sentence."""
+    names = [
+        f"{cohort.knee_name(one)} of {cohort.knee_name(other)}" for one, other in cohort.copies
+    ]
+    if not names:
+        return None
+    return f"copies: {first_of(names)} (name one scan of each pair in data.exclude)"
 
 
 def require_trainable(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> None:

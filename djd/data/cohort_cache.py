@@ -18,16 +18,17 @@ from djd.data.scan import GradeNames
 from djd.files import write_whole
 from djd.grades import LabelsFrom
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised whenever a scan is read, or a cohort is stored, in another way."""
 
-_ARRAYS = ("crops", "grades", "scan_index", "side_index")
+_ARRAYS = ("crops", "grades", "scan_index", "side_index", "copies")
 _VALUES = (
     "unspecified",
     "disagreements",
     "named_knees",
     "unknown_names",
     "pixel_digests",
+    "oddities",
     "phantom",
 )
 
@@ -112,6 +113,7 @@ def _load(
                 return None
             arrays = {name: cached[name] for name in _ARRAYS}
         about["disagreements"] = tuple((name, side) for name, side in about["disagreements"])
+        about["oddities"] = {what: tuple(scans) for what, scans in about["oddities"].items()}
         return Cohort(
             root=paths[0].parent,
             scans=tuple(path.stem for path in paths),

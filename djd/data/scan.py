@@ -67,6 +67,7 @@ def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Sca
         ScanError: The file is missing, damaged, or not a graded whole-body scan.
     """
     from djd.data.formats import known_suffixes, reader_of
+    from djd.data.placeholders import not_downloaded
 
     path = Path(path)
     try:
@@ -75,34 +76,39 @@ def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Sca
             expected = f"a {known_suffixes()} file"
             raise wrong("file", expected=expected, received=path.suffix or "no suffix")
         _require_file(path)
-        return _require_shape(reader(path, grade_names or {}))
+        return _require_image(reader(path, grade_names or {}))
     except ScanError as error:
         raise ScanError(_printable(f"{path}: {error}")) from error
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them
         reason = shortened(" ".join(str(error).split()) or type(error).__name__)
-        damaged = f"a damaged one or another kind ({reason})"
-        sentence = f"{path}: file: expected a {path.suffix} scan, received {damaged}"
+        received = not_downloaded(path) or f"a damaged one or another kind ({reason})"
+        sentence = f"{path}: file: expected a {path.suffix} scan, received {received}"
         raise ScanError(_printable(sentence)) from error
 
 
 def _require_file(path: Path) -> None:
+    from djd.data.placeholders import not_downloaded
+
     try:
         if not path.is_file():
-            received = "a folder" if path.is_dir() else "nothing there"
+            received = "a folder" if path.is_dir() else not_downloaded(path) or "nothing there"
             raise wrong("file", expected="a scan", received=received)
         with path.open("rb") as file:
             if not file.read(1):
-                raise wrong("file", expected="a scan", received="0 bytes")
+                raise wrong("file", expected="a scan", received=not_downloaded(path) or "0 bytes")
     except OSError as error:
-        received = error.strerror or str(error)
+        received = not_downloaded(path) or error.strerror or str(error)
         raise wrong("file", expected="a file that can be read", received=received) from error
 
 
-def _require_shape(scan: Scan) -> Scan:
+def _require_image(scan: Scan) -> Scan:
     if scan.counts.shape != SCAN_SHAPE or scan.counts.dtype != np.uint16:
         expected = f"uint16 of the shape {SCAN_SHAPE}"
         received = f"{scan.counts.dtype} of {scan.counts.shape}"
         raise wrong("counts", expected=expected, received=received)
+    if scan.counts.min() == scan.counts.max():
+        received = f"{scan.counts.min()} in every pixel"
+        raise wrong("counts", expected="an image", received=received)
     return scan
 
 

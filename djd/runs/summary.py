@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from djd.data.cohort import Cohort, names_warning
+from djd.data.cohort import Cohort, copies_warning, names_warning
+from djd.data.crop import Views
+from djd.data.oddities import oddity_warnings
 from djd.data.split import PartSummary
 from djd.grades import GRADE_NAMES
 from djd.runs.result import PartScores
@@ -31,7 +33,13 @@ def say(sentence: str) -> None:
     log.info(sentence)
 
 
-def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Sequence[str]) -> None:
+def say_cohort(
+    cohort: Cohort,
+    parts: Mapping[str, PartSummary],
+    warnings: Sequence[str],
+    *,
+    views: Views = "both",
+) -> None:
     """Print scans, knees and patients of the cohort and of each part, and warnings."""
     say(
         f"{len(cohort.scans)} scans in {cohort.root}: {len(cohort)} graded knees, "
@@ -46,7 +54,8 @@ def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Seque
     if cohort.disagreements:
         named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
         sentences.append(f"severity id and name disagree: {named}")
-    for sentence in filter(None, [*sentences, names_warning(cohort)]):
+    sentences += oddity_warnings(cohort.oddities, views)
+    for sentence in filter(None, [*sentences, copies_warning(cohort), names_warning(cohort)]):
         log.warning("warning: %s", sentence)
 
 

@@ -112,10 +112,10 @@ def test_names_that_are_missing_are_an_error_where_they_count(tmp_path: Path) ->
 
 
 def test_equal_pixels_are_found_whatever_the_file_is_called(tmp_path: Path) -> None:
-    write_scan(tmp_path, "0000001")
+    write_scan(tmp_path, "0000001", (2, -1), None)
     write_scan(tmp_path, "0000002")
-    write_scan(tmp_path, "0000003", (6, 6), None, seed=1)
-    assert cohort_of(tmp_path).duplicates() == [("0000001", "0000003")]
+    write_scan(tmp_path, "0000003", (-1, 6), None, seed=1)
+    assert cohort_of(tmp_path).copies.tolist() == [[3, 0]]
 
 
 def test_the_fingerprint_follows_pixels_grades_and_patients_not_files(tmp_path: Path) -> None:

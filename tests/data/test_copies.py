@@ -1,0 +1,131 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, shift
+
+from djd.data.copies import LEAST_CORRELATION, correlations, find_copies
+
+Change = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
+
+
+def expected_counts(rng: np.random.Generator, knees: int) -> NDArray[np.float64]:
+    """A leg with a hot joint in each crop, much alike: (knee, view 2, row 128, column 128)."""
+    rows, columns = np.mgrid[:128, :128]
+    across = rng.uniform(50, 78, (knees, 1, 1, 1))
+    leg = 12 * np.exp(-(((columns - across) / 18) ** 2))
+    joint = np.exp(-(((columns - across) / 12) ** 2) - ((rows - 64) / 9) ** 2)
+    hot = rng.uniform(10, 60, (knees, 1, 1, 1))
+    return np.repeat(leg + hot * joint + rng.choice([0.3, 15], (knees, 1, 1, 1)), 2, axis=1)
+
+
+EXPECTED = expected_counts(np.random.default_rng(1), 40)
+CROPS = np.random.default_rng(2).poisson(EXPECTED).astype(np.uint16)
+SCANS = np.arange(40) // 2
+
+
+def moved(crop: NDArray[Any], rng: np.random.Generator, rows: int, columns: int) -> NDArray[Any]:
+    """The crop moved down and to the right, with other counts at the border."""
+    other = rng.poisson(5, crop.shape)
+    other[..., rows:, columns:] = crop[..., : 128 - rows, : 128 - columns]
+    return other
+
+
+def changed(crop: NDArray[Any], rng: np.random.Generator, share: float) -> NDArray[Any]:
+    return np.where(rng.random(crop.shape) < share, 60000, crop)
+
+
+CHANGES: dict[str, Change] = {
+    "equal": lambda crop, rng: crop,
+    "doubled": lambda crop, rng: 2 * crop,
+    "halved": lambda crop, rng: np.rint(crop / 2),
+    "eight bits": lambda crop, rng: np.rint(crop * (255 / crop.max())),
+    "a pixel changed": lambda crop, rng: changed(crop, rng, 1 / 16384),
+    "one pixel in fifty changed": lambda crop, rng: changed(crop, rng, 0.02),
+    "moved by 5 and 4 pixels": lambda crop, rng: moved(crop, rng, 5, 4),
+    "moved by 40 rows": lambda crop, rng: moved(crop, rng, 40, 0),
+    "moved by half a pixel": lambda crop, rng: np.rint(shift(crop * 1.0, (0, 0.5, 0.5), order=1)),
+    "mirrored": lambda crop, rng: crop[..., ::-1],
+    "upside down": lambda crop, rng: crop[..., ::-1, :],
+    "thinned to half": lambda crop, rng: rng.binomial(crop, 0.5),
+    "thinned to a quarter": lambda crop, rng: rng.binomial(crop, 0.25),
+    "all of it": lambda crop, rng: 3 * moved(rng.binomial(crop, 0.5), rng, 6, 3)[..., ::-1],
+    "more noise": lambda crop, rng: np.clip(np.rint(crop + rng.normal(0, 1, crop.shape)), 0, None),
+    "counted again": lambda crop, rng: rng.poisson(crop),
+    "root": lambda crop, rng: np.rint(10 * np.sqrt(crop)),
+    "an offset": lambda crop, rng: crop + 20,
+    "reversed": lambda crop, rng: crop.max() - crop,
+    "blurred": lambda crop, rng: np.rint(gaussian_filter(crop * 1.0, (0, 0.7, 0.7))),
+    "other page empty": lambda crop, rng: crop * np.array([1, 0])[:, None, None],
+    "pages swapped": lambda crop, rng: crop[::-1],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_copies_are_found_by_their_noise_and_no_other_knee_is(change: str) -> None:
+    rng = np.random.default_rng(3)
+    crops = CROPS.copy()
+    for copy, original in ((31, 0), (34, 7), (39, 13)):
+        crops[copy] = CHANGES[change](crops[original], rng).astype(np.uint16)
+    assert find_copies(crops, SCANS).tolist() == [[31, 0], [34, 7], [39, 13]]
+
+
+def test_a_second_scan_of_the_same_knee_is_no_copy() -> None:
+    again = np.random.default_rng(4).poisson(EXPECTED).astype(np.uint16)
+    both, scans = np.concatenate([CROPS, again]), np.arange(80) // 2
+    assert find_copies(both, scans).shape == (0, 2)
+    assert correlations(CROPS[:, 0], again[:, 0]).max() < LEAST_CORRELATION / 3
+
+
+def test_knees_of_one_scan_are_not_compared_and_all_copies_of_a_knee_are_joined() -> None:
+    crops = CROPS.copy()
+    crops[[1, 20, 30]] = crops[0]
+    pairs = find_copies(crops, SCANS)
+    assert set(pairs[:, 0].tolist()) == {20, 30}
+    assert {0, 1, 20} >= set(pairs[:, 1].tolist())
+
+
+def dark(share: float) -> NDArray[np.uint16]:
+    return np.random.default_rng(5).poisson(share, CROPS.shape).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    "crops",
+    [
+        np.zeros_like(CROPS),
+        np.full_like(CROPS, 7),
+        np.repeat(np.arange(128, dtype=np.uint16), 128).reshape(128, 128) + 0 * CROPS[:, :, :1, :1],
+        dark(1e-4),
+        dark(1e-3),
+        dark(1e-2),
+        dark(0.05),
+        gaussian_filter(100.0 * CROPS, (0, 0, 2, 2)).astype(np.uint16),
+        gaussian_filter(1.0 * CROPS, (0, 0, 3, 3)).astype(np.uint16),
+        CROPS[:, :, ::2, ::2].repeat(2, axis=2).repeat(2, axis=3),
+        np.where(np.hypot(*(np.mgrid[:128, :128] - 64)) < 50, CROPS, 0).astype(np.uint16),
+        np.where((np.mgrid[:128, :128] % 16 == 0).any(axis=0), 200, CROPS).astype(np.uint16),
+    ],
+    ids=[
+        *("empty", "constant", "ramps", "4 counts", "40 counts", "400 counts", "background"),
+        *("smoothed and rescaled", "smoothed", "enlarged", "behind a mask", "under a grid"),
+    ],
+)
+def test_images_without_noise_or_with_a_pattern_in_common_are_no_copies(
+    crops: NDArray[np.uint16],
+) -> None:
+    found = find_copies(crops, SCANS)
+    # Ramps are all the same picture.
+    assert found.shape == (0, 2) or not (crops - crops[0]).any()
+
+
+@pytest.mark.parametrize("knees", [0, 1, 2])
+def test_few_knees_are_no_trouble(knees: int) -> None:
+    assert find_copies(CROPS[:knees], SCANS[:knees]).tolist() == []
+
+
+def test_a_folder_of_nothing_but_copies_ends_soon_and_joins_them_all() -> None:
+    crops = np.repeat(CROPS[:1], 200, axis=0)
+    pairs = find_copies(crops, np.arange(200))
+    assert set(pairs[:, 0].tolist()) == set(range(1, 200))
