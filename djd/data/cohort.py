@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.copies import find_copies, with_equal_scans
-from djd.data.crop import CROP_SIZE, Placement, crop_knees
+from djd.data.crop import CROP_SIZE, Placement, crop_knees, knee_windows
 from djd.data.formats import known_suffixes
 from djd.data.oddities import oddities_of
 from djd.data.phantom.cohort import is_phantom
@@ -140,6 +140,7 @@ def read_cohort(
     `on_scan` is called with the number of files done.
     """
     crops: list[NDArray[np.uint16]] = []
+    windows: list[NDArray[np.uint16]] = []  # of the same knees
     knees: list[tuple[int, int, int]] = []  # grade, scan and side of each crop
     unreadable: dict[str, str] = {}
     pixel_digests: dict[str, str] = {}
@@ -158,23 +159,23 @@ def read_cohort(
             names_agree |= _names_agree(scan)
             for what in oddities_of(scan.counts):
                 oddities[what] = (*oddities.get(what, ()), scan.name)
-            for side, (grade, crop) in enumerate(
-                zip(grades, crop_knees(scan, placement), strict=True)
-            ):
+            cut = zip(grades, crop_knees(scan, placement), knee_windows(scan), strict=True)
+            for side, (grade, crop, window) in enumerate(cut):
                 if grade is not None:
                     crops.append(crop)
+                    windows.append(window)
                     knees.append((grade, index, side))
         if on_scan:
             on_scan(index + 1)
     by_knee = np.array(knees, dtype=np.int64).reshape(-1, 3).T.copy()
-    all_crops = np.array(crops, dtype=np.uint16).reshape(-1, 2, CROP_SIZE, CROP_SIZE)
+    copies = find_copies(_stacked(windows), by_knee[1])
     scans = tuple(path.stem for path in paths)
     digests = [pixel_digests.get(name, name) for name in scans]
     return Cohort(
         root=paths[0].parent,
         scans=scans,
         patients=tuple((patients or {}).get(path.stem, path.stem) for path in paths),
-        crops=all_crops,
+        crops=_stacked(crops),
         grades=by_knee[0],
         scan_index=by_knee[1],
         side_index=by_knee[2],
@@ -184,10 +185,17 @@ def read_cohort(
         named_knees=len(names_agree),
         unknown_names=unknown_names,
         pixel_digests=pixel_digests,
-        copies=with_equal_scans(find_copies(all_crops, by_knee[1]), by_knee[1], digests),
+        copies=with_equal_scans(copies, by_knee[1], digests),
         oddities=oddities,
         phantom=any(is_phantom(path) for path in paths),
     )
+
+
+def _stacked(crops: list[NDArray[np.uint16]]) -> NDArray[np.uint16]:
+    """(knee, view 2, row 128, column 128), of crops that aren't needed any longer."""
+    stacked = np.array(crops, dtype=np.uint16).reshape(-1, 2, CROP_SIZE, CROP_SIZE)
+    crops.clear()  # 1.3 GB for 10,000 patients
+    return stacked
 
 
 def _chosen_grades(path: Path, scan: Scan, labels_from: LabelsFrom) -> KneeGrades:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import uniform_filter
 
-LEAST_CORRELATION = 0.3
+LEAST_CORRELATION = 0.25
 """Of the noise of copies at the best shift. Crops of two patients, and second scans of one knee,
 reach 0.06, smoothed and rescaled ones 0.18; copies thinned to a quarter of the counts 0.42."""
 
@@ -25,8 +25,8 @@ TIMES_THE_USUAL = 3
 """Where all crops share a pattern (a printed text, a mask), only what correlates this many times
 more than two crops usually do is a copy; what correlates as `MOST_CORRELATION` always is."""
 
-LEAST_LIKENESS = 0.1
-"""Of the signatures of copies: five deviations of the likeness of two patients' crops."""
+LEAST_LIKENESS = 0.08
+"""Of the signatures of copies: four deviations of the likeness of two patients' crops."""
 
 MOST_LOOKS = 3
 """Pictures that a picture is compared with at all shifts, the likeliest first."""
@@ -44,6 +44,7 @@ FREQUENCY_BLOCK = 9
 MOST_NOISE = 3
 """Times the level of the block. A changed pixel, however bright, weighs no more."""
 
+USUAL_PAIRS = 64
 CHUNK = 256
 """Pictures at a time."""
 
@@ -54,21 +55,21 @@ Spectra = NDArray[np.complex64]
 """complex64 (picture, row frequency 128, column frequency 65), as from `scipy.fft.rfft2`."""
 
 
-def find_copies(crops: NDArray[np.uint16], scan_index: NDArray[np.int64]) -> NDArray[np.int64]:
+def find_copies(windows: NDArray[np.uint16], scan_index: NDArray[np.int64]) -> NDArray[np.int64]:
     """Pairs of knees of two scans that are copies, in any view of the one and any of the other.
 
     A knee that is a copy of several is paired with one or two of them: pairs join all copies.
 
     Args:
-        crops: uint16 (knee, view, row 128, column 128), counts a pixel.
+        windows: uint16 (knee, view, row 128, column 128), counts a pixel, as from `knee_windows`.
         scan_index: int64 (knee,), rising.
 
     Returns:
         int64 (pair, 2), sorted: a knee, and a knee of an earlier scan.
     """
-    pictures = crops.reshape(-1, SIZE, SIZE)
+    pictures = windows.reshape(-1, SIZE, SIZE)
     noisy = np.flatnonzero([_has_noise(picture) for picture in pictures])
-    knee = noisy // crops.shape[1]
+    knee = noisy // windows.shape[1]
     scan = scan_index[knee]
     if not len(np.unique(scan)) > 1:
         return np.empty((0, 2), dtype=np.int64)
@@ -94,7 +95,7 @@ def with_equal_scans(
 ) -> NDArray[np.int64]:
     """Pairs of `find_copies`, and a pair of knees of each scan that equals an earlier one whole.
 
-    Equal scans have no crop in common where one has its right knee graded, the other its left.
+    Equal scans have no window in common where one has its right knee graded, the other its left.
     `digests` are those of each scan's pixels.
     """
     paired = set(scan_index[pairs[:, 0]].tolist())
@@ -129,8 +130,11 @@ def correlations(one: Pictures, other: Pictures) -> NDArray[np.float64]:
 def noise_spectra(pictures: Pictures) -> Spectra:
     """Spectra of the noise: each of norm 1 over all frequencies, or 0 without any noise."""
     root = np.sqrt(pictures, dtype=np.float32)
-    beside = [np.roll(root, by, axis) for by in (-1, 1) for axis in (1, 2)]
-    np.minimum(root, 2 * np.maximum.reduce(beside) + 2, out=root)  # single bright pixels
+    beside = np.zeros_like(root)
+    for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[..., 1:], np.s_[..., :-1])):
+        np.maximum(beside[one], root[other], out=beside[one])
+        np.maximum(beside[other], root[one], out=beside[other])
+    np.minimum(root, 2 * beside + 2, out=root)  # a single bright pixel
     noise = root - uniform_filter(root, (0, BLUR, BLUR))
     blocks = noise.reshape(-1, SIZE // BLOCK, BLOCK, SIZE // BLOCK, BLOCK)
     level = np.abs(blocks).mean(axis=(2, 4), keepdims=True)
@@ -187,7 +191,7 @@ def _has_noise(picture: NDArray[np.uint16]) -> bool:
 def _limit(pictures: Pictures, noisy: NDArray[np.intp], scan: NDArray[np.int64]) -> float:
     """Correlation of copies, given how the noise of pictures of two scans usually correlates."""
     rng = np.random.default_rng(0)
-    one, other = rng.integers(len(noisy), size=(2, CHUNK))
+    one, other = rng.integers(len(noisy), size=(2, USUAL_PAIRS))
     apart = scan[one] != scan[other]
     one, other = noisy[one[apart]], noisy[other[apart]]
     usual = float(np.median(correlations(pictures[one], pictures[other])))

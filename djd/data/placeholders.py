@@ -16,11 +16,11 @@ _ENDINGS = (
     *("filepart", "aria2", "tmp", "temp", "!sync", r"~\w+", "lftp-pget-status"),  # other programs
 )
 _PLACEHOLDER = re.compile(
-    r"(?:\.syncthing\.|~syncthing~|\.)?(?P<scan>[^.~].*\.\w+?)"
+    r"(?!\._)(?:\.syncthing\.|~syncthing~|\.)?(?P<scan>[^.~].*?\.\w+?)"
     rf"(?:\.[\w-]{{6,10}})?\.(?:{'|'.join(_ENDINGS)})",
     re.IGNORECASE,
 )
-_RSYNC = re.compile(r"\.(?P<scan>[^.].*\.\w+)\.\w{6}")
+_RSYNC = re.compile(r"\.(?P<scan>[^._].*\.\w+)\.\w{6}")
 _FIREFOX = re.compile(r"(?P<stem>.+)\.(?=[\w-]*[A-Za-z])[\w-]{8}")
 """Firefox saves `name.mat` as `name.RANDOM1x.mat.part`."""
 
@@ -69,8 +69,8 @@ def _in_place_of(path: Path) -> str | None:
     if not os.path.lexists(path):
         names = [each.name for each in path.parent.iterdir() if awaited_scan(each) == path]
         return f"the placeholder {min(names)}" if names else None
-    if not path.exists():
-        return "a link to a file that isn't there"
+    if not path.is_file():
+        return None if path.exists() else "a link to a file that isn't there"
     state = path.stat()
     attributes = getattr(state, "st_file_attributes", 0) & _NOT_HERE
     dataless = getattr(state, "st_flags", 0) & _DATALESS

@@ -67,7 +67,6 @@ def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Sca
         ScanError: The file is missing, damaged, or not a graded whole-body scan.
     """
     from djd.data.formats import known_suffixes, reader_of
-    from djd.data.placeholders import not_downloaded
 
     path = Path(path)
     try:
@@ -77,27 +76,33 @@ def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Sca
             raise wrong("file", expected=expected, received=path.suffix or "no suffix")
         _require_file(path)
         return _require_image(reader(path, grade_names or {}))
-    except ScanError as error:
-        raise ScanError(_printable(f"{path}: {error}")) from error
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them
-        reason = shortened(" ".join(str(error).split()) or type(error).__name__)
-        received = not_downloaded(path) or f"a damaged one or another kind ({reason})"
-        sentence = f"{path}: file: expected a {path.suffix} scan, received {received}"
-        raise ScanError(_printable(sentence)) from error
+        raise ScanError(_printable(f"{path}: {_reason(path, error)}")) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file isn't a scan: its content isn't there yet, a value is wrong, or it is damaged."""
+    from djd.data.placeholders import not_downloaded
+
+    wrong_value = isinstance(error, ScanError) and not str(error).startswith("file:")
+    if not wrong_value and (received := not_downloaded(path)):
+        return f"file: expected a scan, received {received}"
+    if isinstance(error, ScanError):
+        return str(error)
+    reason = shortened(" ".join(str(error).split()) or type(error).__name__)
+    return f"file: expected a {path.suffix} scan, received a damaged one or another kind ({reason})"
 
 
 def _require_file(path: Path) -> None:
-    from djd.data.placeholders import not_downloaded
-
     try:
         if not path.is_file():
-            received = "a folder" if path.is_dir() else not_downloaded(path) or "nothing there"
+            received = "a folder" if path.is_dir() else "nothing there"
             raise wrong("file", expected="a scan", received=received)
         with path.open("rb") as file:
             if not file.read(1):
-                raise wrong("file", expected="a scan", received=not_downloaded(path) or "0 bytes")
+                raise wrong("file", expected="a scan", received="0 bytes")
     except OSError as error:
-        received = not_downloaded(path) or error.strerror or str(error)
+        received = error.strerror or str(error)
         raise wrong("file", expected="a file that can be read", received=received) from error
 
 
