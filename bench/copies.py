@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, rotate
 
 from djd.data.copies import CHUNK, correlations, find_copies
 from djd.data.crop import knee_windows
@@ -86,6 +86,11 @@ def spot(counts: Counts, rng: np.random.Generator) -> Counts:
     return changed
 
 
+def turned(counts: Counts, degrees: float) -> Counts:
+    """The scan turned in the image plane."""
+    return np.rint(rotate(counts * 1.0, degrees, axes=(1, 2), reshape=False, order=1))
+
+
 KINDS: dict[str, Callable[[Counts, np.random.Generator], Counts]] = {
     "equal": lambda counts, rng: counts,
     "times 2": lambda counts, rng: 2 * counts,
@@ -116,6 +121,8 @@ KINDS: dict[str, Callable[[Counts, np.random.Generator], Counts]] = {
     "blurred by 0.5": lambda counts, rng: np.rint(gaussian_filter(counts * 1.0, (0, 0.5, 0.5))),
     "blurred by 1": lambda counts, rng: np.rint(gaussian_filter(counts * 1.0, (0, 1, 1))),
     "blurred by 1.5": lambda counts, rng: np.rint(gaussian_filter(counts * 1.0, (0, 1.5, 1.5))),
+    "turned by 0.5 degrees": lambda counts, rng: turned(counts, 0.5),
+    "turned by 1 degree": lambda counts, rng: turned(counts, 1),
     "posterior page empty": lambda counts, rng: counts * np.array([1, 0])[:, None, None],
     "anterior page empty": lambda counts, rng: counts * np.array([0, 1])[:, None, None],
     "pages swapped": lambda counts, rng: counts[::-1],

@@ -44,9 +44,8 @@ FREQUENCY_BLOCK = 9
 MOST_NOISE = 3
 """Times the level of the block. A changed pixel, however bright, weighs no more."""
 
-USUAL_PAIRS = 64
-CHUNK = 256
-"""Pictures at a time."""
+USUAL_PAIRS, CHUNK = 64, 256
+"""Pairs of pictures that show how two usually correlate; pictures at a time."""
 
 Pictures = NDArray[np.uint16]
 """uint16 (picture, row 128, column 128), counts a pixel."""
@@ -194,5 +193,6 @@ def _limit(pictures: Pictures, noisy: NDArray[np.intp], scan: NDArray[np.int64])
     one, other = rng.integers(len(noisy), size=(2, USUAL_PAIRS))
     apart = scan[one] != scan[other]
     one, other = noisy[one[apart]], noisy[other[apart]]
-    usual = float(np.median(correlations(pictures[one], pictures[other])))
+    # In a folder of few scans half of the pairs may be copies.
+    usual = float(np.quantile(correlations(pictures[one], pictures[other]), 0.25))
     return min(max(LEAST_CORRELATION, TIMES_THE_USUAL * usual), MOST_CORRELATION)

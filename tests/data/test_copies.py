@@ -1,4 +1,6 @@
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -6,7 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
+from djd.data.cohort import copies_warning, find_scans, read_cohort
 from djd.data.copies import LEAST_CORRELATION, correlations, find_copies
+from djd.data.scan import read_scan
+from tests.data.mat_files import diaginfo, write_v5
 
 Change = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
@@ -130,6 +135,44 @@ def test_images_without_noise_or_with_a_pattern_in_common_are_no_copies(
     found = find_copies(crops, SCANS)
     # Ramps are all the same picture.
     assert found.shape == (0, 2) or not (crops - crops[0]).any()
+
+
+def test_two_scans_are_enough() -> None:
+    thinned = np.random.default_rng(6).binomial(CROPS[:2], 0.5)
+    crops = np.concatenate([CROPS[:2], thinned]).astype(np.uint16)
+    crops[:, 1] = 0
+    assert find_copies(crops, SCANS[:4]).tolist() == [[2, 0], [3, 1]]
+
+
+def test_a_copied_scan_is_found_in_its_cohort_whichever_page_is_empty_and_wherever_its_crop_lies(
+    tmp_path: Path, phantom_folder: Path
+) -> None:
+    paths = find_scans(phantom_folder)
+    for path in paths[:10]:
+        shutil.copy(path, tmp_path)
+    counts = read_scan(paths[0]).counts.copy()
+    counts[0, 515, 20] = 9999  # moves the crop to this row
+    for name, pages in (("8000001", [1, 0]), ("8000002", [0, 1])):
+        image = np.moveaxis(counts, 0, -1) * np.array(pages, dtype=np.uint16)
+        write_v5(tmp_path / f"{name}.mat", {"Y": image, "diaginfo": diaginfo()})
+    cohort = read_cohort(find_scans(tmp_path))
+    named = [(cohort.knee_name(one), cohort.knee_name(other)) for one, other in cohort.copies]
+    first = cohort.scans[0]
+    assert set(named) == {
+        (f"{name} {side}", f"{first} {side}")
+        for name in ("8000001", "8000002")
+        for side in ("right", "left")
+    }
+    assert copies_warning(cohort) == (
+        f"copies: 8000001 right of {first} right, 8000001 left of {first} left, 8000002 right of "
+        f"{first} right, 8000002 left of {first} left (name one scan of each pair in data.exclude)"
+    )
+
+
+def test_an_invented_cohort_holds_no_copies_and_nothing_odd(phantom_folder: Path) -> None:
+    cohort = read_cohort(find_scans(phantom_folder))
+    assert cohort.copies.shape == (0, 2)
+    assert cohort.oddities == {}
 
 
 @pytest.mark.parametrize("knees", [0, 1, 2])
