@@ -18,7 +18,7 @@ from scipy.ndimage import uniform_filter
 
 LEAST_CORRELATION = 0.25
 """Of the noise of copies at the best shift. Crops of two patients, and second scans of one knee,
-reach 0.06, smoothed and rescaled ones 0.18; copies thinned to a quarter of the counts 0.42."""
+reach 0.07, smoothed and rescaled ones 0.18; copies thinned to a quarter of the counts 0.42."""
 
 MOST_CORRELATION = 0.95
 TIMES_THE_USUAL = 3
@@ -79,13 +79,13 @@ def find_copies(windows: NDArray[np.uint16], scan_index: NDArray[np.int64]) -> N
     for chunk in chunks:
         likeness = signatures[chunk] @ signatures[: chunk.stop].T
         likeness[scan[chunk, None] <= scan[: chunk.stop]] = -1
+        near = np.flatnonzero(likeness.max(axis=1) > LEAST_LIKENESS)
         for _ in range(MOST_LOOKS):
-            near = np.flatnonzero(likeness.max(axis=1) > LEAST_LIKENESS)
             one, other = chunk.start + near, likeness[near].argmax(axis=1)
             same = correlations(pictures[noisy[one]], pictures[noisy[other]]) > limit
             pairs.update(zip(knee[one[same]].tolist(), knee[other[same]].tolist(), strict=True))
             likeness[near, other] = -1
-            likeness[near[same]] = -1
+            near = near[~same & (likeness[near].max(axis=1) > LEAST_LIKENESS)]
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 
