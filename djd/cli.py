@@ -67,9 +67,10 @@ def check(
     Exit status 0, or 1 where training would stop.
     """
     from djd.data.check import save_crop_sheet
-    from djd.data.cohort import find_scans, obstacles, read_cohort
+    from djd.data.cohort import find_scans, read_cohort
     from djd.data.formats import import_formats
     from djd.data.names import one_form, scan_name, unknown_names
+    from djd.data.problems import obstacles
     from djd.data.tables import read_grade_names, read_groups
 
     if format_module:
@@ -138,8 +139,8 @@ def print_check(cohort: "Cohort", obstacles: Sequence[str]) -> None:
     """Print counts, then problems, then whether training would go on."""
     import numpy as np
 
-    from djd.data.cohort import names_warning
-    from djd.data.names import alike_warning, groups_line
+    from djd.data.names import groups_line
+    from djd.data.problems import warnings_of
 
     if cohort.phantom:
         console.print(PHANTOM_STAMP)
@@ -154,12 +155,10 @@ def print_check(cohort: "Cohort", obstacles: Sequence[str]) -> None:
     console.print(table)
     for sentence in cohort.unreadable.values():
         console.print(f"unreadable: {sentence}", markup=False)
-    for names in cohort.duplicates():
-        console.print(f"same pixels: {', '.join(names)}", markup=False)
     for knee in cohort.disagreements:
         console.print(f"id and name disagree: {' '.join(knee)}", markup=False)
-    for warning in filter(None, (names_warning(cohort), alike_warning(cohort.patients))):
-        console.print(warning, markup=False)
+    for sentence in warnings_of(cohort):
+        console.print(sentence, markup=False)
     for sentence in obstacles:
         console.print(f"training would stop: {sentence}", markup=False)
     if not obstacles:

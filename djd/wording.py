@@ -4,9 +4,13 @@ import math
 import os
 import re
 import shlex
+from collections.abc import Sequence
 
 FOR_WINDOWS = os.name == "nt"
 """Commands are spelt for cmd.exe and PowerShell, not for POSIX shells."""
+
+MOST_NAMES = 5
+"""Names that a warning repeats."""
 
 _HALF = 1e-9
 """Added before rounding: Python rounds halves to even, and 0.125 is written as 0.12."""
@@ -15,6 +19,12 @@ _HALF = 1e-9
 def count_of(number: int, noun: str) -> str:
     """A number of things, such as `1 cell` and `2 cells`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first names and the number of the others: `a, b, c, d, e and 3 more`."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def share(value: float | None) -> str:

@@ -44,7 +44,7 @@ def test_check_names_every_problem_and_says_that_training_would_stop(
     assert "3 scans of 3 patients: 3 graded knees, 1 unspecified" in shown
     assert "unreadable: " in shown
     assert "0000003.mat" in shown
-    assert "same pixels: 0000001, 0000002" in shown
+    assert "copies: 0000002 left of 0000001 left (name" in shown
     assert "id and name disagree: 0000001 right" in shown
     assert "training would stop: " in shown
     assert "PHANTOM" not in shown
@@ -129,7 +129,7 @@ def test_check_foresees_a_leak_between_the_sides_of_the_split(
     sheet = tmp_path / "sheet.png"
     assert run_djd(monkeypatch, "check", tmp_path, "--sheet", sheet, "--test-count", "3") == 1
     shown = capsys.readouterr().out
-    assert "training would stop: split: expected no two files with the same pixels" in shown
+    assert "training would stop: split: expected no copy of a knee on another part" in shown
 
 
 def test_check_counts_unknown_names_and_shows_them_only_when_asked(

@@ -22,13 +22,14 @@ from djd.grades import LabelsFrom
 CACHE_VERSION = 3
 """Raised whenever a scan is read, or a cohort is stored, in another way."""
 
-_ARRAYS = ("crops", "grades", "scan_index", "side_index")
+_ARRAYS = ("crops", "grades", "scan_index", "side_index", "copies")
 _VALUES = (
     "unspecified",
     "disagreements",
     "named_knees",
     "unknown_names",
     "pixel_digests",
+    "oddities",
     "phantom",
 )
 
@@ -115,6 +116,7 @@ def _load(
             arrays = {name: cached[name] for name in _ARRAYS}
         about["disagreements"] = tuple((name, side) for name, side in about["disagreements"])
         scans = tuple(scan_name(path) for path in paths)
+        about["oddities"] = {what: tuple(names) for what, names in about["oddities"].items()}
         return Cohort(
             root=paths[0].parent,
             scans=scans,

@@ -9,10 +9,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from djd.wording import count_of
-
-MOST_NAMED = 5
-"""Groups of names that a warning repeats."""
+from djd.wording import count_of, first_of
 
 _BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cc", "Cf")
 _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers: letters for Unicode, blanks for people
@@ -61,8 +58,7 @@ def groups_line(patients: Mapping[str, str]) -> str | None:
     if not grouped:
         return None
     joined = sorted(own & grouped)
-    more = f" and {len(joined) - MOST_NAMED} more" if len(joined) > MOST_NAMED else ""
-    of_which = f", of which {', '.join(joined[:MOST_NAMED])}{more} join the patient of that name"
+    of_which = f", of which {first_of(joined)} join the patient of that name"
     return (
         f"data.groups gives {count_of(len(patients) - len(own), 'scan')} a patient's name; under "
         f"their own name: {count_of(len(own), 'scan')}{of_which if joined else ''}"
@@ -77,10 +73,9 @@ def alike_warning(patients: Iterable[str]) -> str | None:
     alike = [" and ".join(map(repr, names)) for names in by_look.values() if len(names) > 1]
     if not alike:
         return None
-    more = f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else ""
     return (
         "patients whose names are nearly the same count as different ones, and may stand on two "
-        f"parts: {', '.join(alike[:MOST_NAMED])}{more}; if they are one, give their scans one name "
+        f"parts: {first_of(alike)}; if they are one, give their scans one name "
         "in data.groups"
     )
 

@@ -83,15 +83,23 @@ def _read_once(path: Path, grade_names: GradeNames) -> Scan:
             expected = f"a {known_suffixes()} file"
             raise wrong("file", expected=expected, received=path.suffix or "no suffix")
         _require_file(path)
-        scan = _require_shape(reader(path, grade_names))
+        scan = _require_image(reader(path, grade_names))
         return replace(scan, name=scan_name(path))
-    except ScanError as error:
-        raise ScanError(_printable(f"{path}: {error}")) from error
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them
-        reason = shortened(" ".join(str(error).split()) or type(error).__name__)
-        damaged = f"a damaged one or another kind ({reason})"
-        sentence = f"{path}: file: expected a {path.suffix} scan, received {damaged}"
-        raise ScanError(_printable(sentence)) from error
+        raise ScanError(_printable(f"{path}: {_reason(path, error)}")) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file isn't a scan: its content isn't there yet, a value is wrong, or it is damaged."""
+    from djd.data.placeholders import not_downloaded
+
+    wrong_value = isinstance(error, ScanError) and not str(error).startswith("file:")
+    if not wrong_value and (received := not_downloaded(path)):
+        return f"file: expected a scan, received {received}"
+    if isinstance(error, ScanError):
+        return str(error)
+    reason = shortened(" ".join(str(error).split()) or type(error).__name__)
+    return f"file: expected a {path.suffix} scan, received a damaged one or another kind ({reason})"
 
 
 def _require_file(path: Path) -> None:
@@ -107,11 +115,14 @@ def _require_file(path: Path) -> None:
         raise wrong("file", expected="a file that can be read", received=received) from error
 
 
-def _require_shape(scan: Scan) -> Scan:
+def _require_image(scan: Scan) -> Scan:
     if scan.counts.shape != SCAN_SHAPE or scan.counts.dtype != np.uint16:
         expected = f"uint16 of the shape {SCAN_SHAPE}"
         received = f"{scan.counts.dtype} of {scan.counts.shape}"
         raise wrong("counts", expected=expected, received=received)
+    if scan.counts.min() == scan.counts.max():
+        received = f"{scan.counts.min()} in every pixel"
+        raise wrong("counts", expected="an image", received=received)
     return scan
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from djd.data.cohort import Cohort, find_scans, require_trainable
+from djd.data.cohort import Cohort, find_scans
 from djd.data.cohort_cache import cached_cohort
 from djd.data.cohort_flow import flow_of
 from djd.data.formats import import_formats
 from djd.data.names import one_form, scan_name, unknown_names
 from djd.data.phantom.cohort import cached_phantom
+from djd.data.problems import require_trainable
 from djd.data.split import Parts, PatientSplit, split_knees, split_patients
 from djd.data.tables import (
     Readings,

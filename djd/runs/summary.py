@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from djd.data.cohort import Cohort, names_warning
-from djd.data.names import alike_warning, groups_line
+from djd.data.cohort import Cohort
+from djd.data.crop import Views
+from djd.data.names import groups_line
+from djd.data.problems import warnings_of
 from djd.data.split import PartSummary
 from djd.grades import GRADE_NAMES
 from djd.machine import lightning_variables
@@ -39,7 +41,13 @@ def say(sentence: str, level: int = logging.INFO) -> None:
         print(sentence, file=sys.stderr if level > logging.INFO else sys.stdout)
 
 
-def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Sequence[str]) -> None:
+def say_cohort(
+    cohort: Cohort,
+    parts: Mapping[str, PartSummary],
+    warnings: Sequence[str],
+    *,
+    views: Views = "both",
+) -> None:
     """Print scans, knees and patients of the cohort and of each part, and warnings."""
     say(
         f"{cohort.size} in {cohort.root}: {len(cohort)} graded knees, "
@@ -59,8 +67,7 @@ def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Seque
     if variables := lightning_variables():
         named = ", ".join(variables)
         sentences.append(f"ignored, since a training is what its configuration says: {named}")
-    about_names = (names_warning(cohort), alike_warning(cohort.patients))
-    for sentence in filter(None, [*sentences, *about_names]):
+    for sentence in (*sentences, *warnings_of(cohort, views)):
         say(f"warning: {sentence}", logging.WARNING)
 
 

@@ -469,7 +469,7 @@ def _whole(path: Path) -> bytes:
         (lambda whole: whole[:5000] + b"\0" * 5000 + whole[10000:], "a damaged one"),
         (lambda whole: b"\x89PNG\r\n\x1a\n" + whole, "another kind"),
         (lambda whole: b"PK\x03\x04" + bytes(200), "another kind"),
-        (lambda whole: bytes(400), "an older version or another kind of file"),
+        (lambda whole: bytes(400), "a file that starts with zeros"),
         (lambda whole: b"\x89HDF\r\n\x1a\n" + bytes(500), "a damaged one"),
     ],
     ids=["0 bytes", "text", "header cut", "header only", "half", "end cut", "hole", "png", "zip",
