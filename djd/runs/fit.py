@@ -158,11 +158,11 @@ def build_trainer(
     held_out: bool,
 ) -> lightning.Trainer:
     """A Lightning trainer whose steps do nothing but train."""
-    device = training_device(config)
+    device, wanted = training_device(config), config.trainer.accelerator
     precision = precision_plugin(config.trainer.precision, device)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # greetings and advertisements
     return lightning.Trainer(
-        accelerator=device.type,
+        accelerator=device.type if wanted == "auto" else wanted,
         devices=1,
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=config.trainer.gradient_clip_val,

@@ -15,7 +15,6 @@ from lightning.fabric.utilities import rank_zero_only
 
 from djd.machine import Stopped, as_configured, stop_on_signals
 from tests.conftest import Compose
-from tests.finished_run import FinishedRun
 from tests.sweeping import rows_of
 from tests.training import run_cell
 
@@ -125,14 +124,14 @@ def test_a_command_starts_with_the_variables_of_launchers_and_notebooks(tmp_path
 
 
 def test_both_commands_forget_their_launcher(
-    monkeypatch: pytest.MonkeyPatch, finished: FinishedRun
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import train
     from djd import cli
 
     for main, arguments in (
         (train.main, ["train.py", "--cfg=job"]),
-        (cli.main, ["djd", "report", str(finished.folder)]),
+        (cli.main, ["djd", "report", str(tmp_path)]),
     ):
         monkeypatch.setenv("MPLBACKEND", "nonsense")
         monkeypatch.setattr(sys, "argv", arguments)
