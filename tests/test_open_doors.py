@@ -96,6 +96,7 @@ def sweep(own: Own) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_cells_and_settings_are_named_by_the_options(sweep: Path) -> None:
     cells = {path.parent.name for path in sweep.glob("*/result.json")}
     assert cells == {"base", "model=mine"}, "the first command compared nothing"
@@ -105,6 +106,7 @@ def test_cells_and_settings_are_named_by_the_options(sweep: Path) -> None:
     assert (sweep / "winner" / "epochs=2" / "model.ckpt").exists(), "the winner of one setting"
 
 
+@pytest.mark.slow
 def test_each_part_of_ones_own_was_called(sweep: Path) -> None:
     lines = (sweep / "model=mine" / "scores.txt").read_text().splitlines()
     assert lines[0] == "optim=mine"
@@ -115,6 +117,7 @@ def test_each_part_of_ones_own_was_called(sweep: Path) -> None:
         assert sum(float(row[f"p{grade}"]) for grade in range(5)) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_dashboard_shows_what_the_package_does_not_know(sweep: Path) -> None:
     hparams = session_of(sweep / "model=mine").hparams
     assert {hparams[key].string_value for key in ("model", "loss", "augment", "optim")} == {"mine"}
@@ -125,6 +128,7 @@ def test_the_dashboard_shows_what_the_package_does_not_know(sweep: Path) -> None
     assert "mistakes/validation" in events.Tags()["images"], "the sheet with Grad-CAM"
 
 
+@pytest.mark.slow
 def test_a_report_is_written_without_the_classes(own: Own, sweep: Path) -> None:
     before = (sweep / "settings.csv").read_bytes()
     (sweep / "report.html").unlink()

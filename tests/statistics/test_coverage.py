@@ -42,6 +42,7 @@ def test_intervals_of_all_scores_hold_the_truth(patients: int, alike: float, ski
     assert {name: share for name, share in held.items() if share < LEAST} == {}
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_best_of_many_holds_the_truth_and_a_plain_one_does_not() -> None:
     found = means(lambda seed: winner_trial(Cohort(165), [0.75] * 36, seed))
     assert found["its interval holds"] >= LEAST
@@ -51,6 +52,7 @@ def test_the_interval_of_a_best_of_many_holds_the_truth_and_a_plain_one_does_not
     assert abs(found["out of bag too high by"]) < 0.02
 
 
+@pytest.mark.slow
 def test_a_tuned_baseline_that_is_as_good_is_not_said_to_be_ahead() -> None:
     found = means(lambda seed: baseline_trial(Cohort(33), [0.75], [0.75] * 30, seed))
     assert found["its interval holds"] >= LEAST
