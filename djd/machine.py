@@ -12,6 +12,7 @@ import platform
 import signal
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -257,7 +258,9 @@ def interrupt_after(asked: Connection) -> None:
 
     def wait() -> None:
         multiprocessing.connection.wait([asked])
-        _thread.interrupt_main(signal.SIGTERM)
+        while True:  # nothing happens before and after `stop_on_signals`
+            _thread.interrupt_main(signal.SIGTERM)
+            time.sleep(0.1)
 
     threading.Thread(target=wait, daemon=True).start()
 

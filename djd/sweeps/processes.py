@@ -1,25 +1,22 @@
 """Calls in processes of their own, a few at a time; a process that dies stops no other."""
 
 import contextlib
-import gc
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import sys
-import sysconfig
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
-from djd.machine import Stopped, die_with_parent, interrupt_after, stop_on_signals
+from djd.sweeps.worker import serve
 
 SECONDS_BETWEEN_LOOKS = 0.5  # between calls of a watcher while nothing ends
 SECONDS_TO_STOP = 30  # for stopped work to write its last finished epoch
@@ -181,6 +178,10 @@ def run_in_processes(
     endings: list[Ending | None] = [None] * len(arguments)
     try:
         while waiting or running:
+            for dead in [each for each in idle if not each.process.is_alive()]:
+                idle.remove(dead)
+                slots.append(dead.slot)
+                dead.let_go()
             while waiting and (idle or slots):
                 worker = idle.pop() if idle else _start(context, slots.pop(0))
                 running.append(worker)
@@ -227,7 +228,7 @@ def _start(context: BaseContext, slot: int) -> _Worker:
     asked, asking = context.Pipe(duplex=False)
     keep = context.get_start_method() == "spawn"
     process = context.Process(  # type: ignore[attr-defined]
-        target=_serve, args=(calling, asked), kwargs={"slot": slot, "keep": keep}, daemon=True
+        target=serve, args=(calling, asked), kwargs={"slot": slot, "keep": keep}, daemon=True
     )
     with _without_ctrl_c():
         process.start()
@@ -271,60 +272,3 @@ def _stop(workers: Sequence[_Worker]) -> None:
             each.process.kill()
             each.process.join()
         each.let_go()
-
-
-def _serve(calling: Connection, asked: Connection, *, slot: int, keep: bool) -> None:
-    """In the new process: answer calls, then exit."""
-    die_with_parent()
-    interrupt_after(asked)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # between calls
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    exit_code, again = 0, True
-    while again:
-        try:
-            with stop_on_signals():
-                work, call = calling.recv()
-                there_before = set(sys.modules)
-                deal_gpu(slot)
-                value = work(*call)
-                again = keep and not _own_modules(set(sys.modules) - there_before)
-                gc.collect()  # closes what the call has left open
-                calling.send((value, None, again))
-        except (Stopped, EOFError) as stop:
-            exit_code, again = getattr(stop, "exit_status", 0), False
-        except BaseException as error:
-            exit_code, again = 1, False
-            calling.send((None, f"{type(error).__name__}: {error}".splitlines()[0], False))
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # None without a console
-            stream.flush()
-    os._exit(exit_code)  # taking torch down would take another second
-
-
-_OURS = ("djd", "hydra_plugins", "train")
-
-
-def _own_modules(names: Iterable[str]) -> list[str]:
-    """Modules that are neither this software's nor a library's."""
-    others = [name for name in names if name.partition(".")[0] not in _OURS]
-    files = {name: getattr(sys.modules[name], "__file__", None) or "" for name in others}
-    # `torch.ops` claims a file `_ops.py` that doesn't exist.
-    paths = {name: Path(file) for name, file in files.items() if file and Path(file).exists()}
-    return [name for name, path in paths.items() if not _is_library(path)]
-
-
-def _is_library(file: Path) -> bool:
-    installed = {"site-packages", "dist-packages"} & {*file.parts}
-    return bool(installed) or file.is_relative_to(sysconfig.get_path("stdlib"))
-
-
-def deal_gpu(slot: int) -> None:
-    """Leave this process one of several GPUs; `slot` counts the concurrent processes from 0."""
-    import torch
-
-    count = torch.cuda.device_count()
-    if count > 1:
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        devices = seen.split(",") if seen else [str(device) for device in range(count)]
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[slot % count]
