@@ -88,13 +88,18 @@ class Watcher:
         """Some time has passed."""
 
 
+_Answer = tuple[Any, str | None, bool | None]
+"""Value and error of a call, and whether the process waits for another; None: it died."""
+
+_NO_ANSWER: _Answer = (None, None, None)
+
+
 @dataclass
 class _Worker:
     """A process that serves calls over a pipe; `index` is that of its present call.
 
     Attributes:
         asking: Its closing asks the worker to stop, where a signal would end it at once.
-        answer: Value and error of the call, and whether the process waits for another call.
     """
 
     slot: int
@@ -102,7 +107,7 @@ class _Worker:
     calling: Connection
     asking: Connection
     index: int = -1
-    answer: tuple[Any, str | None, bool] | None = None
+    answer: _Answer | None = None
 
     def begin(self, index: int, work: Callable[..., Any], call: tuple[Any, ...]) -> None:
         self.index, self.answer = index, None
@@ -115,12 +120,12 @@ class _Worker:
             if self.answer is None and self.calling.poll():
                 self.answer = self.calling.recv()
         except (EOFError, OSError):
-            self.answer = (None, None, False)
+            self.answer = _NO_ANSWER
 
     @property
     def waits(self) -> bool:
         """Whether the process waits for another call."""
-        return self.answer is not None and self.answer[2]
+        return bool(self.answer and self.answer[2])
 
     def ending(self) -> Ending:
         if self.waits and self.answer:
@@ -129,7 +134,9 @@ class _Worker:
         self.listen()
         exit_code = self.process.exitcode
         self.let_go()
-        value, error, _ = self.answer or (None, None, False)
+        value, error, again = self.answer or _NO_ANSWER
+        if again is None and not exit_code:
+            error = "its process ended with status 0 before its work was done"
         return Ending(1 if exit_code is None else exit_code, value, error)
 
     def ask_to_stop(self) -> None:

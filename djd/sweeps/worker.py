@@ -27,15 +27,18 @@ def serve(calling: Connection, asked: Connection, *, slot: int, keep: bool) -> N
     while again:
         try:
             with stop_on_signals():
+                try:
+                    work, call = calling.recv()
+                except EOFError:  # there are no more calls
+                    break
                 there_before = set(sys.modules)
-                work, call = calling.recv()
                 deal_gpu(slot)
                 value = work(*call)
                 again = keep and not _own_modules(set(sys.modules) - there_before)
                 gc.collect()  # closes what the call has left open
                 calling.send((value, None, again))
-        except (Stopped, EOFError) as stop:
-            exit_code, again = getattr(stop, "exit_status", 0), False
+        except Stopped as stop:
+            exit_code, again = stop.exit_status, False
         except BaseException as error:
             exit_code, again = 1, False
             calling.send((None, f"{type(error).__name__}: {error}".splitlines()[0], False))

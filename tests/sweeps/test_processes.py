@@ -70,6 +70,10 @@ def end_somehow(how: str) -> str:
         sys.exit(7)
     if how == "os._exit":
         os._exit(7)
+    if how == "os._exit(0)":
+        os._exit(0)
+    if how == "end of file":
+        raise EOFError("early")
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "segfault":
@@ -130,14 +134,16 @@ def test_as_many_run_at_a_time_as_asked_for(tmp_path: Path) -> None:
 
 @posix
 def test_each_way_to_end_badly_is_told_and_costs_nobody_else() -> None:
-    ways = ("raise", "fine", "exit", "os._exit", "kill", "segfault", "fine too")
-    endings = run_in_processes(end_somehow, [(way,) for way in ways], at_once=3)
+    ways = "raise, fine, exit, os._exit, os._exit(0), end of file, kill, segfault, fine too"
+    endings = run_in_processes(end_somehow, [(way,) for way in ways.split(", ")], at_once=3)
     reasons = [ending.reason if ending else "never ran" for ending in endings]
     assert reasons == [
         "LocalUnpicklableError: 1",
         None,
         "SystemExit: 7",
         "its process ended with status 7",
+        "its process ended with status 0 before its work was done",
+        "EOFError: early",
         "killed (SIGKILL), perhaps by the system for want of memory",
         "its process crashed: segmentation fault (SIGSEGV)",
         None,
