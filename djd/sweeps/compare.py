@@ -20,7 +20,6 @@ from djd.runs.folder import (
     forget_failure,
     is_locked,
     record_loss,
-    require_room,
     wait_for_silent,
 )
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
@@ -31,6 +30,7 @@ from djd.sweeps.plan import cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep
 from djd.sweeps.winner import drop_weights, each_refit, refit_name, winner_refit
+from djd.windows import require_room
 
 LOST = "it was launched and left neither result nor reason; can its folder be written?"
 """Reason of a job that ended and left no file."""

@@ -17,25 +17,13 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from djd.sweeps.worker import serve
+from djd.windows import EXIT_CODES
 
 SECONDS_BETWEEN_LOOKS = 0.5  # between calls of a watcher while nothing ends
 SECONDS_TO_STOP = 30  # for stopped work to write its last finished epoch
 
 SIGTERM_ENDS_AT_ONCE = sys.platform == "win32"
 """There `Process.terminate` lets nothing be written."""
-
-_WINDOWS_CODES = {
-    0xC0000005: "its process crashed: access violation (0xC0000005)",
-    0xC0000017: "its process ended for want of memory (0xC0000017)",
-    0xC000001D: "its process crashed: illegal instruction (0xC000001D)",
-    0xC00000FD: "its process crashed: stack overflow (0xC00000FD)",
-    0xC0000135: "its process couldn't start: a DLL is missing (0xC0000135)",
-    0xC000013A: "its process was ended by Ctrl-C (0xC000013A)",
-    0xC0000142: "its process couldn't start: a DLL failed (0xC0000142)",
-    0xC0000374: "its process crashed: damaged memory (0xC0000374)",
-    0xC0000409: "its process ended itself: a fault in its memory (0xC0000409)",
-}
-"""Exit codes of Windows (NTSTATUS)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,7 @@ class Ending:
             return self.error
         if self.exit_code > 0:
             status = self.exit_code
-            return _WINDOWS_CODES.get(status, f"its process ended with status {status}")
+            return EXIT_CODES.get(status, f"its process ended with status {status}")
         name = _signal_name(-self.exit_code)
         hints = {
             "SIGKILL": "killed (SIGKILL), perhaps by the system for want of memory",
