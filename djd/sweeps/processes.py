@@ -219,7 +219,7 @@ def _context() -> BaseContext:
 
 
 def _start(context: BaseContext, slot: int) -> _Worker:
-    ours, calling = context.Pipe()
+    calls, calling = context.Pipe()
     asked, asking = context.Pipe(duplex=False)
     keep = context.get_start_method() == "spawn"
     process = context.Process(  # type: ignore[attr-defined]
@@ -229,7 +229,7 @@ def _start(context: BaseContext, slot: int) -> _Worker:
         process.start()
     calling.close()
     asked.close()
-    return _Worker(slot, process, ours, asking)
+    return _Worker(slot, process, calls, asking)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The other end of `djd.sweeps.processes`: a process that answers calls."""
+"""A process that answers the calls of `djd.sweeps.processes`."""
 
 import contextlib
 import gc
@@ -17,7 +17,15 @@ _SOFTWARE = ("djd.", "hydra_plugins.djd.", "train.")
 
 
 def serve(calling: Connection, asked: Connection, *, slot: int, keep: bool) -> None:
-    """In the new process: answer calls, then exit."""
+    """Answer calls, then exit.
+
+    Args:
+        calling: Receives a function and its arguments; value, error, and whether the process waits
+            for another call go back.
+        asked: Its other end is closed to stop the work.
+        slot: See `deal_gpu`.
+        keep: Whether to answer more than one call.
+    """
     die_with_parent()
     interrupt_after(asked)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # between calls
@@ -41,7 +49,8 @@ def serve(calling: Connection, asked: Connection, *, slot: int, keep: bool) -> N
             exit_code, again = stop.exit_status, False
         except BaseException as error:
             exit_code, again = 1, False
-            calling.send((None, f"{type(error).__name__}: {error}".splitlines()[0], False))
+            with contextlib.suppress(OSError):  # the parent has closed its end
+                calling.send((None, f"{type(error).__name__}: {error}".splitlines()[0], False))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # None without a console
             stream.flush()
