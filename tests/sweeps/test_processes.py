@@ -210,35 +210,27 @@ def test_without_a_fork_server_a_process_serves_call_after_call_until_one_could_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delitem(multiprocessing.context._concrete_contexts, "forkserver", raising=False)  # type: ignore[attr-defined]
-    ways = ("fine", "fine", "kill", "fine", "imports", "fine")
-    endings = run_in_processes(own_process, [(way,) for way in ways], at_once=1)
-    numbers = [ending.value if ending else None for ending in endings]
-    assert [ending.reason if ending else "" for ending in endings] == [
-        *[None, None, "killed (SIGKILL), perhaps by the system for want of memory"],
-        *[None, None, None],
-    ]
-    assert numbers[0] == numbers[1]
-    assert numbers[3] == numbers[4]
-    assert len({numbers[0], numbers[3], numbers[5]}) == 3
-    for number in filter(None, numbers):
-        assert not Path(f"/proc/{number}").exists(), "ended with the calls"
 
-
-@posix
-def test_a_process_that_dies_between_two_calls_costs_neither(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delitem(multiprocessing.context._concrete_contexts, "forkserver", raising=False)  # type: ignore[attr-defined]
-
-    class Killing(Watched):
+    class KillsAnIdleOne(Watched):
         def ended(self, index: int, ending: Ending) -> bool:
-            if index == 0:
+            if index == 5:
                 os.kill(ending.value, signal.SIGKILL)
                 time.sleep(0.2)
             return super().ended(index, ending)
 
-    endings = run_in_processes(own_process, [("fine",)] * 2, at_once=1, watcher=Killing())
-    assert [ending.reason if ending else "" for ending in endings] == [None, None]
+    ways = ("fine", "fine", "kill", "fine", "imports", "fine", "fine after a death")
+    calls = [(way,) for way in ways]
+    endings = run_in_processes(own_process, calls, at_once=1, watcher=KillsAnIdleOne())
+    numbers = [ending.value if ending else None for ending in endings]
+    assert [ending.reason if ending else "" for ending in endings] == [
+        *[None, None, "killed (SIGKILL), perhaps by the system for want of memory"],
+        *[None, None, None, None],
+    ]
+    assert numbers[0] == numbers[1]
+    assert numbers[3] == numbers[4]
+    assert len({numbers[0], numbers[3], numbers[5], numbers[6]}) == 4
+    for number in filter(None, numbers):
+        assert not Path(f"/proc/{number}").exists(), "ended with the calls"
 
 
 def test_work_that_is_only_on_its_way_is_asked_to_stop_too(
