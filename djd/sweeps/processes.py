@@ -148,7 +148,7 @@ def run_in_processes(
     at_once: int,
     watcher: Watcher | None = None,
 ) -> list[Ending | None]:
-    """Call `work` with each of the arguments, each call in a process that nobody shares with it.
+    """Call `work` with each of the arguments, each call alone in a process.
 
     A process of a fork server serves one call. Without a fork server, processes are spawned, which
     takes seconds of imports; each serves one call after the other, until a call fails or imports
