@@ -12,6 +12,7 @@ import platform
 import signal
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -130,10 +131,6 @@ def _quota_of(group: Path) -> float:
     return math.inf
 
 
-MOST_PROCESSES = 30 if os.name == "nt" else 1000
-"""Processes that one can wait for: Windows waits for 63 things, and a process takes two."""
-
-
 def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """The result of `work` for each item, a thread a core; for work outside the interpreter's lock.
 
@@ -171,22 +168,6 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, _MOST) and mallopt(_M_TRIM_THRESHOLD, _MOST))
-
-
-LONGEST_PATH = 259
-"""Characters (UTF-16 units) of a path on Windows, where long paths are not turned on."""
-
-
-def takes_long_paths() -> bool:
-    """Whether paths beyond `LONGEST_PATH` work: everywhere but on Windows as it is installed."""
-    if os.name != "nt":
-        return True
-    try:
-        asked = ctypes.CDLL("ntdll").RtlAreLongPathsEnabled
-    except (AttributeError, OSError):  # before Windows 10
-        return False
-    asked.restype = ctypes.c_ubyte
-    return bool(asked())
 
 
 # Slurm's --signal announces the end of a job's time by SIGUSR; Windows sends SIGBREAK as a window
@@ -257,7 +238,9 @@ def interrupt_after(asked: Connection) -> None:
 
     def wait() -> None:
         multiprocessing.connection.wait([asked])
-        _thread.interrupt_main(signal.SIGTERM)
+        while True:  # nothing happens before and after `stop_on_signals`
+            _thread.interrupt_main(signal.SIGTERM)
+            time.sleep(0.1)
 
     threading.Thread(target=wait, daemon=True).start()
 

@@ -100,7 +100,7 @@ class Cohort:
 def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
     """Files of the cohort in order of name, without those excluded by stem.
 
-    A scan that only a placeholder is there of (`scans_among`) is among them, and can't be read.
+    A scan with a placeholder in its place (`scans_among`) is among them, and can't be read.
 
     Raises:
         InputError: The folder is missing or holds no scan, two files have one stem, or the name of

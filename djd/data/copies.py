@@ -171,7 +171,7 @@ _QUADRANT = _BAND[1 : SIZE // 2, 1:-1] > 0
 
 
 def _signatures(pictures: Pictures) -> NDArray[np.float32]:
-    """What of the noise neither shifting nor mirroring changes: float32 (picture, frequency).
+    """The noise that stays under shifts and mirrors: float32 (picture, frequency).
 
     The amplitude at each frequency, added to that at the mirrored frequency; of norm 1.
     """

@@ -46,7 +46,7 @@ def awaited_scan(path: Path) -> Path | None:
 
 
 def scans_among(files: Iterable[Path]) -> list[Path]:
-    """The scans among a folder's files, and each scan that only a placeholder is there of."""
+    """The scans among a folder's files, and each scan with only a placeholder in its place."""
     files = list(files)
     scans = [path for path in files if reader_of(path) and not path.name.startswith(".")]
     awaited = {scan_name(scan): scan for path in files if (scan := awaited_scan(path))}

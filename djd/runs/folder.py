@@ -5,7 +5,7 @@ import logging
 import shutil
 import time
 import traceback
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +18,6 @@ from djd.data.tables import Readings, read_second_reader
 from djd.errors import DriveError, InputError
 from djd.files import is_there, read_bytes, remove, write_whole
 from djd.locks import holder_of, remove_lock, try_lock
-from djd.machine import LONGEST_PATH, takes_long_paths
 from djd.markers import UNKNOWN, Holder, markers, silence, stale_after
 from djd.runs.config import RunConfig, read_config
 from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS, differences
@@ -51,9 +50,6 @@ WINNER = "winner"
 """Folder of settings refitted on all development patients, below a run or sweep."""
 
 LOCK_NAME = ".lock"
-
-ROOM_FOR_FILES = 80
-"""Characters of the longest file below a training's folder, TensorBoard's with the host's name."""
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """At a holder without heartbeats."""
@@ -109,26 +105,6 @@ def is_locked(folder: Path) -> bool:
 def drop_lock(folder: Path) -> None:
     """Remove the lock of a finished training; a process that waits for it finds the result."""
     remove_lock(folder / LOCK_NAME)
-
-
-def require_room(folder: Path, names: Iterable[str], key: str) -> None:
-    """Raise InputError where Windows would refuse files in the named folders below a folder.
-
-    `key` is the one by which a person gives the folder.
-    """
-    if takes_long_paths():
-        return
-    room = LONGEST_PATH - ROOM_FOR_FILES - max(map(_utf16_units, names)) - 1
-    if _utf16_units(str(folder.absolute())) > room:
-        raise InputError(
-            f"{key}: expected a path of at most {room} characters, since Windows takes "
-            f"{LONGEST_PATH} with the files below it, received {folder.absolute()}; choose a "
-            "shorter one, such as C:/djd, or turn on long paths in Windows (LongPathsEnabled)"
-        )
-
-
-def _utf16_units(text: str) -> int:
-    return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
 
 
 def record_failure(folder: Path, error: BaseException | str) -> None:

@@ -86,7 +86,6 @@ def as_typed(value: AxisValue) -> str:
 MOST_NAME_BYTES = 120
 """File systems take 255; Windows takes 260 for a whole path."""
 
-
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 """Names, with any ending, that Windows keeps for devices."""
 

@@ -32,7 +32,6 @@ from djd.runs.folder import (
     leave_no_false_start,
     lock,
     record_failure,
-    require_room,
     require_same_config,
     require_unfinished,
     saved_config,
@@ -52,6 +51,7 @@ from djd.runs.result import (
 )
 from djd.runs.summary import in_one_line, openings_sentence, say
 from djd.runs.test_ledger import record_opening, require_ledger
+from djd.windows import require_room
 from djd.wording import in_words
 
 CURVES_PIXELS = 900

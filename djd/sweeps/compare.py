@@ -20,7 +20,6 @@ from djd.runs.folder import (
     forget_failure,
     is_locked,
     record_loss,
-    require_room,
     wait_for_silent,
 )
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
@@ -31,6 +30,7 @@ from djd.sweeps.plan import cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep
 from djd.sweeps.winner import drop_weights, each_refit, refit_name, winner_refit
+from djd.windows import require_room
 
 LOST = "it was launched and left neither result nor reason; can its folder be written?"
 """Reason of a job that ended and left no file."""
@@ -65,22 +65,20 @@ class Outcome:
         cells = [(cell.folder.name, reason) for cell, reason in self.sweep.failed]
         if not (self.sweep.config.fail_fast and self.sweep.failed):
             cells += [(cell.folder.name, LOST) for cell in self.sweep.to_do]
-        return cells + [
-            (refit_name(refit), failure_reason(refit.folder) or LOST)
-            for refit in self.refits
-            if not self.sweep.result_of(refit) and not is_locked(refit.folder)
-        ]
+        refits = self._unfinished_refits(elsewhere=False)
+        return cells + [(refit_name(each), failure_reason(each.folder) or LOST) for each in refits]
 
     @property
     def elsewhere(self) -> list[str]:
         """Cells and refits that other processes train, each with who trains it."""
         named = [(cell.folder.name, cell.folder) for cell in self.sweep.elsewhere]
-        named += [
-            (refit_name(refit), refit.folder)
-            for refit in self.refits
-            if not self.sweep.result_of(refit) and is_locked(refit.folder)
-        ]
+        refits = self._unfinished_refits(elsewhere=True)
+        named += [(refit_name(each), each.folder) for each in refits]
         return [f"{name} ({at_work(folder)})" for name, folder in named]
+
+    def _unfinished_refits(self, *, elsewhere: bool) -> list[Cell]:
+        unfinished = (each for each in self.refits if not self.sweep.result_of(each))
+        return [each for each in unfinished if is_locked(each.folder) == elsewhere]
 
     @property
     def complete(self) -> bool:

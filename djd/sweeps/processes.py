@@ -1,44 +1,29 @@
 """Calls in processes of their own, a few at a time; a process that dies stops no other."""
 
 import contextlib
-import gc
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import sys
-import sysconfig
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
-from djd.machine import Stopped, die_with_parent, interrupt_after, stop_on_signals
+from djd.sweeps.worker import serve
+from djd.windows import EXIT_CODES
 
 SECONDS_BETWEEN_LOOKS = 0.5  # between calls of a watcher while nothing ends
 SECONDS_TO_STOP = 30  # for stopped work to write its last finished epoch
 
 SIGTERM_ENDS_AT_ONCE = sys.platform == "win32"
 """There `Process.terminate` lets nothing be written."""
-
-_WINDOWS_CODES = {
-    0xC0000005: "its process crashed: access violation (0xC0000005)",
-    0xC0000017: "its process ended for want of memory (0xC0000017)",
-    0xC000001D: "its process crashed: illegal instruction (0xC000001D)",
-    0xC00000FD: "its process crashed: stack overflow (0xC00000FD)",
-    0xC0000135: "its process couldn't start: a DLL is missing (0xC0000135)",
-    0xC000013A: "its process was ended by Ctrl-C (0xC000013A)",
-    0xC0000142: "its process couldn't start: a DLL failed (0xC0000142)",
-    0xC0000374: "its process crashed: damaged memory (0xC0000374)",
-    0xC0000409: "its process ended itself: a fault in its memory (0xC0000409)",
-}
-"""Exit codes of Windows (NTSTATUS)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +47,7 @@ class Ending:
             return self.error
         if self.exit_code > 0:
             status = self.exit_code
-            return _WINDOWS_CODES.get(status, f"its process ended with status {status}")
+            return EXIT_CODES.get(status, f"its process ended with status {status}")
         name = _signal_name(-self.exit_code)
         hints = {
             "SIGKILL": "killed (SIGKILL), perhaps by the system for want of memory",
@@ -91,13 +76,18 @@ class Watcher:
         """Some time has passed."""
 
 
+_Answer = tuple[Any, str | None, bool | None]
+"""Value and error of a call, and whether the process waits for another; None: it died."""
+
+_NO_ANSWER: _Answer = (None, None, None)
+
+
 @dataclass
 class _Worker:
     """A process that serves calls over a pipe; `index` is that of its present call.
 
     Attributes:
         asking: Its closing asks the worker to stop, where a signal would end it at once.
-        answer: Value and error of the call, and whether the process waits for another call.
     """
 
     slot: int
@@ -105,7 +95,7 @@ class _Worker:
     calling: Connection
     asking: Connection
     index: int = -1
-    answer: tuple[Any, str | None, bool] | None = None
+    answer: _Answer | None = None
 
     def begin(self, index: int, work: Callable[..., Any], call: tuple[Any, ...]) -> None:
         self.index, self.answer = index, None
@@ -118,12 +108,12 @@ class _Worker:
             if self.answer is None and self.calling.poll():
                 self.answer = self.calling.recv()
         except (EOFError, OSError):
-            self.answer = (None, None, False)
+            self.answer = _NO_ANSWER
 
     @property
     def waits(self) -> bool:
         """Whether the process waits for another call."""
-        return self.answer is not None and self.answer[2]
+        return bool(self.answer and self.answer[2])
 
     def ending(self) -> Ending:
         if self.waits and self.answer:
@@ -132,7 +122,9 @@ class _Worker:
         self.listen()
         exit_code = self.process.exitcode
         self.let_go()
-        value, error, _ = self.answer or (None, None, False)
+        value, error, again = self.answer or _NO_ANSWER
+        if again is None and not exit_code:
+            error = "its process ended with status 0 before its work was done"
         return Ending(1 if exit_code is None else exit_code, value, error)
 
     def ask_to_stop(self) -> None:
@@ -156,7 +148,7 @@ def run_in_processes(
     at_once: int,
     watcher: Watcher | None = None,
 ) -> list[Ending | None]:
-    """Call `work` with each of the arguments, each call in a process that nobody shares with it.
+    """Call `work` with each of the arguments, each call alone in a process.
 
     A process of a fork server serves one call. Without a fork server, processes are spawned, which
     takes seconds of imports; each serves one call after the other, until a call fails or imports
@@ -181,6 +173,10 @@ def run_in_processes(
     endings: list[Ending | None] = [None] * len(arguments)
     try:
         while waiting or running:
+            for dead in [each for each in idle if not each.process.is_alive()]:
+                idle.remove(dead)
+                slots.append(dead.slot)
+                dead.let_go()
             while waiting and (idle or slots):
                 worker = idle.pop() if idle else _start(context, slots.pop(0))
                 running.append(worker)
@@ -223,17 +219,17 @@ def _context() -> BaseContext:
 
 
 def _start(context: BaseContext, slot: int) -> _Worker:
-    ours, calling = context.Pipe()
+    calls, calling = context.Pipe()
     asked, asking = context.Pipe(duplex=False)
     keep = context.get_start_method() == "spawn"
     process = context.Process(  # type: ignore[attr-defined]
-        target=_serve, args=(calling, asked), kwargs={"slot": slot, "keep": keep}, daemon=True
+        target=serve, args=(calling, asked), kwargs={"slot": slot, "keep": keep}, daemon=True
     )
     with _without_ctrl_c():
         process.start()
     calling.close()
     asked.close()
-    return _Worker(slot, process, ours, asking)
+    return _Worker(slot, process, calls, asking)
 
 
 @contextlib.contextmanager
@@ -271,60 +267,3 @@ def _stop(workers: Sequence[_Worker]) -> None:
             each.process.kill()
             each.process.join()
         each.let_go()
-
-
-def _serve(calling: Connection, asked: Connection, *, slot: int, keep: bool) -> None:
-    """In the new process: answer calls, then exit."""
-    die_with_parent()
-    interrupt_after(asked)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # between calls
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    exit_code, again = 0, True
-    while again:
-        try:
-            with stop_on_signals():
-                work, call = calling.recv()
-                there_before = set(sys.modules)
-                deal_gpu(slot)
-                value = work(*call)
-                again = keep and not _own_modules(set(sys.modules) - there_before)
-                gc.collect()  # closes what the call has left open
-                calling.send((value, None, again))
-        except (Stopped, EOFError) as stop:
-            exit_code, again = getattr(stop, "exit_status", 0), False
-        except BaseException as error:
-            exit_code, again = 1, False
-            calling.send((None, f"{type(error).__name__}: {error}".splitlines()[0], False))
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # None without a console
-            stream.flush()
-    os._exit(exit_code)  # taking torch down would take another second
-
-
-_OURS = ("djd", "hydra_plugins", "train")
-
-
-def _own_modules(names: Iterable[str]) -> list[str]:
-    """Modules that are neither this software's nor a library's."""
-    others = [name for name in names if name.partition(".")[0] not in _OURS]
-    files = {name: getattr(sys.modules[name], "__file__", None) or "" for name in others}
-    # `torch.ops` claims a file `_ops.py` that doesn't exist.
-    paths = {name: Path(file) for name, file in files.items() if file and Path(file).exists()}
-    return [name for name, path in paths.items() if not _is_library(path)]
-
-
-def _is_library(file: Path) -> bool:
-    installed = {"site-packages", "dist-packages"} & {*file.parts}
-    return bool(installed) or file.is_relative_to(sysconfig.get_path("stdlib"))
-
-
-def deal_gpu(slot: int) -> None:
-    """Leave this process one of several GPUs; `slot` counts the concurrent processes from 0."""
-    import torch
-
-    count = torch.cuda.device_count()
-    if count > 1:
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        devices = seen.split(",") if seen else [str(device) for device in range(count)]
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[slot % count]

@@ -19,7 +19,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from djd.errors import InputError
-from djd.machine import MOST_PROCESSES, usable_cores
+from djd.machine import usable_cores
+from djd.windows import MOST_PROCESSES
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Job

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from djd.errors import InputError
-from djd.runs.folder import require_room
 from djd.runs.keys import AxisValue
 from djd.sweeps.cells import Cell
 from djd.sweeps.folder import plan_and_save, read_plan
+from djd.windows import require_room
 from tests.sweeps.invented_cells import cell
 
 
@@ -71,7 +71,7 @@ def test_a_folder_too_long_for_windows_is_one_sentence(
     folder = Path("/").absolute() / ("x" * (characters - 1))
     names = ["winner/a", "b"]  # 259 characters less 80 for files, 8 for the name and 1 between
     require_room(folder, names, "hydra.sweep.dir")
-    monkeypatch.setattr("djd.runs.folder.takes_long_paths", lambda: False)
+    monkeypatch.setattr("djd.windows.takes_long_paths", lambda: False)
     if fits:
         require_room(folder, names, "hydra.sweep.dir")
         return

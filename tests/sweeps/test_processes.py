@@ -1,3 +1,4 @@
+import importlib.util
 import multiprocessing
 import multiprocessing.context
 import os
@@ -7,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +16,8 @@ import numpy as np
 import pytest
 
 from djd.sweeps import processes
-from djd.sweeps.processes import Ending, Watcher, _context, deal_gpu, run_in_processes
+from djd.sweeps.processes import Ending, Watcher, _context, run_in_processes
+from djd.sweeps.worker import _own_modules, deal_gpu
 from tests.ordinary_user import posix
 from tests.sweeping import HIDE_FORK_SERVER
 
@@ -67,6 +70,10 @@ def end_somehow(how: str) -> str:
         sys.exit(7)
     if how == "os._exit":
         os._exit(7)
+    if how == "os._exit(0)":
+        os._exit(0)
+    if how == "end of file":
+        raise EOFError("early")
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "segfault":
@@ -74,11 +81,16 @@ def end_somehow(how: str) -> str:
     return how
 
 
+def module_at(name: str, file: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    return importlib.util.module_from_spec(spec)
+
+
 def own_process(how: str) -> int:
     """The number of this process, which may end badly or import a module of a person's own."""
     if how == "imports":
-        sys.modules["own"] = ModuleType("own")
-        sys.modules["own"].__file__ = __file__
+        sys.modules["own"] = module_at("own", __file__)
     end_somehow(how)
     return os.getpid()
 
@@ -122,14 +134,16 @@ def test_as_many_run_at_a_time_as_asked_for(tmp_path: Path) -> None:
 
 @posix
 def test_each_way_to_end_badly_is_told_and_costs_nobody_else() -> None:
-    ways = ("raise", "fine", "exit", "os._exit", "kill", "segfault", "fine too")
-    endings = run_in_processes(end_somehow, [(way,) for way in ways], at_once=3)
+    ways = "raise, fine, exit, os._exit, os._exit(0), end of file, kill, segfault, fine too"
+    endings = run_in_processes(end_somehow, [(way,) for way in ways.split(", ")], at_once=3)
     reasons = [ending.reason if ending else "never ran" for ending in endings]
     assert reasons == [
         "LocalUnpicklableError: 1",
         None,
         "SystemExit: 7",
         "its process ended with status 7",
+        "its process ended with status 0 before its work was done",
+        "EOFError: early",
         "killed (SIGKILL), perhaps by the system for want of memory",
         "its process crashed: segmentation fault (SIGSEGV)",
         None,
@@ -196,18 +210,65 @@ def test_without_a_fork_server_a_process_serves_call_after_call_until_one_could_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delitem(multiprocessing.context._concrete_contexts, "forkserver", raising=False)  # type: ignore[attr-defined]
-    ways = ("fine", "fine", "kill", "fine", "imports", "fine")
-    endings = run_in_processes(own_process, [(way,) for way in ways], at_once=1)
+
+    class KillsAnIdleOne(Watched):
+        def ended(self, index: int, ending: Ending) -> bool:
+            if index == 5:
+                os.kill(ending.value, signal.SIGKILL)
+                time.sleep(0.2)
+            return super().ended(index, ending)
+
+    ways = ("fine", "fine", "kill", "fine", "imports", "fine", "fine after a death")
+    calls = [(way,) for way in ways]
+    endings = run_in_processes(own_process, calls, at_once=1, watcher=KillsAnIdleOne())
     numbers = [ending.value if ending else None for ending in endings]
     assert [ending.reason if ending else "" for ending in endings] == [
         *[None, None, "killed (SIGKILL), perhaps by the system for want of memory"],
-        *[None, None, None],
+        *[None, None, None, None],
     ]
     assert numbers[0] == numbers[1]
     assert numbers[3] == numbers[4]
-    assert len({numbers[0], numbers[3], numbers[5]}) == 3
+    assert len({numbers[0], numbers[3], numbers[5], numbers[6]}) == 4
     for number in filter(None, numbers):
         assert not Path(f"/proc/{number}").exists(), "ended with the calls"
+
+
+def test_work_that_is_only_on_its_way_is_asked_to_stop_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Hasty(Watched):
+        def started(self, index: int) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "SIGTERM_ENDS_AT_ONCE", True)
+    monkeypatch.setattr(processes, "SECONDS_TO_STOP", 20)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_in_processes(wait_in_steps, [(tmp_path,)], at_once=1, watcher=Hasty())
+    assert time.monotonic() - began < processes.SECONDS_TO_STOP
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "own"),
+    [
+        ("mine", "/home/me/mine.py", True),
+        ("mine", "/home/me/mine.zip/mine.py", True),
+        ("hydra_plugins.mine", "/home/me/hydra_plugins/mine.py", True),
+        ("hydra_plugins.djd.this", "/home/me/djd/hydra_plugins/djd/this.py", False),
+        ("djd.this", "/home/me/djd/djd/this.py", False),
+        ("torchvision", "/venv/lib/python3.11/site-packages/torchvision/__init__.py", False),
+        ("_asyncio", "C:/Python311/DLLs/_asyncio.pyd", False),
+    ],
+)
+def test_modules_of_a_persons_own_are_told_from_libraries(
+    monkeypatch: pytest.MonkeyPatch, name: str, file: str, own: bool
+) -> None:
+    module = ModuleType(name)
+    module.__spec__ = importlib.util.spec_from_file_location(
+        name, file, loader=SourceFileLoader(name, file)
+    )
+    monkeypatch.setitem(sys.modules, name, module)
+    assert _own_modules([name]) == [name] * own
 
 
 @pytest.mark.parametrize(
