@@ -13,12 +13,11 @@ from djd.wording import count_of, first_of
 
 _BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cc", "Cf")
 _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers: letters for Unicode, blanks for people
-_UNSEEN = ("Cc", "Cf", "Pi", "Pf")
-_DASHES, _QUOTES = "_\u2212", "'\"`\u00b4"
+_UNSEEN = ("Cc", "Cf")
 
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 _DECIMALS = re.compile(r"(?<=\d)\.0+$")  # a column of numbers with a gap becomes 7.0
-_BLANKS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # "1 11" is not "11 1"
+_AMID_NO_NUMBERS = re.compile(r"(?<!\d)-+|-+(?!\d)")  # "1 11" is not "11 1"
 
 
 def one_form(text: str) -> str:
@@ -85,13 +84,16 @@ def _is_blank(sign: str) -> bool:
 
 
 def _look(name: str) -> str:
-    """The same text for names that differ in case, width, blanks, dashes, quotes or zeros alone."""
+    """The same text for names that differ in case, width, zeros or signs alone, as P-001 and p1."""
     wide = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    categories = {sign: unicodedata.category(sign) for sign in wide}
-    signs = (
-        "-" if sign in _DASHES or categories[sign] == "Pd" else sign
-        for sign in wide
-        if categories[sign] not in _UNSEEN and sign not in _BLANK_LETTERS + _QUOTES
-    )
-    text = _BLANKS.sub("", "".join(signs).strip())
-    return _LEADING_ZEROS.sub("", _DECIMALS.sub("", text))
+    text = _AMID_NO_NUMBERS.sub("", "".join(map(_letter, _DECIMALS.sub("", wide))))
+    return _LEADING_ZEROS.sub("", text) or wide
+
+
+def _letter(sign: str) -> str:
+    """A letter, a digit of 0 to 9, - for another sign, or nothing for one that nobody sees."""
+    category = unicodedata.category(sign)
+    if category in _UNSEEN or sign in _BLANK_LETTERS:
+        return ""
+    digit = unicodedata.decimal(sign, None)
+    return str(digit) if digit is not None else sign if category[0] in "LMN" else "-"

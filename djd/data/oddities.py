@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.crop import CROP_SIZE, VIEW_INDICES, Views
+from djd.data.crop import CROP_SIZE, Views
 from djd.data.scan import SCAN_SHAPE
 from djd.wording import first_of
 
@@ -70,10 +70,13 @@ def _has_leg(knee: NDArray[np.uint16]) -> bool:
 
 
 def oddity_warnings(oddities: Mapping[str, Sequence[str]], views: Views = "both") -> list[str]:
-    """A sentence on each kind with its first scans, but for pages that `data.views` leaves out."""
-    unused = [page for index, page in enumerate(PAGES) if index not in VIEW_INDICES[views]]
+    """A sentence on each kind with its first scans, but for a posterior page that is left out.
+
+    The anterior page places the crops of both.
+    """
+    unused = PAGES[1] if views == "anterior" else None
     return [
         f"{kind}: {first_of(scans)}"
         for kind, scans in oddities.items()
-        if not kind.startswith(tuple(unused))
+        if not (unused and kind.startswith(unused))
     ]

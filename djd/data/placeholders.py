@@ -14,11 +14,12 @@ from djd.data.names import scan_name
 _ENDINGS = (
     *("icloud", "cloud", "cloudf", "nextcloud", "owncloud", "gdownload"),  # cloud folders
     *("crdownload", "part", "partial", "download", "opdownload"),  # browsers, curl, rclone
-    *("filepart", "aria2", "tmp", "temp", "!sync", r"~\w+", "lftp-pget-status"),  # other programs
+    *("filepart", "aria2", "tmp", "temp", r"!\w+", "bc!", r"~\w+", "lftp-pget-status"),
+    *("incomplete", "xltd", "gstmp", r"unison\.tmp", r"sb-[\w-]+"),  # other programs
 )
 _PLACEHOLDER = re.compile(
-    r"(?!\._)(?:\.syncthing\.|~syncthing~|\.)?(?P<scan>[^.~].*?\.\w+?)"
-    rf"(?:\.[\w-]{{6,10}})?\.(?:{'|'.join(_ENDINGS)})",
+    r"(?!\._)(?:\.syncthing\.|~syncthing~|\.unison\.|\.)?(?P<scan>[^.~].*?\.\w+?)"
+    rf"(?:\.[\w-]{{6,40}})?_?\.(?:{'|'.join(_ENDINGS)})",
     re.IGNORECASE,
 )
 _RSYNC = re.compile(r"\.(?P<scan>[^._].*\.\w+)\.\w{6}")

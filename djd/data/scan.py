@@ -105,7 +105,8 @@ def _reason(path: Path, error: Exception) -> str:
 def _require_file(path: Path) -> None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise wrong("file", expected="a scan", received="a folder")
+            received = "a folder" if path.is_dir() else "a pipe or a device"
+            raise wrong("file", expected="a scan", received=received)
         with path.open("rb") as file:
             if not file.read(1):
                 raise wrong("file", expected="a scan", received="0 bytes")

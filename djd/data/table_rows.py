@@ -7,17 +7,22 @@ columns and empty lines are passed over. A list of names needs no first line.
 
 import codecs
 import csv
+import os
 import re
+import stat
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from djd.data.names import one_form
 from djd.errors import InputError
-from djd.files import read_bytes
+from djd.files import read_bytes, tried_again
 from djd.wording import count_of
 
 Columns = tuple[str, ...]
+
+MOST_MIB = 16
+"""The table of 100,000 scans has 3; one of 100 was read in two minutes."""
 
 _SEPARATORS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[,;\t ]*', re.IGNORECASE)
@@ -132,11 +137,22 @@ def _is_comment(text: str, known: frozenset[str]) -> bool:
 
 def _text(path: Path, key: str) -> str:
     try:
-        return _decoded(read_bytes(path)).lstrip("\ufeff")
-    except (OSError, UnicodeDecodeError) as error:
-        no_text = "not in UTF-8, UTF-16 or cp949; a workbook has to be saved as CSV"
-        reason = error.strerror if isinstance(error, OSError) else no_text
-        raise InputError(f"{key}: expected a text file, received {path} ({reason})") from error
+        reason = _reason_against(tried_again(path.stat, path))
+        if not reason:
+            return _decoded(read_bytes(path)).lstrip("\ufeff")
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except UnicodeDecodeError:
+        reason = "not in UTF-8, UTF-16 or cp949; a workbook has to be saved as CSV"
+    raise InputError(f"{key}: expected a text file, received {path} ({reason})")
+
+
+def _reason_against(state: os.stat_result) -> str | None:
+    """Why a file is no table; a pipe would let each reader wait, or read once."""
+    if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):
+        return "a pipe or a device"
+    size = state.st_size // 2**20
+    return f"{size} MiB; tables have {MOST_MIB} at most" if size > MOST_MIB else None
 
 
 def _decoded(content: bytes) -> str:

@@ -1,5 +1,6 @@
 """Files that people write about a cohort: scans, patients, a second reader's grades, spellings."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ Readings = Mapping[tuple[str, Side], Grade]
 
 READINGS_COLUMNS = ("scan", "side", "grade")
 
+_NO_PATIENT = re.compile(
+    r"[\W_]+|#[A-Z/0]+[A!?]|N/?A|n/a|<NA>|nan|NaN|null|NULL|none|None|-?\d([.,]\d+)?E\+\d+"
+)
+"""Read as a name, it would make the scans of many patients one patient's."""
 
 _GRADE_OF: Mapping[str, Grade] = {
     word: grade for grade, name in enumerate(GRADE_NAMES) for word in (str(grade), name)
@@ -56,8 +61,13 @@ def read_groups(path: Path, *, known: Collection[str]) -> dict[str, str]:
         scan, patient = line.name("scan", known), line.cells["patient"]
         if not patient:
             raise line.wrong(f"the patient of {scan}", "none")
+        if _NO_PATIENT.fullmatch(patient):
+            no_patient = f"{patient}, as spreadsheets show a missing or shortened value"
+            raise line.wrong(f"the patient of {scan}", no_patient)
         if patients.setdefault(scan, patient) != patient:
             raise line.wrong(f"one patient for {scan}", f"{patients[scan]} and {patient}")
+    if not patients:
+        raise InputError(f"data.groups: {path}: expected a scan a line, received none")
     return patients
 
 

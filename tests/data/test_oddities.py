@@ -88,3 +88,6 @@ def test_a_cohort_lists_scans_by_kind_and_a_warning_leaves_out_unused_pages(
     named = ["posterior page empty: 0, 1, 2, 3, 4 and 3 more"]
     assert oddity_warnings(oddities) == oddity_warnings(oddities, "posterior") == named
     assert oddity_warnings(oddities, "anterior") == []
+    assert oddity_warnings({"anterior page empty": ["a"]}, "posterior") == [
+        "anterior page empty: a"
+    ]

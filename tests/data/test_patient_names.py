@@ -48,6 +48,11 @@ def test_a_form_is_its_own_form(text: str) -> None:
         ("P1", "P\u200b1"),
         ("P1", "'P1"),
         ("Straße", "STRASSE"),
+        ("P-001", "P001"),
+        ("P 1", "P/1"),
+        ("Kim A", "Kim, A."),
+        ("1-11", "1_11"),
+        ("P7", "P\u0667"),
     ],
 )
 def test_names_that_look_alike_are_a_warning(one: str, other: str) -> None:
@@ -57,7 +62,10 @@ def test_names_that_look_alike_are_a_warning(one: str, other: str) -> None:
     assert meant(one, [other, "x"])
 
 
-@pytest.mark.parametrize("names", [("P1", "P10"), ("1 11", "11 1"), ("1.5", "15"), ("a", "á"), ()])
+@pytest.mark.parametrize(
+    "names",
+    [("P1", "P10"), ("1 11", "11 1"), ("1.5", "15"), ("1-11", "11-1"), ("?", "-"), ("a", "á"), ()],
+)
 def test_names_that_differ_are_none(names: tuple[str, ...]) -> None:
     assert alike_warning(names) is None
 

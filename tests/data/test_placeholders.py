@@ -15,7 +15,8 @@ PLACEHOLDERS = [
     *("0000002.mat.opdownload", "0000002.aB3dE9xY.mat.part", "0000002.mat.a1b2c3d4.partial"),
     *(".0000002.mat.A1b2C3", "0000002.mat.filepart", "0000002.mat.aria2", "0000002.mat.tmp"),
     *(".syncthing.0000002.mat.tmp", "~syncthing~0000002.mat.tmp", ".0000002.mat.~1f2e"),
-    *("0000002.mat.!sync", "0000002.mat.gdownload"),
+    *("0000002.mat.!sync", "0000002.mat.gdownload", "0000002.mat.!qB", "0000002.mat_.gstmp"),
+    *("0000002.mat.ocTransferId1234567890.part", ".unison.0000002.mat.1f2e3d4c5b6a.unison.tmp"),
 ]
 
 

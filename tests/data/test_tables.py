@@ -1,5 +1,6 @@
 import csv
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from djd.data.names import one_form
+from djd.data.scan import read_scan
 from djd.data.tables import read_grade_names, read_groups, read_names
 from djd.errors import InputError
 
@@ -97,6 +99,9 @@ def test_groups_are_columns_by_name(tmp_path: Path) -> None:
         ("scan,patient\n0000001,A\n1,A\n", r"line 3: expected a scan of the cohort, received 1"),
         ("scan,patient\n0000001,\n", r"line 2: expected the patient of 0000001, received none"),
         ("scan,patient\n0000001\n", r"line 2: expected the patient of 0000001, received none"),
+        ("scan,patient\n0000001,#N/A\n", r"line 2: expected the patient of 0000001, received #N/A"),
+        ("scan,patient\n0000001,?\n", r"line 2: expected the patient of 0000001, received \?"),
+        ("scan,patient\n0000001,1.23E+11\n", r"line 2: expected the patient .*received 1\.23E\+11"),
         (
             "scan,patient\n0000001,A\n0000001,B\n",
             r"line 3: expected one patient for 0000001, received A and B",
@@ -144,6 +149,24 @@ def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path, content: bytes |
     assert str(caught.value).isprintable()
 
 
+def test_a_table_too_large_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    with path.open("wb") as file:
+        file.truncate(20 * 2**20)
+    with pytest.raises(InputError, match=r"received .*groups\.csv \(20 MiB; tables have 16"):
+        read_groups(path, known=KNOWN)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_a_pipe_is_no_table_and_no_scan_and_nothing_waits_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "0000001.mat"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"expected a text file, received .* \(a pipe or a device"):
+        read_groups(path, known=KNOWN)
+    with pytest.raises(InputError, match=r"expected a scan, received a pipe or a device"):
+        read_scan(path)
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -169,10 +192,11 @@ def test_no_column_stands_twice_even_one_that_is_not_read(tmp_path: Path) -> Non
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp949")
 CELLS = st.text(st.sampled_from("가힣뼈Aa09 ,;\"'#=-_.|")).map(one_form).filter(bool)
 """Names of signs that all encodings have, some of which a table has to quote."""
+PATIENTS = CELLS.filter(lambda name: any(map(str.isalnum, name)))
 
 
 @given(
-    groups=st.dictionaries(CELLS, CELLS, min_size=1),
+    groups=st.dictionaries(CELLS, PATIENTS, min_size=1),
     encoding=st.sampled_from(ENCODINGS),
     separator=st.sampled_from(",;\t"),
     end=st.sampled_from(["\n", "\r\n", "\r"]),
