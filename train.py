@@ -25,6 +25,7 @@ from djd.machine import (
     Stopped,
     forget_launcher,
     let_waiting_threads_sleep,
+    outlive_terminal,
     show_every_line,
     stop_on_signals,
 )
@@ -228,6 +229,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    show_every_line()
+    outlive_terminal()
     status = main()
     if status > 128:  # stopped: all files are written, and the end of torch takes a second
         logging.shutdown()

@@ -21,7 +21,7 @@ from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,11 +43,36 @@ def let_waiting_threads_sleep() -> None:
 def show_every_line() -> None:
     """Let the terminal's streams write escapes for signs that their encoding lacks.
 
-    By default Python raises an error, and a log drops the whole line.
+    By default Python raises an error, and a log drops the whole line. A stream that was closed
+    (`>&-`) leads nowhere: the next file that is opened would take its number, and its lines.
     """
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(null, True)
+    os.close(null)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def outlive_terminal() -> None:
+    """Let no pipe that is gone and no full disk stop what prints: the files of a training stay.
+
+    rich would end the process without a line, and Python would end it with status 120.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        for name in ("write", "flush"):
+            setattr(stream, name, _without_errors(getattr(stream, name)))
+
+
+def _without_errors(write: Callable[..., Any]) -> Callable[..., Any]:
+    def act(*text: str) -> Any:
+        with contextlib.suppress(OSError):
+            return write(*text)
+        return sum(map(len, text))
+
+    return act
 
 
 def expand_home(path: str) -> str:

@@ -154,9 +154,12 @@ def lives(marker: Path, *, by_system: bool) -> bool:
 
 
 def silence(marker: Path) -> float:
-    """Seconds for which a holder on another machine has missed its heartbeats, or 0."""
+    """Seconds for which a holder on another machine has missed its heartbeats, or 0.
+
+    A heartbeat from the future is none: some machine's clock was wrong.
+    """
     written = None if _process_lives(read_marker(marker)) else _written(marker)
-    seconds = 0.0 if written is None else _now_in(marker.parent) - written
+    seconds = 0.0 if written is None else abs(_now_in(marker.parent) - written)
     return seconds if seconds > 3 * _seconds_between_beats() else 0.0
 
 

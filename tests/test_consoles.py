@@ -30,6 +30,29 @@ bytes_in_names = pytest.mark.skipif(
 )
 
 
+STREAMS = """
+import os, sys
+from djd.machine import outlive_terminal, show_every_line
+show_every_line()
+outlive_terminal()
+for stream in (sys.stdout, sys.stderr):
+    print("a line " * 10_000, file=stream, flush=True)
+file = os.open(os.devnull, os.O_RDONLY)
+assert file > 2, file
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the shell and the disk are POSIX's")
+@pytest.mark.parametrize(
+    "streams", [">&- 2>&-", ">&- 2>&- <&-", ">/dev/full 2>/dev/full", "2>&1|:"]
+)
+def test_a_process_outlives_its_terminal(streams: str) -> None:
+    status = "; exit ${PIPESTATUS[0]}"
+    command = ["bash", "-c", f'"$0" -c "$1" {streams}{status}', sys.executable, STREAMS]
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("encoding", ["cp949", "ascii", "latin-1", "cp437", "cp1252"])
 def test_a_sentence_reaches_a_console_that_lacks_some_of_its_signs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoding: str

@@ -16,6 +16,7 @@ from djd import locks, markers
 from djd.errors import InputError
 from djd.locks import holder_of, remove_lock, try_lock, wait_for_lock
 from djd.machine import process_start, this_boot
+from djd.runs.folder import wait_for_silent
 from tests.without_locks import leave_marker
 
 REFUSE = """
@@ -139,6 +140,14 @@ def test_a_heartbeat_from_the_future_counts_once(lock: Path) -> None:
     leave_marker(lock, silent=-100_000)
     assert holder_of(lock) is not None
     time.sleep(0.3)
+    assert holder_of(lock) is None
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_a_run_waits_for_a_heartbeat_from_the_future(lock: Path) -> None:
+    markers.use_stale_after(1)
+    leave_marker(lock, silent=-100_000)
+    assert wait_for_silent([lock.parent])
     assert holder_of(lock) is None
 
 

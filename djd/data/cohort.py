@@ -18,6 +18,7 @@ from djd.data.phantom.cohort import is_phantom
 from djd.data.placeholders import scans_among
 from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, read_scan
 from djd.errors import InputError, require_text
+from djd.files import tried_again
 from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom
 from djd.wording import count_of
 
@@ -114,7 +115,7 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
         )
     excluded = frozenset(map(one_form, exclude))
     try:
-        paths = sorted(scans_among(root.iterdir()), key=scan_name)
+        paths = sorted(scans_among(tried_again(lambda: [*root.iterdir()], root)), key=scan_name)
     except OSError as error:
         raise InputError(f"data.root: {root} can't be listed ({error.strerror})") from error
     for path in paths:

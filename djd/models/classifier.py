@@ -1,6 +1,7 @@
 """The LightningModule: one shared step, scored once an epoch."""
 
 import inspect
+import io
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from djd.data.crop import CROP_SIZE
 from djd.data.datamodule import EXTRA_INPUTS, Batch, inputs_of
+from djd.files import read_bytes
 from djd.models.build import Spec, build_loss, build_network, build_optimizer, build_schedule
 from djd.statistics.held_out import GradedKnees
 from djd.statistics.metrics import quadratic_kappa
@@ -74,7 +76,8 @@ class GradeClassifier(lightning.LightningModule):
 
     def take_epoch(self, checkpoint: Path, epoch: int) -> None:
         """Go back to the weights that were kept at an epoch."""
-        kept = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        content = io.BytesIO(read_bytes(checkpoint))
+        kept = torch.load(content, map_location=self.device, weights_only=True)
         self.load_state_dict(kept["state_dict"])
         self.tested_epoch = epoch
 

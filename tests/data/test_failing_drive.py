@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from djd import files
-from djd.data.cohort import read_cohort
+from djd.data.cohort import find_scans, read_cohort
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import Scan, read_scan
 from djd.errors import DriveError
@@ -75,6 +75,27 @@ def test_a_scan_cut_anywhere_by_its_drive_is_no_damaged_scan(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("drive") > 5
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(("times", "found"), [(1, True), (1000, False)])
+def test_a_folder_is_listed_again_where_the_drive_failed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, times: int, found: bool
+) -> None:
+    left, listed = [times], Path.iterdir
+
+    def failing(self: Path) -> object:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", failing)
+    if found:
+        assert find_scans(path.parent) == [path]
+    else:
+        with pytest.raises(DriveError, match="Input/output error"):
+            find_scans(path.parent)
 
 
 def test_a_v73_file_is_read_where_the_file_system_refuses_locks(

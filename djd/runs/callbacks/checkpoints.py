@@ -68,8 +68,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
         """Read a checkpoint; code in it never runs."""
-        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
-        return checkpoint
+        content = io.BytesIO(read_bytes(Path(path)))
+        return dict(torch.load(content, map_location=map_location, weights_only=True))
 
 
 class LastEpoch(Checkpoint):
