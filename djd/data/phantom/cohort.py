@@ -15,7 +15,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,15 @@ from scipy.io import savemat
 
 from djd.data.phantom.body import Body, count, expected_counts, invent_body
 from djd.data.phantom.knee import (
+    Knee,
     draw_severities,
     ideal_ceiling,
     invent_knee,
     null_ceiling,
     read_grades,
 )
+from djd.data.phantom.odd import Case, choose_case, pose_case, turn_pages
+from djd.data.phantom.style import STYLES, Style, StyleName
 from djd.data.scan import KneeGrades
 from djd.errors import InputError
 from djd.files import write_whole
@@ -64,6 +67,13 @@ _COLUMNS = (
 )
 
 
+_STYLED_COLUMNS = (
+    "style",
+    "case",  # of `djd.data.phantom.odd`; empty for an ordinary patient
+)
+"""Columns that cohorts of style `plain` don't have."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Patient:
     """One patient before the image is made."""
@@ -73,6 +83,7 @@ class _Patient:
     capital_severe: bool  # real files write SevDJD, too
     body: Body
     image: np.random.Generator
+    pose: np.random.Generator
 
 
 def make_cohort(
@@ -81,11 +92,13 @@ def make_cohort(
     patients: int,
     seed: int,
     null: bool = False,
+    style: StyleName = "plain",
     on_scan: Callable[[int], None] | None = None,
 ) -> None:
     """Write an invented cohort: a `.mat` file a patient, `manifest.csv` and `phantom.json`.
 
-    The manifest has a line a knee: true centre in the anterior view, grade and severity.
+    The manifest has a line a knee: true centre in the anterior view (the first page), grade and
+    severity; all empty where there is no knee. An implant has a centre and no grade.
     `phantom.json` holds the best possible reader's scores, and is written last: a folder without
     this file is an unfinished cohort. Equal arguments give equal bytes. `null` draws grades
     independently of the image; the pixels stay those of the same seed. `on_scan` is called with the
@@ -107,7 +120,7 @@ def make_cohort(
             )
         there_before = frozenset(folder.iterdir())
         try:
-            _write_cohort(folder, patients=patients, seed=seed, null=null, on_scan=on_scan)
+            _write_cohort(folder, patients, seed, null=null, style=STYLES[style], on_scan=on_scan)
         except BaseException:  # a half cohort would be in the way of the next try
             for path in set(folder.iterdir()).difference(there_before):
                 path.unlink(missing_ok=True)
@@ -118,20 +131,26 @@ def make_cohort(
 
 
 def cached_phantom(
-    cache: Path, *, patients: int, seed: int, on_scan: Callable[[int], None] | None = None
+    cache: Path,
+    *,
+    patients: int,
+    seed: int,
+    style: StyleName = "plain",
+    on_scan: Callable[[int], None] | None = None,
 ) -> Path:
     """Folder of the invented cohort of `data=phantom`, made on first use.
 
     The cohort is made beside its place and renamed when whole: a stopped process leaves no half
     cohort, and two processes at once do no harm. Errors are those of `make_cohort`.
     """
-    folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}"
+    styled = "" if style == "plain" else f"-style={style}"
+    folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}{styled}"
     if folder.is_dir():
         return folder
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        make_cohort(beside, patients=patients, seed=seed, on_scan=on_scan)
+        make_cohort(beside, patients=patients, seed=seed, style=style, on_scan=on_scan)
         beside.rename(folder)
     except OSError:
         if not folder.is_dir():  # another process was first: its cohort is the same
@@ -151,37 +170,58 @@ def is_phantom(path: Path) -> bool:
 
 
 def _write_cohort(
-    folder: Path, *, patients: int, seed: int, null: bool, on_scan: Callable[[int], None] | None
+    folder: Path,
+    patients: int,
+    seed: int,
+    *,
+    null: bool,
+    style: Style,
+    on_scan: Callable[[int], None] | None,
 ) -> None:
     names_seed, *patient_seeds = np.random.SeedSequence(seed).spawn(1 + patients)
     names = _scan_names(patients, np.random.default_rng(names_seed))
-    rows: list[tuple[object, ...]] = []
-    for done, (name, patient_seed) in enumerate(zip(names, patient_seeds, strict=True), start=1):
-        patient = _invent_patient(patient_seed, null=null)
-        knees = [invent_knee(severity, patient.image) for severity in patient.severities]
-        expected = expected_counts(patient.body, (knees[0], knees[1]), patient.image)
-        counts = count(expected, patient.image)
+    named = style.name != "plain"
+    rows: list[tuple[object, ...]] = [(*_COLUMNS, *(_STYLED_COLUMNS if named else ()))]
+    for index, (name, patient_seed) in enumerate(zip(names, patient_seeds, strict=True)):
+        case = choose_case(index) if style.cases else None
+        patient = _invent_patient(patient_seed, style, null=null, case=case)
+        right, left = (invent_knee(each, patient.image, style) for each in patient.severities)
+        expected = expected_counts(patient.body, (right, left), patient.image, patient.pose)
+        counts, centres = turn_pages(
+            case, count(expected, patient.image), patient.body.knee_centres
+        )
         (folder / f"{name}.mat").write_bytes(_mat_bytes(counts, patient))
-        for index, (side, knee) in enumerate(zip(SIDES, knees, strict=True)):
-            row, column = patient.body.knee_centres[index]
-            grade = patient.grades[index]
-            truth = ("" if grade is None else grade, f"{patient.severities[index]:.4f}")
-            place = (f"{row:.1f}", f"{column:.1f}", patient.body.legs, patient.body.background)
-            uptake = (f"{knee.counts:.0f}", f"{knee.focal:.3f}")
-            rows.append((name, side, *truth, *place, *uptake, "PHANTOM"))
+        lines = _manifest_lines(patient, (right, left), centres)
+        more = (style.name, case or "") if named else ()
+        rows += [(name, side, *line, *more) for side, line in zip(SIDES, lines, strict=True)]
         if on_scan:
-            on_scan(done)
+            on_scan(index + 1)
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
+        csv.writer(file, lineterminator="\n").writerows(rows)
     description = {
         "what": PHANTOM_STAMP,
         "phantom_version": PHANTOM_VERSION,
+        **({"style": style.name} if named else {}),
         "seed": seed,
         "patients": patients,
         "null": null,
         "ceiling": asdict(null_ceiling() if null else ideal_ceiling()),
     }
     write_whole(folder / "phantom.json", json.dumps(description, indent=2) + "\n")
+
+
+def _manifest_lines(
+    patient: _Patient, knees: tuple[Knee, Knee], centres: NDArray[np.float64]
+) -> Iterator[tuple[object, ...]]:
+    """Values of `_COLUMNS` from the grade on, of the right knee and of the left."""
+    body = patient.body
+    for index, (limbs, knee) in enumerate(zip(body.sides, knees, strict=True)):
+        grade = patient.grades[index]
+        row, column = (f"{each:.1f}" if limbs.joint != "none" else "" for each in centres[index])
+        own = (f"{patient.severities[index]:.4f}", f"{knee.counts:.0f}", f"{knee.focal:.3f}")
+        severity, uptake, focal = own if limbs.joint == "own" else ("", "", "")
+        truth = ("" if grade is None else grade, severity)
+        yield (*truth, row, column, body.legs, body.background, uptake, focal, "PHANTOM")
 
 
 def _scan_names(patients: int, rng: np.random.Generator) -> list[str]:
@@ -192,17 +232,21 @@ def _scan_names(patients: int, rng: np.random.Generator) -> list[str]:
     return [f"{number:07d}" for number in sorted([*named, *drawn.tolist()])]
 
 
-def _invent_patient(seed: np.random.SeedSequence, *, null: bool) -> _Patient:
-    latent, grading, position, image = (np.random.default_rng(part) for part in seed.spawn(4))
-    severities = draw_severities(latent, 1)
-    graded = draw_severities(grading, 1) if null else severities
+def _invent_patient(
+    seed: np.random.SeedSequence, style: Style, *, null: bool, case: Case | None = None
+) -> _Patient:
+    latent, grading, position, image, pose = (np.random.default_rng(each) for each in seed.spawn(5))
+    severities = draw_severities(latent, 1, correlation=style.knee_correlation)
+    graded = draw_severities(grading, 1, correlation=style.knee_correlation) if null else severities
     grades = read_grades(graded, grading)[0]
     specified = grading.random(2) >= _UNSPECIFIED
-    right, left = (
-        int(grade) if known else None for grade, known in zip(grades, specified, strict=True)
-    )
     capital_severe = bool(grading.random() < 0.3)
-    return _Patient(severities[0], (right, left), capital_severe, invent_body(position), image)
+    body = pose_case(case, invent_body(position, pose, style), pose)
+    right, left = (
+        int(grade) if known and limbs.joint == "own" else None
+        for grade, known, limbs in zip(grades, specified, body.sides, strict=True)
+    )
+    return _Patient(severities[0], (right, left), capital_severe, body, image, pose)
 
 
 def _mat_bytes(counts: NDArray[np.uint16], patient: _Patient) -> bytes:
