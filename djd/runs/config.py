@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 
 from djd.data.crop import Placement, Scaling, Views
 from djd.errors import InputError
-from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError
+from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError, PhantomStyle
 from djd.runs.keys import UNNAMED_KEYS, AxisValue, flat, folder_name, short_names, value_of
 
 Precision = Literal["float32", "tf32", "bf16"]
@@ -62,6 +62,7 @@ class DataConfig(_Group):
     root: UserPath | None
     phantom_patients: Count
     phantom_seed: Seed
+    phantom_style: PhantomStyle = "plain"
     format_module: str | None = None
     test_count: Count
     folds: Annotated[int, Field(ge=2)]

@@ -15,8 +15,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from djd.data.phantom.body import Body, count, expected_counts, invent_body
-from djd.data.phantom.knee import (
-    Knee,
-    draw_severities,
-    ideal_ceiling,
-    invent_knee,
-    null_ceiling,
-    read_grades,
-)
-from djd.data.phantom.odd import Case, choose_case, pose_case, turn_pages
-from djd.data.phantom.style import STYLES, Style, StyleName
-from djd.data.scan import KneeGrades
+from djd.data.phantom.body import count, expected_counts
+from djd.data.phantom.knee import ideal_ceiling, invent_knee, null_ceiling
+from djd.data.phantom.odd import choose_case, turn_pages
+from djd.data.phantom.patient import Patient, columns_of, invent_patient, manifest_lines
+from djd.data.phantom.style import STYLES, Style
 from djd.errors import InputError
 from djd.files import write_whole
-from djd.grades import PHANTOM_STAMP, SIDES
+from djd.grades import PHANTOM_STAMP, PhantomStyle
 
 PHANTOM_VERSION = 1
 """Raised whenever pixels or grades of a seed change."""
@@ -48,42 +41,8 @@ _COMMENT = "PHANTOM: invented scan, not a patient"
 _HEADER_BYTES = 116  # text of a MAT v5 header; subsystem offset, version and byte order follow
 
 _NAMES = ("normal", "minimal", "mildDJD", "modDJD", "sevDJD")
-_UNSPECIFIED = 0.02  # share of the knees
 _EXCLUDED_NUMBERS = (1, 58, 615, 823)  # the four files that the study leaves out
 _FULL_COHORT = 40  # patients from which these four are among the numbers
-
-_COLUMNS = (
-    "scan",
-    "side",
-    "grade",  # empty where unspecified
-    "severity",  # latent: standard normal
-    "row",  # of the joint's centre, in pixels
-    "column_anterior",
-    "legs",  # apart, touching
-    "background",  # low, high
-    "uptake",  # counts over the joint at the usual level of counts and of bone
-    "focal",  # share of them that is gathered in spots
-    "origin",  # PHANTOM
-)
-
-
-_STYLED_COLUMNS = (
-    "style",
-    "case",  # of `djd.data.phantom.odd`; empty for an ordinary patient
-)
-"""Columns that cohorts of style `plain` don't have."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Patient:
-    """One patient before the image is made."""
-
-    severities: NDArray[np.float64]
-    grades: KneeGrades
-    capital_severe: bool  # real files write SevDJD, too
-    body: Body
-    image: np.random.Generator
-    pose: np.random.Generator
 
 
 def make_cohort(
@@ -92,7 +51,7 @@ def make_cohort(
     patients: int,
     seed: int,
     null: bool = False,
-    style: StyleName = "plain",
+    style: PhantomStyle = "plain",
     on_scan: Callable[[int], None] | None = None,
 ) -> None:
     """Write an invented cohort: a `.mat` file a patient, `manifest.csv` and `phantom.json`.
@@ -110,6 +69,8 @@ def make_cohort(
     for name, value, least in (("patients", patients, 1), ("seed", seed, 0)):
         if value < least:
             raise InputError(f"{name}: expected a whole number from {least}, received {value}")
+    if style not in STYLES:
+        raise InputError(f"style: expected {', '.join(STYLES)}, received {style!r}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         present = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".mat")
@@ -135,7 +96,7 @@ def cached_phantom(
     *,
     patients: int,
     seed: int,
-    style: StyleName = "plain",
+    style: PhantomStyle = "plain",
     on_scan: Callable[[int], None] | None = None,
 ) -> Path:
     """Folder of the invented cohort of `data=phantom`, made on first use.
@@ -180,20 +141,16 @@ def _write_cohort(
 ) -> None:
     names_seed, *patient_seeds = np.random.SeedSequence(seed).spawn(1 + patients)
     names = _scan_names(patients, np.random.default_rng(names_seed))
-    named = style.name != "plain"
-    rows: list[tuple[object, ...]] = [(*_COLUMNS, *(_STYLED_COLUMNS if named else ()))]
+    rows: list[tuple[object, ...]] = [columns_of(style)]
     for index, (name, patient_seed) in enumerate(zip(names, patient_seeds, strict=True)):
         case = choose_case(index) if style.cases else None
-        patient = _invent_patient(patient_seed, style, null=null, case=case)
+        patient = invent_patient(patient_seed, style, case=case, null=null)
         right, left = (invent_knee(each, patient.image, style) for each in patient.severities)
         expected = expected_counts(patient.body, (right, left), patient.image, patient.pose)
-        counts, centres = turn_pages(
-            case, count(expected, patient.image), patient.body.knee_centres
-        )
+        counts = count(expected, patient.image)
+        counts, centres = turn_pages(case, counts, patient.body.knee_centres)
         (folder / f"{name}.mat").write_bytes(_mat_bytes(counts, patient))
-        lines = _manifest_lines(patient, (right, left), centres)
-        more = (style.name, case or "") if named else ()
-        rows += [(name, side, *line, *more) for side, line in zip(SIDES, lines, strict=True)]
+        rows += manifest_lines(name, patient, (right, left), centres)
         if on_scan:
             on_scan(index + 1)
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
@@ -201,27 +158,13 @@ def _write_cohort(
     description = {
         "what": PHANTOM_STAMP,
         "phantom_version": PHANTOM_VERSION,
-        **({"style": style.name} if named else {}),
+        **({"style": style.name} if style.name != "plain" else {}),
         "seed": seed,
         "patients": patients,
         "null": null,
         "ceiling": asdict(null_ceiling() if null else ideal_ceiling()),
     }
     write_whole(folder / "phantom.json", json.dumps(description, indent=2) + "\n")
-
-
-def _manifest_lines(
-    patient: _Patient, knees: tuple[Knee, Knee], centres: NDArray[np.float64]
-) -> Iterator[tuple[object, ...]]:
-    """Values of `_COLUMNS` from the grade on, of the right knee and of the left."""
-    body = patient.body
-    for index, (limbs, knee) in enumerate(zip(body.sides, knees, strict=True)):
-        grade = patient.grades[index]
-        row, column = (f"{each:.1f}" if limbs.joint != "none" else "" for each in centres[index])
-        own = (f"{patient.severities[index]:.4f}", f"{knee.counts:.0f}", f"{knee.focal:.3f}")
-        severity, uptake, focal = own if limbs.joint == "own" else ("", "", "")
-        truth = ("" if grade is None else grade, severity)
-        yield (*truth, row, column, body.legs, body.background, uptake, focal, "PHANTOM")
 
 
 def _scan_names(patients: int, rng: np.random.Generator) -> list[str]:
@@ -232,24 +175,7 @@ def _scan_names(patients: int, rng: np.random.Generator) -> list[str]:
     return [f"{number:07d}" for number in sorted([*named, *drawn.tolist()])]
 
 
-def _invent_patient(
-    seed: np.random.SeedSequence, style: Style, *, null: bool, case: Case | None = None
-) -> _Patient:
-    latent, grading, position, image, pose = (np.random.default_rng(each) for each in seed.spawn(5))
-    severities = draw_severities(latent, 1, correlation=style.knee_correlation)
-    graded = draw_severities(grading, 1, correlation=style.knee_correlation) if null else severities
-    grades = read_grades(graded, grading)[0]
-    specified = grading.random(2) >= _UNSPECIFIED
-    capital_severe = bool(grading.random() < 0.3)
-    body = pose_case(case, invent_body(position, pose, style), pose)
-    right, left = (
-        int(grade) if known and limbs.joint == "own" else None
-        for grade, known, limbs in zip(grades, specified, body.sides, strict=True)
-    )
-    return _Patient(severities[0], (right, left), capital_severe, body, image, pose)
-
-
-def _mat_bytes(counts: NDArray[np.uint16], patient: _Patient) -> bytes:
+def _mat_bytes(counts: NDArray[np.uint16], patient: Patient) -> bytes:
     """A scan as the bytes of a compressed MATLAB v5 file."""
     names = ["unspect" if grade is None else _NAMES[grade] for grade in patient.grades]
     if patient.capital_severe:

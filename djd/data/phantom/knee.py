@@ -175,12 +175,12 @@ def add_knee(
 def add_rim(sketch: Sketch, limbs: Limbs, *, side: int, level: float) -> None:
     """Add the hot bone about an implant, in place of a knee."""
     for below, out, high, wide, counts in (
-        (-26.0, 0.0, 3.0, 11.0, 2600.0),  # above the shield of the femur
-        (25.0, 0.0, 4.0, 8.0, 3400.0),  # at the tip of the stem
-        (-8.0, -17.0, 10.0, 2.5, 1300.0),
-        (-8.0, 17.0, 10.0, 2.5, 1300.0),
-        (9.0, -15.0, 4.0, 3.0, 1500.0),
-        (9.0, 15.0, 4.0, 3.0, 1500.0),
+        (-20.0, 0.0, 3.5, 12.0, 2400.0),  # above the shield of the femur
+        (24.0, 0.0, 5.0, 6.0, 2600.0),  # at the tip of the stem
+        (16.0, -11.0, 3.0, 6.0, 1300.0),  # under the plateau
+        (16.0, 11.0, 3.0, 6.0, 900.0),
+        (-6.0, -17.0, 9.0, 2.5, 900.0),
+        (-6.0, 17.0, 9.0, 2.5, 700.0),
     ):
         views: Uptake = (level * counts, level * counts * _POSTERIOR)
         _place(sketch, limbs, (below, out), (high, wide), side=side, counts=views)

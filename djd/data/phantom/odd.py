@@ -85,9 +85,8 @@ def turn_pages(
 ) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
     """The views as the file of this case holds them, and the joint centres in the first page.
 
-    Args:
-        counts: uint16 (view 2, row 1024, column 256), anterior first.
-        centres: float64 (side 2, 2): row and column in the anterior view.
+    `counts` are uint16 (view 2, row 1024, column 256), anterior first; `centres` float64 (side 2,
+    2): row and column in the anterior view.
     """
     last = np.array(counts.shape[1:]) - 1.0
     if case == "upside down":  # feet first under the camera

@@ -187,7 +187,7 @@ class Skeleton:
         knee, ankle, lower_by, wide = limbs.knee, limbs.ankle, limbs.thigh, self._shaft
         self._stroke([(340, 44), (348, 54)], 6.5, (14, 12), side)  # neck of the femur
         self._spot((349, 59), (10, 7), (12, 13), side)  # greater trochanter
-        femur = [(352, 55), (385, 54 + 0.1 * (knee - 54))]
+        femur: list[tuple[float, float]] = [(352, 55), (385, 54 + 0.1 * (knee - 54))]
         if limbs.joint == "none":
             self._stroke([*femur, (428, 52)], [8.5 * wide, 5.8 * wide, 6], (12, 10), side)
             return
@@ -215,7 +215,7 @@ class Skeleton:
         self._spot((674, ankle + 1), (8, 7), (3, 14), side)  # heel, nearer to the camera behind
         for ray in range(5):
             start = (684.0, ankle + 1 + 3.2 * ray)
-            out = 12 * outwards * (1 + 0.3 * ray)
+            out = 10 * outwards
             ball = (702.0 - 1.6 * ray, ankle + 3 + 5.2 * ray + out)
             tip = (ball[0] + 10.0 - 0.8 * ray, ball[1] + 1.5 + 0.4 * ray + 0.5 * out)
             self._stroke([start, ball], 1.7, (9, 6), side)

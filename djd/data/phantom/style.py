@@ -1,5 +1,6 @@
-"""The numbers by which invented bodies are drawn: `plain`, `soft`, and `odd`, which is soft with
-cases that should be flagged or are hard to crop.
+"""The numbers by which invented bodies are drawn, in three styles.
+
+`odd` is `soft` with cases that should be flagged or are hard to crop.
 
 `soft` was drawn after a look at the one public whole-body bone scan (GE, anterior, 2.26 mm a pixel;
 `JPGExtended.dcm` among pydicom's test files). There the thigh has 20 to 25 counts a pixel beside
@@ -9,9 +10,8 @@ the air beside the body.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
-StyleName = Literal["plain", "soft", "odd"]
+from djd.grades import PhantomStyle
 
 Range = tuple[float, float]
 """Bounds of a uniform draw."""
@@ -45,7 +45,7 @@ class Style:
         cases: Whether every other patient is a case of `djd.data.phantom.odd`.
     """
 
-    name: StyleName
+    name: PhantomStyle
     knee_correlation: float
     joint_counts: float
     counts_growth: tuple[float, float]
@@ -102,16 +102,16 @@ SOFT = replace(
     # correlation of 0.76 of what the reader sees; severities, without the reader's noise of 0.42,
     # then correlate 0.76 * (1 + 0.42**2) = 0.90.
     knee_correlation=0.9,
-    joint_counts=19000,
-    counts_growth=(0.30, 0.28),
-    focal_growth=(-1.1, 0.8, 0.5),
+    joint_counts=20000,
+    counts_growth=(0.36, 0.26),
+    focal_growth=(-0.8, 0.8, 0.45),
     build=0.14,
     count_level=0.3,
     bone_level=0.25,
     apart=0.7,
-    knees_apart=(32, 52),
-    knees_touching=(26, 36),
-    ankles=(-26, 2),
+    knees_apart=(33, 52),
+    knees_touching=(28, 37),
+    ankles=(-18, 2),
     uneven=(1.2, 4.5, 5.0),
     blur=((4.4, 7.5), (5.2, 8.5)),
     injected=0.45,
@@ -121,15 +121,15 @@ SOFT = replace(
     texture=0.12,
     tails=(0.08, 0.3),
     tail_fwhm=(18, 45),
-    thighs=(-7, 7, 3.5),
+    thighs=(-4, 5, 2.5),
     turn=(0.25, 0.22),
     lean=0.7,
     arms=(-8, 22),
     shaft=(0.85, 1.25),
-    joint=(0.88, 1.12),
+    joint=(0.92, 1.22),
 )
 
-STYLES: dict[StyleName, Style] = {
+STYLES: dict[PhantomStyle, Style] = {
     "plain": PLAIN,
     "soft": SOFT,
     "odd": replace(SOFT, name="odd", cases=True),
