@@ -150,6 +150,19 @@ def test_grades_of_names_change_no_setting_and_folders_older_than_their_key_are_
     assert read_config(values) == before
 
 
+def test_a_style_changes_no_setting_and_folders_older_than_its_key_are_plain() -> None:
+    plain, soft = (
+        read_config(compose_values(*each)) for each in ((), ("data.phantom_style=soft",))
+    )
+    assert soft.data.phantom_style == "soft"
+    assert soft.setting_name == plain.setting_name
+    values = plain.plain()
+    assert values["data"].pop("phantom_style") == "plain"
+    assert read_config(values) == plain
+    with pytest.raises(InputError, match=r"^data\.phantom_style: expected 'plain', .*'hard'$"):
+        read_config(compose_values("data.phantom_style=hard"))
+
+
 def test_a_tilde_is_the_home_folder() -> None:
     config = read_config(compose_values("data=mat", "data.root='~/scans'", "paths.cache='~/c'"))
     assert config.data.root == Path.home() / "scans"

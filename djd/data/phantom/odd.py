@@ -10,13 +10,13 @@ from djd.data.phantom.body import Body
 from djd.data.phantom.sketch import Frame
 
 Case = Literal[
+    "upside down",
+    "posterior first",
     "blank leg",
     "noise alone",
-    "upside down",
     "pelvis for knees",
     "prosthesis",
     "few counts",
-    "posterior first",
     "turned legs",
     "crossed legs",
     "hand at knee",
@@ -35,7 +35,6 @@ def choose_case(index: int) -> Case | None:
 
 def pose_case(case: Case | None, body: Body, rng: np.random.Generator) -> Body:
     """The body as it lies and takes up in this case."""
-    one = int(rng.integers(2))  # the side, where the case is of one
 
     def sides(**changes: Any) -> Body:
         right, left = (replace(each, **changes) for each in body.sides)
@@ -43,7 +42,7 @@ def pose_case(case: Case | None, body: Body, rng: np.random.Generator) -> Body:
 
     def one_side(**changes: Any) -> Body:
         right, left = body.sides
-        if one == 0:
+        if rng.random() < 0.5:
             return replace(body, sides=(replace(right, **changes), left))
         return replace(body, sides=(right, replace(left, **changes)))
 
