@@ -58,7 +58,13 @@ def test_ordinary_odd_patients_are_soft_ones_and_pages_are_turned_by_the_case(
     np.testing.assert_array_equal(odd["posterior first"][0].counts, soft[index][::-1])
     turned = soft[2 * CASES.index("upside down") + 1][:, ::-1, ::-1]
     np.testing.assert_array_equal(odd["upside down"][0].counts, turned)
-    assert {(row["style"], row["case"]) for row in manifest(tmp_path)} == {("soft", "")}
+    lines = manifest(tmp_path)
+    assert {(row["style"], row["case"]) for row in lines} == {("soft", "")}
+    for case, rows in ((case, odd[case][1]) for case in ("posterior first", "upside down")):
+        index = 2 * (2 * CASES.index(case) + 1)
+        for row, before in zip(rows, lines[index : index + 2], strict=True):
+            mirrored = 255 - float(before["column_anterior"])
+            assert float(row["column_anterior"]) == pytest.approx(mirrored, abs=0.11)
 
 
 def test_a_knee_lies_where_the_manifest_says_in_every_case(

@@ -22,6 +22,7 @@ from djd.data.phantom.knee import (
 )
 from djd.data.phantom.patient import invent_patient
 from djd.data.phantom.style import PLAIN, STYLES
+from djd.data.phantom.tissue import strew
 from djd.data.scan import Scan, read_scan
 from djd.errors import InputError
 
@@ -263,6 +264,19 @@ def test_knees_of_a_soft_patient_are_as_alike_as_in_a_published_cohort() -> None
     beyond = float(norm.ppf(diseased.mean()))
     both = multivariate_normal(cov=[[1, 0.763], [0.763, 1]]).cdf([beyond, beyond])
     assert diseased.all(axis=1).mean() == pytest.approx(both, abs=0.005)
+
+
+def test_strewn_counts_stay_as_many_and_fall_as_far_as_is_said() -> None:
+    view = np.zeros((1024, 256), dtype=np.float32)
+    view[512, 128] = 1000
+    strewn = strew(view, 0.25, 40)
+    assert strewn.sum() == pytest.approx(1000, rel=0.01)
+    assert strewn[512, 128] == pytest.approx(750, rel=0.01)
+    profile = (strewn - 0.75 * view).sum(axis=1).astype(float)
+    rows = np.arange(1024)
+    middle = (profile * rows).sum() / profile.sum()
+    deviation = np.sqrt((profile * (rows - middle) ** 2).sum() / profile.sum())
+    assert deviation == pytest.approx(40 / 2.3548, rel=0.03)
 
 
 def test_an_unknown_style_is_one_sentence(tmp_path: Path) -> None:
