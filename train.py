@@ -1,10 +1,12 @@
 """Train knee-grade networks: `python train.py`, or `python train.py --help`."""
 
+import contextlib
 import logging
 import os
-import shlex
 import sys
 import threading
+from argparse import ArgumentParser
+from contextlib import suppress
 from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
@@ -16,17 +18,38 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from platformdirs import user_cache_path
 
-from djd.errors import FailedCellsError, InputError
-from djd.machine import Stopped, let_waiting_threads_sleep, stop_on_signals
-from djd.runs.command_line import flags_first, hydra_sentence, latest_arguments, quote_paths
+from djd.errors import DriveError, ElsewhereError, FailedCellsError, InputError, require_text
+from djd.files import cache_folder
+from djd.machine import (
+    Stopped,
+    forget_launcher,
+    let_waiting_threads_sleep,
+    show_every_line,
+    stop_on_signals,
+)
+from djd.runs.command_line import (
+    absolute_paths,
+    flags_first,
+    hydra_sentence,
+    latest_arguments,
+    quote_paths,
+)
+from djd.wording import in_shell
 from hydra_plugins.djd._composing import plain_values
 
 if TYPE_CHECKING:
     from djd.runs.result import RunResult
 
-OmegaConf.register_new_resolver("djd_cache", lambda: str(user_cache_path("djd")))
+
+def _cache() -> str | None:
+    """None for a user without a home; `read_config` says so."""
+    with suppress(InputError):
+        return str(cache_folder())
+    return None
+
+
+OmegaConf.register_new_resolver("djd_cache", _cache)
 OmegaConf.register_new_resolver("djd_leak", lambda leak: "-LEAK" if leak else "")
 OmegaConf.register_new_resolver("djd_sweep", lambda experiment: experiment or "sweep")
 
@@ -42,19 +65,28 @@ started: list[Path] = []
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _run(cfg: DictConfig) -> float | None:
     """Train, and return the last validation kappa, which Hydra's own sweepers maximize."""
+    forget_launcher()  # a job may be launched by other processes than `main`
     runtime = HydraConfig.get()
     folder = Path(runtime.runtime.output_dir)
-    values = plain_values(cfg, runtime.runtime.choices, GlobalHydra.instance().config_loader())
     run = _run_job if runtime.mode == RunMode.MULTIRUN else _run_alone
-    result = run(values, folder)
+    result = run(cfg, folder)
     return result.validation[-1].scores["kappa"] if result and result.validation else None
 
 
-def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
+def _values(cfg: DictConfig) -> dict[str, Any]:
+    """Plain values; with `hydra.job.chdir=true` paths are those of where the command was typed."""
+    runtime = HydraConfig.get()
+    with contextlib.chdir(runtime.runtime.cwd):  # a relative hydra.searchpath
+        loader = GlobalHydra.instance().config_loader()
+        values = plain_values(cfg, runtime.runtime.choices, loader)
+    return absolute_paths(values, runtime.runtime.cwd) if runtime.job.chdir else values
+
+
+def _run_alone(cfg: DictConfig, folder: Path) -> "RunResult | None":
     from djd.runs.config import read_config
 
     try:
-        config = read_config(values)  # before the slow imports of torch and lightning
+        config = read_config(_values(cfg))  # before the slow imports of torch and lightning
         if config.kind != "run":
             raise InputError(
                 f"kind: expected run, which only a sweep changes, received {config.kind}"
@@ -69,23 +101,24 @@ def _run_alone(values: dict[str, Any], folder: Path) -> "RunResult | None":
         if result := train(config, folder):
             report_run(folder, result)
         return result
-    except (InputError, OSError) as error:
+    except (InputError, DriveError, OSError) as error:
         _fail(_sentence(error, folder) if isinstance(error, OSError) else str(error))
     return None
 
 
-def _run_job(values: dict[str, Any], folder: Path) -> "RunResult | None":
+def _run_job(cfg: DictConfig, folder: Path) -> "RunResult | None":
     """One training of a sweep; its folder keeps the reason of a failure.
 
     The sweeper of djd sets `kind`; another sweeper's job is a cell, tried even where it failed.
     """
     from djd.runs.folder import failure_reason, record_loss
 
-    from_djd = values["kind"] != "run"
+    from_djd = cfg.kind != "run"
     try:
         from djd.runs.config import read_config
         from djd.runs.train import print_duration, train
 
+        values = _values(cfg)
         config = read_config(values if from_djd else values | {"kind": "cell"})
         if config.dry_run:  # of another sweeper; the sweeper of djd launches nothing then
             print_duration(config, folder)
@@ -103,8 +136,9 @@ def _run_job(values: dict[str, Any], folder: Path) -> "RunResult | None":
 
 
 def _fail(sentence: str) -> None:
-    """Log a failure; without Hydra's log the sentence goes to stderr."""
-    logging.getLogger("djd").error(sentence)
+    from djd.runs.summary import say
+
+    say(sentence, logging.ERROR)
     failures.append(sentence)
 
 
@@ -118,6 +152,12 @@ def _is_fault(error: Exception) -> bool:
     return any(name.partition(".")[0] in ("djd", "hydra_plugins") for name in modules)
 
 
+def _file_of_hydra(error: Exception) -> str | None:
+    """The configuration's file that Hydra was reading."""
+    frames = (frame.f_locals for frame, _ in walk_tb(error.__traceback__))
+    return next((str(each["full_path"]) for each in frames if "full_path" in each), None)
+
+
 def _forget_full_disks(failure: threading.ExceptHookArgs) -> None:
     """Ignore OSError in TensorBoard's thread: the next call of its writer raises it again."""
     if not issubclass(failure.exc_type, OSError):
@@ -126,27 +166,39 @@ def _forget_full_disks(failure: threading.ExceptHookArgs) -> None:
 
 def _how_to_go_on(stop: Stopped) -> str:
     """The sentence on a stop, with the command that goes on."""
-    command = shlex.join(["python", "train.py", *sys.argv[1:]])
+    command = in_shell("python", "train.py", *sys.argv[1:])
     argument = f"hydra.run.dir={started[-1]}" if started else stop.folder_argument
     if not argument or any(each.startswith(argument.partition("=")[0]) for each in sys.argv[1:]):
         return f"{stop}; to go on: {command}"
     (folder,) = quote_paths([argument])
-    return f"{stop}; to go on: python train.py resume=latest, or {command} {shlex.quote(folder)}"
+    command += f" {in_shell(folder)}"
+    if started and not (started[-1] / ".hydra" / "overrides.yaml").exists():
+        return f"{stop}; to go on: {command}"  # with hydra.output_subdir=null nothing was saved
+    return f"{stop}; to go on: python train.py resume=latest, or {command}"
 
 
 def main() -> int:
     """Run the command line; returns the exit status."""
+    show_every_line()
     try:
+        for argument in sys.argv[1:]:
+            key, equals, value = argument.partition("=")
+            require_text(key if equals else "the command line", value if equals else key)
         sys.argv[1:] = flags_first(quote_paths(latest_arguments(sys.argv[1:])))
     except InputError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
+    # Python 3.14 looks into each help as it is added, and one of Hydra's is no text.
+    if hasattr(ArgumentParser, "_check_help"):
+        ArgumentParser._check_help = lambda *_: None
     let_waiting_threads_sleep()
+    forget_launcher()
     logging.raiseExceptions = False  # a log on a full disk would print a traceback a line
     threading.excepthook = _forget_full_disks
     # Hydra's own handler prints a traceback for a folder that can't be written.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        require_text("the working directory", str(Path.cwd()))
         with stop_on_signals():
             _run()
     except Stopped as stop:
@@ -154,16 +206,21 @@ def main() -> int:
         return stop.exit_status
     except FailedCellsError:
         return 1
-    except InputError as error:
+    except ElsewhereError as unfinished:
+        return unfinished.exit_status
+    except (InputError, DriveError) as error:
         sentence = str(error)
     except (HydraException, OmegaConfBaseException) as error:
         sentence = hydra_sentence(error)
     except OSError as error:
         sentence = _sentence(error, "the output folder")
     except ValueError as error:
-        if _is_fault(error):
+        if isinstance(error, UnicodeDecodeError) and (file := _file_of_hydra(error)):
+            sentence = f"{file}: expected UTF-8, received another encoding ({error})"
+        elif _is_fault(error):
             raise
-        sentence = str(error)  # Hydra's message for a number in place of a group
+        else:
+            sentence = str(error)  # Hydra's message for a number in place of a group
     else:
         return 1 if failures else 0
     print(sentence, file=sys.stderr)  # noqa: T201

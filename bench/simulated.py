@@ -31,5 +31,7 @@ def simulated_cohort(crops: NDArray[np.uint16], grades: NDArray[np.int64]) -> Co
         named_knees=0,
         unknown_names=0,
         pixel_digests={},
+        copies=np.empty((0, 2), dtype=np.int64),
+        oddities={},
         phantom=True,
     )

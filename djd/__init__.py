@@ -1,11 +1,16 @@
 """Grade knee degenerative joint disease on whole-body bone scans, and compare settings honestly."""
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from djd.data.scan import Scan, ScanError, read_scan
 
 __all__ = ["Scan", "ScanError", "read_scan"]
+
+# Matplotlib logs its folder, its list of fonts and its choice, the first of them at its import by
+# other libraries; nobody here can act on that.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def __getattr__(name: str) -> object:

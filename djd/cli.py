@@ -1,6 +1,5 @@
 """The `djd` command: everything that is not training."""
 
-import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from djd.errors import InputError
+from djd.errors import DriveError, InputError
+from djd.files import as_stored
 from djd.grades import (
     GRADE_COUNT,
     GRADE_NAMES,
@@ -22,6 +22,7 @@ from djd.grades import (
     OnError,
     PhantomStyle,
 )
+from djd.machine import forget_launcher, show_every_line
 
 if TYPE_CHECKING:
     from djd.data.cohort import Cohort
@@ -62,6 +63,7 @@ def check(
     labels_from: Annotated[LabelsFrom, typer.Option(help="As data.labels_from.")] = "auto",
     on_error: Annotated[OnError, typer.Option(help="As data.on_error.")] = "stop",
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
+    groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     show_names: Annotated[
@@ -74,16 +76,25 @@ def check(
     Exit status 0, or 1 where training would stop.
     """
     from djd.data.check import save_crop_sheet
-    from djd.data.cohort import find_scans, obstacles, read_cohort
+    from djd.data.cohort import find_scans, read_cohort
     from djd.data.formats import import_formats
-    from djd.data.tables import read_grade_names
+    from djd.data.names import one_form, scan_name, unknown_names
+    from djd.data.problems import obstacles
+    from djd.data.tables import read_grade_names, read_groups
 
     if format_module:
         import_formats(format_module)
+    folder = as_stored(folder)
+    scans = {scan_name(path) for path in find_scans(folder)}
+    if unknown := unknown_names(map(one_form, exclude or ()), scans):
+        console.print(f"--exclude names no scan: {', '.join(unknown)}", markup=False)
+    patients = read_groups(as_stored(groups), known=scans) if groups else {}
     paths = find_scans(folder, exclude or ())
-    known = read_grade_names(grade_names) if grade_names else {}
+    known = read_grade_names(as_stored(grade_names)) if grade_names else {}
     with progress_bar("reading scans", len(paths)) as on_scan:
-        cohort = read_cohort(paths, labels_from=labels_from, grade_names=known, on_scan=on_scan)
+        cohort = read_cohort(
+            paths, patients=patients, labels_from=labels_from, grade_names=known, on_scan=on_scan
+        )
     sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
     sentences = sentences or split_obstacles(cohort, test_count)
     print_check(cohort, sentences)
@@ -108,6 +119,7 @@ def report(
     from djd.report.report import answer_again, answer_lines, report_line, write_answer
     from djd.sweeps.sweep import read_folder
 
+    folder = as_stored(folder)
     contents = read_folder(folder)
     answer = answer_again(contents)
     for line in answer_lines(answer):
@@ -136,14 +148,14 @@ def print_check(cohort: "Cohort", obstacles: Sequence[str]) -> None:
     """Print counts, then problems, then whether training would go on."""
     import numpy as np
 
-    from djd.data.cohort import names_warning
+    from djd.data.names import groups_line
+    from djd.data.problems import warnings_of
 
     if cohort.phantom:
         console.print(PHANTOM_STAMP)
-    console.print(
-        f"{len(set(cohort.patients))} patients, {len(cohort.scans)} scans, {len(cohort)} graded "
-        f"knees, {cohort.unspecified} unspecified"
-    )
+    console.print(f"{cohort.size}: {len(cohort)} graded knees, {cohort.unspecified} unspecified")
+    if line := groups_line(dict(zip(cohort.scans, cohort.patients, strict=True))):
+        console.print(line, markup=False)
     table = Table("side", *(f"{grade} {name}" for grade, name in enumerate(GRADE_NAMES)), "knees")
     sides = [cohort.side_index == index for index in range(len(SIDES))]
     for side, knees in zip((*SIDES, "both"), (*sides, slice(None)), strict=True):
@@ -152,12 +164,10 @@ def print_check(cohort: "Cohort", obstacles: Sequence[str]) -> None:
     console.print(table)
     for sentence in cohort.unreadable.values():
         console.print(f"unreadable: {sentence}", markup=False)
-    for names in cohort.duplicates():
-        console.print(f"same pixels: {', '.join(names)}", markup=False)
     for knee in cohort.disagreements:
         console.print(f"id and name disagree: {' '.join(knee)}", markup=False)
-    if warning := names_warning(cohort):
-        console.print(warning, markup=False)
+    for sentence in warnings_of(cohort):
+        console.print(sentence, markup=False)
     for sentence in obstacles:
         console.print(f"training would stop: {sentence}", markup=False)
     if not obstacles:
@@ -183,12 +193,11 @@ def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def main() -> None:
     """Run `djd`; an error that a person can mend is one sentence and exit status 1."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a name that the terminal can't write
+    show_every_line()
+    forget_launcher()
     try:
         app()
-    except InputError as error:
+    except (InputError, DriveError) as error:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"{error.filename or 'writing a file'}: {error.strerror or error}")

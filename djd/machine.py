@@ -1,15 +1,24 @@
-"""Cores, memory, signals: the software's requests to its machine."""
+"""Cores, memory, signals, processes, encodings: the software's requests to its machine."""
 
+import _thread
 import contextlib
 import ctypes
+import io
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
+import platform
 import signal
+import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from multiprocessing.connection import Connection
+from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
@@ -30,11 +39,99 @@ def let_waiting_threads_sleep() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+def show_every_line() -> None:
+    """Let the terminal's streams write escapes for signs that their encoding lacks.
+
+    By default Python raises an error, and a log drops the whole line.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def expand_home(path: str) -> str:
+    """A path with its tilde expanded; unchanged where no user has the name after the tilde."""
+    return os.path.expanduser(path)  # noqa: PTH111 - Path's own raises an error there
+
+
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+_OBEYED = (*_RANKS, "WORLD_SIZE", "SLURM_NTASKS", "TORCHELASTIC_RUN_ID", "DISABLE_MPS")
+
+
+def forget_launcher() -> None:
+    """Remove variables of launchers and notebooks that libraries read as they are imported.
+
+    Lightning takes a rank for that of the process and writes nothing under another than 0.
+    Matplotlib refuses the backend of a notebook outside of the notebook; plots need no backend.
+    """
+    _remove(*_RANKS, "MPLBACKEND")
+
+
+def lightning_variables() -> list[str]:
+    """Names of the variables that would change Lightning's defaults, such as its epochs."""
+    return sorted(name for name in os.environ if name.startswith("PL_"))
+
+
+@contextmanager
+def as_configured() -> Iterator[None]:
+    """Hide the variables that Lightning obeys, and remove those that Lightning sets."""
+    names = (*lightning_variables(), *_OBEYED)
+    hidden = {name: os.environ[name] for name in names if name in os.environ}
+    _remove(*names)
+    try:
+        yield
+    finally:
+        _remove(*lightning_variables(), *_OBEYED)
+        os.environ.update(hidden)
+
+
+def _remove(*names: str) -> None:
+    for name in names:
+        os.environ.pop(name, None)
+
+
 def usable_cores() -> int:
-    """Cores that this process may use; all cores on macOS and Windows, which don't say."""
+    """Cores that this process may use, by affinity and quota; macOS and Windows have neither."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+        return min(len(os.sched_getaffinity(0)), _quota())
     return os.cpu_count() or 1
+
+
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+
+
+def _quota() -> int:
+    """Cores in the quotas of this process's control groups, rounded up; many without a quota.
+
+    Version 2 has one tree, version 1 one for processors: docs.kernel.org, cgroup-v2 and sched-bwc.
+    """
+    cores = [float(sys.maxsize)]
+    with contextlib.suppress(OSError, ValueError):
+        for line in _OWN_GROUPS.read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            tree = _GROUPS / "cpu" if controllers else _GROUPS
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            # Of a tree from outside, a container sees its own top alone.
+            inner = tree / group.strip("/")
+            cores += [_quota_of(each) for each in (inner, *inner.parents)]
+    return math.ceil(min(cores))
+
+
+def _quota_of(group: Path) -> float:
+    """Cores in the quota of one control group; infinite without a quota."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError):
+            texts = (part for name in names for part in (group / name).read_text().split())
+            quota, period = (float(text) for text in texts)  # "max" is no quota
+            if quota > 0 < period:
+                return quota / period
+    return math.inf
+
+
+MOST_PROCESSES = 30 if os.name == "nt" else 1000
+"""Processes that one can wait for: Windows waits for 63 things, and a process takes two."""
 
 
 def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -43,10 +140,18 @@ def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[
     Linear algebra has one thread in each: further threads wait for each other longer than they
     work, on busy cores four times as long (two cores, 2026-11-25).
     """
+    with one_blas_thread(), ThreadPoolExecutor(usable_cores()) as pool:
+        return list(pool.map(work, items))
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """A context in which linear algebra has one thread, if all libraries' paths are UTF-8."""
     from threadpoolctl import threadpool_limits  # the import takes 30 ms
 
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
-        return list(pool.map(work, items))
+    limits: AbstractContextManager[object] = contextlib.nullcontext()
+    with contextlib.suppress(UnicodeDecodeError):  # a library may lie below such a home folder
+        limits = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -68,7 +173,26 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _MOST) and mallopt(_M_TRIM_THRESHOLD, _MOST))
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LONGEST_PATH = 259
+"""Characters (UTF-16 units) of a path on Windows, where long paths are not turned on."""
+
+
+def takes_long_paths() -> bool:
+    """Whether paths beyond `LONGEST_PATH` work: everywhere but on Windows as it is installed."""
+    if os.name != "nt":
+        return True
+    try:
+        asked = ctypes.CDLL("ntdll").RtlAreLongPathsEnabled
+    except (AttributeError, OSError):  # before Windows 10
+        return False
+    asked.restype = ctypes.c_ubyte
+    return bool(asked())
+
+
+# Slurm's --signal announces the end of a job's time by SIGUSR; Windows sends SIGBREAK as a window
+# is closed.
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGBREAK")
+_SIGNALS = tuple(signal.Signals[name] for name in _NAMES if hasattr(signal, name))
 
 
 class Stopped(BaseException):
@@ -88,7 +212,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raise `Stopped` at the first Ctrl-C or SIGTERM, and ignore further signals.
+    """Raise `Stopped` at the first Ctrl-C, SIGTERM or SIGUSR, and ignore further signals.
 
     Lightning turns KeyboardInterrupt into exit status 1 and SIGTERM into 0.
     """
@@ -126,3 +250,56 @@ def die_with_parent() -> None:
 def _die_after(sentinel: int) -> None:
     multiprocessing.connection.wait([sentinel])
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def interrupt_after(asked: Connection) -> None:
+    """Act as at SIGTERM once the other end of a pipe is closed; Windows sends no signals."""
+
+    def wait() -> None:
+        multiprocessing.connection.wait([asked])
+        _thread.interrupt_main(signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@cache
+def this_boot() -> str:
+    """The machine, its boot and the namespace of its processes, by name.
+
+    A process's number means the same process only where all of them are the same.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{platform.node()} {boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # not Linux
+        return f"{platform.node()} {uuid.getnode()}"
+
+
+def process_start(process: int) -> str:
+    """When a process started, since numbers of processes come again; empty where unknown."""
+    return (_state_of(process) or ("", ""))[1]
+
+
+def process_lives(process: int, started: str) -> bool | None:
+    """Whether a process of this boot that started then still lives; None where unknown."""
+    if os.name != "posix":  # elsewhere the call below ends the process
+        return None
+    with contextlib.suppress(PermissionError):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+    state = _state_of(process)
+    if state is None or not started:
+        return None
+    return state[0] not in "ZX" and state[1] == started
+
+
+def _state_of(process: int) -> tuple[str, str] | None:
+    """State (Z and X are dead ones) and start of a process, see proc(5); None where unknown."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    words = text.rpartition(")")[2].split()
+    return words[0], words[19]

@@ -1,6 +1,16 @@
-"""Spelling of counts, scores, durations and sizes."""
+"""Spelling of counts, scores, durations, sizes and commands."""
 
 import math
+import os
+import re
+import shlex
+from collections.abc import Sequence
+
+FOR_WINDOWS = os.name == "nt"
+"""Commands are spelt for cmd.exe and PowerShell, not for POSIX shells."""
+
+MOST_NAMES = 5
+"""Names that a warning repeats."""
 
 _HALF = 1e-9
 """Added before rounding: Python rounds halves to even, and 0.125 is written as 0.12."""
@@ -9,6 +19,12 @@ _HALF = 1e-9
 def count_of(number: int, noun: str) -> str:
     """A number of things, such as `1 cell` and `2 cells`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first names and the number of the others: `a, b, c, d, e and 3 more`."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def share(value: float | None) -> str:
@@ -37,6 +53,30 @@ def in_words(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"{round(seconds / 60)} minutes"
     return f"{seconds / 3600:.1f} hours"
+
+
+def in_shell(*words: str) -> str:
+    """A command as a person's shell takes it, each word as the program is to receive it."""
+    return " ".join(map(_for_windows if FOR_WINDOWS else shlex.quote, words))
+
+
+def line_end() -> str:
+    """The end of a command's line that goes on in the next."""
+    return " ^" if FOR_WINDOWS else " \\"
+
+
+def _for_windows(word: str) -> str:
+    r"""A word in double quotes where it needs any, for cmd.exe and PowerShell.
+
+    Within quotes cmd.exe replaces `%NAME%`, and takes the quote of `\"` for a closing one. Words
+    with such signs have carets before all signs of cmd.exe's, quotes included.
+    """
+    if word and not re.search(r"[^\w+=:./\\-]", word):
+        return word
+    # Programs take two backslashes for one right before a quote, and for two elsewhere.
+    ends = re.sub(r'(\\*)("|\Z)', lambda end: end[1] * 2 + end[2].replace('"', r"\""), word)
+    quoted = f'"{ends}"'
+    return re.sub(r'([()%!^"<>&|])', r"^\1", quoted) if re.search('["%]', word) else quoted
 
 
 def in_bytes(size: float) -> str:

@@ -7,7 +7,9 @@ import hypothesis
 import pytest
 
 import train
+from djd import wording
 from hydra_plugins.djd import _composing
+from tests.ordinary_user import link
 
 if TYPE_CHECKING:
     from tests.browser import Browser
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 # Shared machines stall: a slow example is no failure. The examples are the same in every run.
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("project")
+
+# Commands that tests read back are spelt for POSIX shells, on every system.
+wording.FOR_WINDOWS = False
 
 Compose = Callable[..., dict[str, Any]]
 
@@ -55,7 +60,7 @@ def tiny_values(phantom_folder: Path, root: Path, *overrides: str) -> dict[str, 
     cache = root / "cache"
     cache.mkdir(exist_ok=True)
     if not (cache / phantom_folder.name).exists():
-        (cache / phantom_folder.name).symlink_to(phantom_folder)
+        link(cache / phantom_folder.name, phantom_folder)
     return compose_values(*TINY, f"paths.cache='{cache}'", *overrides)
 
 
@@ -106,4 +111,4 @@ def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("djd.sweeps.forecast._measure_shapes", measure)
 
 
-pytest_plugins = ("tests.answers", "tests.finished_run")
+pytest_plugins = ("tests.answers", "tests.finished_run", "tests.without_locks")

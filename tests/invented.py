@@ -30,6 +30,8 @@ def invented_cohort(
         named_knees=len(flat),
         unknown_names=0,
         pixel_digests={name: f"{index:064x}" for index, name in enumerate(scans)},
+        copies=np.empty((0, 2), dtype=np.int64),
+        oddities={},
         phantom=True,
     )
 

@@ -15,6 +15,9 @@ from tests.conftest import TINY
 
 ROOT = Path(__file__).parent.parent
 
+HIDE_FORK_SERVER = "import multiprocessing.context as c; c._concrete_contexts.pop('forkserver', 0);"
+"""Python that makes a process spawn cells, as Windows and macOS do."""
+
 AXES = ("model.depth=1,2", "data.fold=0,1,2")
 """What the fixture `sweep` compares."""
 

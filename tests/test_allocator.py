@@ -3,8 +3,10 @@ import ctypes
 import pytest
 
 from djd.machine import keep_freed_memory
+from tests.ordinary_user import posix
 
 
+@posix
 def test_memory_is_kept_where_glibc_is() -> None:
     has_mallopt = hasattr(ctypes.CDLL(None), "mallopt")
     assert keep_freed_memory() == has_mallopt

@@ -1,4 +1,5 @@
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_phantom_writes_scans_that_check_finds_fit(
     assert run_djd(monkeypatch, "check", folder, "--sheet", sheet, "--test-count", "1") == 0
     shown = capsys.readouterr().out
     assert "PHANTOM" in shown
-    assert "9 patients, 9 scans, 18 graded knees, 0 unspecified" in shown
+    assert "9 scans of 9 patients: 18 graded knees, 0 unspecified" in shown
     assert "training would go on" in shown
     assert sheet.read_bytes().startswith(b"\x89PNG")
 
@@ -53,14 +54,32 @@ def test_check_names_every_problem_and_says_that_training_would_stop(
     sheet = tmp_path / "sheet.png"
     assert run_djd(monkeypatch, "check", scans, "--sheet", sheet, "--test-count", "1") == 1
     shown = capsys.readouterr().out
-    assert "3 patients, 3 scans, 3 graded knees, 1 unspecified" in shown
+    assert "3 scans of 3 patients: 3 graded knees, 1 unspecified" in shown
     assert "unreadable: " in shown
     assert "0000003.mat" in shown
-    assert "same pixels: 0000001, 0000002" in shown
+    assert "copies: 0000002 left of 0000001 left (name" in shown
     assert "id and name disagree: 0000001 right" in shown
     assert "training would stop: " in shown
     assert "PHANTOM" not in shown
     assert sheet.exists()
+
+
+def test_check_takes_the_names_and_paths_that_training_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scans = tmp_path / unicodedata.normalize("NFD", "뼈")
+    scans.mkdir()
+    for number in range(1, 5):
+        write_scan(scans, f"{number:07d}")
+    groups, sheet = tmp_path / "groups.csv", tmp_path / "sheet.png"
+    groups.write_bytes("scan;patient\n0000001;나\n0000002;나\n0000004;3\n".encode("cp949"))
+    options = ("--sheet", sheet, "--test-count", "1", "--groups", groups, "--exclude", "5")
+    run_djd(monkeypatch, "check", tmp_path / "뼈", *options, "--exclude", "4")
+    shown = capsys.readouterr().out
+    assert "--exclude names no scan: 4 (without the zeros of 0000004?), 5" in shown
+    assert "4 scans of 3 patients: 8 graded knees" in shown
+    assert "data.groups gives 3 scans a patient's name" in shown
+    assert "'0000003' and '3'; if they are one" in shown
 
 
 def test_check_counts_knees_by_grade_and_side(
@@ -123,7 +142,7 @@ def test_check_foresees_a_leak_between_the_sides_of_the_split(
     sheet = tmp_path / "sheet.png"
     assert run_djd(monkeypatch, "check", tmp_path, "--sheet", sheet, "--test-count", "3") == 1
     shown = capsys.readouterr().out
-    assert "training would stop: split: expected no two files with the same pixels" in shown
+    assert "training would stop: split: expected no copy of a knee on another part" in shown
 
 
 def test_check_counts_unknown_names_and_shows_them_only_when_asked(

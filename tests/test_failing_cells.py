@@ -6,6 +6,7 @@ import pytest
 
 from djd.runs.result import RunResult
 from tests.conftest import Compose
+from tests.ordinary_user import posix
 from tests.sweeping import failing_config, run_train, sweep_arguments
 
 REASONS = {
@@ -38,6 +39,7 @@ def sweep(monkeypatch: pytest.MonkeyPatch, tiny: Compose, tmp_path: Path) -> Swe
     return Sweep(monkeypatch, Path(tiny()["paths"]["cache"]), tmp_path)
 
 
+@posix
 def test_a_failing_cell_costs_itself_alone_and_says_why(
     sweep: Sweep, capsys: pytest.CaptureFixture[str]
 ) -> None:

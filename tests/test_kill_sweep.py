@@ -98,7 +98,8 @@ def test_two_sweeps_of_one_comparison_share_its_cells(
 ) -> None:
     arguments = sweep_arguments(cache, tmp_path / "sweep", *AXES)
     both = [start_train(tmp_path / f"log{index}", *arguments) for index in (1, 2)]
-    assert [process.wait() for process in both] == [0, 0]
+    # The one that ends first, while the other trains the rest, has a status of its own.
+    assert sorted(process.wait() for process in both) in ([0, 0], [0, 3])
     logs = [(tmp_path / f"log{index}").read_text() for index in (1, 2)]
     assert predictions(tmp_path / "sweep") == whole
     for cell in (tmp_path / "sweep").glob("depth=*"):

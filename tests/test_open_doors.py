@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.ordinary_user import link, posix
 from tests.runs.test_hparams import columns_of, session_of
 from tests.sweeping import ROOT, rows_of
+
+pytestmark = posix  # the page's commands are bash's
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 
@@ -66,7 +69,7 @@ def begun(folder: Path, phantom_folder: Path) -> Own:
     for name, text in FILES:
         (folder / name).write_text(text)
     (folder / "cache" / "djd").mkdir(parents=True)
-    (folder / "cache" / "djd" / phantom_folder.name).symlink_to(phantom_folder)
+    link(folder / "cache" / "djd" / phantom_folder.name, phantom_folder)
     lines = "".join(COMMANDS).splitlines()
     files = [line for line in lines if line.startswith(("mkdir", "printf"))]
     subprocess.run(["bash", "-ec", "\n".join(files)], cwd=folder, check=True)
@@ -168,7 +171,7 @@ def test_resume_latest_finds_classes_and_options_again(own: Own, sweep: Path) ->
     (again,) = (copy / "multirun").iterdir()
     saved = (again / "comparison.json").read_text().replace(str(sweep), str(again))
     (again / "comparison.json").write_text(saved)
-    (copy / "own").symlink_to(own.folder / "own")
+    link(copy / "own", own.folder / "own")
     for lost in (again / "result.json", again / "model=mine" / "result.json"):
         lost.unlink()
     resumed = subprocess.run(

@@ -18,7 +18,7 @@ from sklearn.metrics import (
 )
 
 from djd.errors import InputError
-from tests.ordinary_user import as_ordinary_user
+from tests.ordinary_user import as_ordinary_user, posix
 from tests.sweeping import Sweep, rows_of
 from tests.test_cli import run_djd
 
@@ -370,6 +370,7 @@ def test_nothing_finished_is_said_and_the_cells_are_listed(
     assert {row["state"] for row in rows_of(copy / "cells.csv")} == {"not trained"}
 
 
+@posix
 def test_a_folder_that_takes_no_files_is_told_after_the_answer(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,5 @@
 """Pinned versions: of what users need in one file, of the rest in another."""
 
-import re
 import tomllib
 from collections.abc import Iterable
 from importlib.metadata import distribution
@@ -16,19 +15,25 @@ DEVELOPERS: list[str] = PROJECT["optional-dependencies"]["dev"]
 
 
 def pinned(name: str) -> set[str]:
-    """Packages that a file gives a version."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return set(map(canonicalize_name, re.findall(r"^([A-Za-z0-9._-]+)==\S+$", text, re.M)))
+    """Packages that a file gives a version on this Python."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return named(line for line in lines if "==" in line)
+
+
+def wanted(requirements: Iterable[str]) -> list[Requirement]:
+    """The requirements that hold for this Python."""
+    every = map(Requirement, requirements)
+    return [each for each in every if not each.marker or each.marker.evaluate()]
 
 
 def named(requirements: Iterable[str]) -> set[str]:
-    return {canonicalize_name(Requirement(each).name) for each in requirements}
+    return {canonicalize_name(each.name) for each in wanted(requirements)}
 
 
 def brought(requirements: Iterable[str]) -> set[str]:
     """Packages that come with requirements here, and what these bring in turn."""
     names: set[str] = set()
-    waiting = [Requirement(each) for each in requirements]
+    waiting = wanted(requirements)
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)

@@ -1,6 +1,7 @@
 """Whole comparisons, of tiny cells."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,17 @@ from sklearn.metrics import cohen_kappa_score
 
 from djd.runs.result import RunResult
 from tests.conftest import Compose, compose_values, tiny_values
-from tests.sweeping import AXES, Sweep, predictions, rows_of, run_train, sweep_arguments
+from tests.sweeping import (
+    AXES,
+    HIDE_FORK_SERVER,
+    ROOT,
+    Sweep,
+    predictions,
+    rows_of,
+    run_train,
+    start_train,
+    sweep_arguments,
+)
 from tests.training import run
 
 BASIC = "hydra/launcher=basic"
@@ -446,3 +457,26 @@ def test_an_empty_sweep_folder_is_one_sentence(
     assert run_train(monkeypatch, "-m", "seed=0,1", "hydra.sweep.dir=") == 1
     assert "hydra.sweep.dir: expected a path, received an empty one" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_without_a_fork_server_every_number_is_the_same(sweep: Sweep, tmp_path: Path) -> None:
+    """Cells are spawned, and one process trains several."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(HIDE_FORK_SERVER)
+    search = os.pathsep.join([str(hidden), str(ROOT)])
+    arguments = sweep_arguments(sweep.cache, tmp_path / "sweep", *AXES)
+    log = tmp_path / "log"
+    assert start_train(log, *arguments, "test=never", PYTHONPATH=search).wait() == 0, (
+        log.read_text()
+    )
+    cells = {place: text for place, text in predictions(sweep.folder).items() if "fold=" in place}
+    spawned = predictions(tmp_path / "sweep")
+    assert {place: spawned[place] for place in cells} == cells
+    logs = {path.parent.name: path.read_text() for path in tmp_path.glob("sweep/*/run.log")}
+    assert all(f"{name}: validation kappa" in text for name, text in logs.items())
+    assert all(text.count(": validation kappa") == 1 for text in logs.values()), "each in its own"
+    events = tmp_path.glob("sweep/depth=*/events.out.tfevents.*")
+    processes = [path.name.split(".")[-2] for path in events]
+    assert len(processes) == len(cells) > len(set(processes)), "kept for several cells"

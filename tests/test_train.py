@@ -1,9 +1,10 @@
-import os
 import re
 import signal
 import subprocess
 import sys
+from argparse import Action, ArgumentParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scipy.io import savemat
@@ -21,6 +22,26 @@ def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
     lines = (captured.out + captured.err).strip().splitlines()
     assert len(lines) == 1, lines
     return lines[0]
+
+
+def test_the_command_line_is_read_where_argparse_looks_into_each_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As that of Python 3.14 does; one of Hydra's helps is no text."""
+    add = ArgumentParser.add_argument
+
+    def add_and_check(parser: ArgumentParser, *names: Any, **keywords: Any) -> Action:
+        action = add(parser, *names, **keywords)
+        parser._check_help(action)  # type: ignore[attr-defined]
+        return action
+
+    def check(parser: ArgumentParser, action: Action) -> None:
+        assert "%" not in (action.help or "")
+
+    monkeypatch.setattr(ArgumentParser, "_check_help", check, raising=False)
+    monkeypatch.setattr(ArgumentParser, "add_argument", add_and_check)
+    assert run_train(monkeypatch, "optim.lr=-1") == 1
+    assert "optim.lr" in one_sentence(capsys)
 
 
 def test_torch_is_not_imported_before_training_starts() -> None:
@@ -163,7 +184,7 @@ def test_a_stopped_run_says_how_to_go_on_and_resume_latest_does(
     tmp_path: Path,
 ) -> None:
     def stop(self: GradeClassifier, *arguments: object) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.chdir(tmp_path)
     overrides = (*TINY, f"paths.cache={tiny()['paths']['cache']}", "test=never")
@@ -177,6 +198,25 @@ def test_a_stopped_run_says_how_to_go_on_and_resume_latest_does(
     assert (folder / "result.json").exists()
     assert run_train(monkeypatch, "resume=latest") == 1
     assert "received none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("logging", ["stdout", "none"])
+def test_paths_are_those_of_where_the_command_was_typed_without_a_log_too(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    phantom_folder: Path,
+    tmp_path: Path,
+    logging: str,
+) -> None:
+    (tmp_path / "scans").symlink_to(phantom_folder)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    where = ("data=mat", "data.root=scans", "paths.cache=cache", "hydra.run.dir=~/run, 1")
+    options = ("hydra.job.chdir=true", f"hydra/job_logging={logging}", "dry_run=true")
+    assert run_train(monkeypatch, *TINY[1:], *where, *options) == 0
+    assert f"40 scans of 40 patients in {tmp_path / 'scans'}" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "run, 1").iterdir()} == {".hydra"}
+    assert {path.name for path in tmp_path.glob("[!.]*")} == {"cache", "run, 1", "scans"}
 
 
 def test_an_excluded_name_that_no_scan_has_is_a_warning(

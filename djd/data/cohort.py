@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.crop import CROP_SIZE, Placement, crop_knees
-from djd.data.formats import known_suffixes, reader_of
+from djd.data.copies import find_copies, with_equal_scans
+from djd.data.crop import CROP_SIZE, Placement, crop_knees, knee_windows
+from djd.data.formats import known_suffixes
+from djd.data.names import one_form, scan_name
+from djd.data.oddities import oddities_of
 from djd.data.phantom.cohort import is_phantom
+from djd.data.placeholders import scans_among
 from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, read_scan
-from djd.errors import InputError
-from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom, OnError
-
-MOST_DISAGREEING = 0.1
-"""Share of knees whose id and name may disagree before training stops."""
+from djd.errors import InputError, require_text
+from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom
+from djd.wording import count_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,7 @@ class Cohort:
     """The graded knees of a folder of scans.
 
     Attributes:
-        scans: Stem of every file in order of name, unreadable files included.
+        scans: Stem of every file, in one form, in order of name, unreadable files included.
         patients: Patient of each scan; the stem itself unless groups say otherwise.
         crops: uint16 (knee, view 2, row 128, column 128), counts a pixel, of every knee that has a
             grade, ordered by scan and then right before left; see `crop_knees`.
@@ -38,6 +40,9 @@ class Cohort:
         named_knees: Knees that have both an id and a known name.
         unknown_names: Number of severity names whose grade is not known.
         pixel_digests: Digest of each readable scan's pixels, by stem.
+        copies: int64 (pair, 2): graded knees of two scans that are copies, the later one first; see
+            `find_copies`.
+        oddities: What is odd about images, such as `anterior page empty`, and the stems of each.
         phantom: Whether any scan is invented.
     """
 
@@ -54,6 +59,8 @@ class Cohort:
     named_knees: int
     unknown_names: int
     pixel_digests: Mapping[str, str]
+    copies: NDArray[np.int64]
+    oddities: Mapping[str, tuple[str, ...]]
     phantom: bool
 
     def __len__(self) -> int:
@@ -70,12 +77,15 @@ class Cohort:
         """Text for every picture made of these scans."""
         return PHANTOM_STAMP if self.phantom else None
 
-    def duplicates(self) -> list[tuple[str, ...]]:
-        """Scans that hold the same pixels, as groups of two or more stems."""
-        groups: dict[str, list[str]] = {}
-        for name, digest in self.pixel_digests.items():
-            groups.setdefault(digest, []).append(name)
-        return [tuple(names) for names in groups.values() if len(names) > 1]
+    @property
+    def size(self) -> str:
+        """`205 scans of 201 patients`."""
+        patients = len(set(self.patients))
+        return f"{count_of(len(self.scans), 'scan')} of {count_of(patients, 'patient')}"
+
+    def knee_name(self, knee: int) -> str:
+        """Scan and side of a knee in words."""
+        return f"{self.scans[self.scan_index[knee]]} {SIDES[self.side_index[knee]]}"
 
     def fingerprint(self) -> str:
         """Digest of crops, grades, scans, patients and sides: nothing else can change a result."""
@@ -90,8 +100,11 @@ class Cohort:
 def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
     """Files of the cohort in order of name, without those excluded by stem.
 
+    A scan that only a placeholder is there of (`scans_among`) is among them, and can't be read.
+
     Raises:
-        InputError: The folder is missing or holds no scan, or two files have one stem.
+        InputError: The folder is missing or holds no scan, two files have one stem, or the name of
+            one is no text.
     """
     if not root.is_dir():
         received = "a file" if root.exists() else "nothing there"
@@ -99,18 +112,22 @@ def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
             f"data.root: expected a folder of {known_suffixes()} scans, received {root} "
             f"({received})"
         )
-    excluded = frozenset(exclude)
+    excluded = frozenset(map(one_form, exclude))
     try:
-        paths = sorted(
-            (path for path in root.iterdir() if reader_of(path) and not path.name.startswith(".")),
-            key=lambda path: path.stem,
-        )
+        paths = sorted(scans_among(root.iterdir()), key=scan_name)
     except OSError as error:
         raise InputError(f"data.root: {root} can't be listed ({error.strerror})") from error
+    for path in paths:
+        require_text(f"{root}: name of a scan", path.name)
     for one, other in pairwise(paths):
-        if one.stem == other.stem:
-            raise InputError(f"{root}: expected one file a scan, received {one.name}, {other.name}")
-    included = [path for path in paths if path.stem not in excluded]
+        if scan_name(one) == scan_name(other):
+            received = f"{one.name}, {other.name}"
+            if one.stem != other.stem:  # they look the same
+                received = (
+                    f"{one.name!a}, {other.name!a} (one name in two Unicode forms, or blanks)"
+                )
+            raise InputError(f"{root}: expected one file a scan, received {received}")
+    included = [path for path in paths if scan_name(path) not in excluded]
     if not included:
         received = f"{len(paths)} files, all excluded" if paths else "none"
         raise InputError(
@@ -135,10 +152,12 @@ def read_cohort(
     `on_scan` is called with the number of files done.
     """
     crops: list[NDArray[np.uint16]] = []
+    windows: list[NDArray[np.uint16]] = []  # of the same knees
     knees: list[tuple[int, int, int]] = []  # grade, scan and side of each crop
     unreadable: dict[str, str] = {}
     pixel_digests: dict[str, str] = {}
     names_agree: dict[tuple[str, str], bool] = {}
+    oddities: dict[str, tuple[str, ...]] = {}
     unknown_names = 0
     for index, path in enumerate(paths):
         try:
@@ -146,24 +165,29 @@ def read_cohort(
             unknown_names += sum(name is not None for name in scan.unknown_names)
             grades = _chosen_grades(path, scan, labels_from)
         except ScanError as error:
-            unreadable[path.stem] = str(error)
+            unreadable[scan_name(path)] = str(error)
         else:
             pixel_digests[scan.name] = hashlib.sha256(scan.counts.tobytes()).hexdigest()
             names_agree |= _names_agree(scan)
-            for side, (grade, crop) in enumerate(
-                zip(grades, crop_knees(scan, placement), strict=True)
-            ):
+            for what in oddities_of(scan.counts):
+                oddities[what] = (*oddities.get(what, ()), scan.name)
+            cut = zip(grades, crop_knees(scan, placement), knee_windows(scan), strict=True)
+            for side, (grade, crop, window) in enumerate(cut):
                 if grade is not None:
                     crops.append(crop)
+                    windows.append(window)
                     knees.append((grade, index, side))
         if on_scan:
             on_scan(index + 1)
+    scans = tuple(scan_name(path) for path in paths)
     by_knee = np.array(knees, dtype=np.int64).reshape(-1, 3).T.copy()
+    copies = find_copies(_stacked(windows), by_knee[1])
+    digests = [pixel_digests.get(name, name) for name in scans]
     return Cohort(
         root=paths[0].parent,
-        scans=tuple(path.stem for path in paths),
-        patients=tuple((patients or {}).get(path.stem, path.stem) for path in paths),
-        crops=np.array(crops, dtype=np.uint16).reshape(-1, 2, CROP_SIZE, CROP_SIZE),
+        scans=scans,
+        patients=tuple((patients or {}).get(name, name) for name in scans),
+        crops=_stacked(crops),
         grades=by_knee[0],
         scan_index=by_knee[1],
         side_index=by_knee[2],
@@ -173,8 +197,17 @@ def read_cohort(
         named_knees=len(names_agree),
         unknown_names=unknown_names,
         pixel_digests=pixel_digests,
+        copies=with_equal_scans(copies, by_knee[1], digests),
+        oddities=oddities,
         phantom=any(is_phantom(path) for path in paths),
     )
+
+
+def _stacked(crops: list[NDArray[np.uint16]]) -> NDArray[np.uint16]:
+    """(knee, view 2, row 128, column 128), of crops that aren't needed any longer."""
+    stacked = np.array(crops, dtype=np.uint16).reshape(-1, 2, CROP_SIZE, CROP_SIZE)
+    crops.clear()  # 1.3 GB for 10,000 patients
+    return stacked
 
 
 def _chosen_grades(path: Path, scan: Scan, labels_from: LabelsFrom) -> KneeGrades:
@@ -200,55 +233,3 @@ def _names_agree(scan: Scan) -> dict[tuple[str, str], bool]:
         for side, by_id, by_name, unknown in knees
         if unknown is None
     }
-
-
-def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> list[str]:
-    """The reasons why training would stop on this cohort, a sentence each."""
-    sentences = []
-    stops = on_error == "stop" or not cohort.pixel_digests
-    if labels_from == "names" and cohort.unknown_names and stops:
-        sentences.append(
-            f"{cohort.root}: expected severity names whose grade is known "
-            f"(data.labels_from=names), received {cohort.unknown_names} unknown ones; give their "
-            "grades with data.grade_names=names.csv (columns spelling and grade; "
-            "djd check --show-names prints the spellings), or say data.on_error=skip"
-        )
-    elif not cohort.pixel_digests:
-        first = next(iter(cohort.unreadable.values()))
-        sentences.append(f"{cohort.root}: expected readable scans, received none (first: {first})")
-    elif cohort.unreadable and on_error == "stop":
-        count, reasons = len(cohort.unreadable), "; ".join(cohort.unreadable.values())
-        sentences.append(
-            f"{cohort.root}: {count} of {len(cohort.scans)} scans can't be read, mend them or say "
-            f"data.on_error=skip: {reasons}"
-        )
-    elif not len(cohort):
-        sentences.append(f"{cohort.root}: expected graded knees, received unspecified ones only")
-    disagreeing = len(cohort.disagreements)
-    if labels_from == "auto" and disagreeing > MOST_DISAGREEING * cohort.named_knees:
-        sentences.append(
-            f"{cohort.root}: severity ids and names disagree for {disagreeing} of "
-            f"{cohort.named_knees} knees (first: {' '.join(cohort.disagreements[0])}); find out "
-            "which are right, then say data.labels_from=ids or data.labels_from=names"
-        )
-    return sentences
-
-
-def names_warning(cohort: Cohort) -> str | None:
-    """The number of unknown severity names in a sentence, without the names."""
-    if not cohort.unknown_names:
-        return None
-    return (
-        f"severity names whose grade is not known: {cohort.unknown_names} "
-        "(djd check --show-names prints the spellings, data.grade_names gives their grades)"
-    )
-
-
-def require_trainable(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> None:
-    """Stop where a cohort is not fit for training.
-
-    Raises:
-        InputError: The first of `obstacles`.
-    """
-    for sentence in obstacles(cohort, labels_from=labels_from, on_error=on_error):
-        raise InputError(sentence)

@@ -14,20 +14,22 @@ import numpy as np
 from djd.data.cohort import Cohort, read_cohort
 from djd.data.crop import Placement
 from djd.data.formats import reader_of
+from djd.data.names import scan_name
 from djd.data.scan import GradeNames
-from djd.files import write_whole
+from djd.files import remove_half_written, write_whole
 from djd.grades import LabelsFrom
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised whenever a scan is read, or a cohort is stored, in another way."""
 
-_ARRAYS = ("crops", "grades", "scan_index", "side_index")
+_ARRAYS = ("crops", "grades", "scan_index", "side_index", "copies")
 _VALUES = (
     "unspecified",
     "disagreements",
     "named_knees",
     "unknown_names",
     "pixel_digests",
+    "oddities",
     "phantom",
 )
 
@@ -95,6 +97,7 @@ def _save(place: Path, states: list[list[int]], cohort: Cohort) -> None:
     arrays: dict[str, Any] = {name: getattr(cohort, name) for name in _ARRAYS}
     np.savez(content, about=np.array(json.dumps(about)), **arrays)
     place.parent.mkdir(parents=True, exist_ok=True)
+    remove_half_written(place.parent)
     write_whole(place, content.getbuffer())
 
 
@@ -112,10 +115,12 @@ def _load(
                 return None
             arrays = {name: cached[name] for name in _ARRAYS}
         about["disagreements"] = tuple((name, side) for name, side in about["disagreements"])
+        scans = tuple(scan_name(path) for path in paths)
+        about["oddities"] = {what: tuple(names) for what, names in about["oddities"].items()}
         return Cohort(
             root=paths[0].parent,
-            scans=tuple(path.stem for path in paths),
-            patients=tuple(patients.get(path.stem, path.stem) for path in paths),
+            scans=scans,
+            patients=tuple(patients.get(name, name) for name in scans),
             unreadable={},
             **about,
             **arrays,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit, side_summaries
 from djd.errors import InputError
-from djd.files import write_whole
+from djd.files import read_bytes, write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 from djd.wording import count_of
 
@@ -91,7 +91,7 @@ class Flow(BaseModel):
         """
         path = folder / FLOW_NAME
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(read_bytes(path))
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:

@@ -22,6 +22,9 @@ STUDY_WINDOW = slice(510, 638)
 STUDY_GAP_COLUMNS = slice(100, 150)
 STUDY_SHIFT = 70
 
+WINDOW_ROW = 538
+"""First row of `knee_windows`; knees lie near row 602."""
+
 
 def place_study_crop(anterior: NDArray[np.uint16]) -> int:
     """First row of the study's crop.
@@ -52,7 +55,22 @@ def crop_knees(scan: Scan, placement: Placement = "study") -> NDArray[np.uint16]
     Returns:
         uint16 (side 2, view 2, row 128, column 128), counts a pixel.
     """
-    first_row = PLACEMENTS[placement](scan.counts[0])
+    return _cut(scan, PLACEMENTS[placement](scan.counts[0]))
+
+
+def knee_windows(scan: Scan) -> NDArray[np.uint16]:
+    """Cut both knees out of both views at the same rows of every scan.
+
+    A single bright pixel, or an empty anterior page, moves a crop of `crop_knees` by up to 134
+    rows, so that a copy of a scan may have a crop of its own; these windows stay.
+
+    Returns:
+        As `crop_knees`.
+    """
+    return _cut(scan, WINDOW_ROW)
+
+
+def _cut(scan: Scan, first_row: int) -> NDArray[np.uint16]:
     rows = slice(first_row, first_row + CROP_SIZE)
     views = np.stack([scan.counts[0, rows], scan.counts[1, rows, ::-1]])
     return np.stack([views[..., :CROP_SIZE], views[..., CROP_SIZE:]])

@@ -1,13 +1,16 @@
 """One whole-body bone scan and its two graded knees, out of a file of any format."""
 
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from djd.data.names import scan_name
 from djd.errors import InputError
+from djd.files import tried_again
 from djd.grades import Grade
 
 SCAN_SHAPE = (2, 1024, 256)
@@ -42,7 +45,7 @@ class Scan:
     """One patient's whole-body bone scan.
 
     Attributes:
-        name: File stem, such as `0000058`.
+        name: File stem in one form (`one_form`), such as `0000058`.
         counts: uint16 (view 2, row 1024, column 256), counts a pixel, anterior view first; rows run
             head to foot. The patient's right is on the image's left in the anterior view and on
             the image's right in the posterior view.
@@ -65,44 +68,61 @@ def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Sca
 
     Raises:
         ScanError: The file is missing, damaged, or not a graded whole-body scan.
+        DriveError: The drive failed, whatever the file is.
     """
+    path = Path(path)
+    return tried_again(lambda: _read_once(path, grade_names or {}), path)
+
+
+def _read_once(path: Path, grade_names: GradeNames) -> Scan:
     from djd.data.formats import known_suffixes, reader_of
 
-    path = Path(path)
     try:
         reader = reader_of(path)
         if not reader:
             expected = f"a {known_suffixes()} file"
             raise wrong("file", expected=expected, received=path.suffix or "no suffix")
         _require_file(path)
-        return _require_shape(reader(path, grade_names or {}))
-    except ScanError as error:
-        raise ScanError(_printable(f"{path}: {error}")) from error
+        scan = _require_image(reader(path, grade_names))
+        return replace(scan, name=scan_name(path))
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them
-        reason = shortened(" ".join(str(error).split()) or type(error).__name__)
-        damaged = f"a damaged one or another kind ({reason})"
-        sentence = f"{path}: file: expected a {path.suffix} scan, received {damaged}"
-        raise ScanError(_printable(sentence)) from error
+        raise ScanError(_printable(f"{path}: {_reason(path, error)}")) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file isn't a scan: its content isn't there yet, a value is wrong, or it is damaged."""
+    from djd.data.placeholders import not_downloaded
+
+    wrong_value = isinstance(error, ScanError) and not str(error).startswith("file:")
+    if not wrong_value and (received := not_downloaded(path)):
+        return f"file: expected a scan, received {received}"
+    if isinstance(error, ScanError):
+        return str(error)
+    reason = shortened(" ".join(str(error).split()) or type(error).__name__)
+    return f"file: expected a {path.suffix} scan, received a damaged one or another kind ({reason})"
 
 
 def _require_file(path: Path) -> None:
     try:
-        if not path.is_file():
-            received = "a folder" if path.is_dir() else "nothing there"
-            raise wrong("file", expected="a scan", received=received)
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise wrong("file", expected="a scan", received="a folder")
         with path.open("rb") as file:
             if not file.read(1):
                 raise wrong("file", expected="a scan", received="0 bytes")
     except OSError as error:
-        received = error.strerror or str(error)
+        missing = isinstance(error, FileNotFoundError)
+        received = "nothing there" if missing else error.strerror or str(error)
         raise wrong("file", expected="a file that can be read", received=received) from error
 
 
-def _require_shape(scan: Scan) -> Scan:
+def _require_image(scan: Scan) -> Scan:
     if scan.counts.shape != SCAN_SHAPE or scan.counts.dtype != np.uint16:
         expected = f"uint16 of the shape {SCAN_SHAPE}"
         received = f"{scan.counts.dtype} of {scan.counts.shape}"
         raise wrong("counts", expected=expected, received=received)
+    if scan.counts.min() == scan.counts.max():
+        received = f"{scan.counts.min()} in every pixel"
+        raise wrong("counts", expected="an image", received=received)
     return scan
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.errors import InputError
+from djd.files import read_bytes
 from djd.grades import GRADE_COUNT, GRADE_NAMES
+from djd.wording import first_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class PatientSplit:
     @classmethod
     def load(cls, path: Path) -> "PatientSplit":
         """Read back the file of `save_split`."""
-        lists = json.loads(path.read_text(encoding="utf-8"))
+        lists = json.loads(read_bytes(path))
         return cls(development=tuple(lists["development"]), test=tuple(lists["test"]))
 
 
@@ -147,24 +149,29 @@ def split_knees(
 
 
 def _require_no_leak(cohort: Cohort, parts: Parts) -> None:
-    """Raise where a patient, or two files with the same pixels, are on two parts."""
-    digest_of = [cohort.pixel_digests.get(name, name) for name in cohort.scans]
+    """Raise where a patient, or a knee and a copy of it, are on two parts."""
     part_of_patient: dict[str, str] = {}
-    first_with: dict[str, tuple[str, str]] = {}
+    part_of = np.full(len(cohort), "", dtype=object)
     for part, knees in parts.items():
-        for scan in np.unique(cohort.scan_index[knees]):
-            name, patient, digest = cohort.scans[scan], cohort.patients[scan], digest_of[scan]
+        part_of[knees] = part
+        for patient in np.unique(cohort.knee_patients[knees]).tolist():
             if part_of_patient.setdefault(patient, part) != part:
                 raise InputError(
                     f"split: expected each patient on one part, received {patient} on "
                     f"{part_of_patient[patient]} and {part}"
                 )
-            other_part, other = first_with.setdefault(digest, (part, name))
-            if other_part != part:
-                raise InputError(
-                    f"split: expected no two files with the same pixels on two parts, received "
-                    f"{other} ({other_part}) and {name} ({part}); name one of them in data.exclude"
-                )
+    apart = [(one, other) for one, other in cohort.copies if part_of[one] != part_of[other]]
+    if apart:
+        names = [
+            f"{cohort.knee_name(one)} ({part_of[one]}) of {cohort.knee_name(other)} "
+            f"({part_of[other]})"
+            for one, other in apart
+        ]
+        raise InputError(
+            f"split: expected no copy of a knee on another part, received {first_of(names)}; say "
+            "in data.groups which scans are one patient's, or name one scan of each pair in "
+            "data.exclude"
+        )
 
 
 def _require_grades(cohort: Cohort, parts: Parts) -> None:

@@ -1,15 +1,11 @@
-"""Files that people write about a cohort: scans, patients, a second reader's grades, spellings.
+"""Files that people write about a cohort: scans, patients, a second reader's grades, spellings."""
 
-Tables are UTF-8, with or without a byte order mark. Commas or semicolons separate the columns, line
-1 names the columns, and other columns and empty lines are passed over.
-"""
-
-import csv
-import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from djd.data.names import meant
+from djd.data.table_rows import read_rows, wrong_line
 from djd.errors import InputError
 from djd.files import write_rows
 from djd.grades import GRADE_NAMES, SIDES, Grade, Side
@@ -19,32 +15,34 @@ Readings = Mapping[tuple[str, Side], Grade]
 
 READINGS_COLUMNS = ("scan", "side", "grade")
 
+
 _GRADE_OF: Mapping[str, Grade] = {
     word: grade for grade, name in enumerate(GRADE_NAMES) for word in (str(grade), name)
 }
 
 
-def read_names(path: Path, *, key: str, known: Collection[str], what: str) -> list[str]:
-    """Names from a text file, one a line; blank lines and those that begin with # are passed over.
+def read_names(
+    path: Path, *, key: str, known: Collection[str], what: str, columns: Sequence[str] = ()
+) -> list[str]:
+    """Names from a file: one a line, or a table's column; lines that begin with # are passed over.
 
     Sentences name the file `key`, such as `data.test_list`, and a name `what`, such as `patient`.
+    A first line that is no known name may say `what`, `name`, or one of `columns`.
 
     Raises:
         InputError: The file can't be read, or a line is no known name or repeats a name.
     """
-    names: list[str] = []
-    for number, line in enumerate(_read_text(path, key).splitlines(), start=1):
-        name = line.strip()
-        if not name or name.startswith("#"):
-            continue
-        if name not in known:
-            raise wrong_line(path, key, number, f"a {what} of the cohort", name)
+    words = (what, *columns, "name")
+    forms = [(form,) for word in words for form in (word, f"{word}s")]
+    names: dict[str, int] = {}
+    for line in _lines(path, key, *forms, names=known):
+        name = line.name(next(iter(line.cells)), known, what=what)
         if name in names:
-            raise wrong_line(path, key, number, f"each {what} once", f"{name} again")
-        names.append(name)
+            raise line.wrong(f"each {what} once", f"{name} again")
+        names[name] = line.number
     if not names:
         raise InputError(f"{key}: {path}: expected a {what} a line, received none")
-    return names
+    return list(names)
 
 
 def read_groups(path: Path, *, known: Collection[str]) -> dict[str, str]:
@@ -55,7 +53,7 @@ def read_groups(path: Path, *, known: Collection[str]) -> dict[str, str]:
     """
     patients: dict[str, str] = {}
     for line in _lines(path, "data.groups", ("scan", "patient")):
-        scan, patient = line.scan(known), line.cells["patient"]
+        scan, patient = line.name("scan", known), line.cells["patient"]
         if not patient:
             raise line.wrong(f"the patient of {scan}", "none")
         if patients.setdefault(scan, patient) != patient:
@@ -92,19 +90,23 @@ def read_grade_names(path: Path) -> dict[str, Grade | None]:
 def read_second_reader(
     path: Path, *, known: Collection[str] | None, key: str = "data.second_reader"
 ) -> Readings:
-    """A reader's grade of each knee from a table with the columns scan, side and grade.
+    """A reader's grade of each knee: columns scan, side and grade, or scan, right and left.
 
-    `known` holds the stems that may stand in the file; None where any may.
+    `known` holds the stems that may stand in the file; None where any may. A knee that was not read
+    has no line, or an empty cell under its side.
 
     Raises:
         InputError: The file can't be read, lacks a column, names no knee, or a line is wrong.
     """
     readings: dict[tuple[str, Side], Grade] = {}
-    for line in _lines(path, key, READINGS_COLUMNS):
-        scan, side = line.scan(known), line.side()
-        if (scan, side) in readings:
-            raise line.wrong("each knee once", f"{scan} {side} again")
-        readings[scan, side] = line.grade()
+    for line in _lines(path, key, READINGS_COLUMNS, ("scan", *SIDES)):
+        scan = line.name("scan", known)
+        in_columns = {side: side for side in SIDES if line.cells.get(side)}
+        sides = {line.side(): "grade"} if "side" in line.cells else in_columns
+        for side, column in sides.items():
+            if (scan, side) in readings:
+                raise line.wrong("each knee once", f"{scan} {side} again")
+            readings[scan, side] = line.grade(column)
     if not readings:
         raise InputError(f"{key}: {path}: expected a knee a line, received none")
     return readings
@@ -120,11 +122,6 @@ def write_second_reader(path: Path, readings: Readings, *, stamp: str | None) ->
     write_rows(path, (*READINGS_COLUMNS, *column), rows)
 
 
-def wrong_line(path: Path, key: str, line: int, expected: str, received: str) -> InputError:
-    """The error that a line of a file is not as expected."""
-    return InputError(f"{key}: {path}, line {line}: expected {expected}, received {received}")
-
-
 @dataclass(frozen=True)
 class _Line:
     """The cells of one line of a table, by column, as typed."""
@@ -134,14 +131,14 @@ class _Line:
     number: int
     cells: Mapping[str, str]
 
-    def scan(self, known: Collection[str] | None) -> str:
-        scan = self.cells["scan"]
-        if not scan or (known is not None and scan not in known):
-            # A spreadsheet takes 0000058 for a number.
-            like = sorted(name for name in known or () if scan and name.lstrip("0") == scan)
-            hint = f" (without the zeros of {like[0]}?)" if like else ""
-            raise self.wrong("a scan of the cohort", f"{scan or 'none'}{hint}")
-        return scan
+    def name(self, column: str, known: Collection[str] | None, *, what: str = "scan") -> str:
+        """A known name, or any (None)."""
+        name = self.cells[column]
+        if not name or (known is not None and name not in known):
+            raise self.wrong(
+                f"a {what} of the cohort", f"{name or 'none'}{meant(name, known or ())}"
+            )
+        return name
 
     def side(self) -> Side:
         for side in SIDES:
@@ -149,8 +146,8 @@ class _Line:
                 return side
         raise self.wrong("the side right or left", self.cells["side"] or "none")
 
-    def grade(self) -> Grade:
-        grade = self.cells["grade"]
+    def grade(self, column: str) -> Grade:
+        grade = self.cells[column]
         if grade.casefold() not in _GRADE_OF:
             received = grade or "none; leave out knees that were not read"
             raise self.wrong(f"a grade of 0 to 4 or {', '.join(GRADE_NAMES)}", received)
@@ -161,41 +158,12 @@ class _Line:
 
 
 def _lines(
-    path: Path, key: str, columns: Sequence[str], *, header_shown: bool = True
+    path: Path,
+    key: str,
+    *forms: tuple[str, ...],
+    names: Collection[str] | None = None,
+    header_shown: bool = True,
 ) -> Iterator[_Line]:
-    text = _read_text(path, key)
-    head = text.partition("\n")[0]
-    rows = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=";" if head.count(";") > head.count(",") else ",",
-        skipinitialspace=True,
-        strict=True,  # else a quote that is never closed swallows the rest of the file
-    )
-    try:
-        shown = [column.strip() for column in next(rows, [])]
-        header = [column.casefold() for column in shown]
-        if any(header.count(column) != 1 for column in columns):
-            expected = f"the columns {', '.join(columns)}, each once"
-            received = ", ".join(shown).strip(", ") or "nothing"
-            received = received if header_shown else "a line without them"
-            raise wrong_line(path, key, 1, expected, received)
-        for row in rows:
-            cells = [cell.strip() for cell in row]
-            if any(cells[len(header) :]):
-                expected = f"{len(header)} columns as in line 1"
-                raise wrong_line(path, key, rows.line_num, expected, f"{len(cells)}")
-            if any(cells):
-                named = dict(zip(header, cells, strict=False))
-                wanted = {column: named.get(column, "") for column in columns}
-                yield _Line(path, key, rows.line_num, wanted)
-    except csv.Error as error:
-        raise wrong_line(path, key, rows.line_num, "a line of CSV", f"{error}") from error
-
-
-def _read_text(path: Path, key: str) -> str:
-    """The text of a UTF-8 file, without the byte order mark of spreadsheets."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise InputError(f"{key}: expected a text file, received {path} ({reason})") from error
+    """Lines as from `read_rows`."""
+    rows = read_rows(path, key, forms, names=names, header_shown=header_shown)
+    return (_Line(path, key, number, cells) for number, cells in rows)

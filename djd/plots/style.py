@@ -4,7 +4,6 @@ In all functions `title` stands above the figure, and `stamp`, such as PHANTOM, 
 """
 
 import io
-import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -192,5 +191,3 @@ rcParams["font.family"] = ["DejaVu Sans", *(font for font in _HANGUL_FONTS if fo
 rcParams["font.size"] = TEXT_POINTS
 rcParams["legend.frameon"] = False
 rcParams["text.parse_math"] = False  # a file's name or a setting may hold dollar signs
-# Matplotlib logs the building of its list of fonts, and its choice; nobody here can act on that.
-logging.getLogger("matplotlib").setLevel(logging.ERROR)

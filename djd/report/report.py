@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
-from djd.errors import InputError
+from djd.errors import ElsewhereError, InputError
 from djd.report.answer import REPORT_NAME, Answer, serves, work_out
 from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
 from djd.report.ranking import terminal_tables
@@ -209,9 +209,12 @@ def _say_missing(outcome: Outcome) -> None:
     if outcome.incomplete:
         some = count_of(outcome.incomplete, "setting")
         say(f"{some} left out: not all cells are finished, or nothing was held out")
-    if elsewhere := outcome.sweep.elsewhere:
-        some = count_of(len(elsewhere), "cell")
-        say(f"{some} in another process's hands: the last one to finish will choose the winner")
+    if elsewhere := outcome.elsewhere:
+        some = count_of(len(elsewhere), "training")
+        say(
+            f"{some} in another process's hands, the last one to finish will choose the winner "
+            f"(exit status {ElsewhereError.exit_status}): {', '.join(elsewhere)}"
+        )
     for name, reason in outcome.failures:
         say(f"failed: {name}: {reason}")
     if outcome.failures:

@@ -7,10 +7,10 @@ unless a second pair of quotes survives the shell.
 import json
 import os
 import re
-import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,11 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from djd import wording
 from djd.errors import InputError
+from djd.machine import expand_home
 from djd.runs.keys import FREE_KEYS, SETTING_GROUPS
+from djd.wording import in_shell, line_end
 
 if TYPE_CHECKING:
     from djd.runs.config import RunConfig
@@ -41,13 +44,23 @@ _NOT_SAID = FREE_KEYS - _ALSO_SAID | {"data.source"}
 _NO_TEXT = ("true", "false", "null", "nan", "inf")
 """Words that are values of other types in Hydra's grammar."""
 
+_ONE_NAME = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+)\s*(?:,|$)""")
+_WITH_VALUE = frozenset(
+    {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
+    | {"--package", "-p", "--cfg", "-c", "--info", "-i"}
+)
+"""Flags of Hydra that a value follows."""
+
 MOST_CHARACTERS = 100
 """Of a line of a command: TensorBoard doesn't break lines of code."""
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote those values of `PATH_KEYS` that the grammar would refuse or take apart."""
-    return [_quoted(argument) if _is_path(argument) else argument for argument in arguments]
+    """Quote those values of `PATH_KEYS` that the grammar would refuse, take apart, or misread."""
+    return [
+        _names_quoted(each) if _is_names(each) else _quoted(each) if _is_path(each) else each
+        for each in arguments
+    ]
 
 
 def hydra_sentence(error: Exception) -> str:
@@ -67,20 +80,57 @@ def hydra_sentence(error: Exception) -> str:
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Put `-m` before all overrides; Hydra's parser refuses overrides on both sides of `-m`."""
-    flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
-    return [*flags, *(argument for argument in arguments if argument not in flags)]
+    """Put flags before all overrides; Hydra's parser refuses overrides on both sides of a flag."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for before, argument in pairwise(["", *arguments]):
+        is_flag = argument.startswith("-") or before in _WITH_VALUE
+        (flags if is_flag else overrides).append(argument)
+    return [*flags, *overrides]
 
 
 def _is_path(argument: str) -> bool:
     key, equals, value = argument.partition("=")
-    if not (equals and value) or key.lstrip("+") not in PATH_KEYS or value == "null":
-        return False
-    # data.exclude is a list of names, or a file of them.
-    return not (key.endswith("data.exclude") and value.startswith("["))
+    return bool(equals and value) and key.lstrip("+") in PATH_KEYS and value != "null"
+
+
+def _is_names(argument: str) -> bool:
+    """Whether the value is a list of names; `data.exclude` may be a file of them, too."""
+    key, _, value = argument.partition("=")
+    return key.lstrip("+") == "data.exclude" and value.startswith("[") and value.endswith("]")
+
+
+def _names_quoted(argument: str) -> str:
+    """A list whose names stay as typed: Hydra reads 1_000 as 1000 and 12e3456 as infinity."""
+    with suppress(HydraException):
+        names = OverridesParser.create().parse_override(argument).value()
+        if not isinstance(names, list) or all(isinstance(name, str) for name in names):
+            return argument
+    key, _, value = argument.partition("=")
+    names = [found[1].strip() for found in _ONE_NAME.finditer(value[1:-1])]
+    quoted = (name if name[0] in "'\"" else _in_quotes(name) for name in names if name)
+    return f"{key}=[{','.join(quoted)}]"
+
+
+def absolute_paths(values: Mapping[str, Any], base: str) -> dict[str, Any]:
+    """Plain values of a configuration whose `PATH_KEYS` are absolute, or relative to `base`.
+
+    A path below the home of nobody stays as it is: `read_config` says so.
+    """
+    absolute = dict(values)
+    for key in PATH_KEYS:
+        group, _, name = key.partition(".")
+        inner = absolute.get(group) or {}
+        path = inner.get(name)
+        expanded = expand_home(path) if isinstance(path, str) else ""
+        if expanded and not expanded.startswith("~"):
+            absolute[group] = {**inner, name: str(Path(base, expanded))}
+    return absolute
 
 
 def _quoted(argument: str) -> str:
+    if wording.FOR_WINDOWS and argument.count('"') == 1:  # of "C:\scans\", which ends in \"
+        argument = argument.removesuffix('"')
     key, _, value = argument.partition("=")
     in_quotes = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     with suppress(HydraException):
@@ -131,11 +181,15 @@ def _saved_arguments(folder: Path, *, is_sweep: bool) -> list[str]:
         path = folder / ".hydra" / "hydra.yaml"
         if not path.exists():
             return overrides
-        # Hydra keeps `--config-dir` apart from the overrides.
+        # Hydra keeps its own overrides and flags apart from the others.
         hydra = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]
         sources = hydra["runtime"]["config_sources"]
         typed = [each["path"] for each in sources if each["provider"] == "command-line"]
-        return [*(each for place in typed for each in ("--config-dir", str(place))), *overrides]
+        flags = [each for place in typed for each in ("--config-dir", str(place))]
+        if (name := hydra.get("job", {}).get("config_name", "config")) != "config":
+            flags += ["--config-name", str(name)]
+        own = map(str, hydra.get("overrides", {}).get("hydra", ()))
+        return [*flags, *(each for each in own if each != "hydra.mode=RUN"), *overrides]
     except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: expected the saved command of what was stopped last, received a damaged "
@@ -154,7 +208,7 @@ def _search_again(path: Path | None) -> None:
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     for place in filter(None, places):
         if place not in before:
-            sys.path.append(place)
+            sys.path.append(str(Path(place).absolute()))
             before.append(place)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, before))
 
@@ -193,9 +247,9 @@ def rerun_command(config: "RunConfig", *, threads: int) -> str:
     except for longer words.
     """
     lines = ["python train.py"]
-    for argument in map(shlex.quote, rerun_arguments(config, threads=threads)):
-        if len(lines[-1]) + len(argument) + len(" \\") >= MOST_CHARACTERS:
-            lines[-1] += " \\"
+    for argument in map(in_shell, rerun_arguments(config, threads=threads)):
+        if len(lines[-1]) + len(argument) + len(line_end()) >= MOST_CHARACTERS:
+            lines[-1] += line_end()
             lines.append(f" {argument}")
         else:
             lines[-1] += f" {argument}"

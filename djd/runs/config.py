@@ -22,8 +22,17 @@ from pydantic_core import ErrorDetails
 
 from djd.data.crop import Placement, Scaling, Views
 from djd.errors import InputError
+from djd.files import as_stored, cache_folder
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError, PhantomStyle
-from djd.runs.keys import UNNAMED_KEYS, AxisValue, flat, folder_name, short_names, value_of
+from djd.runs.keys import (
+    UNNAMED_KEYS,
+    AxisValue,
+    as_typed,
+    flat,
+    folder_name,
+    short_names,
+    value_of,
+)
 
 Precision = Literal["float32", "tf32", "bf16"]
 """float32 throughout; float32 with a GPU's products in TensorFloat-32; or bfloat16 autocast."""
@@ -35,11 +44,43 @@ Keep = Literal["winner", "all", "none"]
 def _require_some_path(path: object) -> object:
     if path == "":  # an unset variable of a shell; Path("") is the working directory
         raise ValueError("expected a path, received an empty one")
+    if isinstance(path, int | float):
+        raise ValueError(f"expected a path in quotes, received {as_typed(path)} without them")
     return path
 
 
-UserPath = Annotated[Path, BeforeValidator(_require_some_path), AfterValidator(Path.expanduser)]
-"""A path with its tilde expanded: shells leave the one in `data.root=~/scans` alone."""
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:  # no home, or no such user
+        raise ValueError(f"expected a path, received {path} ({error})") from error
+
+
+def _or_users_own(path: object) -> object:
+    return cache_folder() if path is None else path
+
+
+def _require_names(names: object) -> object:
+    """YAML takes names such as 0000016 for numbers, and what was typed can't be told from those."""
+    each_name = names if isinstance(names, list | tuple) else [names]
+    for name in each_name if names is not None else ():
+        if not isinstance(name, str | Path):
+            received = as_typed(name) if isinstance(name, int | float | None) else "no name"
+            raise ValueError(
+                f"expected each name in quotes, received {received} without them (YAML reads "
+                '0000016 as 14, 12e3456 as inf): exclude: ["0000016"] in a file, '
+                "'data.exclude=[\"0000016\"]' on the command line"
+            )
+    return names
+
+
+UserPath = Annotated[
+    Path,
+    BeforeValidator(_require_some_path),
+    AfterValidator(_expanded),
+    AfterValidator(as_stored),
+]
+"""A path as it is stored, with its tilde expanded: shells leave that in `data.root=~/scans`."""
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -68,7 +109,7 @@ class DataConfig(_Group):
     folds: Annotated[int, Field(ge=2)]
     fold: Annotated[int, Field(ge=0)] | None
     split_seed: Seed
-    exclude: tuple[str, ...] | UserPath
+    exclude: Annotated[tuple[str, ...] | UserPath, BeforeValidator(_require_names)]
     groups: UserPath | None
     test_list: UserPath | None
     second_reader: UserPath | None = None
@@ -151,8 +192,9 @@ class TrainerConfig(_Group):
 class PathsConfig(_Group):
     """`paths.*`: folders that runs share."""
 
-    cache: UserPath
+    cache: Annotated[UserPath, BeforeValidator(_or_users_own)]
     python: str | None = None
+    stale_after: Rate = 600.0  # seconds
 
 
 class RunConfig(_Group):
@@ -260,13 +302,14 @@ def _as_now(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = _key(first)
+    key = _key(error.errors()[0])
+    # A union, such as that of "auto or a number", has an error for each of its branches.
+    branches = [each for each in error.errors() if _key(each) == key]
+    first = next((each for each in branches if each["type"] == "value_error"), branches[0])
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
         return message if message.startswith(f"{key}.") else f"{key}: {message}"
-    # A union, such as that of "auto or a number", has an error for each of its branches.
-    expected = " or ".join(_expected(other) for other in error.errors() if _key(other) == key)
+    expected = " or ".join(map(_expected, branches))
     return f"{key}: expected {expected}, received {first['input']!r}"
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from djd.data.datamodule import Batch, KneeDataModule
 from djd.data.split import Parts
 from djd.data.uptake import MEASURES
 from djd.grades import GRADE_COUNT
+from djd.machine import as_configured
 from djd.models.build import build_augmentation
 from djd.models.classifier import GradeClassifier
 from djd.models.losses import balanced_weights
@@ -51,6 +54,7 @@ class Fit:
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
+@as_configured()
 def fit_network(prepared: Prepared) -> Fit:
     """Train one network; metrics, predictions, weights and loggers' files go to its folder.
 
@@ -58,6 +62,8 @@ def fit_network(prepared: Prepared) -> Fit:
     was never stopped. A run by itself also keeps its best validation epoch (optimistic).
     """
     config, folder, parts = prepared.config, prepared.folder, prepared.parts
+    # Lightning may have taken a launcher's rank when another program imported Lightning.
+    setattr(rank_zero_only, "rank", 0)  # noqa: B010
     lightning.seed_everything(config.seed, verbose=False)
     classifier = build_classifier(config, prepared.cohort.grades[parts.train])
     datamodule = build_datamodule(config, prepared.cohort, parts, inputs=classifier.inputs)
@@ -152,16 +158,18 @@ def build_trainer(
     held_out: bool,
 ) -> lightning.Trainer:
     """A Lightning trainer whose steps do nothing but train."""
-    precision = precision_plugin(config.trainer.precision, training_device(config))
+    device, wanted = training_device(config), config.trainer.accelerator
+    precision = precision_plugin(config.trainer.precision, device)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # greetings and advertisements
     return lightning.Trainer(
-        accelerator=config.trainer.accelerator,
+        accelerator=device.type if wanted == "auto" else wanted,
         devices=1,
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=config.trainer.gradient_clip_val,
         logger=loggers,
         callbacks=callbacks,
-        plugins=[WholeCheckpointIO(), precision],
+        # Lightning would choose Slurm's environment by itself: ranks, requeueing.
+        plugins=[WholeCheckpointIO(), precision, LightningEnvironment()],
         default_root_dir=folder,
         enable_progress_bar=False,
         enable_model_summary=False,

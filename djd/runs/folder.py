@@ -1,24 +1,29 @@
 """The folder of a run, cell or refit: names of its files, its lock, its failure, its contents."""
 
 import json
+import logging
 import shutil
+import time
 import traceback
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from djd.data.split import PartSummary, PatientSplit
 from djd.data.tables import Readings, read_second_reader
-from djd.errors import InputError
-from djd.files import write_whole
+from djd.errors import DriveError, InputError
+from djd.files import is_there, read_bytes, remove, write_whole
+from djd.locks import holder_of, remove_lock, try_lock
+from djd.machine import LONGEST_PATH, takes_long_paths
+from djd.markers import UNKNOWN, Holder, markers, silence, stale_after
 from djd.runs.config import RunConfig, read_config
 from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS, differences
 from djd.runs.result import RESULTS_VERSION, RunResult
+from djd.wording import in_words
 
 CONFIG_NAME = "config.yaml"
 SPLIT_NAME = "split.json"
@@ -47,8 +52,11 @@ WINNER = "winner"
 
 LOCK_NAME = ".lock"
 
-SECONDS_TO_TRY = 0.5
-"""Longer than `is_locked` holds a lock."""
+ROOM_FOR_FILES = 80
+"""Characters of the longest file below a training's folder, TensorBoard's with the host's name."""
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""At a holder without heartbeats."""
 
 
 def epoch_checkpoint(folder: Path, epoch: int) -> Path:
@@ -56,44 +64,76 @@ def epoch_checkpoint(folder: Path, epoch: int) -> Path:
     return folder / CHECKPOINTS / f"epoch={epoch:03d}.ckpt"
 
 
-@contextmanager
-def lock(folder: Path, *, seconds: float = SECONDS_TO_TRY) -> Iterator[bool]:
-    """Try to hold the lock of an existing folder; yields whether it is held.
+def lock(folder: Path) -> AbstractContextManager[bool]:
+    """Try to hold the lock of an existing folder; yields whether it is held."""
+    return try_lock(folder / LOCK_NAME)
 
-    The system releases the lock when the process ends, however it ends.
+
+def worker_in(folder: Path) -> Holder | None:
+    """The process that works in the folder now, or None."""
+    return holder_of(folder / LOCK_NAME)
+
+
+def silence_in(folder: Path) -> float:
+    """Seconds for which the worker, on another machine, has missed its heartbeats, or 0."""
+    return max(map(silence, markers(folder / LOCK_NAME)), default=0.0)
+
+
+def at_work(folder: Path) -> str:
+    """Who works in the folder, for a sentence; and for how long they have given no sign of life."""
+    who = str(worker_in(folder) or UNKNOWN)
+    if seconds := silence_in(folder):
+        since, until = in_words(seconds), in_words(stale_after())
+        who += f" (no sign of life for {since}; void after {until}, see paths.stale_after)"
+    return who
+
+
+def wait_for_silent(folders: Sequence[Path]) -> bool:
+    """Wait while holders on other machines miss their heartbeats; whether there were any.
+
+    A living holder trains its cell to the end. A dead one loses it after `paths.stale_after`.
     """
-    file = FileLock(folder / LOCK_NAME)
-    try:
-        file.acquire(timeout=seconds, poll_interval=SECONDS_TO_TRY / 10)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        file.release()
+    silent = [each for each in folders if is_locked(each) and silence_in(each)]
+    for folder in silent:
+        logging.getLogger("djd").warning("waiting for %s, held by %s", folder.name, at_work(folder))
+    while silent and all(is_locked(each) and silence_in(each) for each in silent):
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return bool(silent)
 
 
 def is_locked(folder: Path) -> bool:
     """Whether a process works in the folder now."""
-    if not (folder / LOCK_NAME).exists():
-        return False
-    try:
-        with lock(folder, seconds=0) as held:
-            return not held
-    except OSError:  # a read-only folder: nobody can train there
-        return False
+    return worker_in(folder) is not None
 
 
 def drop_lock(folder: Path) -> None:
     """Remove the lock of a finished training; a process that waits for it finds the result."""
-    with suppress(OSError):  # Windows removes no file that another process has open
-        (folder / LOCK_NAME).unlink(missing_ok=True)
+    remove_lock(folder / LOCK_NAME)
+
+
+def require_room(folder: Path, names: Iterable[str], key: str) -> None:
+    """Raise InputError where Windows would refuse files in the named folders below a folder.
+
+    `key` is the one by which a person gives the folder.
+    """
+    if takes_long_paths():
+        return
+    room = LONGEST_PATH - ROOM_FOR_FILES - max(map(_utf16_units, names)) - 1
+    if _utf16_units(str(folder.absolute())) > room:
+        raise InputError(
+            f"{key}: expected a path of at most {room} characters, since Windows takes "
+            f"{LONGEST_PATH} with the files below it, received {folder.absolute()}; choose a "
+            "shorter one, such as C:/djd, or turn on long paths in Windows (LongPathsEnabled)"
+        )
+
+
+def _utf16_units(text: str) -> int:
+    return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
 
 
 def record_failure(folder: Path, error: BaseException | str) -> None:
     """Write the reason of a failure; a full disk is no second failure."""
-    if isinstance(error, str | InputError):
+    if isinstance(error, str | InputError | DriveError):
         reason = f"{error}\n"
     else:
         reason = "".join(traceback.format_exception(error))
@@ -114,7 +154,7 @@ def record_loss(folder: Path, error: BaseException | str) -> None:
 def forget_failure(folder: Path) -> None:
     """Let a failed training be tried again; in a read-only folder the training fails again."""
     with suppress(OSError):
-        (folder / ERROR_NAME).unlink()
+        remove(folder / ERROR_NAME)
 
 
 def failure_reason(folder: Path) -> str | None:
@@ -134,7 +174,7 @@ def saved_config(folder: Path) -> RunConfig:
     """The configuration of a begun training; raises InputError for a damaged file."""
     path = folder / CONFIG_NAME
     try:
-        return read_config(yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER))
+        return read_config(yaml.load(read_bytes(path).decode(), Loader=_LOADER))
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, InputError) as error:
         raise _damaged(path, "configuration") from error
 
@@ -148,7 +188,7 @@ def _damaged(path: Path, content: str) -> InputError:
 
 def require_unfinished(folder: Path) -> None:
     """Raise InputError where a folder holds a finished run."""
-    if (folder / RESULT_NAME).exists():
+    if is_there(folder / RESULT_NAME):
         raise InputError(
             f"{folder}: expected a run's folder that is new or of a stopped run, received one that "
             f"is finished ({RESULT_NAME} is there); choose another hydra.run.dir"
@@ -162,7 +202,7 @@ def require_same_config(
 
     An earlier version of the software began it, or keys differ that aren't `free`.
     """
-    if not (folder / CONFIG_NAME).exists():
+    if not is_there(folder / CONFIG_NAME):
         return
     before = saved_config(folder)
     if "augment" not in before.choices:
@@ -182,10 +222,10 @@ def require_same_config(
 def require_same_cohort(folder: Path, fingerprint: str) -> None:
     """Raise InputError where a stopped training had another fingerprint of its cohort."""
     path = folder / SPLIT_NAME
-    if not path.exists():
+    if not is_there(path):
         return
     try:
-        before = str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+        before = str(json.loads(read_bytes(path))["fingerprint"])
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, "split") from error
     if before != fingerprint:
@@ -209,7 +249,8 @@ def finished_result(
 ) -> RunResult | None:
     """The result of a training of this configuration, scored at each of its score epochs, or None.
 
-    Its results_version must be `version`; a report of an older folder gives that folder's.
+    Its results_version must be `version`; a report of an older folder gives that folder's. Raises
+    DriveError where the drive doesn't say: a finished training is not trained anew for that.
     """
     try:
         result = RunResult.load(folder / RESULT_NAME)
@@ -227,11 +268,11 @@ def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
     """Remove the files of a failed training that left no checkpoint."""
     if any((folder / CHECKPOINTS).glob("*.ckpt")):
         return
-    for path in set(folder.iterdir()).difference(there_before):
+    for path in set(folder.iterdir()).difference(there_before, {folder / LOG_NAME}):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def kept_readings(folder: Path) -> Readings | None:
@@ -244,7 +285,7 @@ def begun_runs(folder: Path) -> dict[str, dict[str, Any]]:
     """`run` and `logger` (its file's values) of each begun logger; raises InputError if damaged."""
     path = folder / LOGGERS_NAME
     try:
-        begun = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        begun = json.loads(read_bytes(path)) if is_there(path) else {}
         return {str(option): dict(each) for option, each in begun.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(

@@ -3,13 +3,15 @@
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 AxisValue = str | int | float | bool | None
 
 FREE_KEYS = frozenset(
-    {"paths.cache", "paths.python", "data.root", "data.on_error", "data.second_reader"}
+    {"paths.cache", "paths.python", "paths.stale_after"}
+    | {"data.root", "data.on_error", "data.second_reader"}
     | {"trainer.accelerator", "trainer.threads", "trainer.progress"}
     | {"plots", "test", "keep", "fail_fast", "report", "dry_run"}
 )
@@ -85,16 +87,39 @@ MOST_NAME_BYTES = 120
 """File systems take 255; Windows takes 260 for a whole path."""
 
 
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+"""Names, with any ending, that Windows keeps for devices."""
+
+
 def folder_name(words: Mapping[str, AxisValue]) -> str:
-    """`depth=2 optim=adam fold=0`, without signs that folders lack; shortened if too long."""
-    texts = {key: re.sub(r"[^\w.+-]+", "_", as_typed(value)) for key, value in words.items()}
-    name = " ".join(f"{key}={text}" for key, text in texts.items()) or "base"
-    encoded = name.encode()
-    if len(encoded) <= MOST_NAME_BYTES:
+    """`depth=2 optim=adam fold=0`, as folders may be named on every system.
+
+    A name that had to lose signs or its end, or that rounds a number, has a digest of the whole.
+    """
+    whole = " ".join(f"{key}={_exactly(value)}" for key, value in words.items()) or "base"
+    pairs = [f"{_portable(key)}={_portable(as_typed(value))}" for key, value in words.items()]
+    name = re.sub(r"\.$", "_", " ".join(pairs) or "base")  # Windows drops a dot at the end
+    if _DEVICE.match(name):
+        name = f"_{name}"
+    if name == whole and len(name.encode()) <= MOST_NAME_BYTES:
         return name
-    digest = hashlib.sha256(encoded).hexdigest()[:8]
-    kept = encoded[: MOST_NAME_BYTES - len(digest) - 1].decode(errors="ignore")
-    return f"{kept}~{digest}"
+    digest = hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()[:8]
+    start = name.encode()[: MOST_NAME_BYTES - len(digest) - 1].decode(errors="ignore")
+    return f"{start}~{digest}"
+
+
+def _exactly(value: AxisValue) -> str:
+    text = as_typed(value)
+    return repr(value) if isinstance(value, float) and float(text) != value else text
+
+
+def _portable(text: str) -> str:
+    return re.sub(r"[^\w.+-]+", "_", text)
+
+
+def spelt_alike(name: str) -> str:
+    """The same text for names that macOS or Windows take for one: Unicode form and case differ."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:

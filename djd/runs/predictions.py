@@ -1,6 +1,7 @@
 """`predictions.csv`: a row for each held-out knee at each score epoch, written and read back."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from djd.data.cohort import Cohort
 from djd.errors import InputError
-from djd.files import write_rows
+from djd.files import read_bytes, write_rows
 from djd.grades import GRADE_COUNT, SIDES
 from djd.runs.result import PartScores, stamp_column
 from djd.statistics.held_out import GradedKnees, HeldOut
@@ -57,12 +58,11 @@ def read_predictions(path: Path, *, by: str = "epoch") -> dict[str, HeldOut]:
     """Predictions by the values of a column; raises InputError for a missing or damaged file."""
     rows: dict[str, list[list[str]]] = {}
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file)
-            header = next(lines, [])
-            places, key = [header.index(column) for column in _KNEE_COLUMNS], header.index(by)
-            for line in filter(None, lines):
-                rows.setdefault(line[key], []).append([line[place] for place in places])
+        lines = csv.reader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""))
+        header = next(lines, [])
+        places, key = [header.index(column) for column in _KNEE_COLUMNS], header.index(by)
+        for line in filter(None, lines):
+            rows.setdefault(line[key], []).append([line[place] for place in places])
         return {value: _predictions(alike) for value, alike in rows.items()}
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise InputError(

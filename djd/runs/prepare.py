@@ -85,7 +85,7 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     if prepared.stamp:
         say(prepared.stamp)
     summaries = part_summaries(cohort, parts)
-    say_cohort(cohort, summaries, grade_warnings(summaries))
+    say_cohort(cohort, summaries, grade_warnings(summaries), views=config.data.views)
     return prepared
 
 

@@ -1,16 +1,19 @@
 """The cohort of a configuration and its split. A sweep's process imports this without torch."""
 
+import logging
 import sys
 from collections.abc import Collection
 from pathlib import Path
 
 from rich.progress import Progress
 
-from djd.data.cohort import Cohort, find_scans, require_trainable
+from djd.data.cohort import Cohort, find_scans
 from djd.data.cohort_cache import cached_cohort
 from djd.data.cohort_flow import flow_of
 from djd.data.formats import import_formats
+from djd.data.names import one_form, scan_name, unknown_names
 from djd.data.phantom.cohort import cached_phantom
+from djd.data.problems import require_trainable
 from djd.data.split import Parts, PatientSplit, split_knees, split_patients
 from djd.data.tables import (
     Readings,
@@ -20,9 +23,10 @@ from djd.data.tables import (
     read_second_reader,
     write_second_reader,
 )
+from djd.errors import InputError
 from djd.runs.config import DataConfig, RunConfig
 from djd.runs.folder import SECOND_READER_NAME
-from djd.runs.summary import log
+from djd.runs.summary import say
 
 
 def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
@@ -32,7 +36,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     """
     data = config.data
     root = _root(config)
-    known = [path.stem for path in find_scans(root)]
+    known = {scan_name(path) for path in find_scans(root)}
     patients = read_groups(data.groups, known=known) if data.groups else {}
     paths = find_scans(root, exclude=_excluded(data, root, known))
     with _bar("reading scans", len(paths)) as bar:
@@ -48,8 +52,13 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)
     named = None
     if data.test_list:
-        key, patients_known = "data.test_list", set(cohort.patients)
-        named = read_names(data.test_list, key=key, known=patients_known, what="patient")
+        named = read_names(
+            data.test_list,
+            key="data.test_list",
+            known=set(cohort.patients),
+            what="patient",
+            columns=() if data.groups else ("scan",),
+        )
     split = split_patients(cohort.patients, test_count=data.test_count, test_patients=named)
     return cohort, split
 
@@ -62,7 +71,7 @@ def read_readings(config: RunConfig) -> Readings | None:
     """
     if not config.data.second_reader:
         return None
-    known = {path.stem for path in find_scans(_root(config))}
+    known = {scan_name(path) for path in find_scans(_root(config))}
     return read_second_reader(config.data.second_reader, known=known)
 
 
@@ -87,9 +96,16 @@ def _excluded(data: DataConfig, root: Path, known: Collection[str]) -> Collectio
     `experiment=study` excludes four names of the study, which other cohorts lack.
     """
     if isinstance(data.exclude, Path):
+        name = data.exclude.name
+        if not data.exclude.exists() and (one_form(name) in known or not data.exclude.suffix):
+            raise InputError(
+                f"data.exclude: expected names in brackets ('data.exclude=[{name}]') or a file of "
+                f"them, received {data.exclude} (no such file)"
+            )
         return read_names(data.exclude, key="data.exclude", known=known, what="scan")
-    if unknown := sorted(set(data.exclude).difference(known)):
-        log.warning("warning: data.exclude names no scan of %s: %s", root, ", ".join(unknown))
+    if unknown := unknown_names(map(one_form, data.exclude), known):
+        names = ", ".join(unknown)
+        say(f"warning: data.exclude names no scan of {root}: {names}", logging.WARNING)
     return data.exclude
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from djd.data.cohort import Cohort
 from djd.errors import InputError
-from djd.files import write_whole
+from djd.files import read_bytes, write_whole
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
 from djd.statistics.held_out import GradedKnees
@@ -88,9 +88,9 @@ class RunResult(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> "RunResult":
-        """Read a file of `save`; raises InputError where it is damaged."""
+        """Read a file of `save`; raises InputError where damaged, DriveError as `read_bytes`."""
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(read_bytes(path))
         except ValidationError as error:
             raise InputError(
                 f"{path}: expected the result of a finished training, received a damaged file; "

@@ -2,9 +2,9 @@
 
 import io
 import logging
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich import box
@@ -12,11 +12,15 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from djd.data.cohort import Cohort, names_warning
+from djd.data.cohort import Cohort
+from djd.data.crop import Views
+from djd.data.names import groups_line
+from djd.data.problems import warnings_of
 from djd.data.split import PartSummary
 from djd.grades import GRADE_NAMES
+from djd.machine import lightning_variables
 from djd.runs.result import PartScores
-from djd.wording import number, share
+from djd.wording import in_shell, number, share
 
 log = logging.getLogger("djd")
 
@@ -26,17 +30,31 @@ MOST_COLUMNS = 132
 MOST_CHARACTERS = 1000
 
 
-def say(sentence: str) -> None:
-    """Print a sentence and log it."""
-    log.info(sentence)
+def say(sentence: str, level: int = logging.INFO) -> None:
+    """Log a sentence, which prints it; with Hydra's logs off, print it alone."""
+    to_terminal = any(type(each) is logging.StreamHandler for each in logging.root.handlers)
+    is_logged = to_terminal or (log.hasHandlers() and log.isEnabledFor(level))
+    if is_logged and not log.disabled:
+        log.log(level, "%s", sentence)
+        return
+    with suppress(OSError):  # as a log on a full disk
+        print(sentence, file=sys.stderr if level > logging.INFO else sys.stdout)
 
 
-def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Sequence[str]) -> None:
+def say_cohort(
+    cohort: Cohort,
+    parts: Mapping[str, PartSummary],
+    warnings: Sequence[str],
+    *,
+    views: Views = "both",
+) -> None:
     """Print scans, knees and patients of the cohort and of each part, and warnings."""
     say(
-        f"{len(cohort.scans)} scans in {cohort.root}: {len(cohort)} graded knees, "
+        f"{cohort.size} in {cohort.root}: {len(cohort)} graded knees, "
         f"{cohort.unspecified} unspecified, {len(cohort.unreadable)} scans unreadable"
     )
+    if line := groups_line(dict(zip(cohort.scans, cohort.patients, strict=True))):
+        say(line)
     table = Table("part", "patients", "knees", *GRADE_NAMES)
     for part, who in parts.items():
         knees = who.knees_per_grade
@@ -46,8 +64,11 @@ def say_cohort(cohort: Cohort, parts: Mapping[str, PartSummary], warnings: Seque
     if cohort.disagreements:
         named = ", ".join(" ".join(knee) for knee in cohort.disagreements)
         sentences.append(f"severity id and name disagree: {named}")
-    for sentence in filter(None, [*sentences, names_warning(cohort)]):
-        log.warning("warning: %s", sentence)
+    if variables := lightning_variables():
+        named = ", ".join(variables)
+        sentences.append(f"ignored, since a training is what its configuration says: {named}")
+    for sentence in (*sentences, *warnings_of(cohort, views)):
+        say(f"warning: {sentence}", logging.WARNING)
 
 
 def in_one_line(scores: PartScores) -> str:
@@ -72,7 +93,7 @@ def openings_sentence(openings: int) -> str:
 
 def tensorboard_line(folder: Path) -> str:
     """The command that opens this folder's dashboard."""
-    return f"tensorboard --logdir {shlex.quote(str(folder))}"
+    return in_shell("tensorboard", "--logdir", str(folder))
 
 
 def as_text(table: Table) -> str:

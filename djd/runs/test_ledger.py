@@ -12,7 +12,8 @@ from typing import Any
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
-from djd.files import append_line
+from djd.files import append_line, is_there, read_bytes
+from djd.locks import wait_for_lock
 from djd.runs.folder import LEDGER_NAME
 
 
@@ -38,7 +39,9 @@ def record_opening(
     }
     require_ledger(cache)
     for ledger in (folder / LEDGER_NAME, cache / LEDGER_NAME):
-        append_line(ledger, record)
+        # Two machines that append to one file at once overwrite each other over NFS.
+        with wait_for_lock(ledger.with_name(f".{LEDGER_NAME}.lock")):
+            append_line(ledger, record)
     return count_openings(cache, cohort, split)
 
 
@@ -60,9 +63,9 @@ def _test_digests(cohort: Cohort, split: PatientSplit) -> list[str]:
 
 def openings_in(ledger: Path) -> Iterator[dict[str, Any]]:
     """All openings of a ledger, the first one first; none without a ledger."""
-    if not ledger.exists():
+    if not is_there(ledger):
         return
-    for line in ledger.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_bytes(ledger).decode(errors="replace").splitlines():
         with suppress(ValueError):  # a line cut by a full disk; the others still count
             if isinstance(record := json.loads(line), dict):
                 yield record

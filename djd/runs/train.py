@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
-from djd.errors import InputError
+from djd.errors import DriveError, InputError
+from djd.files import is_there, remove, remove_half_written
+from djd.markers import use_stale_after
 from djd.plots.confusion import confusion_figure
 from djd.plots.curves import curves_figure
 from djd.plots.style import save_figure
@@ -23,15 +25,18 @@ from djd.runs.folder import (
     RESULT_NAME,
     TEST_MATRIX,
     WINNER,
+    at_work,
     drop_lock,
     epoch_checkpoint,
     finished_result,
     leave_no_false_start,
     lock,
     record_failure,
+    require_room,
     require_same_config,
     require_unfinished,
     saved_config,
+    wait_for_silent,
 )
 from djd.runs.hardware import training_device
 from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS
@@ -67,16 +72,20 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
 
     Raises:
         InputError: Something the person gave is wrong, or the training diverged.
+        DriveError: The drive failed while a scan or a file of the folder was read.
     """
     alone = config.kind == "run"
+    use_stale_after(config.paths.stale_after)
     if alone:
         require_unfinished(folder)
+        require_room(folder, [f"{WINNER}/{config.setting_name}"], "hydra.run.dir")
+        wait_for_silent([folder])
     with lock(folder) as held:
         if alone:
             if not held:
                 raise InputError(
                     f"{folder}: expected a run's folder that nobody works in, received one in "
-                    "which another process trains"
+                    f"which {at_work(folder)} trains"
                 )
             require_unfinished(folder)  # another process may just have finished the run
         elif not held:
@@ -84,9 +93,10 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
         elif result := finished_result(folder, config):
             return result
         elif retry_failed:
-            (folder / ERROR_NAME).unlink(missing_ok=True)
+            remove(folder / ERROR_NAME)
         elif (folder / ERROR_NAME).exists():
             return None
+        remove_half_written(folder, seconds=0)
         try:
             result = _train_here(config, folder)
         except (Exception, SystemExit) as error:
@@ -112,24 +122,24 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
     require_same_config(config, folder, free=FREE_KEYS if alone else NUMBERLESS_KEYS)
     if not alone:
         config = _with_epochs_before(config, folder)
-        (folder / RESULT_NAME).unlink(missing_ok=True)  # damaged, or without some score epochs
+        remove(folder / RESULT_NAME)  # damaged, or without some score epochs
     there_before = frozenset(folder.iterdir())
     try:
         return _fit_and_score(config, folder)
-    except (InputError, OSError):
+    except (InputError, DriveError, OSError):
         leave_no_false_start(folder, there_before)
         raise
 
 
 def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
     """Add the score epochs of the folder's training; for new epochs the training starts anew."""
-    if not (folder / CONFIG_NAME).exists():
+    if not is_there(folder / CONFIG_NAME):
         return config
     before = saved_config(folder).score_epochs
     wanted = set(config.epochs_to_score) - {config.trainer.max_epochs}
     if not wanted <= set(before):
         for name in (LAST_CHECKPOINT, CONFIG_NAME):
-            (folder / name).unlink(missing_ok=True)
+            remove(folder / name)
         before = tuple(sorted({*before, *config.score_epochs}))
     return config.model_copy(update={"score_epochs": before})
 
@@ -164,7 +174,7 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
     if opens_test:
         shutil.rmtree(scored / CHECKPOINTS, ignore_errors=True)  # the model is enough
     if not alone:
-        (folder / LAST_CHECKPOINT).unlink(missing_ok=True)
+        remove(folder / LAST_CHECKPOINT)
         if openings is not None:
             say(f"{folder.name}: test {in_one_line(test[-1])}")
             say(openings_sentence(openings))

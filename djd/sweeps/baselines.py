@@ -23,6 +23,7 @@ from djd.data.crop import VIEW_INDICES, Views
 from djd.data.split import Parts, PatientSplit
 from djd.data.uptake import relative_uptake
 from djd.grades import GRADE_COUNT
+from djd.machine import one_blas_thread
 from djd.runs.config import RunConfig
 from djd.runs.reading import split_cell
 from djd.statistics.held_out import GradedKnees, HeldOut
@@ -102,8 +103,6 @@ def fit_baselines(
         views: The networks' views.
         test: Test patients, who have no say in the choice; None leaves them unscored.
     """
-    from threadpoolctl import threadpool_limits
-
     import_module("sklearn.linear_model")  # limits reach only the libraries that are loaded
     grades = cohort.grades
     uptakes = relative_uptake(cohort.crops[:, VIEW_INDICES[views]])
@@ -115,7 +114,7 @@ def fit_baselines(
         models[name] = partial(_logistic, c, weight, features, grades)
     # Threads of the linear algebra wait for each other longer than they work: on two busy cores
     # the fits for 205 patients and 15 folds took up to 40 s instead of 2.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         candidates = {name: _on_folds(model, grades, parts) for name, model in models.items()}
         best = max(candidates, key=lambda name: _rank(candidates[name]))
         uptake = Baseline("uptake", best, candidates, _on_test(models[best], grades, test))

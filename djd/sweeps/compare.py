@@ -9,9 +9,20 @@ from typing import Any, Literal
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
-from djd.files import write_whole
+from djd.files import remove, write_whole
+from djd.markers import use_stale_after
 from djd.runs.config import RunConfig
-from djd.runs.folder import RESULT_NAME, failure_reason, forget_failure, is_locked, record_loss
+from djd.runs.folder import (
+    RESULT_NAME,
+    WINNER,
+    at_work,
+    failure_reason,
+    forget_failure,
+    is_locked,
+    record_loss,
+    require_room,
+    wait_for_silent,
+)
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
 from djd.sweeps.cells import Cell, Job, Launch
 from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
@@ -59,6 +70,17 @@ class Outcome:
             for refit in self.refits
             if not self.sweep.result_of(refit) and not is_locked(refit.folder)
         ]
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """Cells and refits that other processes train, each with who trains it."""
+        named = [(cell.folder.name, cell.folder) for cell in self.sweep.elsewhere]
+        named += [
+            (refit_name(refit), refit.folder)
+            for refit in self.refits
+            if not self.sweep.result_of(refit) and is_locked(refit.folder)
+        ]
+        return [f"{name} ({at_work(folder)})" for name, folder in named]
 
     @property
     def complete(self) -> bool:
@@ -123,10 +145,13 @@ def compare(
         Stopped: The sweep was stopped.
     """
     config = cells[0].config
+    use_stale_after(config.paths.stale_after)
     readings = read_readings(config)
     trainer = _Trainer(*read_data(config), at_once, launch)
     digest = cohort_digest(trainer.cohort, trainer.split)
     plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
+    # A refit has the setting's name and its epochs in place of the fold.
+    require_room(folder, [f"{WINNER}/{each.folder.name}" for each in placed], "hydra.sweep.dir")
     sweep = Sweep(folder, tuple(placed), plan=plan).looked_at()
     expected = forecast(sweep, trainer.knees, at_once=at_once)
     say_head(sweep, trainer.cohort, trainer.split, expected, at_once=at_once)
@@ -143,7 +168,7 @@ def compare(
 
 def _carry_out(sweep: Sweep, expected: Forecast, trainer: _Trainer) -> Outcome:
     # A folder with the file of an outcome is finished.
-    (sweep.folder / RESULT_NAME).unlink(missing_ok=True)
+    remove(sweep.folder / RESULT_NAME)
     sweep = sweep.looked_at()
     for cell, _ in sweep.failed:
         forget_failure(cell.folder)
@@ -170,7 +195,11 @@ def _train(sweep: Sweep, jobs: Sequence[Job], launch: Launch) -> Sweep:
         sweep = sweep.looked_at()
         to_do = {cell.folder for cell in sweep.to_do}
         left = [job for job in jobs if job.folder in to_do]
-        if not left or (sweep.config.fail_fast and sweep.failed):
+        if sweep.config.fail_fast and sweep.failed:
+            return sweep
+        if not left:
+            if wait_for_silent([cell.folder for cell in sweep.elsewhere]):
+                continue
             return sweep
         if left == before:
             for job in left:
@@ -199,11 +228,12 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
 
 
 def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> None:
-    if not (to_do := [refit for refit in refits if not sweep.result_of(refit)]):
-        return
-    for refit in to_do:
+    for refit in refits:
         forget_failure(refit.folder)
-    configs = [refit.config for refit in to_do]
-    seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
-    jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
-    trainer.launch(jobs)
+    while to_do := [refit for refit in refits if not sweep.result_of(refit)]:
+        configs = [refit.config for refit in to_do]
+        seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
+        jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
+        trainer.launch(jobs)
+        if not wait_for_silent([refit.folder for refit in to_do]):
+            return

@@ -10,8 +10,15 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from djd.errors import InputError
-from djd.runs.folder import LOG_NAME, METRICS_NAME, RESULT_NAME, failure_reason, record_loss
+from djd.errors import DriveError, InputError
+from djd.runs.folder import (
+    LOG_NAME,
+    METRICS_NAME,
+    RESULT_NAME,
+    failure_reason,
+    record_loss,
+    worker_in,
+)
 from djd.runs.result import RunResult
 from djd.sweeps.cells import Job
 from djd.sweeps.processes import Ending, Watcher
@@ -72,7 +79,8 @@ class JobDisplay(Watcher):
             words = f"FAILED: {reason} ({job.folder / LOG_NAME})"
         else:
             self.elsewhere += 1
-            words = "in another process's hands"
+            worker = worker_in(job.folder)
+            words = "in another process's hands" + (f" ({worker})" if worker else "")
         if failed or not self.console.is_terminal:
             line = f"[{self._ended} of {len(self.jobs)}] {job.name}: {words}"
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -132,7 +140,7 @@ def _running_row(job: Job) -> tuple[str, str, str, str]:
 def _scores(job: Job) -> str:
     try:
         result = RunResult.load(job.folder / RESULT_NAME)
-    except (InputError, OSError) as error:
+    except (InputError, DriveError, OSError) as error:
         return str(error)
     refit = job.kind == "refit"
     part, scored = ("test", result.test) if refit else ("validation", result.validation)

@@ -1,6 +1,7 @@
 """A sweep's own files: their names, and how each is read, written and locked."""
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -8,14 +9,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from djd.data.cohort import Cohort
 from djd.errors import InputError
-from djd.files import write_rows, write_whole
+from djd.files import is_there, read_bytes, remove, remove_half_written, write_rows, write_whole
 from djd.grades import GRADE_COUNT
+from djd.locks import wait_for_lock
 from djd.runs.config import RunConfig
 from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
 from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS, AxisValue
@@ -50,7 +51,7 @@ def read_plan(folder: Path) -> Plan:
     """
     path = folder / COMPARISON_NAME
     try:
-        return Plan.model_validate_json(path.read_text(encoding="utf-8"))
+        return Plan.model_validate_json(read_bytes(path))
     except (ValidationError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: expected the plan of a comparison, received a damaged file; {OTHER_FOLDER}"
@@ -65,7 +66,7 @@ def plan_in(
     Raises:
         InputError: See `plan_cells`; or the folder holds trainings and no plan.
     """
-    before = read_plan(folder) if (folder / COMPARISON_NAME).exists() else None
+    before = read_plan(folder) if is_there(folder / COMPARISON_NAME) else None
     if before is None and (found := next(folder.glob(f"*/{RESULT_NAME}"), None)):
         raise InputError(
             f"{folder}: expected a new folder or a comparison's, received one that holds {found} "
@@ -79,7 +80,8 @@ def plan_and_save(
 ) -> tuple[Plan, list[Cell]]:
     """`plan_in`, checked and written under a lock: processes that start at once agree."""
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / _PLAN_LOCK):
+    with wait_for_lock(folder / _PLAN_LOCK):
+        remove_half_written(folder)
         plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
         write_whole(folder / COMPARISON_NAME, plan.model_dump_json(indent=1))
     return plan, placed
@@ -92,7 +94,7 @@ def leave_hparam_columns(folder: Path, cells: Sequence[Cell]) -> None:
 
     if TENSORBOARD not in cells[0].config.logger:
         return
-    with FileLock(folder / _PLAN_LOCK):
+    with wait_for_lock(folder / _PLAN_LOCK):
         plan = read_plan(folder)
         values = hparam_values(folder, plan, cells)
         compared = [key for key in (*_hparam_axes(plan), EPOCHS_KEY) if len(values[key]) > 1]
@@ -162,12 +164,12 @@ def keep_baselines(
     stamp = stamp_column(configs[0].stamp(phantom=cohort.phantom))
     (folder / _BASELINES).mkdir(parents=True, exist_ok=True)
     # Two commands that end at once must not mix their files.
-    with FileLock(folder / _BASELINES / ".lock"):
+    with wait_for_lock(folder / _BASELINES / ".lock"):
         for each in baselines:
             below = folder / _BASELINES / each.name
             below.mkdir(exist_ok=True)
             # The choice is written last: without it nothing here counts.
-            (below / _CHOICE_NAME).unlink(missing_ok=True)
+            remove(below / _CHOICE_NAME)
             _keep_predictions(below, each, cohort, stamp)
             choice = {"setting": each.setting, "fitted_on": basis_of(configs)}
             write_whole(below / _CHOICE_NAME, json.dumps(choice, indent=1))
@@ -183,7 +185,7 @@ def _keep_predictions(
         for row in _rows(cohort, fold, place, stamp)
     ]
     write_rows(below / PREDICTIONS_NAME, columns, rows)
-    (below / _TEST_PREDICTIONS_NAME).unlink(missing_ok=True)
+    remove(below / _TEST_PREDICTIONS_NAME)
     if test := baseline.test:
         write_rows(below / _TEST_PREDICTIONS_NAME, columns, _rows(cohort, test, (0, None), stamp))
     graded = {
@@ -220,7 +222,7 @@ def kept_baselines(folder: Path) -> tuple[KeptBaseline, ...]:
 def _kept(folder: Path) -> KeptBaseline:
     path = folder / _CHOICE_NAME
     try:
-        choice = json.loads(path.read_bytes())
+        choice = json.loads(read_bytes(path))
         setting, basis = str(choice["setting"]), dict(choice["fitted_on"])
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(
@@ -236,8 +238,7 @@ def _kept(folder: Path) -> KeptBaseline:
 def _candidates(path: Path, repeats: Mapping[str, HeldOut]) -> NDArray[np.int64]:
     """See `KeptBaseline`."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(io.StringIO(read_bytes(path).decode(), newline="")))
         names = [name for name in rows[0] if name not in (*_KNEE, *stamp_column("any"))]
         given = {
             tuple(row[key] for key in _KNEE): [int(row[name]) for name in names] for row in rows

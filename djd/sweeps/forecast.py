@@ -186,7 +186,7 @@ def say_head(
     if stamp := config.stamp(phantom=cohort.phantom):
         say(stamp)
     summaries = side_summaries(cohort, split)
-    say_cohort(cohort, summaries, grade_warnings(summaries))
+    say_cohort(cohort, summaries, grade_warnings(summaries), views=config.data.views)
     settings = sum(len(cells[0].config.epochs_to_score) for cells in by_setting(sweep.cells))
     counts = f"{count_of(settings, 'setting')} in {count_of(len(sweep.cells), 'cell')}"
     say(f"{counts}: {_axes_in_words(sweep.cells)}")

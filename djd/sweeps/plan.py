@@ -13,7 +13,7 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
-from djd.runs.keys import AxisValue, differences, nested, value_of
+from djd.runs.keys import AxisValue, differences, nested, spelt_alike, value_of
 from djd.runs.result import RESULTS_VERSION
 from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of, numbers_of
 
@@ -162,16 +162,16 @@ def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
 def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
     """Each cell with its name in the plan, or with a new name that no cell has."""
     known = {cell.identity: cell for cell in plan.cells}
-    taken = {cell.name for cell in plan.cells}
+    taken = {spelt_alike(cell.name) for cell in plan.cells}
     named = []
     for cell in cells:
         identity = identity_of(cell.config, plan.cohort_digest)
         if identity not in known:
             axes = at_axes(cell.config, plan.axes, cell.axes)
             name = axes_name(axes)
-            if name in taken:
+            if spelt_alike(name) in taken:
                 name = f"{name} {identity[:6]}"
-            taken.add(name)
+            taken.add(spelt_alike(name))
             known[identity] = NamedCell(name=name, identity=identity, axes=axes)
         named.append(known[identity])
     return named

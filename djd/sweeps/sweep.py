@@ -1,12 +1,13 @@
 """A sweep in its folder: its cells and the state of each, while they train and afterwards."""
 
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from djd.errors import InputError
+from djd.files import is_there, tried_again
 from djd.runs.config import RunConfig, read_config
 from djd.runs.folder import (
     CONFIG_NAME,
@@ -21,6 +22,7 @@ from djd.runs.result import RESULTS_VERSION, RunResult
 from djd.sweeps.cells import Cell, FinishedCell, at_axes, by_setting
 from djd.sweeps.folder import COMPARISON_NAME, read_plan, sweep_above
 from djd.sweeps.plan import NamedCell, Plan
+from djd.wording import in_shell
 
 _AnyCell = TypeVar("_AnyCell", bound=Cell)
 
@@ -57,7 +59,7 @@ class Sweep:
         finished, failed, elsewhere, to_do = [], [], [], []
         for cell in self.cells:
             try:
-                next(cell.folder.iterdir(), None)
+                tried_again(partial(_first_in, cell.folder), cell.folder)
             except (FileNotFoundError, NotADirectoryError):
                 to_do.append(cell)
                 continue
@@ -103,9 +105,13 @@ class Sweep:
         return self.config.stamp(phantom=phantom)  # `data.leak` is no axis: one for all cells
 
 
+def _first_in(folder: Path) -> Path | None:
+    return next(folder.iterdir(), None)
+
+
 def has_unusable_result(cell: Cell) -> bool:
     """Whether a cell that is to do has a result, which can't be used."""
-    return (cell.folder / RESULT_NAME).exists()
+    return is_there(cell.folder / RESULT_NAME)
 
 
 def read_folder(folder: Path) -> Sweep:
@@ -119,7 +125,7 @@ def read_folder(folder: Path) -> Sweep:
     if above := sweep_above(folder):
         raise InputError(
             f"{folder}: expected the folder of a sweep or of a run, received a part of one; say "
-            f"djd report {shlex.quote(str(above))}"
+            f"{in_shell('djd', 'report', str(above))}"
         )
     if not (folder / RESULT_NAME).exists():
         raise InputError(
@@ -193,7 +199,7 @@ def _read_sweep(folder: Path) -> Sweep:
 def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:
     """The configuration in a cell's folder, if it is the planned one."""
     try:
-        config = saved_config(folder) if (folder / CONFIG_NAME).exists() else None
+        config = saved_config(folder) if is_there(folder / CONFIG_NAME) else None
     except (InputError, OSError):
         return None
     return config if config and plan.is_of(named, config) else None

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from djd.errors import InputError
+from djd.files import remove
 from djd.runs.config import Keep, read_config
 from djd.runs.folder import RESULT_NAME, WINNER, epoch_checkpoint, saved_config
+from djd.runs.keys import spelt_alike
 from djd.runs.result import PartScores
 from djd.sweeps.cells import (
     Cell,
@@ -62,12 +64,14 @@ def _in_folders(sweep: Path, kind: str, refits: Sequence[tuple[str, Cell]]) -> l
         with suppress(InputError, OSError):  # the training reports a damaged file
             there[identity_of(saved_config(below), "")] = below
     placed = []
+    taken = {spelt_alike(below.name) for below in there.values()}
     for name, refit in refits:
         identity = identity_of(refit.config, "")
-        folder = sweep / kind / name
-        if folder in there.values():
-            folder = sweep / kind / f"{name} {identity[:6]}"
-        placed.append(replace(refit, folder=there.get(identity, folder)))
+        if identity not in there:
+            other = f"{name} {identity[:6]}" if spelt_alike(name) in taken else name
+            there[identity] = sweep / kind / other
+            taken.add(spelt_alike(other))
+        placed.append(replace(refit, folder=there[identity]))
     return placed
 
 
@@ -133,4 +137,4 @@ def drop_weights(finished: Iterable[FinishedCell], *, keep: Keep, best: Setting 
             shutil.rmtree(scored.parent, ignore_errors=True)
             continue
         for checkpoint in {*scored.parent.glob("*.ckpt")} - {scored}:
-            checkpoint.unlink(missing_ok=True)
+            remove(checkpoint)

@@ -14,6 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from djd.errors import require_text
 from djd.runs.config import read_config
 from djd.runs.keys import SETTING_GROUPS, AxisValue, flat, nested, value_of
 
@@ -30,12 +31,15 @@ def plain_values(
 ) -> dict[str, Any]:
     """A configuration of Hydra as plain values, with interpolations resolved.
 
-    Hydra's `runtime.choices` are `choices`, the chosen option of each group.
+    Hydra's `runtime.choices` are `choices`, the chosen option of each group. Raises InputError for
+    a value that is no text, such as a path.
     """
     with open_dict(cfg):
         for key in ("hydra", "experiment"):
             cfg.pop(key, None)
     values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    for key, value in flat(values).items():
+        require_text(key, str(value))
     named = {group: str(choices.get(group)) for group in SETTING_GROUPS}
     return values | {"choices": named, "changed": list(changed_keys(values, choices, loader))}
 

@@ -2,16 +2,22 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobStatus
+from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from djd.machine import expand_home
+from djd.runs.command_line import quote_paths
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Job
@@ -28,6 +34,23 @@ class ComparisonSweeperConf:
 ConfigStore.instance().store(
     group="hydra/sweeper", name="comparison", node=ComparisonSweeperConf, provider="djd"
 )
+
+
+class HomeInFolders(Callback):
+    """Expands the tilde of `hydra.run.dir` and `hydra.sweep.dir`, which a shell leaves alone."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Before the folder of a run is made."""
+        with read_write(config), suppress(OmegaConfBaseException):  # which Hydra names afterwards
+            config.hydra.run.dir = expand_home(config.hydra.run.dir)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Before a sweep; launchers compose each job again, from the overrides."""
+        with read_write(config), suppress(OmegaConfBaseException):
+            folder = str(config.hydra.sweep.dir)
+            if folder != (expanded := expand_home(folder)):
+                config.hydra.sweep.dir = expanded
+                config.hydra.overrides.hydra += quote_paths([f"hydra.sweep.dir={expanded}"])
 
 
 class ComparisonSweeper(Sweeper):
@@ -61,11 +84,13 @@ class ComparisonSweeper(Sweeper):
         Raises:
             InputError: A value of the user is wrong; nothing was trained.
             FailedCellsError: The sweep reached its end, and some cells failed.
+            ElsewhereError: Other processes still train some cells.
             Stopped: The sweep was stopped; the exception says how to go on.
         """
-        from djd.errors import FailedCellsError, InputError
+        from djd.errors import ElsewhereError, FailedCellsError, InputError
         from djd.machine import Stopped
         from djd.report.report import report_sweep
+        from djd.runs.summary import say
         from djd.sweeps.compare import compare
         from djd.sweeps.folder import COMPARISON_NAME
         from hydra_plugins.djd._axes import read_axes
@@ -76,6 +101,8 @@ class ComparisonSweeper(Sweeper):
         cells = CellComposer(loader, self.master, axes).cells()
         if not self.master.hydra.sweep.dir:  # what a shell makes of an unset variable
             raise InputError("hydra.sweep.dir: expected a path, received an empty one")
+        if any(each.startswith("hydra.sweep.subdir=") for each in sys.argv[1:]):
+            say("warning: hydra.sweep.subdir isn't used: the axes name each cell's folder")
         folder, at_once = Path(self.master.hydra.sweep.dir), getattr(self.launcher, "n_jobs", 1)
         arguments = sys.argv[1:]
         try:
@@ -91,6 +118,8 @@ class ComparisonSweeper(Sweeper):
             raise
         if outcome.failures:
             raise FailedCellsError
+        if not outcome.complete:
+            raise ElsewhereError
 
     def _launch(self, jobs: Sequence["Job"]) -> None:
         """Hand jobs to the launcher; jobs that the launcher loses have failed.

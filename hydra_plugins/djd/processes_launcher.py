@@ -4,8 +4,10 @@ Each job has one thread: two such trainings at once on two cores are faster than
 other on both, and the number of threads changes results.
 """
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from djd.errors import InputError
-from djd.machine import usable_cores
+from djd.machine import MOST_PROCESSES, usable_cores
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Job
@@ -48,7 +50,8 @@ class ProcessesLauncher(Launcher):
     """
 
     def __init__(self, n_jobs: int | None = None) -> None:
-        self.n_jobs = n_jobs if n_jobs and n_jobs > 0 else usable_cores()
+        wanted = n_jobs if n_jobs and n_jobs > 0 else usable_cores()
+        self.n_jobs = min(wanted, MOST_PROCESSES)
         self.jobs: Sequence[Job] = ()
         self.context: HydraContext
         self.task_function: TaskFunction
@@ -121,10 +124,12 @@ def _run(shared: bytes, overrides: list[str], index: int) -> Any:
     Singleton.set_state(singletons)
     config = _composed(context, master, overrides, index)
     # All that is printed goes to the log already.
-    handlers = config.hydra.job_logging.root.handlers
-    config.hydra.job_logging.root.handlers = [each for each in handlers if each != "console"]
-    _into_log(Path(config.hydra.sweep.dir, config.hydra.sweep.subdir))
-    returned = run_job(task, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    root = OmegaConf.select(config, "hydra.job_logging.root")
+    if root and "handlers" in root:
+        root.handlers = [each for each in root.handlers if each != "console"]
+    with _into_log(Path(config.hydra.sweep.dir, config.hydra.sweep.subdir)):
+        returned = run_job(task, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+        logging.shutdown()  # Hydra's file of this job stays open otherwise
     return returned.return_value  # raises the task's exception
 
 
@@ -137,17 +142,27 @@ def _composed(
     return config
 
 
-def _into_log(folder: Path) -> None:
+@contextmanager
+def _into_log(folder: Path) -> Iterator[None]:
     """Send everything that is printed, crashes included, to the job's log."""
     import faulthandler
-    import sys
 
     from djd.runs.folder import LOG_NAME
 
     folder.mkdir(parents=True, exist_ok=True)
-    log = os.open(folder / LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        os.dup2(log, stream.fileno())
-    os.close(log)
-    faulthandler.enable()
+    before = {number: os.dup(number) for number in (1, 2)}
+    with (folder / LOG_NAME).open(
+        "a", encoding="utf-8", errors="backslashreplace", buffering=1
+    ) as log:
+        # Libraries write to the numbers; Python's own streams reach a Windows console otherwise.
+        for number in before:
+            os.dup2(log.fileno(), number)
+        faulthandler.enable(log)
+        try:
+            with redirect_stdout(log), redirect_stderr(log):
+                yield
+        finally:
+            faulthandler.disable()
+            for number, place in before.items():
+                os.dup2(place, number)
+                os.close(place)

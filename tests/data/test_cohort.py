@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from djd.data.cohort import Cohort, find_scans, obstacles, read_cohort, require_trainable
+from djd.data.cohort import Cohort, find_scans, read_cohort
 from djd.data.crop import crop_knees
+from djd.data.problems import obstacles, require_trainable
 from djd.data.scan import read_scan
 from djd.errors import InputError
 from tests.data.mat_files import counts_image, diaginfo, write_v5
@@ -112,10 +113,10 @@ def test_names_that_are_missing_are_an_error_where_they_count(tmp_path: Path) ->
 
 
 def test_equal_pixels_are_found_whatever_the_file_is_called(tmp_path: Path) -> None:
-    write_scan(tmp_path, "0000001")
+    write_scan(tmp_path, "0000001", (2, -1), None)
     write_scan(tmp_path, "0000002")
-    write_scan(tmp_path, "0000003", (6, 6), None, seed=1)
-    assert cohort_of(tmp_path).duplicates() == [("0000001", "0000003")]
+    write_scan(tmp_path, "0000003", (-1, 6), None, seed=1)
+    assert cohort_of(tmp_path).copies.tolist() == [[3, 0]]
 
 
 def test_the_fingerprint_follows_pixels_grades_and_patients_not_files(tmp_path: Path) -> None:

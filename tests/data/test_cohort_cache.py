@@ -32,10 +32,10 @@ def require_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def require_equal(one: Cohort, other: Cohort) -> None:
-    for name in ("crops", "grades", "scan_index", "side_index"):
+    for name in ("crops", "grades", "scan_index", "side_index", "copies"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
         assert getattr(one, name).dtype == getattr(other, name).dtype
-    for name in ("root", "scans", "patients", "unspecified", "disagreements"):
+    for name in ("root", "scans", "patients", "unspecified", "disagreements", "oddities"):
         assert getattr(one, name) == getattr(other, name)
     assert (one.named_knees, one.unknown_names) == (other.named_knees, other.unknown_names)
     assert one.pixel_digests == other.pixel_digests

@@ -21,6 +21,7 @@ from djd.runs.config import RunConfig, read_config
 from djd.runs.reading import read_data
 from tests.conftest import TINY, compose_values
 from tests.data.mat_files import write_v5
+from tests.ordinary_user import link
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -73,7 +74,7 @@ def config_of(folder: Path, cache: Path, *overrides: str) -> RunConfig:
 def mat_folder(phantom_folder: Path, scans: Path, folder: Path) -> Path:
     folder.mkdir()
     for path in scans.iterdir():
-        (folder / f"{path.stem}.mat").symlink_to(phantom_folder / f"{path.stem}.mat")
+        link(folder / f"{path.stem}.mat", phantom_folder / f"{path.stem}.mat")
     return folder
 
 
@@ -164,7 +165,7 @@ def test_one_scan_in_two_formats_is_one_sentence(
     _, scans = npz
     formats.import_formats("npz_scans")
     (stem,) = [path.stem for path in scans.iterdir()][:1]
-    (scans / f"{stem}.mat").symlink_to(phantom_folder / f"{stem}.mat")
+    link(scans / f"{stem}.mat", phantom_folder / f"{stem}.mat")
     with pytest.raises(InputError, match=rf"one file a scan, received {stem}\.\w+, {stem}\."):
         find_scans(scans)
     with pytest.raises(ScanError, match=r"expected a \.mat or \.npz file, received \.txt"):

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csc_matrix
 
-from djd.data.cohort import Cohort, find_scans, names_warning, obstacles, read_cohort
+from djd.data.cohort import Cohort, find_scans, read_cohort
 from djd.data.formats.mat import GRADE_OF_NAME
+from djd.data.problems import names_warning, obstacles
 from djd.data.scan import Scan, read_scan
 from djd.errors import InputError
 from djd.grades import LabelsFrom
@@ -35,6 +36,7 @@ from tests.data.mat_files import (
 from tests.data.test_cohort import write_scan
 
 IMAGE = np.zeros((1024, 256, 2), dtype=np.uint8)
+IMAGE[600, 60, 0] = 1  # an image of one count is no scan
 
 
 def scans_of(folder: Path, names: tuple[str, ...]) -> list[Scan]:
@@ -313,7 +315,9 @@ def test_a_hospital_with_names_of_its_own_can_train(
         assert cohort.grades.tolist() == [0, 1] * 20
         assert len(split.test) == 8
         say_cohort(cohort, {}, ())
-        (warning,) = (each.getMessage() for each in caplog.records if each.levelname == "WARNING")
+        warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+        *odd, warning = warnings
+        assert all("cut off or blank" in each for each in odd)  # images are background alone
         assert warning.startswith("warning: severity names whose grade is not known: 40 ")
         assert "NormalKnee" not in caplog.text
         assert "MinDJD" not in caplog.text

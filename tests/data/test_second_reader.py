@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from djd.data.names import one_form
 from djd.data.tables import Readings, read_second_reader, write_second_reader
 from djd.errors import InputError
 from djd.grades import GRADE_NAMES, SIDES
@@ -31,13 +32,19 @@ def test_columns_go_by_name_and_others_are_passed_over(
     rows = [
         ["grade", "note", " side", "scan"],
         ["3", "a, b; c", "right", "0000001"],
-        ["Minimal", "two\nlines", "Left ", " 가나다"],
+        ["Minimal", 'two "words"', "Left ", " 가나다"],
         ["", "", "", ""],
     ]
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, lineterminator=end).writerows(rows)
     expected = {("0000001", "right"): 3, ("가나다", "left"): 1}
     assert readings_of(tmp_path, mark + text.getvalue()) == expected
+
+
+def test_both_knees_of_a_scan_may_stand_on_one_line(tmp_path: Path) -> None:
+    text = "Left;Scan;Right\nmild;0000001;0\n;0000002;4\n;가나다;\n"
+    expected = {("0000001", "right"): 0, ("0000001", "left"): 2, ("0000002", "right"): 4}
+    assert readings_of(tmp_path, text) == expected
 
 
 @pytest.mark.parametrize("grade", range(5))
@@ -50,7 +57,10 @@ def test_a_grade_is_a_number_or_a_name(tmp_path: Path, grade: int) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", r"line 1: expected the columns scan, side, grade, each once, received nothing"),
+        (
+            "",
+            r"line 1: expected the columns scan, side, grade or scan, right, left, and no",
+        ),
         ("scan,grade\n0000001,2\n", r"line 1: expected the columns .*, received scan, grade"),
         ("scan,side,grade,grade\n", r"line 1: .* received scan, side, grade, grade"),
         (HEAD, r"expected a knee a line, received none"),
@@ -71,11 +81,17 @@ def test_a_grade_is_a_number_or_a_name(tmp_path: Path, grade: int) -> None:
         (f"{HEAD}0000001,left,1,2\n", r"line 2: expected 3 columns as in line 1, received 4"),
         (
             'scan,side,grade,note\n0000001,left,1,"a\n0000002,left,1,b\n',
-            r"expected a line of CSV, received unexpected end of data",
+            r"expected a line of CSV, received a quote that is not closed",
         ),
-        ("scan\tside\tgrade\n", r"line 1: expected the columns"),
-        ("이름,side,grade\n".encode("cp949"), r"expected a text file, .* \(not UTF-8\)"),
-        (b"\xff\xfes\x00c\x00", r"expected a text file, .* \(not UTF-8\)"),
+        ("scan\tside\tgrade\n", r"expected a knee a line, received none"),
+        ("이름,side,grade\n".encode("cp949"), r"received 이름, side, grade"),
+        (b"\xff\xfes\x00c\x00\x00", r"expected a text file, .* \(not in UTF-8, UTF-16 or cp949"),
+        ("scan,right,left\n0000001,x,\n", r"line 2: expected a grade of 0 to 4 or .*, received x"),
+        (
+            "scan,right,left\n0000001,1,\n0000001,2,2\n",
+            r"line 3: expected each knee once, received 0000001 right again",
+        ),
+        ("scan,right,left\n0000001,,\n", r"expected a knee a line, received none"),
     ],
 )
 def test_whatever_is_wrong_is_one_sentence(
@@ -95,7 +111,7 @@ def test_what_is_no_file_is_one_sentence(tmp_path: Path, name: str) -> None:
 
 SCANS = (
     st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1)
-    .map(str.strip)
+    .map(one_form)
     .filter(bool)
 )
 

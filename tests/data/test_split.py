@@ -110,14 +110,27 @@ def test_without_a_fold_all_development_patients_train() -> None:
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (48, 0, 12)
 
 
-def test_equal_pixels_on_two_parts_are_an_error_that_names_both() -> None:
-    cohort = invented_cohort(cycling_grades(30))
-    digests = dict(cohort.pixel_digests)
-    digests["0000030"] = digests["0000001"]
-    object.__setattr__(cohort, "pixel_digests", digests)
+def test_a_copy_on_another_part_is_an_error_that_names_both_and_the_ways_on() -> None:
+    """Knees 59 and 0 are the left of scan 30 and the right of scan 1; 2 and 3 are of scan 2."""
+    copied = np.array([[59, 0], [59, 2]])
+    cohort = replace(invented_cohort(cycling_grades(30)), copies=copied)
     split = split_patients(cohort.patients, test_count=6)
-    with pytest.raises(InputError, match=r"same pixels .*0000001 \(.*0000030 \(test"):
+    named = (
+        r"0000030 left \(test\) of 0000001 right \((train|validation)\), .*of 0000002 right "
+        r".*data\.groups .*data\.exclude"
+    )
+    with pytest.raises(InputError, match=named):
         split_knees(cohort, split, folds=5, fold=0, split_seed=0)
+
+
+def test_a_copy_of_the_same_patient_or_on_the_same_part_does_not_stop() -> None:
+    patients = ("A", *(f"p{scan:02d}" for scan in range(1, 29)), "A")
+    grouped = invented_cohort(cycling_grades(30), patients=patients)
+    alone = invented_cohort(cycling_grades(30))
+    for cohort, pair in ((grouped, (59, 0)), (alone, (59, 57))):
+        copied = replace(cohort, copies=np.array([pair]))
+        split = split_patients(copied.patients, test_count=6)
+        split_knees(copied, split, folds=5, fold=0, split_seed=0)
 
 
 def test_a_patient_on_two_parts_is_an_error() -> None:

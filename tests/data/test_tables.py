@@ -1,12 +1,19 @@
+import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from djd.data.names import one_form
 from djd.data.tables import read_grade_names, read_groups, read_names
 from djd.errors import InputError
 
-NO_COLUMNS = "line 1: expected the columns spelling, grade, each once, received a line without them"
+NO_COLUMNS = "expected the columns spelling, grade, and no column twice, received another line"
 KNOWN = ["0000001", "0000002", "가나다"]
 
 
@@ -36,8 +43,33 @@ def test_names_stand_a_line_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("patient\n0000001\n", ["0000001"]),
+        ('"Patients";\r\n0000001;\r\n;\r\n', ["0000001"]),
+        ("scan\tpatient\n0000002\t0000001\n", ["0000001"]),
+        ("# the last ones\nname\n0000001\n", ["0000001"]),
+        ("sep=;\n0000001;;\n0000002\n", ["0000001", "0000002"]),
+        ('Kim, A\n"0000001"\nO"B\n#7\n', ["Kim, A", "0000001", 'O"B', "#7"]),
+        ("Name\n0000001\n", ["Name", "0000001"]),
+    ],
+)
+def test_the_line_that_names_the_column_may_be_there(
+    tmp_path: Path, text: str, names: list[str]
+) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(text)
+    known = {*KNOWN, "Kim, A", 'O"B', "#7", "Name"}
+    assert read_names(path, key="data.test_list", known=known, what="patient") == names
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        ("scan\n0000001\n", r"line 1: expected a patient of the cohort, received scan"),
+        ("0000001,0000002\n", r"line 1: expected a name a line, .* the column patient, received 2"),
+        ('"0000001\n', r"line 1: expected a line of CSV, received a quote"),
+        ("0000001\n0000002.0\n", r"line 2: .* received 0000002\.0 \('0000002'\?\)"),
         ("0000001\n1\n", r"list\.txt, line 2: expected a patient of the cohort, received 1"),
         ("0000001\n0000001\n", r"line 2: expected each patient once, received 0000001 again"),
         ("\n# nobody\n", r"list\.txt: expected a patient a line, received none"),
@@ -56,9 +88,12 @@ def test_groups_are_columns_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", r"line 1: expected the columns scan, patient, each once, received nothing"),
+        ("", r"line 1: expected the columns scan, patient, and no column twice, received nothing"),
         ("scan,name\n0000001,A\n", r"line 1: expected the columns .*, received scan, name"),
-        ("scan,patient\n0000001,A,x\n", r"line 2: expected 2 columns as in line 1, received 3"),
+        (
+            "scan,patient\n0000001,A,x\n",
+            r"line 2: expected 2 columns as in line 1, received 3 columns",
+        ),
         ("scan,patient\n0000001,A\n1,A\n", r"line 3: expected a scan of the cohort, received 1"),
         ("scan,patient\n0000001,\n", r"line 2: expected the patient of 0000001, received none"),
         ("scan,patient\n0000001\n", r"line 2: expected the patient of 0000001, received none"),
@@ -87,13 +122,82 @@ def test_a_quote_that_is_never_closed_does_not_swallow_lines(
     assert "Kim" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00scan"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"\xff\xfe\x00scan",
+        b"scan,patient\n0000001,A\xff\n",
+        b"PK\x03\x04\x14\x00\x06",
+        b"PK\x03\x04\x14\x00\x06\x00",
+        b"scan,patient\n0000001,A\x00B\n",
+        b"scan,patient\n0000001,A\x1bB\n",
+        b"scan;patient\n0000001;A\tB\n",
+    ],
+)
 def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "groups.csv"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match=r"data\.groups: expected a text file, received .*groups"):
+    with pytest.raises(InputError, match=r"data\.groups: .*expected .*text.*, received") as caught:
         read_groups(path, known=KNOWN)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('scan,patient\n0000001,"P000\n0000002,P000\n', 2),
+        ('scan,patient\n0000001,"P000\n0000002,P000"\n', 2),
+        ('scan,patient\n0000001,P"000\n', 2),
+        ('scan,patient\n0000001,"P"000\n', 2),
+        ('scan,patient,note\n0000001,A,\n0000002,A,"two\nlines"\n', 3),
+        ('"scan,patient\n0000001,A\n', 1),
+    ],
+)
+def test_a_quote_is_closed_in_its_line_and_its_cell(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(InputError, match=rf"groups\.csv, line {line}: expected a line of CSV"):
+        groups_of(tmp_path, text)
+
+
+def test_no_column_stands_twice_even_one_that_is_not_read(tmp_path: Path) -> None:
+    for columns in ("scan,patient,PATIENT", "scan,note,patient,note"):
+        with pytest.raises(InputError, match="and no column twice, received scan"):
+            groups_of(tmp_path, f"{columns}\n0000001,A,A,A\n")
+
+
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp949")
+CELLS = st.text(st.sampled_from("가힣뼈Aa09 ,;\"'#=-_.|")).map(one_form).filter(bool)
+"""Names of signs that all encodings have, some of which a table has to quote."""
+
+
+@given(
+    groups=st.dictionaries(CELLS, CELLS, min_size=1),
+    encoding=st.sampled_from(ENCODINGS),
+    separator=st.sampled_from(",;\t"),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    head=st.sampled_from(["", "sep=", ",,\n;;\n"]),
+)
+def test_whatever_a_spreadsheet_writes_is_read_back(
+    groups: dict[str, str],
+    encoding: str,
+    separator: str,
+    end: str,
+    quoting: Literal[0, 1],
+    head: str,
+) -> None:
+    text = io.StringIO()
+    if head:
+        text.write(f"sep={separator}{end}" if head == "sep=" else head)
+    writer = csv.writer(text, delimiter=separator, lineterminator=end, quoting=quoting)
+    writer.writerow(["note", "Patient", " scan", ""])
+    writer.writerows(["a, b;", patient, scan, ""] for scan, patient in groups.items())
+    text.write(separator * 3 + end)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "groups.csv"
+        path.write_bytes(text.getvalue().encode(encoding))
+        assert read_groups(path, known=groups.keys()) == groups
 
 
 @pytest.mark.parametrize("comma", [",", ";"])
@@ -114,14 +218,8 @@ def test_a_spelling_has_a_number_or_a_name_for_a_grade(tmp_path: Path, comma: st
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (
-            "",
-            "line 1: expected the columns spelling, grade, each once, received a line with",
-        ),
-        (
-            "Kim,0\n",
-            "line 1: expected the columns spelling, grade, each once, received a line with",
-        ),
+        ("", NO_COLUMNS),
+        ("Kim,0\n", NO_COLUMNS),
         ("spelling,grade\n", "names.csv: expected a spelling a line, received none"),
         ("spelling,grade\n,0\n", "line 2: expected a spelling and its grade, received no spelling"),
         ("spelling,grade\nKim,5\n", "line 2: expected a grade of 0 to 4, normal, minimal, mild, "),

@@ -19,7 +19,7 @@ from djd.plots.sheets import counts_window, crops_figure
 from djd.plots.style import figure_pixels, figure_png, new_figure, save_figure
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
-from tests.ordinary_user import as_ordinary_user
+from tests.ordinary_user import as_ordinary_user, posix
 from tests.plots.drawn import texts
 
 STAMP = "PHANTOM"
@@ -163,6 +163,7 @@ def test_a_figure_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
         save_figure(new_figure(1, 1, stamp=None), tmp_path / "missing" / "x.png")
 
 
+@posix
 def test_a_read_only_folder_is_one_sentence() -> None:
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o555)

@@ -3,7 +3,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.runs.command_line import flags_first, quote_paths
+from djd.runs.command_line import absolute_paths, flags_first, quote_paths
 
 
 def value_that_hydra_reads(argument: str) -> object:
@@ -70,8 +70,49 @@ def test_a_file_of_excluded_names_is_a_path_and_a_list_of_them_is_not() -> None:
     assert quote_paths(["data.exclude=[0000001,a]"]) == ["data.exclude=[0000001,a]"]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1000037"],
+        ["0000016", "12e3456", "0x10", "1_000", "007"],
+        ["true", "null", "inf", "nan", "off"],
+        ["2024-01-01", "1:30", "1.50", "+5", "-0"],
+        ["12", "scan (1)", "it's", "뼈", "a=b", "c:d"],
+    ],
+)
+def test_excluded_names_arrive_as_typed(names: list[str]) -> None:
+    for key in ("data.exclude", "++data.exclude"):
+        (argument,) = quote_paths([f"{key}=[{', '.join(names)}]"])
+        assert value_that_hydra_reads(argument) == names
+        assert quote_paths([argument]) == [argument]
+
+
+def test_excluded_names_that_were_quoted_stay_beside_those_that_were_not() -> None:
+    (argument,) = quote_paths(["""data.exclude=[7,'a, b',"c]",]"""])
+    assert value_that_hydra_reads(argument) == ["7", "a, b", "c]"]
+
+
 def test_null_is_no_path() -> None:
     assert quote_paths(["data.root=null"]) == ["data.root=null"]
+
+
+def test_flags_and_their_values_may_stand_anywhere() -> None:
+    arguments = ["data=mat", "--config-dir", "my=conf", "-m", "model.depth=1,2", "-cn=own", "a=-1"]
+    assert flags_first(arguments) == [
+        *("--config-dir", "my=conf", "-m", "-cn=own"),
+        *("data=mat", "model.depth=1,2", "a=-1"),
+    ]
+
+
+def test_paths_become_absolute_where_the_command_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/kim")
+    data = {"root": "scans", "groups": "/g.csv", "exclude": ["a"], "test_list": None, "views": "b"}
+    values = {"data": data, "paths": {"cache": "~/cache"}, "seed": 1}
+    assert absolute_paths(values, "/typed") == {
+        "data": {**data, "root": "/typed/scans"},
+        "paths": {"cache": "/home/kim/cache"},
+        "seed": 1,
+    }
 
 
 def test_the_multirun_flag_may_stand_anywhere() -> None:

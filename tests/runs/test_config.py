@@ -1,10 +1,12 @@
 import inspect
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from djd import cli
 from djd.errors import InputError
+from djd.files import as_stored
 from djd.runs.config import RunConfig, read_config
 from djd.runs.keys import COHORT_KEYS, FREE_KEYS
 from tests.conftest import compose_values
@@ -45,7 +47,16 @@ def test_score_epochs_beyond_the_last_fall_away_and_the_last_is_one(
         ("optim.lr_times=inf", "optim.lr_times: expected a finite number, received inf"),
         ("optim.lr=0", "optim.lr: expected greater than 0, received 0"),
         ("score_epochs=[0]", "score_epochs.0: expected greater than or equal to 1, received 0"),
-        ("data.exclude=3", "data.exclude: expected a list or a path, received 3"),
+        ("data.exclude=null", "data.exclude: expected a list or a path, received None"),
+        (
+            "data.exclude=[a,14]",
+            r"data.exclude: expected each name in quotes, received 14 without them",
+        ),
+        ("data.exclude=3", "data.exclude: expected each name in quotes, received 3 without them"),
+        ("data.exclude=[12e3456]", "expected each name in quotes, received inf without them"),
+        ("data.exclude=[true]", "expected each name in quotes, received true without them"),
+        ("data.exclude=[null]", "expected each name in quotes, received null without them"),
+        ("data.groups=2024", "data.groups: expected a path in quotes, received 2024 without them"),
         ("data.root=''", "data.root: expected a path, received an empty one"),
         ("optim.schedule=step", "optim.schedule: expected 'constant' or 'cosine' or .*'step'"),
         ("loss.class_weights=all", "loss.class_weights: expected 'none' or 'balanced', received"),
@@ -161,6 +172,23 @@ def test_a_style_changes_no_setting_and_folders_older_than_its_key_are_plain() -
     assert read_config(values) == plain
     with pytest.raises(InputError, match=r"^data\.phantom_style: expected 'plain', .*'hard'$"):
         read_config(compose_values("data.phantom_style=hard"))
+
+
+def test_a_path_typed_in_one_unicode_form_is_found_in_the_other(tmp_path: Path) -> None:
+    whole, apart = (unicodedata.normalize(form, "뼈 스캔") for form in ("NFC", "NFD"))
+    (tmp_path / apart).mkdir()
+    (tmp_path / apart / f"{whole}.csv").touch()
+    root, groups = f"{tmp_path}/{whole}", f"{tmp_path}/{whole}/{apart}.csv"
+    config = read_config(
+        compose_values("data=mat", f"data.root='{root}'", f"data.groups='{groups}'")
+    )
+    assert config.data.root
+    assert config.data.groups
+    assert config.data.root.is_dir()
+    assert config.data.groups.is_file()
+    assert as_stored(Path(root) / "new" / whole) == tmp_path / apart / "new" / whole
+    (tmp_path / whole).mkdir(exist_ok=True)
+    assert as_stored(Path(root)).samefile(root), "what was typed comes first"
 
 
 def test_a_tilde_is_the_home_folder() -> None:

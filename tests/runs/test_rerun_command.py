@@ -6,6 +6,7 @@ import pytest
 from djd.runs.command_line import MOST_CHARACTERS, rerun_command
 from djd.runs.config import read_config
 from tests.conftest import compose_values
+from tests.ordinary_user import posix
 
 
 def again(*overrides: str) -> tuple[dict[str, object], dict[str, object]]:
@@ -39,6 +40,7 @@ def test_the_command_says_everything_that_changes_a_number(overrides: tuple[str,
     assert repeated["test"] == "never"
 
 
+@posix
 def test_the_command_is_short_lines_that_a_shell_takes_as_one() -> None:
     config = read_config(compose_values("data=mat", "data.root='/my scans'"))
     command = rerun_command(config, threads=2)

@@ -77,11 +77,16 @@ def searched_folders(monkeypatch: pytest.MonkeyPatch, *before: str) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(before))
 
 
-def config_sources(*typed: str) -> str:
-    """As Hydra notes where it looked for configurations."""
+def config_sources(*typed: str, name: str = "config", own: tuple[str, ...] = ()) -> str:
+    """As Hydra notes its own overrides, and where it looked for configurations."""
     sources = [{"path": "/djd/conf", "provider": "main", "schema": "file"}]
     sources += [{"path": path, "provider": "command-line", "schema": "file"} for path in typed]
-    return yaml.safe_dump({"hydra": {"runtime": {"config_sources": sources}}})
+    hydra = {
+        "runtime": {"config_sources": sources},
+        "job": {"config_name": name},
+        "overrides": {"hydra": ["hydra.mode=RUN", *own], "task": []},
+    }
+    return yaml.safe_dump({"hydra": hydra})
 
 
 def test_files_and_modules_of_ones_own_are_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +105,17 @@ def test_files_and_modules_of_ones_own_are_searched_again(monkeypatch: pytest.Mo
     assert sys.path[-1] == "/my modules"
     assert sys.path.count("/already") == 0, "PYTHONPATH has it, so Python has searched it"
     assert os.environ["PYTHONPATH"] == os.pathsep.join(["/already", "/my modules"])
+
+
+def test_hydras_own_options_are_said_again() -> None:
+    folder = stopped = Path("outputs") / "2026-01-01_10-00-00"
+    stopped_run(folder.name, ["seed=1"])
+    own = ("hydra.job.chdir=true", "hydra.run.dir=elsewhere", "hydra/job_logging=stdout")
+    (stopped / ".hydra" / "hydra.yaml").write_text(config_sources(name="mine", own=own))
+    assert latest_arguments(["resume=latest"]) == [
+        *("--config-name", "mine", "hydra.job.chdir=true", "hydra/job_logging=stdout", "seed=1"),
+        f"hydra.run.dir={folder}",
+    ]
 
 
 def test_modules_of_ones_own_are_searched_again_for_a_sweep(

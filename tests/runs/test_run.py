@@ -18,6 +18,7 @@ from djd.runs.reading import read_data
 from djd.runs.result import RunResult
 from tests.conftest import Compose
 from tests.finished_run import FinishedRun
+from tests.ordinary_user import link
 from tests.sweeping import rows_of
 from tests.training import run
 
@@ -212,7 +213,7 @@ def test_a_cache_that_cannot_be_written_is_noticed_before_training(
     tiny: Compose, tmp_path: Path
 ) -> None:
     values = tiny("data=mat", f"data.root='{tmp_path / 'scans'}'")
-    (tmp_path / "scans").symlink_to(next((tmp_path / "cache").iterdir()))
+    link(tmp_path / "scans", next((tmp_path / "cache").iterdir()))
     (tmp_path / "file").write_text("in the way")
     values["paths"]["cache"] = str(tmp_path / "file" / "cache")
     folder = tmp_path / "run"
@@ -228,7 +229,7 @@ def test_scans_that_cannot_be_read_are_left_out_where_asked(
     scans = tmp_path / "scans"
     scans.mkdir()
     for path in phantom_folder.glob("*.mat"):
-        (scans / path.name).symlink_to(path)
+        link(scans / path.name, path)
     last = max(scans.iterdir())
     last.unlink()
     last.write_bytes(b"hello")
@@ -249,8 +250,8 @@ def test_groups_test_list_and_exclusions_come_from_files(
     names = sorted(path.stem for path in phantom_folder.glob("*.mat"))
     groups, tests, left_out = (tmp_path / name for name in ("g.csv", "시험 (1).txt", "x.txt"))
     groups.write_text(f"scan,patient\n{names[0]},twice\n{names[-1]},twice\n")
-    tests.write_text("twice\n" + "\n".join(names[1:8]))
-    left_out.write_text(names[9])
+    tests.write_text("patient\ntwice\n" + "\n".join(names[1:8]))
+    left_out.write_text(f"sep=;\nscan;why\n{names[9]};moved\n", encoding="utf-16")
     values = tiny("test=never", "trainer.max_epochs=1")
     values["data"] |= {
         "groups": str(groups),

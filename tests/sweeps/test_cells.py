@@ -1,12 +1,21 @@
+import unicodedata
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djd.runs.keys import MOST_NAME_BYTES, AxisValue
+from djd.runs.keys import MOST_NAME_BYTES, AxisValue, spelt_alike
 from djd.sweeps.cells import axes_name, identity_of
 from tests.sweeps.invented_cells import cell
+
+DEVICES = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789"),
+}
 
 DIGEST = "0123456789abcdef"
 
@@ -34,6 +43,43 @@ def test_values_of_any_kind_make_a_folder_name(axes: dict[str, Any]) -> None:
     assert 0 < len(name.encode()) <= MOST_NAME_BYTES
     values = [word.partition("=")[2] for word in name.split(" ")]
     assert not any("/" in value or "\\" in value or "'" in value for value in values)
+    assert not set(':*?"<>|') & set(name)
+    assert name.isprintable()
+    assert not name.endswith((".", " "))
+    assert name.partition(".")[0].lower() not in DEVICES
+
+
+@pytest.mark.parametrize(
+    ("axes", "start"),
+    [
+        ({"data.groups": "a:b"}, "groups=a_b~"),
+        ({"data.groups": 'a"?<b>|*'}, "groups=a_b_~"),
+        ({"data.groups": "C:\\x\n"}, "groups=C_x_~"),
+        ({"model.name": "a."}, "name=a_~"),
+        ({"model.kernel": [3, 5]}, "kernel=_3_5_~"),
+        ({"aux.lr": 1, "optim.lr": 2}, "_aux.lr=1 optim.lr=2~"),
+        ({"COM1.lr": 1, "optim.lr": 2}, "_COM1.lr=1 optim.lr=2~"),
+        ({"optim.lr": 0.12345678}, "lr=0.123457~"),
+    ],
+)
+def test_a_name_that_some_system_refuses_is_changed_and_marked(
+    axes: dict[str, Any], start: str
+) -> None:
+    name = axes_name(axes)
+    assert name.startswith(start)
+    assert len(name) == len(start) + 8
+
+
+@given(st.lists(st.text(min_size=1, max_size=200), min_size=2, max_size=2, unique=True))
+def test_names_of_two_settings_differ(values: list[str]) -> None:
+    one, other = (axes_name({"model.name": value}) for value in values)
+    assert one != other
+
+
+def test_names_that_macos_and_windows_take_for_one_are_spelt_alike() -> None:
+    assert spelt_alike("optim=Adam") == spelt_alike("optim=adam")
+    assert spelt_alike("model=가") == spelt_alike(unicodedata.normalize("NFD", "model=가"))
+    assert spelt_alike("optim=adam") != spelt_alike("optim=adamw")
 
 
 def test_long_names_that_differ_stay_different() -> None:

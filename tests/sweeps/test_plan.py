@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from djd.errors import InputError
+from djd.runs.folder import require_room
 from djd.runs.keys import AxisValue
 from djd.sweeps.cells import Cell
 from djd.sweeps.folder import plan_and_save, read_plan
@@ -53,6 +54,29 @@ def test_one_cell_said_twice_is_trained_once(tmp_path: Path) -> None:
     assert names(planned(tmp_path, [{"optim.lr_times": 1}, {"optim.lr_times": 1.0}])) == [
         "lr_times=1"
     ]
+
+
+def test_names_that_differ_in_case_alone_get_folders_that_windows_tells_apart(
+    tmp_path: Path,
+) -> None:
+    there = planned(tmp_path, [{"model.name": "Wide"}, {"model.name": "wide"}])
+    assert names(there)[0] == "name=Wide"
+    assert len({name.casefold() for name in names(there)}) == 2
+
+
+@pytest.mark.parametrize(("characters", "fits"), [(170, True), (171, False)])
+def test_a_folder_too_long_for_windows_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, characters: int, fits: bool
+) -> None:
+    folder = Path("/").absolute() / ("x" * (characters - 1))
+    names = ["winner/a", "b"]  # 259 characters less 80 for files, 8 for the name and 1 between
+    require_room(folder, names, "hydra.sweep.dir")
+    monkeypatch.setattr("djd.runs.folder.takes_long_paths", lambda: False)
+    if fits:
+        require_room(folder, names, "hydra.sweep.dir")
+        return
+    with pytest.raises(InputError, match=r"^hydra\.sweep\.dir: expected a path of at most 170 "):
+        require_room(folder, names, "hydra.sweep.dir")
 
 
 def test_values_that_look_alike_get_folders_of_their_own(tmp_path: Path) -> None:

@@ -1,15 +1,22 @@
+import multiprocessing
+import multiprocessing.context
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from djd.sweeps.processes import Ending, Watcher, deal_gpu, run_in_processes
+from djd.sweeps import processes
+from djd.sweeps.processes import Ending, Watcher, _context, deal_gpu, run_in_processes
+from tests.ordinary_user import posix
+from tests.sweeping import HIDE_FORK_SERVER
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -67,6 +74,24 @@ def end_somehow(how: str) -> str:
     return how
 
 
+def own_process(how: str) -> int:
+    """The number of this process, which may end badly or import a module of a person's own."""
+    if how == "imports":
+        sys.modules["own"] = ModuleType("own")
+        sys.modules["own"].__file__ = __file__
+    end_somehow(how)
+    return os.getpid()
+
+
+def wait_in_steps(folder: Path) -> None:
+    try:
+        (folder / "begun").write_text("")
+        while True:
+            time.sleep(0.02)
+    finally:
+        (folder / "stopped").write_text("")
+
+
 def wait_for_ever(folder: Path) -> None:
     (folder / str(os.getpid())).write_text("")
     time.sleep(600)
@@ -95,6 +120,7 @@ def test_as_many_run_at_a_time_as_asked_for(tmp_path: Path) -> None:
     assert beside.sum(axis=0).max() > 1, "some ran side by side"
 
 
+@posix
 def test_each_way_to_end_badly_is_told_and_costs_nobody_else() -> None:
     ways = ("raise", "fine", "exit", "os._exit", "kill", "segfault", "fine too")
     endings = run_in_processes(end_somehow, [(way,) for way in ways], at_once=3)
@@ -135,6 +161,7 @@ def test_large_values_come_back(tmp_path: Path) -> None:
     assert len(ending.value) == 10**6
 
 
+@posix
 def test_stopped_work_may_finish_its_writing(tmp_path: Path) -> None:
     class Impatient(Watched):
         def look(self) -> None:
@@ -148,11 +175,59 @@ def test_stopped_work_may_finish_its_writing(tmp_path: Path) -> None:
     assert all((tmp_path / f"{pid}.stopped").exists() for pid in pids)
 
 
-@pytest.fixture
-def parent(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that runs two pieces of endless work."""
+def test_work_is_asked_to_stop_where_a_signal_would_end_it_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Impatient(Watched):
+        def look(self) -> None:
+            if (tmp_path / "begun").exists():
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "SIGTERM_ENDS_AT_ONCE", True)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_in_processes(wait_in_steps, [(tmp_path,)], at_once=1, watcher=Impatient())
+    assert (tmp_path / "stopped").exists()
+    assert time.monotonic() - began < processes.SECONDS_TO_STOP
+
+
+@posix
+def test_without_a_fork_server_a_process_serves_call_after_call_until_one_could_reach_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(multiprocessing.context._concrete_contexts, "forkserver", raising=False)  # type: ignore[attr-defined]
+    ways = ("fine", "fine", "kill", "fine", "imports", "fine")
+    endings = run_in_processes(own_process, [(way,) for way in ways], at_once=1)
+    numbers = [ending.value if ending else None for ending in endings]
+    assert [ending.reason if ending else "" for ending in endings] == [
+        *[None, None, "killed (SIGKILL), perhaps by the system for want of memory"],
+        *[None, None, None],
+    ]
+    assert numbers[0] == numbers[1]
+    assert numbers[3] == numbers[4]
+    assert len({numbers[0], numbers[3], numbers[5]}) == 3
+    for number in filter(None, numbers):
+        assert not Path(f"/proc/{number}").exists(), "ended with the calls"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (0xC0000005, "its process crashed: access violation (0xC0000005)"),
+        (0xC0000017, "its process ended for want of memory (0xC0000017)"),
+        (3, "its process ended with status 3"),
+        (-250, "its process was ended by signal 250"),
+    ],
+)
+def test_exit_codes_of_any_system_are_told_in_words(code: int, reason: str) -> None:
+    assert Ending(code).reason == reason
+
+
+@pytest.fixture(params=["", pytest.param(HIDE_FORK_SERVER, marks=pytest.mark.slow)])
+def parent(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs two pieces of endless work, with and without a fork server."""
     code = (
-        "import sys; from pathlib import Path; from djd.sweeps.processes import *; "
+        f"{request.param}import sys; from pathlib import Path; from djd.sweeps.processes import *; "
         "from tests.sweeps.test_processes import *; "
         f"run_in_processes(wait_for_ever, [(Path({str(tmp_path)!r}),)] * 2, at_once=2, "
         "watcher=Watched())"
@@ -170,11 +245,11 @@ def parent(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @linux
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
 def test_nothing_outlives_the_parent(
-    parent: subprocess.Popen[bytes], tmp_path: Path, number: signal.Signals
+    parent: subprocess.Popen[bytes], tmp_path: Path, name: str
 ) -> None:
-    parent.send_signal(number)
+    parent.send_signal(signal.Signals[name])
     parent.wait()
     deadline = time.monotonic() + 10
     alive = [int(path.name) for path in tmp_path.iterdir()]
@@ -208,3 +283,12 @@ def test_gpus_are_dealt_in_turn(
         deal_gpu(slot)
         received.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
     assert received == dealt
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gets a fork server")
+def test_a_temporary_folder_too_long_for_a_socket_gets_no_fork_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for characters, method in ((107 - 32, "forkserver"), (108 - 32, "spawn"), (200, "spawn")):
+        monkeypatch.setattr(tempfile, "tempdir", "/".ljust(characters, "t"))
+        assert _context().get_start_method() == method

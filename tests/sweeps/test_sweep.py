@@ -4,10 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from djd.runs.folder import forget_failure, lock, record_failure, record_loss
+from djd import markers
+from djd.runs import folder
+from djd.runs.folder import forget_failure, lock, record_failure, record_loss, wait_for_silent
 from djd.sweeps.cells import Cell
 from djd.sweeps.sweep import Sweep
 from tests.sweeps.invented_cells import cell, config_with, leave_result
+from tests.without_locks import leave_marker
 
 EYE = np.eye(5, dtype=np.int64)
 EPOCHS = dict.fromkeys((25, 50, 100), EYE)
@@ -71,3 +74,20 @@ def test_a_loss_is_no_reason_where_there_is_one_or_a_result_or_an_owner(
     record_loss(planned.folder, "lost")
     record_loss(planned.folder, "lost again")
     assert (planned.folder / "error.txt").read_text() == "lost\n"
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_a_sweep_waits_for_the_silent_and_not_for_the_living(
+    planned: Cell, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(markers, "_stale_after", [3.0])
+    monkeypatch.setattr(folder, "SECONDS_BETWEEN_LOOKS", 0.05)
+    planned.folder.mkdir()
+    lock_file = planned.folder / ".lock"
+    leave_marker(lock_file)
+    assert not wait_for_silent([planned.folder])
+    leave_marker(lock_file, silent=2.7)
+    assert wait_for_silent([planned.folder])
+    assert state(planned) == "to_do"
+    who = "process 4711 on node17 (no sign of life for 3 seconds; void after 3 seconds"
+    assert f"waiting for {planned.folder.name}, held by {who}" in caplog.text

@@ -3,8 +3,8 @@
 Version 7.3 is HDF5 with the axes reversed and is read here; `mat_v5` reads the older versions.
 """
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.scan import SCAN_SHAPE, GradeNames, KneeGrades, Scan, shortened, wrong
+from djd.files import drive_failure
 from djd.grades import Grade
 
 GRADE_OF_ID: Mapping[float, Grade | None] = {-1: None, 2: 0, 3: 1, 4: 2, 5: 3, 6: 4}
@@ -157,7 +158,8 @@ def _named_grades(
 
 
 def _read_v73(path: Path) -> MatVariables:
-    with h5py.File(path, "r") as file:
+    # Nobody writes scans meanwhile, and file systems without locks would refuse HDF5's own.
+    with h5py.File(path, "r", locking=False) as file:
         image_name = find_image([name for name in file if not name.startswith("#")])
         image = _image(file, image_name)
         diaginfo = _diaginfo(file)
@@ -209,7 +211,7 @@ def _names(file: h5py.File, diaginfo: h5py.Group) -> Sequence[str | None] | None
     if diaginfo.get("kneejointname", getlink=True) is None:
         return None
     names: list[str | None] = []
-    with contextlib.suppress(Exception):  # names are a cross-check: damage there stops nothing
+    with _without_damage():
         item = _member(diaginfo, "kneejointname")
         if item.dtype == h5py.ref_dtype and item.size <= MOST_LABELS:
             names.extend(_text(file, each) for each in np.asarray(item[()]).T.reshape(-1))
@@ -218,8 +220,18 @@ def _names(file: h5py.File, diaginfo: h5py.Group) -> Sequence[str | None] | None
     return names
 
 
+@contextmanager
+def _without_damage() -> Iterator[None]:
+    """Pass over damage: names are a cross-check, which stops nothing. A drive's error stays one."""
+    try:
+        yield
+    except Exception as error:
+        if drive_failure(error):
+            raise
+
+
 def _text(file: h5py.File, reference: h5py.Reference) -> str | None:
-    with contextlib.suppress(Exception):
+    with _without_damage():
         item = file[reference]
         _require_inside("kneejointname", item)
         return "".join(_rows(item))

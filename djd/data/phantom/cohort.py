@@ -14,7 +14,7 @@ is of the style `plain`; `soft` takes 1.1 times as long, for the rest see `docs/
 import csv
 import io
 import json
-import os
+import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -31,7 +31,7 @@ from djd.data.phantom.odd import choose_case, turn_pages
 from djd.data.phantom.patient import Patient, columns_of, invent_patient, manifest_lines
 from djd.data.phantom.style import STYLES, Style
 from djd.errors import InputError
-from djd.files import write_whole
+from djd.files import move, remove, tried_again, write_whole
 from djd.grades import PHANTOM_STAMP, PhantomStyle
 
 PHANTOM_VERSION = 1
@@ -85,7 +85,7 @@ def make_cohort(
             _write_cohort(folder, patients, seed, null=null, style=STYLES[style], on_scan=on_scan)
         except BaseException:  # a half cohort would be in the way of the next try
             for path in set(folder.iterdir()).difference(there_before):
-                path.unlink(missing_ok=True)
+                remove(path)
             raise
     except OSError as error:
         path = error.filename or folder
@@ -109,11 +109,10 @@ def cached_phantom(
     folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}{styled}"
     if folder.is_dir():
         return folder
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
+    beside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         make_cohort(beside, patients=patients, seed=seed, style=style, on_scan=on_scan)
-        beside.rename(folder)
+        move(beside, folder)
     except OSError:
         if not folder.is_dir():  # another process was first: its cohort is the same
             raise
@@ -123,12 +122,19 @@ def cached_phantom(
 
 
 def is_phantom(path: Path) -> bool:
-    """Whether the first bytes mark a file as invented; False for an unreadable file."""
+    """Whether the first bytes mark a file as invented; False for an unreadable file.
+
+    Raises DriveError as `tried_again`.
+    """
     try:
-        with path.open("rb") as file:
-            return file.read(len(_MARK)) == _MARK.encode()
+        return tried_again(lambda: _head(path), path) == _MARK.encode()
     except OSError:
         return False
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_MARK))
 
 
 def _write_cohort(

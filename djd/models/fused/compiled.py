@@ -12,9 +12,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
-from djd.files import write_whole
+from djd.errors import InputError
+from djd.files import cache_folder, write_whole
 
 SOURCE = Path(__file__).with_name("passes.c")
 COMMON_FLAGS = ("-O3", "-shared", "-fPIC", "-Wno-psabi")
@@ -32,12 +31,13 @@ def library(*, in_double: bool) -> ctypes.CDLL | None:
     another compiler or from another source is not taken, nor one that isn't whole or belongs to
     another user. `in_double` chooses float64 in place of float32.
     """
-    compiler = _compiler()
+    # GCC on Windows aligns its stack to 16 bytes, and the passes' vectors take up to 64: a crash.
+    compiler = None if os.name == "nt" else _compiler()
     if compiler is None:
         return None
     precision = ("-DIN_DOUBLE",) if in_double else ()
     digest = _digest(compiler, precision)
-    for kept in kept_folder().glob(f"{digest}-*.so"):
+    for kept in _kept(digest):
         with suppress(OSError):  # on a disk from which nothing may be run
             # Half a library would end the process.
             if kept.stem.endswith(f"-{_sum(kept.read_bytes())}") and _is_ours(kept):
@@ -45,9 +45,16 @@ def library(*, in_double: bool) -> ctypes.CDLL | None:
     return _build((*compiler, *COMMON_FLAGS, *precision), digest)
 
 
-def kept_folder() -> Path:
-    """Folder of built libraries."""
-    return user_cache_path("djd") / "compiled"
+def kept_folder() -> Path | None:
+    """Folder of built libraries; None for a user without a home."""
+    with suppress(InputError):
+        return cache_folder() / "compiled"
+    return None
+
+
+def _kept(digest: str) -> list[Path]:
+    folder = kept_folder()
+    return [*folder.glob(f"{digest}-*.so")] if folder else []
 
 
 def _compiler() -> tuple[str, ...] | None:
@@ -71,7 +78,8 @@ def _build(command: tuple[str, ...], digest: str) -> ctypes.CDLL | None:
                 content = built.read_bytes()
                 loaded = ctypes.CDLL(str(built))
             with suppress(OSError):  # a read-only home costs half a second at each start
-                write_whole(kept_folder() / f"{digest}-{_sum(content)}.so", content)
+                if kept := kept_folder():
+                    write_whole(kept / f"{digest}-{_sum(content)}.so", content)
             return loaded
     return None
 

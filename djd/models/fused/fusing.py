@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
-from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from djd.errors import InputError
-from djd.files import write_whole
+from djd.files import is_there, read_bytes, write_whole
+from djd.locks import wait_for_lock
 from djd.models.fused.compiled import library
 from djd.models.fused.fused import scored_activation, trained_activation
 from djd.models.fused.passes import lanes
@@ -58,12 +58,12 @@ def use_blocks(folder: Path) -> Blocks:
         InputError: The record is damaged.
     """
     path = folder / BLOCKS_NAME
-    if not path.exists():
-        with FileLock(folder / f".{BLOCKS_NAME}.lock"):
-            if not path.exists():
+    if not is_there(path):
+        with wait_for_lock(folder / f".{BLOCKS_NAME}.lock"):
+            if not is_there(path):
                 write_whole(path, blocks_here().model_dump_json())
     try:
-        blocks = Blocks.model_validate_json(path.read_bytes())
+        blocks = Blocks.model_validate_json(read_bytes(path))
     except ValidationError as error:
         raise InputError(
             f'{path}: expected a record such as {{"blocks":"compiled","lanes":16}}, received a '

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from djd.data.cohort_flow import Flow, flow_sentences
 from djd.errors import InputError
-from djd.files import write_whole
+from djd.files import remove, write_whole
 from djd.grades import GRADE_NAMES
 from djd.plots.style import figure_png
 from djd.report.answer import FIGURES, LATEX_NAME, REPORT_NAME, Answer
@@ -58,9 +58,9 @@ def _write_plots(folder: Path, plotted: Mapping[str, Plot]) -> dict[str, Markup]
     folder.mkdir(exist_ok=True)
     for name in NAMES:
         # Earlier versions wrote SVGs too.
-        (folder / f"{name}.svg").unlink(missing_ok=True)
+        remove(folder / f"{name}.svg")
         if name not in plotted:
-            (folder / f"{name}.png").unlink(missing_ok=True)
+            remove(folder / f"{name}.png")
     images = {}
     for name, plot in plotted.items():
         png = figure_png(plot.figure, width=WIDTH_PIXELS)

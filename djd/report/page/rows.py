@@ -1,6 +1,5 @@
 """The tables of the page."""
 
-import shlex
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from djd.runs.config import RunConfig
 from djd.runs.result import RunResult
 from djd.statistics.scoring import MINIMAL
 from djd.sweeps.sweep import Sweep
-from djd.wording import capital, count_of, in_words
+from djd.wording import capital, count_of, in_shell, in_words
 
 MOST_SHOWN = 40
 """Settings shown at once; the rest can be unfolded."""
@@ -123,7 +122,7 @@ def made_how(contents: Sweep) -> list[tuple[str, str]]:
     """Names and values for training the same again."""
     made: list[tuple[str, str]] = []
     if contents.plan:
-        made.append(("command", shlex.join(["python", "train.py", *contents.plan.arguments])))
+        made.append(("command", in_shell("python", "train.py", *contents.plan.arguments)))
     configs = [cell.config for cell in contents.cells]
     results = [each.result for each in contents.finished]
     made.append(("cells", f"{len(results)} of {len(configs)} finished"))

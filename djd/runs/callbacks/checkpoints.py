@@ -12,7 +12,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from djd.errors import InputError
-from djd.files import write_whole
+from djd.files import is_there, read_bytes, write_whole
 
 EPOCHS_BETWEEN_WRITES = 5
 """Most epochs that a killed process loses."""
@@ -108,10 +108,11 @@ class LastEpoch(Checkpoint):
 
 def finished_epochs(path: Path) -> int:
     """The epochs of a `LastEpoch` file, or 0; raises InputError where it is damaged."""
-    if not path.exists():
+    if not is_there(path):
         return 0
+    content = io.BytesIO(read_bytes(path))
     try:
-        return int(torch.load(path, map_location="cpu", weights_only=True)["epoch"]) + 1
+        return int(torch.load(content, map_location="cpu", weights_only=True)["epoch"]) + 1
     except Exception as error:
         raise InputError(
             f"{path}: expected the checkpoint of a stopped training, received a damaged file; "

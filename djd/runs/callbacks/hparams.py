@@ -30,7 +30,7 @@ from tensorboard.plugins.hparams.summary_v2 import (
 )
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from djd.files import write_whole
+from djd.files import remove, write_whole
 from djd.runs.config import RunConfig
 from djd.runs.keys import NUMBERLESS_KEYS, REPEAT_KEYS
 
@@ -200,8 +200,8 @@ def forget_events(folder: Path, *, runs_below: str) -> None:
     """
     for path in folder.glob(f"{EVENTS_PREFIX}*"):
         if path.name != WHOLE_EVENTS_NAME:
-            path.unlink(missing_ok=True)
+            remove(path)
     for run in folder.glob(runs_below):
-        (run / WHOLE_EVENTS_NAME).unlink(missing_ok=True)
+        remove(run / WHOLE_EVENTS_NAME)
         with suppress(OSError):  # the folder has other files
             run.rmdir()

@@ -9,13 +9,13 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 import numpy as np
-from filelock import FileLock
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from djd.errors import InputError
 from djd.files import write_whole
+from djd.locks import wait_for_lock
 from djd.models.build import build
 from djd.models.classifier import GradeClassifier
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
@@ -56,7 +56,7 @@ def build_loggers(prepared: Prepared, *, resumed_epochs: int = 0) -> list[Logger
     begun, loggers = begun_runs(prepared.folder), {}
     # Trainings that start together must not make the same data base twice.
     path = prepared.config.paths.cache / ".loggers.lock"
-    with FileLock(path) if specs.keys() - {TENSORBOARD, "csv"} else nullcontext():
+    with wait_for_lock(path) if specs.keys() - {TENSORBOARD, "csv"} else nullcontext():
         for option, spec in specs.items():
             before = begun.get(option, {})
             run = before.get("run") if before.get("logger") == spec else None

@@ -12,8 +12,12 @@ import pytest
 
 from djd.models.fused import compiled
 from djd.models.fused.compiled import library
+from tests.ordinary_user import posix
 
-pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here"),
+    posix,
+]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,97 @@
+"""Names of scans and patients: one form for each, and names that may mean the same.
+
+macOS stores a letter such as é in two signs (NFD), and keyboards write one sign (NFC); spreadsheets
+drop leading zeros, and keep blanks that nobody sees.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from djd.wording import count_of, first_of
+
+_BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cc", "Cf")
+_BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers: letters for Unicode, blanks for people
+_UNSEEN = ("Cc", "Cf", "Pi", "Pf")
+_DASHES, _QUOTES = "_\u2212", "'\"`\u00b4"
+
+_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+_DECIMALS = re.compile(r"(?<=\d)\.0+$")  # a column of numbers with a gap becomes 7.0
+_BLANKS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # "1 11" is not "11 1"
+
+
+def one_form(text: str) -> str:
+    """The text in Unicode's form NFC, without blank and invisible signs around it."""
+    text = unicodedata.normalize("NFC", text)
+    seen = [place for place, sign in enumerate(text) if not _is_blank(sign)]
+    return text[seen[0] : seen[-1] + 1] if seen else ""
+
+
+def scan_name(path: Path) -> str:
+    """A file's name without its suffix, in one form."""
+    return one_form(path.stem) or path.stem
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The known name that is nearly the same as an unknown one, for the end of a sentence."""
+    looks = {_look(name), _look(Path(name).stem)}
+    for each in sorted(known):
+        if name and _look(each) in looks:
+            zeros = each.lstrip("0") == name.lstrip("0")
+            return f" (without the zeros of {each}?)" if zeros else f" ({each!r}?)"
+    return ""
+
+
+def unknown_names(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Those names that are not known, each with the one that may be meant."""
+    return [f"{name}{meant(name, known)}" for name in sorted(set(names).difference(known))]
+
+
+def groups_line(patients: Mapping[str, str]) -> str | None:
+    """How many scans have another name for their patient; None where none has.
+
+    `patients` holds the patient of each scan.
+    """
+    own = {scan for scan, patient in patients.items() if scan == patient}
+    grouped = {patient for scan, patient in patients.items() if scan not in own}
+    if not grouped:
+        return None
+    joined = sorted(own & grouped)
+    of_which = f", of which {first_of(joined)} join the patient of that name"
+    return (
+        f"data.groups gives {count_of(len(patients) - len(own), 'scan')} a patient's name; under "
+        f"their own name: {count_of(len(own), 'scan')}{of_which if joined else ''}"
+    )
+
+
+def alike_warning(patients: Iterable[str]) -> str | None:
+    """Patients whose names are nearly the same, in a sentence; None where there are none."""
+    by_look: dict[str, list[str]] = {}
+    for patient in sorted(set(patients)):
+        by_look.setdefault(_look(patient), []).append(patient)
+    alike = [" and ".join(map(repr, names)) for names in by_look.values() if len(names) > 1]
+    if not alike:
+        return None
+    return (
+        "patients whose names are nearly the same count as different ones, and may stand on two "
+        f"parts: {first_of(alike)}; if they are one, give their scans one name "
+        "in data.groups"
+    )
+
+
+def _is_blank(sign: str) -> bool:
+    return sign in _BLANK_LETTERS or unicodedata.category(sign) in _BLANK_CATEGORIES
+
+
+def _look(name: str) -> str:
+    """The same text for names that differ in case, width, blanks, dashes, quotes or zeros alone."""
+    wide = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    categories = {sign: unicodedata.category(sign) for sign in wide}
+    signs = (
+        "-" if sign in _DASHES or categories[sign] == "Pd" else sign
+        for sign in wide
+        if categories[sign] not in _UNSEEN and sign not in _BLANK_LETTERS + _QUOTES
+    )
+    text = _BLANKS.sub("", "".join(signs).strip())
+    return _LEADING_ZEROS.sub("", _DECIMALS.sub("", text))

@@ -1,0 +1,80 @@
+"""What is wrong with a cohort, in sentences: why training would stop, and what only warns."""
+
+from djd.data.cohort import Cohort
+from djd.data.crop import Views
+from djd.data.names import alike_warning
+from djd.data.oddities import oddity_warnings
+from djd.errors import InputError
+from djd.grades import LabelsFrom, OnError
+from djd.wording import first_of
+
+MOST_DISAGREEING = 0.1
+"""Share of knees whose id and name may disagree before training stops."""
+
+
+def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> list[str]:
+    """The reasons why training would stop on this cohort, a sentence each."""
+    sentences = []
+    stops = on_error == "stop" or not cohort.pixel_digests
+    if labels_from == "names" and cohort.unknown_names and stops:
+        sentences.append(
+            f"{cohort.root}: expected severity names whose grade is known "
+            f"(data.labels_from=names), received {cohort.unknown_names} unknown ones; give their "
+            "grades with data.grade_names=names.csv (columns spelling and grade; "
+            "djd check --show-names prints the spellings), or say data.on_error=skip"
+        )
+    elif not cohort.pixel_digests:
+        first = next(iter(cohort.unreadable.values()))
+        sentences.append(f"{cohort.root}: expected readable scans, received none (first: {first})")
+    elif cohort.unreadable and on_error == "stop":
+        count, reasons = len(cohort.unreadable), "; ".join(cohort.unreadable.values())
+        sentences.append(
+            f"{cohort.root}: {count} of {len(cohort.scans)} scans can't be read, mend them or say "
+            f"data.on_error=skip: {reasons}"
+        )
+    elif not len(cohort):
+        sentences.append(f"{cohort.root}: expected graded knees, received unspecified ones only")
+    disagreeing = len(cohort.disagreements)
+    if labels_from == "auto" and disagreeing > MOST_DISAGREEING * cohort.named_knees:
+        sentences.append(
+            f"{cohort.root}: severity ids and names disagree for {disagreeing} of "
+            f"{cohort.named_knees} knees (first: {' '.join(cohort.disagreements[0])}); find out "
+            "which are right, then say data.labels_from=ids or data.labels_from=names"
+        )
+    return sentences
+
+
+def require_trainable(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> None:
+    """Stop where a cohort is not fit for training.
+
+    Raises:
+        InputError: The first of `obstacles`.
+    """
+    for sentence in obstacles(cohort, labels_from=labels_from, on_error=on_error):
+        raise InputError(sentence)
+
+
+def warnings_of(cohort: Cohort, views: Views = "both") -> list[str]:
+    """A sentence on each kind of thing that is odd: images, copies, and names."""
+    others = (copies_warning(cohort), names_warning(cohort), alike_warning(cohort.patients))
+    return [*oddity_warnings(cohort.oddities, views), *filter(None, others)]
+
+
+def names_warning(cohort: Cohort) -> str | None:
+    """The number of unknown severity names in a sentence, without the names."""
+    if not cohort.unknown_names:
+        return None
+    return (
+        f"severity names whose grade is not known: {cohort.unknown_names} "
+        "(djd check --show-names prints the spellings, data.grade_names gives their grades)"
+    )
+
+
+def copies_warning(cohort: Cohort) -> str | None:
+    """The knees that are copies, in a sentence."""
+    names = [
+        f"{cohort.knee_name(one)} of {cohort.knee_name(other)}" for one, other in cohort.copies
+    ]
+    if not names:
+        return None
+    return f"copies: {first_of(names)} (name one scan of each pair in data.exclude)"
