@@ -8,8 +8,8 @@ in each of 32 ways all copies were found, but those thinned to 10 % (84 %), blur
 (50 %), and turned upside down (none: the window shows the trunk; all are odd). The noise of copies
 thinned to half correlates 0.70, to a quarter 0.48, rescaled 0.51 to 1, turned by a degree 0.29 to
 0.38; that of second scans of the same patients 0.07 at most. Among 20 cohorts of 205 scans, and as
-many second scans, no pair was found and no scan was odd; turned upside down, all were. Two cohorts of
-the style soft were alike: noise of second scans correlated 0.054 at most.
+many second scans, no pair was found and no scan was odd; turned upside down, all were. Two
+cohorts of the style soft were alike: the noise of second scans correlated 0.054 at most.
 """
 
 import argparse
