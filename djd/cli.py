@@ -13,7 +13,15 @@ from rich.table import Table
 
 from djd.errors import DriveError, InputError
 from djd.files import as_stored
-from djd.grades import GRADE_COUNT, GRADE_NAMES, PHANTOM_STAMP, SIDES, LabelsFrom, OnError
+from djd.grades import (
+    GRADE_COUNT,
+    GRADE_NAMES,
+    PHANTOM_STAMP,
+    SIDES,
+    LabelsFrom,
+    OnError,
+    PhantomStyle,
+)
 from djd.machine import forget_launcher, show_every_line
 
 if TYPE_CHECKING:
@@ -37,12 +45,13 @@ def phantom(
     patients: Annotated[int, typer.Option(min=1, help="Patients to invent.")] = 205,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another cohort.")] = 0,
     null: Annotated[bool, typer.Option("--null", help="Grades unrelated to images.")] = False,
+    style: Annotated[PhantomStyle, typer.Option(help="As data.phantom_style.")] = "plain",
 ) -> None:
     """Invent a cohort of bone scans in the real file format."""
     from djd.data.phantom.cohort import make_cohort
 
     with progress_bar("inventing scans", patients) as on_scan:
-        make_cohort(out, patients=patients, seed=seed, null=null, on_scan=on_scan)
+        make_cohort(out, patients=patients, seed=seed, null=null, style=style, on_scan=on_scan)
     console.print(f"{PHANTOM_STAMP}. {patients} scans in {out}", markup=False)
 
 

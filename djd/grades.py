@@ -18,6 +18,9 @@ LabelsFrom = Literal["auto", "ids", "names"]
 OnError = Literal["stop", "skip"]
 """What a scan that can't be read does to training."""
 
+PhantomStyle = Literal["plain", "soft", "odd"]
+"""How an invented cohort is drawn; see `djd.data.phantom.style`."""
+
 PHANTOM_STAMP = "PHANTOM: invented scans, not patients"
 """Stands on everything made from an invented cohort."""
 

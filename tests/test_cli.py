@@ -30,6 +30,19 @@ def test_phantom_writes_scans_that_check_finds_fit(
     assert sheet.read_bytes().startswith(b"\x89PNG")
 
 
+def test_phantom_draws_in_the_style_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "scans"
+    assert run_djd(monkeypatch, "phantom", folder, "--patients", "2", "--style", "odd") == 0
+    lines = (folder / "manifest.csv").read_text().splitlines()
+    assert [line.rpartition("PHANTOM,")[2] for line in lines[1:]] == ["odd,"] * 2 + [
+        "odd,upside down"
+    ] * 2
+    assert run_djd(monkeypatch, "phantom", tmp_path / "none", "--style", "hard") == 2
+    assert not (tmp_path / "none").exists()
+
+
 def test_check_names_every_problem_and_says_that_training_would_stop(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

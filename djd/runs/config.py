@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from djd.data.crop import Placement, Scaling, Views
 from djd.errors import InputError
-from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError
+from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError, PhantomStyle
 from djd.runs.fields import Count, Rate, Seed, UserPath, or_users_own, require_names
 from djd.runs.keys import UNNAMED_KEYS, AxisValue, flat, folder_name, short_names, value_of
 
@@ -40,6 +40,7 @@ class DataConfig(_Group):
     root: UserPath | None
     phantom_patients: Count
     phantom_seed: Seed
+    phantom_style: PhantomStyle = "plain"
     format_module: str | None = None
     test_count: Count
     folds: Annotated[int, Field(ge=2)]

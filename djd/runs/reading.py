@@ -121,6 +121,7 @@ def _root(config: RunConfig) -> Path:
             config.paths.cache,
             patients=patients,
             seed=config.data.phantom_seed,
+            style=config.data.phantom_style,
             on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
         )
 

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -6,20 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import loadmat
-from scipy.stats import spearmanr
+from scipy.stats import multivariate_normal, norm, spearmanr
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from djd.data.crop import CROP_SIZE, place_study_crop
 from djd.data.phantom.cohort import cached_phantom, is_phantom, make_cohort
 from djd.data.phantom.knee import (
     FREQUENCIES,
-    KNEE_CORRELATION,
     draw_severities,
     grade_probabilities,
     ideal_ceiling,
     null_ceiling,
     read_grades,
 )
+from djd.data.phantom.patient import invent_patient
+from djd.data.phantom.style import PLAIN, STYLES
+from djd.data.phantom.tissue import strew
 from djd.data.scan import Scan, read_scan
 from djd.errors import InputError
 
@@ -166,7 +169,7 @@ def test_null_grades_have_nothing_to_do_with_the_same_images(tmp_path: Path) -> 
 
 def test_the_ceiling_is_that_of_a_simulated_ideal_reader(phantom_folder: Path) -> None:
     rng = np.random.default_rng(0)
-    severities = draw_severities(rng, 100_000)
+    severities = draw_severities(rng, 100_000, correlation=PLAIN.knee_correlation)
     truth = read_grades(severities, rng).reshape(-1)
     guess = grade_probabilities(severities).argmax(axis=-1).reshape(-1)
     ceiling = ideal_ceiling()
@@ -180,22 +183,24 @@ def test_the_ceiling_is_that_of_a_simulated_ideal_reader(phantom_folder: Path) -
 
 def test_grades_fall_off_from_normal_to_severe_and_knees_of_a_patient_agree() -> None:
     rng = np.random.default_rng(0)
-    severities = draw_severities(rng, 100_000)
+    severities = draw_severities(rng, 100_000, correlation=PLAIN.knee_correlation)
     grades = read_grades(severities, rng)
     shares = np.bincount(grades.reshape(-1)) / grades.size
     np.testing.assert_allclose(shares, FREQUENCIES, atol=0.005)
     assert (np.diff(shares) < 0).all()
     assert np.corrcoef(severities[:, 0], severities[:, 1])[0, 1] == pytest.approx(
-        KNEE_CORRELATION, abs=0.01
+        PLAIN.knee_correlation, abs=0.01
     )
 
 
 def test_some_knees_are_unspecified() -> None:
     """A property of the recipe: few enough that a small cohort may have none."""
-    from djd.data.phantom.cohort import _invent_patient
-
     seeds = np.random.SeedSequence(0).spawn(500)
-    grades = [grade for seed in seeds for grade in _invent_patient(seed, null=False).grades]
+    grades = [
+        grade
+        for seed in seeds
+        for grade in invent_patient(seed, PLAIN, case=None, null=False).grades
+    ]
     assert 0.005 < np.mean([grade is None for grade in grades]) < 0.05
 
 
@@ -211,9 +216,12 @@ def test_a_cached_cohort_is_made_once(tmp_path: Path) -> None:
     first = cached_phantom(tmp_path, patients=1, seed=0, on_scan=made.append)
     again = cached_phantom(tmp_path, patients=1, seed=0, on_scan=made.append)
     other = cached_phantom(tmp_path, patients=1, seed=1)
+    soft = cached_phantom(tmp_path, patients=1, seed=0, style="soft")
     assert first == again != other
     assert made == [1]
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([first.name, other.name])
+    names = ["phantom-v1-patients=1-seed=0", "phantom-v1-patients=1-seed=0-style=soft"]
+    assert [first.name, soft.name] == names
+    assert sorted(tmp_path.iterdir()) == sorted([first, other, soft])
 
 
 def test_a_stopped_making_leaves_no_half_cohort(tmp_path: Path) -> None:
@@ -227,3 +235,51 @@ def test_a_stopped_making_leaves_no_half_cohort(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         make_cohort(tmp_path, patients=2, seed=0, on_scan=stop)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("seed", "null", "digest"),
+    [
+        (5, False, "2f07996da94bfa6e3ee14f3899fd9ba1e56d7f3a620d5f0732143e0d137e7a3f"),
+        (0, True, "014a3557651eea17c7619625ded0c218ce1b81e9e7d2865bf3c0e463fe5afe96"),
+    ],
+)
+def test_plain_scans_of_a_seed_stay_what_they_are(
+    tmp_path: Path, seed: int, null: bool, digest: str
+) -> None:
+    """Pixels and manifest of the version before other styles; later ones have another number."""
+    make_cohort(tmp_path, patients=2, seed=seed, null=null)
+    written = hashlib.sha256((tmp_path / "manifest.csv").read_bytes())
+    for path in sorted(tmp_path.glob("*.mat")):
+        written.update(read_scan(path).counts.tobytes())
+    assert written.hexdigest() == digest
+    assert "style" not in json.loads((tmp_path / "phantom.json").read_text())
+
+
+def test_knees_of_a_soft_patient_are_as_alike_as_in_a_published_cohort() -> None:
+    """37 of 143 patients had both knees diseased and 30 one: a tetrachoric correlation of 0.763."""
+    rng = np.random.default_rng(0)
+    severities = draw_severities(rng, 200_000, correlation=STYLES["soft"].knee_correlation)
+    diseased = read_grades(severities, rng) >= 2
+    beyond = float(norm.ppf(diseased.mean()))
+    both = multivariate_normal(cov=[[1, 0.763], [0.763, 1]]).cdf([beyond, beyond])
+    assert diseased.all(axis=1).mean() == pytest.approx(both, abs=0.005)
+
+
+def test_strewn_counts_stay_as_many_and_fall_as_far_as_is_said() -> None:
+    view = np.zeros((1024, 256), dtype=np.float32)
+    view[512, 128] = 1000
+    strewn = strew(view, 0.25, 40)
+    assert strewn.sum() == pytest.approx(1000, rel=0.01)
+    assert strewn[512, 128] == pytest.approx(750, rel=0.01)
+    profile = (strewn - 0.75 * view).sum(axis=1).astype(float)
+    rows = np.arange(1024)
+    middle = (profile * rows).sum() / profile.sum()
+    deviation = np.sqrt((profile * (rows - middle) ** 2).sum() / profile.sum())
+    assert deviation == pytest.approx(40 / 2.3548, rel=0.03)
+
+
+def test_an_unknown_style_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"style: expected plain, soft, odd, received 'hard'"):
+        make_cohort(tmp_path / "out", patients=1, seed=0, style="hard")  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()

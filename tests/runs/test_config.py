@@ -161,6 +161,19 @@ def test_grades_of_names_change_no_setting_and_folders_older_than_their_key_are_
     assert read_config(values) == before
 
 
+def test_a_style_changes_no_setting_and_folders_older_than_its_key_are_plain() -> None:
+    plain, soft = (
+        read_config(compose_values(*each)) for each in ((), ("data.phantom_style=soft",))
+    )
+    assert soft.data.phantom_style == "soft"
+    assert soft.setting_name == plain.setting_name
+    values = plain.plain()
+    assert values["data"].pop("phantom_style") == "plain"
+    assert read_config(values) == plain
+    with pytest.raises(InputError, match=r"^data\.phantom_style: expected 'plain', .*'hard'$"):
+        read_config(compose_values("data.phantom_style=hard"))
+
+
 def test_a_path_typed_in_one_unicode_form_is_found_in_the_other(tmp_path: Path) -> None:
     whole, apart = (unicodedata.normalize(form, "뼈 스캔") for form in ("NFC", "NFD"))
     (tmp_path / apart).mkdir()

@@ -100,6 +100,7 @@ def test_long_names_that_differ_stay_different() -> None:
         {"keep": "all"},
         {"fail_fast": True},
         {"data__phantom_seed": 4},
+        {"data__phantom_style": "soft"},
         {"data__second_reader": "/readings.csv"},
     ],
 )

@@ -7,33 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from djd.data.phantom.knee import KNEE_DOWN, Knee, add_knee
+from djd.data.phantom.knee import Knee, add_knee, add_rim
 from djd.data.phantom.skeleton import Skeleton
-from djd.data.phantom.sketch import Frame, Sketch, lay_tissue
-from djd.data.scan import SCAN_SHAPE
+from djd.data.phantom.sketch import FWHM_PER_DEVIATION, Frame, Limbs, Sketch
+from djd.data.phantom.style import Style
+from djd.data.phantom.tissue import mottle, strew, tissue_counts
 
 Legs = Literal["apart", "touching"]
 Background = Literal["low", "high"]
 
-# Outlines: rows of down, one edge across, the other, in body units.
-_HEAD = np.array([(0, 0, 0), (6, -17, 17), (35, -32, 32), (75, -26, 26), (97, -8, 8)], dtype=float)
-_TRUNK = np.array(
-    [
-        *[(84, -19, 19), (108, -21, 21), (116, -34, 34), (126, -60, 60), (145, -66, 66)],
-        *[(200, -64, 64), (250, -61, 61), (300, -68, 68), (345, -74, 74), (372, -76, 76)],
-    ],
-    dtype=float,
-)
-_ARM = np.array(
-    [
-        *[(121, 68, 74), (130, 62, 84), (190, 70, 98), (250, 77, 101), (335, 86, 105)],
-        *[(360, 80, 109), (392, 84, 109), (406, 93, 99)],
-    ],
-    dtype=float,
-)
-
-_FWHM_PER_DEVIATION = 2 * np.sqrt(2 * np.log(2))
+_KNEE_DOWN = 502.0  # the usual joint line, in body units
 _MISPLACED = 0.03  # share of patients who lie far from where the technologist usually puts them
+_IMPLANT = (14.0, 15.0)  # half height and half width, in body units
+_COLD = 0.35  # share of the counts that an implant lets through
 
 
 @dataclass(frozen=True)
@@ -47,9 +33,13 @@ class Body:
         background: Near zero, or around 15 counts a pixel.
         background_counts: Expected counts a pixel of the background.
         legs: Whether there is a gap between the thighs.
-        knees_down: Joint lines (right, left), in body units.
-        knees_across: Distances from the midline (right, left), in body units, as `ankles_across`.
+        sides: Arm and leg of the right side, then of the left.
         blur_fwhm: Full width at half maximum of the camera's blur (anterior, posterior), in pixels.
+        tails: Share of the counts that are strewn far, and the full width of that, in pixels.
+        tissue, texture, shaft, joint: As in `Style`.
+        injected: Chance of counts at the place of the injection.
+        injection: The place of the injection on a left side, down and across.
+        injection_heat: Factor of the counts there, as `bladder_heat` of those of the urine.
     """
 
     frame: Frame
@@ -59,36 +49,51 @@ class Body:
     background: Background
     background_counts: float
     legs: Legs
-    knees_down: tuple[float, float]
-    knees_across: tuple[float, float]
-    ankles_across: tuple[float, float]
+    sides: tuple[Limbs, Limbs]
     blur_fwhm: tuple[float, float]
+    tails: tuple[float, float]
+    tissue: float
+    texture: float
+    shaft: float
+    joint: float
+    injected: float
+    injection: tuple[float, float]
+    injection_heat: float
+    bladder_heat: float = 1.0
 
     @property
     def knee_centres(self) -> NDArray[np.float64]:
         """Joint centres, float64 (side 2, 2): row and column in the anterior view."""
-        across = (-self.knees_across[0], self.knees_across[1])
-        return self.frame.to_image(np.array([*zip(self.knees_down, across, strict=True)]))
+        places = [
+            (each.down, way * each.knee) for way, each in zip((-1, 1), self.sides, strict=True)
+        ]
+        return self.frame.to_image(np.array(places))
 
 
-def invent_body(rng: np.random.Generator) -> Body:
-    """A body and its place."""
-    legs: Legs = "apart" if rng.random() < 0.55 else "touching"
+def invent_body(rng: np.random.Generator, pose: np.random.Generator, style: Style) -> Body:
+    """A body and its place; what `plain` leaves alone is drawn from `pose`."""
+    legs: Legs = "apart" if rng.random() < style.apart else "touching"
     background: Background = "low" if rng.random() < 0.5 else "high"
-    knee = rng.uniform(44, 54) if legs == "apart" else rng.uniform(33, 38)
-    ankle = knee + rng.uniform(-10, 4)
+    knee = rng.uniform(*(style.knees_apart if legs == "apart" else style.knees_touching))
+    ankle = knee + rng.uniform(*style.ankles)
     return Body(
         frame=_invent_frame(rng),
-        build=float(np.clip(rng.normal(1, 0.1), 0.8, 1.25)),
-        count_level=float(np.exp(rng.normal(0, 0.18))),
-        bone_level=float(np.exp(rng.normal(0, 0.2))),
+        build=float(np.clip(rng.normal(1, style.build), 0.8, 1.25)),
+        count_level=float(np.exp(rng.normal(0, style.count_level))),
+        bone_level=float(np.exp(rng.normal(0, style.bone_level))),
         background=background,
         background_counts=rng.uniform(0.05, 0.7) if background == "low" else rng.uniform(13.5, 17),
         legs=legs,
-        knees_down=_pair(KNEE_DOWN, 1.2, rng),
-        knees_across=_pair(knee, 0.8, rng),
-        ankles_across=_pair(ankle, 1.5, rng),
-        blur_fwhm=(rng.uniform(4.0, 5.6), rng.uniform(4.8, 6.8)),
+        sides=_invent_sides((_KNEE_DOWN, knee, ankle), rng, pose, style),
+        blur_fwhm=(rng.uniform(*style.blur[0]), rng.uniform(*style.blur[1])),
+        tails=(pose.uniform(*style.tails), pose.uniform(*style.tail_fwhm)),
+        tissue=pose.uniform(*style.tissue),
+        texture=style.texture,
+        shaft=pose.uniform(*style.shaft),
+        joint=pose.uniform(*style.joint),
+        injected=style.injected,
+        injection=style.injections[pose.integers(len(style.injections))],
+        injection_heat=pose.uniform(*style.injection_heat),
     )
 
 
@@ -107,13 +112,40 @@ def _invent_frame(rng: np.random.Generator) -> Frame:
     )
 
 
-def _pair(middle: float, deviation: float, rng: np.random.Generator) -> tuple[float, float]:
-    right, left = middle + deviation * rng.standard_normal(2)
-    return float(right), float(left)
+def _invent_sides(
+    middle: tuple[float, float, float],
+    rng: np.random.Generator,
+    pose: np.random.Generator,
+    style: Style,
+) -> tuple[Limbs, Limbs]:
+    """Right and left: joint line, knee and ankle near the `middle`, each side a little off."""
+    down, knee, ankle = (
+        each + own * rng.standard_normal(2) for each, own in zip(middle, style.uneven, strict=True)
+    )
+    mean, shared, own = style.thighs
+    thighs = mean + shared * pose.standard_normal() + own * pose.standard_normal(2)
+    down = down + thighs
+    leans = style.lean * np.arctan2(ankle - knee, 655 - down)
+    right, left = (
+        Limbs(
+            down=float(down[side]),
+            knee=float(knee[side]),
+            ankle=float(ankle[side]),
+            thigh=float(thighs[side]),
+            turn=pose.normal(*style.turn),
+            lean=float(leans[side]),
+            arm=pose.uniform(*style.arms),
+        )
+        for side in (0, 1)
+    )
+    return right, left
 
 
 def expected_counts(
-    body: Body, knees: tuple[Knee, Knee], rng: np.random.Generator
+    body: Body,
+    knees: tuple[Knee, Knee],
+    rng: np.random.Generator,
+    pose: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Expected counts of both views, before counting noise; knees are (right, left).
 
@@ -122,16 +154,26 @@ def expected_counts(
     """
     sketch = Sketch(body.frame)
     level = body.bone_level * body.count_level
-    Skeleton(sketch, level, rng).add_bones(body.knees_across, body.ankles_across)
-    for side, knee, down, across in zip(
-        (-1, 1), knees, body.knees_down, body.knees_across, strict=True
-    ):
-        add_knee(sketch, knee, side=side, down=down, across=across, level=level)
+    Skeleton(sketch, level, rng, body.shaft).add_bones(body.sides)
+    for side, knee, limbs in zip((-1, 1), knees, body.sides, strict=True):
+        if limbs.joint == "own":
+            add_knee(sketch, knee, limbs, side=side, level=level, size=body.joint)
+        elif limbs.joint == "implant":
+            add_rim(sketch, limbs, side=side, level=level)
     _add_organs(sketch, body, rng)
-    tissue = _tissue(body)
+    tissue = tissue_counts(
+        body.frame,
+        body.sides,
+        touching=body.legs == "touching",
+        build=body.build,
+        level=body.tissue * body.count_level,
+    )
+    tissue = mottle(tissue, body.texture, pose)
     views = sketch.lay() + np.stack([tissue, 0.9 * tissue])
+    _cool_implants(views, body)
     for view, fwhm in zip(views, body.blur_fwhm, strict=True):
-        gaussian_filter(view, fwhm / _FWHM_PER_DEVIATION, output=view, truncate=3)
+        gaussian_filter(view, fwhm / FWHM_PER_DEVIATION, output=view, truncate=3)
+        view[:] = strew(view, *body.tails)
     views += np.float32(body.background_counts)
     views[1] = views[1, :, ::-1].copy()
     return views
@@ -153,51 +195,22 @@ def _add_organs(sketch: Sketch, body: Body, rng: np.random.Generator) -> None:
         sketch.spot((low, across), (17, 8.5), (9 * own, 24 * own), turn=turn)
         sketch.spot((low, across - side * 2), (7, 3.5), (6 * own, 14 * own), turn=turn)
     full = rng.uniform(0.65, 1.25)
-    urine = level * np.exp(0.4 * rng.standard_normal())
+    urine = body.bladder_heat * level * np.exp(0.4 * rng.standard_normal())
     bladder = (343 - 6 * full, rng.normal(0, 2))
     sketch.spot(bladder, (9 * full, 12 * full), (260 * urine, 120 * urine))
-    if rng.random() < 0.15:
-        side = rng.choice((-1, 1))
-        sketch.spot((247 + rng.normal(0, 3), side * 86), (4, 3), (150 * level, 110 * level))
+    if rng.random() < body.injected:
+        side = 0 if rng.choice((-1, 1)) < 0 else 1
+        down, across = body.sides[side].hold([body.injection])[0]
+        heat = body.injection_heat * level
+        place = (down + rng.normal(0, 3), (-across, across)[side])
+        sketch.spot(place, (4, 3), (150 * heat, 110 * heat))
 
 
-def _tissue(body: Body) -> NDArray[np.float32]:
-    """Soft tissue seen from the front, float32 (row 1024, column 256)."""
-    image = np.zeros(SCAN_SHAPE[1:], dtype=np.float32)
-
-    def lay(outline: NDArray[np.float64], counts: float) -> None:
-        counts *= body.count_level
-        lay_tissue(image, body.frame, down=outline[:, 0], edges=outline[:, 1:], counts=counts)
-
-    lay(_HEAD, 6.0)
-    trunk = _TRUNK.copy()
-    trunk[trunk[:, 0] >= 200, 1:] *= body.build  # the girth grows below the chest
-    lay(trunk, 11.0)
-    for side, knee, ankle in zip((-1, 1), body.knees_across, body.ankles_across, strict=True):
-        for outline, counts in ((_ARM, 4.5), (_thigh_to_toe(body, knee, ankle), 10.5)):
-            lay(outline if side > 0 else outline[:, (0, 2, 1)] * (1, -1, -1), counts)
-    return image
-
-
-def _thigh_to_toe(body: Body, knee: float, ankle: float) -> NDArray[np.float64]:
-    """Outline of a left leg whose knee and ankle lie this far from the midline.
-
-    Where legs touch, the thighs overlap at row 510 of the image by some pixels; elsewhere they
-    leave a gap of 16 or more.
-    """
-    touching = body.legs == "touching"
-    inner = -4.0 if touching else 10.0
-    shin, girth = (knee + ankle) / 2, body.build
-    knots = [
-        (372, -3 if touching else 1, 76 * girth),
-        (395, inner, 73 * girth),
-        (425, inner, 36 * girth + 0.5 * (knee + 24 * girth)),
-        (455, 0.0 if touching else max(inner, knee - 27), knee + 22 * girth),
-        (502, max(knee - 23 * girth, 4), knee + 22 * girth),
-        (550, max(shin - 19 * girth, 5), shin + 23 * girth),
-        (610, shin - 15, shin + 17),
-        (655, ankle - 11, ankle + 13),
-        (690, ankle - 4, ankle + 27),
-        (712, ankle + 2, ankle + 24),
-    ]
-    return np.array(knots, dtype=np.float64)
+def _cool_implants(views: NDArray[np.float32], body: Body) -> None:
+    """Metal stops most counts of what lies behind it."""
+    for limbs, centre in zip(body.sides, body.knee_centres, strict=True):
+        if limbs.joint == "implant":
+            rows, columns = np.ogrid[: views.shape[1], : views.shape[2]]
+            high, wide = np.array(_IMPLANT) * body.frame.scale
+            inside = ((rows - centre[0]) / high) ** 4 + ((columns - centre[1]) / wide) ** 4 < 1
+            views[:, inside] *= np.float32(_COLD)

@@ -7,7 +7,8 @@ PHANTOM.
 The best possible reader, who knows each knee's severity, reaches accuracy 0.64 and quadratic kappa
 0.87. On the scans of three seeds a multinomial logistic model, cross-validated by patient, reached
 kappa 0.48 to 0.57 from mean uptake relative to the shin, 0.66 to 0.72 with the peak added, 0.76 to
-0.78 with features of shape. Writing 205 patients took 31 to 33 s on one core (2026-11-24).
+0.78 with features of shape. Writing 205 patients took 31 to 33 s on one core (2026-11-24). All this
+is of the style `plain`; `soft` takes 1.1 times as long, for the rest see `docs/data-format.md`.
 """
 
 import csv
@@ -16,7 +17,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from djd.data.phantom.body import Body, count, expected_counts, invent_body
-from djd.data.phantom.knee import (
-    draw_severities,
-    ideal_ceiling,
-    invent_knee,
-    null_ceiling,
-    read_grades,
-)
-from djd.data.scan import KneeGrades
+from djd.data.phantom.body import count, expected_counts
+from djd.data.phantom.knee import ideal_ceiling, invent_knee, null_ceiling
+from djd.data.phantom.odd import choose_case, turn_pages
+from djd.data.phantom.patient import Patient, columns_of, invent_patient, manifest_lines
+from djd.data.phantom.style import STYLES, Style
 from djd.errors import InputError
 from djd.files import move, remove, tried_again, write_whole
-from djd.grades import PHANTOM_STAMP, SIDES
+from djd.grades import PHANTOM_STAMP, PhantomStyle
 
 PHANTOM_VERSION = 1
 """Raised whenever pixels or grades of a seed change."""
@@ -45,34 +42,8 @@ _COMMENT = "PHANTOM: invented scan, not a patient"
 _HEADER_BYTES = 116  # text of a MAT v5 header; subsystem offset, version and byte order follow
 
 _NAMES = ("normal", "minimal", "mildDJD", "modDJD", "sevDJD")
-_UNSPECIFIED = 0.02  # share of the knees
 _EXCLUDED_NUMBERS = (1, 58, 615, 823)  # the four files that the study leaves out
 _FULL_COHORT = 40  # patients from which these four are among the numbers
-
-_COLUMNS = (
-    "scan",
-    "side",
-    "grade",  # empty where unspecified
-    "severity",  # latent: standard normal
-    "row",  # of the joint's centre, in pixels
-    "column_anterior",
-    "legs",  # apart, touching
-    "background",  # low, high
-    "uptake",  # counts over the joint at the usual level of counts and of bone
-    "focal",  # share of them that is gathered in spots
-    "origin",  # PHANTOM
-)
-
-
-@dataclass(frozen=True, eq=False)
-class _Patient:
-    """One patient before the image is made."""
-
-    severities: NDArray[np.float64]
-    grades: KneeGrades
-    capital_severe: bool  # real files write SevDJD, too
-    body: Body
-    image: np.random.Generator
 
 
 def make_cohort(
@@ -81,11 +52,13 @@ def make_cohort(
     patients: int,
     seed: int,
     null: bool = False,
+    style: PhantomStyle = "plain",
     on_scan: Callable[[int], None] | None = None,
 ) -> None:
     """Write an invented cohort: a `.mat` file a patient, `manifest.csv` and `phantom.json`.
 
-    The manifest has a line a knee: true centre in the anterior view, grade and severity.
+    The manifest has a line a knee: true centre in the anterior view (the first page), grade and
+    severity; all empty where there is no knee. An implant has a centre and no grade.
     `phantom.json` holds the best possible reader's scores, and is written last: a folder without
     this file is an unfinished cohort. Equal arguments give equal bytes. `null` draws grades
     independently of the image; the pixels stay those of the same seed. `on_scan` is called with the
@@ -97,6 +70,8 @@ def make_cohort(
     for name, value, least in (("patients", patients, 1), ("seed", seed, 0)):
         if value < least:
             raise InputError(f"{name}: expected a whole number from {least}, received {value}")
+    if style not in STYLES:
+        raise InputError(f"style: expected {', '.join(STYLES)}, received {style!r}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         present = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".mat")
@@ -107,7 +82,7 @@ def make_cohort(
             )
         there_before = frozenset(folder.iterdir())
         try:
-            _write_cohort(folder, patients=patients, seed=seed, null=null, on_scan=on_scan)
+            _write_cohort(folder, patients, seed, null=null, style=STYLES[style], on_scan=on_scan)
         except BaseException:  # a half cohort would be in the way of the next try
             for path in set(folder.iterdir()).difference(there_before):
                 remove(path)
@@ -118,19 +93,25 @@ def make_cohort(
 
 
 def cached_phantom(
-    cache: Path, *, patients: int, seed: int, on_scan: Callable[[int], None] | None = None
+    cache: Path,
+    *,
+    patients: int,
+    seed: int,
+    style: PhantomStyle = "plain",
+    on_scan: Callable[[int], None] | None = None,
 ) -> Path:
     """Folder of the invented cohort of `data=phantom`, made on first use.
 
     The cohort is made beside its place and renamed when whole: a stopped process leaves no half
     cohort, and two processes at once do no harm. Errors are those of `make_cohort`.
     """
-    folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}"
+    styled = "" if style == "plain" else f"-style={style}"
+    folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}{styled}"
     if folder.is_dir():
         return folder
     beside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
-        make_cohort(beside, patients=patients, seed=seed, on_scan=on_scan)
+        make_cohort(beside, patients=patients, seed=seed, style=style, on_scan=on_scan)
         move(beside, folder)
     except OSError:
         if not folder.is_dir():  # another process was first: its cohort is the same
@@ -157,31 +138,34 @@ def _head(path: Path) -> bytes:
 
 
 def _write_cohort(
-    folder: Path, *, patients: int, seed: int, null: bool, on_scan: Callable[[int], None] | None
+    folder: Path,
+    patients: int,
+    seed: int,
+    *,
+    null: bool,
+    style: Style,
+    on_scan: Callable[[int], None] | None,
 ) -> None:
     names_seed, *patient_seeds = np.random.SeedSequence(seed).spawn(1 + patients)
     names = _scan_names(patients, np.random.default_rng(names_seed))
-    rows: list[tuple[object, ...]] = []
-    for done, (name, patient_seed) in enumerate(zip(names, patient_seeds, strict=True), start=1):
-        patient = _invent_patient(patient_seed, null=null)
-        knees = [invent_knee(severity, patient.image) for severity in patient.severities]
-        expected = expected_counts(patient.body, (knees[0], knees[1]), patient.image)
+    rows: list[tuple[object, ...]] = [columns_of(style)]
+    for index, (name, patient_seed) in enumerate(zip(names, patient_seeds, strict=True)):
+        case = choose_case(index) if style.cases else None
+        patient = invent_patient(patient_seed, style, case=case, null=null)
+        right, left = (invent_knee(each, patient.image, style) for each in patient.severities)
+        expected = expected_counts(patient.body, (right, left), patient.image, patient.pose)
         counts = count(expected, patient.image)
+        counts, centres = turn_pages(case, counts, patient.body.knee_centres)
         (folder / f"{name}.mat").write_bytes(_mat_bytes(counts, patient))
-        for index, (side, knee) in enumerate(zip(SIDES, knees, strict=True)):
-            row, column = patient.body.knee_centres[index]
-            grade = patient.grades[index]
-            truth = ("" if grade is None else grade, f"{patient.severities[index]:.4f}")
-            place = (f"{row:.1f}", f"{column:.1f}", patient.body.legs, patient.body.background)
-            uptake = (f"{knee.counts:.0f}", f"{knee.focal:.3f}")
-            rows.append((name, side, *truth, *place, *uptake, "PHANTOM"))
+        rows += manifest_lines(name, patient, (right, left), centres)
         if on_scan:
-            on_scan(done)
+            on_scan(index + 1)
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
+        csv.writer(file, lineterminator="\n").writerows(rows)
     description = {
         "what": PHANTOM_STAMP,
         "phantom_version": PHANTOM_VERSION,
+        **({"style": style.name} if style.name != "plain" else {}),
         "seed": seed,
         "patients": patients,
         "null": null,
@@ -198,20 +182,7 @@ def _scan_names(patients: int, rng: np.random.Generator) -> list[str]:
     return [f"{number:07d}" for number in sorted([*named, *drawn.tolist()])]
 
 
-def _invent_patient(seed: np.random.SeedSequence, *, null: bool) -> _Patient:
-    latent, grading, position, image = (np.random.default_rng(part) for part in seed.spawn(4))
-    severities = draw_severities(latent, 1)
-    graded = draw_severities(grading, 1) if null else severities
-    grades = read_grades(graded, grading)[0]
-    specified = grading.random(2) >= _UNSPECIFIED
-    right, left = (
-        int(grade) if known else None for grade, known in zip(grades, specified, strict=True)
-    )
-    capital_severe = bool(grading.random() < 0.3)
-    return _Patient(severities[0], (right, left), capital_severe, invent_body(position), image)
-
-
-def _mat_bytes(counts: NDArray[np.uint16], patient: _Patient) -> bytes:
+def _mat_bytes(counts: NDArray[np.uint16], patient: Patient) -> bytes:
     """A scan as the bytes of a compressed MATLAB v5 file."""
     names = ["unspect" if grade is None else _NAMES[grade] for grade in patient.grades]
     if patient.capital_severe:

@@ -18,15 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from djd.data.phantom.sketch import Sketch, Uptake
+from djd.data.phantom.sketch import Limbs, Sketch, Uptake
+from djd.data.phantom.style import Style
 from djd.grades import GRADE_COUNT
 from djd.statistics.metrics import quadratic_kappa
 
 FREQUENCIES = (0.34, 0.24, 0.19, 0.14, 0.09)
 """Share of the knees of each grade, normal to severe."""
-
-KNEE_CORRELATION = 0.5
-"""Correlation of severity between a patient's two knees."""
 
 READER_NOISE = 0.42
 """Deviation of the severity that a reader sees. Chosen before any scan was made, for a ceiling of
@@ -44,11 +42,13 @@ class Ceiling:
     computed: str
 
 
-def draw_severities(rng: np.random.Generator, patients: int) -> NDArray[np.float64]:
+def draw_severities(
+    rng: np.random.Generator, patients: int, *, correlation: float
+) -> NDArray[np.float64]:
     """Severities of both knees, float64 (patient, side 2): right, left."""
     shared = rng.standard_normal((patients, 1))
     own = rng.standard_normal((patients, 2))
-    return math.sqrt(KNEE_CORRELATION) * shared + math.sqrt(1 - KNEE_CORRELATION) * own
+    return math.sqrt(correlation) * shared + math.sqrt(1 - correlation) * own
 
 
 def read_grades(severities: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -92,10 +92,7 @@ def null_ceiling() -> Ceiling:
     )
 
 
-KNEE_DOWN = 502.0
-"""Where the joint line lies, in body units."""
-
-_JOINT_COUNTS = 21000.0  # over a healthy knee of ordinary uptake: 25 to 45 counts a pixel
+_PATELLA = 16.0  # how far it lies before the middle of the joint, in body units
 _POSTERIOR = 0.85  # of the anterior counts: bone lies deeper, the patella faces away
 
 
@@ -115,7 +112,7 @@ class Knee:
     shares: NDArray[np.float64]
 
 
-def invent_knee(severity: float, rng: np.random.Generator) -> Knee:
+def invent_knee(severity: float, rng: np.random.Generator, style: Style) -> Knee:
     """A knee of this severity; everything else about the knee is drawn."""
     total, gathered, worn, other, patella, line, spurs = rng.standard_normal(7)
     worse, better = np.exp(0.35 * worn + 0.35), np.exp(0.5 * other - 0.7)
@@ -124,30 +121,36 @@ def invent_knee(severity: float, rng: np.random.Generator) -> Knee:
     behind_patella, along_line = np.exp(0.6 * patella - 0.9), np.exp(0.4 * line - 0.35)
     margins = np.exp(0.35 * severity + 0.4 * spurs - 1.1)
     parts = np.array([worse, better, behind_patella, along_line, margins])
+    rise, deviation = style.counts_growth
+    start, focal_rise, focal_deviation = style.focal_growth
     return Knee(
-        counts=_JOINT_COUNTS * np.exp(0.32 * severity + 0.24 * total),
-        focal=1 / (1 + np.exp(0.95 - 0.85 * severity - 0.35 * gathered)),
+        counts=style.joint_counts * np.exp(rise * severity + deviation * total),
+        focal=1 / (1 + np.exp(-start - focal_rise * severity - focal_deviation * gathered)),
         shares=parts / parts.sum(),
     )
 
 
 def add_knee(
-    sketch: Sketch, knee: Knee, *, side: int, down: float, across: float, level: float
+    sketch: Sketch, knee: Knee, limbs: Limbs, *, side: int, level: float, size: float
 ) -> None:
     """Add one knee to a sketch.
 
-    The joint line is at `down`, its middle `across` from the midline, in body units; `side` is -1
-    for the patient's right knee and 1 for the left; `level` is the factor of all counts.
+    `side` is -1 for the patient's right knee and 1 for the left; `level` is the factor of all
+    counts, `size` that of the lengths. A turned knee is narrow, its patella beside the joint.
     """
     diffuse = knee.counts * level * (1 - knee.focal)
     focal = knee.counts * level * knee.focal
     medial, lateral, patellofemoral, joint_line, osteophytes = knee.shares
+    narrow, turned = math.cos(limbs.turn), math.sin(limbs.turn)
 
     def spot(
         below: float, medially: float, high: float, wide: float, counts: float, behind: float
     ) -> None:
         views: Uptake = (counts, counts * behind)
-        sketch.spot((down + below, side * (across - medially)), (high, wide), (0, 0), counts=views)
+        forward = _PATELLA if behind < _POSTERIOR else 0.0
+        place = (size * below, -size * (medially * narrow - forward * turned))
+        axes = (size * high, size * max(wide * narrow, 0.6 * wide))
+        _place(sketch, limbs, place, axes, side=side, counts=views)
 
     for below, medially, high, wide, share, behind in (
         (-8.0, 8.0, 8.5, 8.0, 0.19, _POSTERIOR),  # condyles
@@ -167,3 +170,34 @@ def add_knee(
             spot(below, way * out, 3.2, 2.8, 0.25 * osteophytes * focal, _POSTERIOR)
     spot(0.5, 0.0, 1.8, 17.0, joint_line * focal, _POSTERIOR)
     spot(-11.0, -2.0, 6.5, 5.0, patellofemoral * focal, 0.25)
+
+
+def add_rim(sketch: Sketch, limbs: Limbs, *, side: int, level: float) -> None:
+    """Add the hot bone about an implant, in place of a knee."""
+    for below, out, high, wide, counts in (
+        (-20.0, 0.0, 3.5, 12.0, 2400.0),  # above the shield of the femur
+        (24.0, 0.0, 5.0, 6.0, 2600.0),  # at the tip of the stem
+        (16.0, -11.0, 3.0, 6.0, 1300.0),  # under the plateau
+        (16.0, 11.0, 3.0, 6.0, 900.0),
+        (-6.0, -17.0, 9.0, 2.5, 900.0),
+        (-6.0, 17.0, 9.0, 2.5, 700.0),
+    ):
+        views: Uptake = (level * counts, level * counts * _POSTERIOR)
+        _place(sketch, limbs, (below, out), (high, wide), side=side, counts=views)
+
+
+def _place(
+    sketch: Sketch,
+    limbs: Limbs,
+    place: tuple[float, float],
+    half_axes: tuple[float, float],
+    *,
+    side: int,
+    counts: Uptake,
+) -> None:
+    """Add a spot whose place (down, outwards) and axes are those of a knee that doesn't lean."""
+    below, out = place
+    cosine, sine = math.cos(limbs.lean), math.sin(limbs.lean)
+    down = limbs.down + (below * cosine - out * sine)
+    across = limbs.knee + (out * cosine + below * sine)
+    sketch.spot((down, side * across), half_axes, (0, 0), turn=side * limbs.lean, counts=counts)

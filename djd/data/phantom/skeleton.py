@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from djd.data.phantom.sketch import Sketch, Uptake
+from djd.data.phantom.sketch import Limbs, Points, Sketch, Uptake
 
 _BOTH = (-1, 1)  # the patient's right side, then the left
 _VARIATION = 0.12  # deviation of the log uptake of one bone
@@ -18,19 +18,18 @@ class Skeleton:
     _sketch: Sketch
     _level: float  # factor of every bone's uptake
     _rng: np.random.Generator
+    _shaft: float  # breadth of the legs' bones relative to the usual one
 
-    def add_bones(
-        self, knees_across: tuple[float, float], ankles_across: tuple[float, float]
-    ) -> None:
-        """Add all bones; the legs end where the (right, left) knees and ankles lie."""
+    def add_bones(self, sides: tuple[Limbs, Limbs]) -> None:
+        """Add all bones; arms and legs lie where `sides` (right, left) say."""
         self._skull()
         self._spine()
         self._chest()
         self._pelvis()
-        for side, knee, ankle in zip(_BOTH, knees_across, ankles_across, strict=True):
+        for side, limbs in zip(_BOTH, sides, strict=True):
             self._shoulder(side)
-            self._arm(side)
-            self._leg(side, knee, ankle)
+            self._arm(side, limbs)
+            self._leg(side, limbs)
 
     def _varied(self, uptake: Uptake, deviation: float = _VARIATION) -> Uptake:
         factor = self._level * np.exp(deviation * self._rng.standard_normal())
@@ -38,7 +37,7 @@ class Skeleton:
 
     def _stroke(
         self,
-        points: Sequence[tuple[float, float]],
+        points: Sequence[tuple[float, float]] | Points,
         half_width: float | Sequence[float],
         uptake: Uptake,
         side: int = 1,
@@ -138,21 +137,34 @@ class Skeleton:
         self._spot((182, 43), (5, 4), (5, 18), side)
         self._spot((138, 63), (8, 4), (16, 20), side)  # socket
 
-    def _arm(self, side: int) -> None:
-        self._stroke([(140, 75), (190, 83), (236, 87), (250, 88)], [6, 4.2, 4.6, 8], (11, 10), side)
-        self._spot((253, 88), (6, 9), (13, 14), side, deviation=0.3)  # elbow
-        self._stroke([(257, 91), (300, 96), (335, 97)], [4, 2.8, 4.2], (9, 8), side)
-        self._stroke([(257, 85), (300, 88), (335, 90)], [4, 2.8, 3], (8, 8), side)
-        self._spot((341, 94), (6, 8), (19, 15), side, deviation=0.3)  # wrist
+    def _arm(self, side: int, limbs: Limbs) -> None:
+        def bone(
+            points: Sequence[tuple[float, float]],
+            half_width: float | Sequence[float],
+            uptake: Uptake,
+        ) -> None:
+            self._stroke(limbs.hold(points), half_width, uptake, side)
+
+        def spot(
+            centre: tuple[float, float], half_axes: tuple[float, float], uptake: Uptake, own: float
+        ) -> None:
+            down, across = limbs.hold([centre])[0]
+            self._spot((down, across), half_axes, uptake, side, deviation=own)
+
+        bone([(140, 75), (190, 83), (236, 87), (250, 88)], [6, 4.2, 4.6, 8], (11, 10))
+        spot((253, 88), (6, 9), (13, 14), 0.3)  # elbow
+        bone([(257, 91), (300, 96), (335, 97)], [4, 2.8, 4.2], (9, 8))
+        bone([(257, 85), (300, 88), (335, 90)], [4, 2.8, 3], (8, 8))
+        spot((341, 94), (6, 8), (19, 15), 0.3)  # wrist
         for finger, (start, tip, length) in enumerate(
             ((86, 80, 374), (90, 88, 399), (94, 95, 403), (98, 101, 398), (101, 107, 388))
         ):
             knuckle = (346 + 0.46 * (length - 346), start + 0.5 * (tip - start))
-            self._stroke([(347, start), knuckle], 1.5, (9, 7), side)
-            self._stroke([knuckle, (length, tip)], 1.2, (6, 5), side)
-            self._spot(knuckle, (2.2, 2.0), (8, 6), side, deviation=0.3)
+            bone([(347, start), knuckle], 1.5, (9, 7))
+            bone([knuckle, (length, tip)], 1.2, (6, 5))
+            spot(knuckle, (2.2, 2.0), (8, 6), 0.3)
             if finger == 0:
-                self._spot((350, 86), (3, 3), (16, 9), side, deviation=0.6)  # base of the thumb
+                spot((350, 86), (3, 3), (16, 9), 0.6)  # base of the thumb
 
     def _pelvis(self) -> None:
         self._stroke([(302, 0), (318, 0), (344, 0)], [17, 13, 5], (12, 24))  # sacrum
@@ -171,29 +183,41 @@ class Skeleton:
             self._stroke([(344, 33), (358, 30), (370, 25)], [5, 4.5, 5], (12, 19), side)  # ischium
             self._stroke([(354, 6), (370, 24)], 2.8, (11, 9), side)
 
-    def _leg(self, side: int, knee: float, ankle: float) -> None:
+    def _leg(self, side: int, limbs: Limbs) -> None:
+        knee, ankle, lower_by, wide = limbs.knee, limbs.ankle, limbs.thigh, self._shaft
         self._stroke([(340, 44), (348, 54)], 6.5, (14, 12), side)  # neck of the femur
         self._spot((349, 59), (10, 7), (12, 13), side)  # greater trochanter
-        lower = [(352, 55), (385, 54 + 0.1 * (knee - 54)), (470, knee + 2), (486, knee)]
-        self._stroke(lower, [8.5, 5.8, 6, 11], (12, 10), side)
-        shin = [(510, knee), (534, knee + 0.5), (600, (knee + ankle) / 2), (655, ankle)]
-        self._stroke(shin, [14, 7, 5.2, 6.5], (12, 9), side)
+        femur: list[tuple[float, float]] = [(352, 55), (385, 54 + 0.1 * (knee - 54))]
+        if limbs.joint == "none":
+            self._stroke([*femur, (428, 52)], [8.5 * wide, 5.8 * wide, 6], (12, 10), side)
+            return
+        femur += [(470 + lower_by, knee + 2), (486 + lower_by, knee)]
+        self._stroke(femur, [8.5 * wide, 5.8 * wide, 6 * wide, 11], (12, 10), side)
+        down, middle = 510 + lower_by, (knee + ankle) / 2
+        shin = [(down, knee), (down + 24, knee + 0.5), (600, middle), (655, ankle)]
+        self._stroke(shin, [14, 7 * wide, 5.2 * wide, 6.5], (12, 9), side)
         for edge in (-0.75, 0.75):  # the hard walls of the shaft, seen edge on
-            self._stroke([(d, a + edge * 5.5) for d, a in shin[1:]], 1.0, (5, 3), side)
-        middle = (knee + ankle) / 2 + 11
-        fibula = [(512, knee + 16), (525, knee + 14), (600, middle), (660, ankle + 9)]
+            walls = [(d, a + edge * 5.5 * wide) for d, a in shin[1:]]
+            self._stroke(walls, 1.0, (5, 3), side)
+
+        def beside(lateral: float) -> float:  # the fibula lies behind the shin, too
+            return float(lateral * np.cos(limbs.turn) - 8 * np.sin(limbs.turn))
+
+        fibula = [(down + 2, knee + beside(16)), (down + 15, knee + beside(14))]
+        fibula += [(600, middle + beside(11)), (660, ankle + beside(9))]
         self._stroke(fibula, [3.4, 2, 1.8, 3.2], (7, 7), side)
         self._spot((664, ankle + 1), (7, 11), (14, 13), side, deviation=0.3)  # ankle
-        self._foot(side, ankle)
+        self._foot(side, ankle, outwards=float(np.sin(limbs.turn)))
 
-    def _foot(self, side: int, ankle: float) -> None:
+    def _foot(self, side: int, ankle: float, outwards: float) -> None:
         """A foot that points down and outwards, as it falls on the table."""
         self._spot((677, ankle + 5), (9, 9), (13, 11), side, deviation=0.25)
         self._spot((674, ankle + 1), (8, 7), (3, 14), side)  # heel, nearer to the camera behind
         for ray in range(5):
             start = (684.0, ankle + 1 + 3.2 * ray)
-            ball = (702.0 - 1.6 * ray, ankle + 3 + 5.2 * ray)
-            tip = (ball[0] + 10.0 - 0.8 * ray, ball[1] + 1.5 + 0.4 * ray)
+            out = 10 * outwards
+            ball = (702.0 - 1.6 * ray, ankle + 3 + 5.2 * ray + out)
+            tip = (ball[0] + 10.0 - 0.8 * ray, ball[1] + 1.5 + 0.4 * ray + 0.5 * out)
             self._stroke([start, ball], 1.7, (9, 6), side)
             self._stroke([ball, tip], 1.3, (6, 4), side)
             hot = (20, 12) if ray == 0 else (6, 4)  # the great toe's joint is worn in many

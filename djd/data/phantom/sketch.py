@@ -6,6 +6,7 @@ Body units are 1/700 of the stature: `down` from the top of the head (the soles 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ Uptake = tuple[float, float]
 """Expected counts a pixel in the (anterior, posterior) view."""
 
 _SPACING = 0.6  # pixels between the samples of a shape; the camera's blur hides them
+FWHM_PER_DEVIATION = 2 * np.sqrt(2 * np.log(2))
+"""Full width at half maximum of a normal distribution of deviation 1."""
+
 _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
 
@@ -51,6 +55,40 @@ class Frame:
         row = self.head_row + self.scale * (350 + down * cosine - across * sine)
         column = self.midline_column + self.scale * (down * sine + across * cosine)
         return np.stack([row, column], axis=-1)
+
+
+@dataclass(frozen=True)
+class Limbs:
+    """The arm and the leg of one side, in body units and radians.
+
+    Attributes:
+        down: The joint line of the knee.
+        knee: The knee's distance from the midline, as `ankle`.
+        thigh: How much lower the joint line lies than usual.
+        turn: How far the leg falls outwards.
+        lean: Slant of the knee, outwards and down.
+        arm: How much nearer to the midline the hand lies than usual.
+        reach: How much longer the arm is, as a share.
+        joint: Its own knee, an implant, or nothing below the thigh.
+    """
+
+    down: float
+    knee: float
+    ankle: float
+    thigh: float = 0
+    turn: float = 0
+    lean: float = 0
+    arm: float = 0
+    reach: float = 0
+    joint: Literal["own", "implant", "none"] = "own"
+
+    def hold(self, points: Sequence[tuple[float, ...]]) -> Points:
+        """Rows of down and of distances across, of the usual left arm, where this arm lies."""
+        held = np.array(points, dtype=np.float64)
+        below = np.maximum(held[:, 0] - 140, 0)  # the shoulder stays
+        held[:, 1:] -= (self.arm * np.minimum(below / 200, 1))[:, None]
+        held[:, 0] += self.reach * below
+        return held
 
 
 @dataclass

@@ -134,7 +134,8 @@ def _of_config(configs: Sequence[RunConfig]) -> Iterable[tuple[str, str]]:
     data = configs[0].data
     folds = sorted({config.data.fold for config in configs if config.data.fold is not None})
     held_out = ", ".join(map(str, folds)) or "none"
-    yield "scans", str(data.root or f"invented (seed {data.phantom_seed})")
+    styled = "" if data.phantom_style == "plain" else f", style {data.phantom_style}"
+    yield "scans", str(data.root or f"invented (seed {data.phantom_seed}{styled})")
     yield "test patients", str(data.test_list or f"the last {data.test_count} by file name")
     yield "folds held out", f"{held_out} ({data.folds} folds, split seed {data.split_seed})"
     yield "seeds", ", ".join(map(str, sorted({config.seed for config in configs})))
