@@ -19,16 +19,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from djd.errors import DriveError, ElsewhereError, FailedCellsError, InputError, require_text
-from djd.files import cache_folder
-from djd.machine import (
-    Stopped,
+from djd.environment import (
     forget_launcher,
     let_waiting_threads_sleep,
     outlive_terminal,
     show_every_line,
-    stop_on_signals,
 )
+from djd.errors import DriveError, ElsewhereError, FailedCellsError, InputError, require_text
+from djd.files import cache_folder
+from djd.machine import Stopped, stop_on_signals
 from djd.runs.command_line import (
     absolute_paths,
     flags_first,

@@ -63,11 +63,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # bench is no part of the package
 
 from bench.turns import Turns  # noqa: E402
-from djd.machine import (  # noqa: E402
-    keep_freed_memory,
-    let_waiting_threads_sleep,
-    usable_cores,
-)
+from djd.environment import let_waiting_threads_sleep  # noqa: E402
+from djd.machine import keep_freed_memory, usable_cores  # noqa: E402
 from djd.models.fused import fusing, passes  # noqa: E402
 from djd.models.networks import KneeBlock, KneeCNN  # noqa: E402
 

@@ -49,11 +49,7 @@ sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
 
 from bench import overhead, together  # noqa: E402
 from bench.sweeps import AT_ONCE, BASIC, ONE_BY_ONE, OURS, Sweep, make_ready, seconds_of  # noqa: E402
-from djd.machine import (  # noqa: E402
-    Stopped,
-    stop_on_signals,
-    usable_cores,
-)
+from djd.machine import Stopped, stop_on_signals, usable_cores  # noqa: E402
 
 AXES = ("model.depth=1,2", "optim=sgd,adam", "data.fold=0,1")
 FIXED = ("test=never", "report=false", "trainer.accelerator=cpu")

@@ -55,7 +55,8 @@ from numpy.typing import NDArray
 from djd.data.cohort import Cohort
 from djd.data.datamodule import Batches, KneeDataModule
 from djd.data.split import Parts
-from djd.machine import keep_freed_memory, let_waiting_threads_sleep, usable_cores
+from djd.environment import let_waiting_threads_sleep
+from djd.machine import keep_freed_memory, usable_cores
 from djd.models.classifier import GradeClassifier
 from djd.runs.hardware import use_threads
 from djd.sweeps.processes import Ending, Watcher, run_in_processes

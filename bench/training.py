@@ -64,7 +64,8 @@ sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
 from bench.limits import Machine, least_seconds, serve_limits  # noqa: E402
 from bench.loops import LOOPS, Epoch, Task, serve, serve_differences  # noqa: E402
 from bench.turns import Turns  # noqa: E402
-from djd.machine import let_waiting_threads_sleep, usable_cores  # noqa: E402
+from djd.environment import let_waiting_threads_sleep  # noqa: E402
+from djd.machine import usable_cores  # noqa: E402
 
 STUDY, USUAL, OURS, BARE = LOOPS
 COMPARED_STEPS = 50

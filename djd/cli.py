@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from djd.environment import forget_launcher, show_every_line
 from djd.errors import DriveError, InputError
 from djd.files import as_stored
 from djd.grades import (
@@ -22,7 +23,6 @@ from djd.grades import (
     OnError,
     PhantomStyle,
 )
-from djd.machine import forget_launcher, show_every_line
 
 if TYPE_CHECKING:
     from djd.data.cohort import Cohort

@@ -32,7 +32,7 @@ bytes_in_names = pytest.mark.skipif(
 
 STREAMS = """
 import os, sys
-from djd.machine import outlive_terminal, show_every_line
+from djd.environment import outlive_terminal, show_every_line
 show_every_line()
 outlive_terminal()
 for stream in (sys.stdout, sys.stderr):

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from djd import machine
-from djd.machine import let_waiting_threads_sleep, usable_cores
+from djd.environment import let_waiting_threads_sleep
+from djd.machine import usable_cores
 
 
 def test_waiting_threads_are_told_to_sleep(monkeypatch: pytest.MonkeyPatch) -> None:

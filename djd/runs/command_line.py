@@ -19,8 +19,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from djd import wording
+from djd.environment import expand_home
 from djd.errors import InputError
-from djd.machine import expand_home
 from djd.runs.keys import FREE_KEYS, SETTING_GROUPS
 from djd.wording import in_shell, line_end
 

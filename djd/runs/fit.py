@@ -21,8 +21,8 @@ from djd.data.crop import CROP_SIZE, VIEW_INDICES
 from djd.data.datamodule import Batch, KneeDataModule
 from djd.data.split import Parts
 from djd.data.uptake import MEASURES
+from djd.environment import as_configured
 from djd.grades import GRADE_COUNT
-from djd.machine import as_configured
 from djd.models.build import build_augmentation
 from djd.models.classifier import GradeClassifier
 from djd.models.losses import balanced_weights

@@ -17,8 +17,8 @@ from djd.data.crop import Views
 from djd.data.names import groups_line
 from djd.data.problems import warnings_of
 from djd.data.split import PartSummary
+from djd.environment import lightning_variables
 from djd.grades import GRADE_NAMES
-from djd.machine import lightning_variables
 from djd.runs.result import PartScores
 from djd.wording import in_shell, number, share
 

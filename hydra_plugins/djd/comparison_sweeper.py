@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from djd.machine import expand_home
+from djd.environment import expand_home
 from djd.runs.command_line import quote_paths
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import lightning
 import pytest
 from lightning.fabric.utilities import rank_zero_only
 
-from djd.machine import Stopped, as_configured, stop_on_signals
+from djd.environment import as_configured
+from djd.machine import Stopped, stop_on_signals
 from tests.conftest import Compose
 from tests.sweeping import rows_of
 from tests.training import run_cell
@@ -109,7 +110,7 @@ def test_a_command_starts_with_the_variables_of_launchers_and_notebooks(tmp_path
     given = {**NONSENSE, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     script = (
         "import train\n"
-        "from djd.machine import forget_launcher\n"
+        "from djd.environment import forget_launcher\n"
         "forget_launcher()\n"
         "import djd.runs.train\n"
     )
