@@ -120,6 +120,7 @@ def test_a_launcher_that_raises_costs_the_cells_that_it_lost(
     assert shown.count("RuntimeError: the cluster is gone") == 2
 
 
+@pytest.mark.slow
 def test_a_cell_whose_folder_cannot_be_written_is_a_failure_that_is_said(
     sweep: Sweep, capsys: pytest.CaptureFixture[str]
 ) -> None:

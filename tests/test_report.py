@@ -180,6 +180,7 @@ def damage_result(folder: Path) -> None:
     (folder / "depth=2 fold=1" / "result.json").write_bytes(b"\xff")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "state"),
     [
@@ -304,6 +305,7 @@ def test_a_folder_without_its_scans_keeps_its_baselines(
     assert "uptake alone" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_baselines_that_are_gone_are_fitted_again(
     sweep: Sweep, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +330,7 @@ def test_test_patients_that_were_not_opened_stay_closed_to_baselines(
         assert not (copy / "baselines" / kept / "test_predictions.csv").exists()
 
 
+@pytest.mark.slow
 def test_baselines_of_other_views_are_fitted_again(
     sweep: Sweep, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +343,7 @@ def test_baselines_of_other_views_are_fitted_again(
         assert path.with_name(each).read_bytes() == original.read_bytes()
 
 
+@pytest.mark.slow
 def test_baselines_of_other_knees_are_left_out(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

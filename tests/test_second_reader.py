@@ -92,6 +92,7 @@ def test_a_finished_sweep_is_given_a_reader_whom_reports_remember(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "scan,side,grade\nx,right,9\n", "\x00"])
 def test_a_kept_reader_that_is_damaged_costs_itself_alone(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str

@@ -142,6 +142,7 @@ def test_a_dry_run_tells_what_is_left_and_writes_nothing(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_another_comparison_or_cohort_in_its_folder_is_refused_by_name(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,6 +203,7 @@ class Mine(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_widens_a_sweep_of_ours(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -396,6 +398,7 @@ def test_dry_run_of_a_single_run_trains_nothing(
     assert compose_values()["dry_run"] is False
 
 
+@pytest.mark.slow
 def test_the_same_winner_is_not_scored_again_when_axes_have_grown(
     monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path
 ) -> None:

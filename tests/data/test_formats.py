@@ -120,6 +120,7 @@ def check(*arguments: str | Path, code: Path) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.slow
 def test_the_check_command_takes_a_format_of_ones_own(
     npz: tuple[Path, Path], phantom_folder: Path, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def test_only_clipped_logits_are_never_negative() -> None:
     torch.testing.assert_close(clipped, free.relu())
 
 
+@pytest.mark.slow
 def test_without_compiled_blocks_in_the_package_all_blocks_are_plain_layers(tmp_path: Path) -> None:
     script = (
         "import sys\n"

@@ -133,6 +133,7 @@ def test_learning_curves_show_what_was_held_out_and_when_it_was_scored() -> None
     np.testing.assert_array_equal(loss, [[1, 2], [2, 1], [3, 0.5]])
 
 
+@pytest.mark.slow
 def test_a_saved_picture_has_the_colours_of_its_figure(tmp_path: Path) -> None:
     path = tmp_path / "한글 (1).png"
     for figure, again in zip(figures(STAMP), figures(STAMP), strict=True):

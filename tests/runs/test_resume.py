@@ -102,10 +102,13 @@ def stopped(stopped_in_epoch_4: Path, tmp_path: Path) -> Path:
 # Two batches an epoch, on the fold and when refitted: steps 1 to 14, then 15 to 28.
 @pytest.mark.parametrize(
     ("step", "number", "status"),
-    [(1, signal.SIGINT, 130), (8, signal.SIGTERM, 143), (11, signal.SIGINT, 130),
-     (20, signal.SIGTERM, 143)],
-    ids=["first step", "mid epoch", "after a write", "in the refit"],
-)  # fmt: skip
+    [
+        pytest.param(1, signal.SIGINT, 130, id="first step", marks=pytest.mark.slow),
+        pytest.param(8, signal.SIGTERM, 143, id="mid epoch"),
+        pytest.param(11, signal.SIGINT, 130, id="after a write", marks=pytest.mark.slow),
+        pytest.param(20, signal.SIGTERM, 143, id="in the refit"),
+    ],
+)
 def test_a_stopped_run_goes_on_to_the_very_weights_of_an_uninterrupted_one(
     tiny: Compose,
     tmp_path: Path,
@@ -150,6 +153,7 @@ def test_random_numbers_of_network_and_augmentation_go_on_to_the_same_bits(
     assert texts(whole) == texts(stopped)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_the_blocks_that_it_was_started_with(
     tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +194,7 @@ def test_a_second_signal_does_not_disturb_the_writing(
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
     tiny: Compose, stopped: Path
 ) -> None:

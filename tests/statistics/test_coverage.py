@@ -73,17 +73,20 @@ def test_a_null_cohort_has_no_winner() -> None:
     assert min(found.values()) >= LEAST
 
 
+@pytest.mark.slow
 def test_differences_between_levels_hold_the_truth() -> None:
     skills = [0.75] * 4 + [0.55, 0.75, 0.35, 0.6] + [0.7] * 4
     found = means(lambda seed: effect_trial(Cohort(40), skills, 3, seed))
     assert min(found.values()) >= LEAST
 
 
+@pytest.mark.slow
 def test_what_is_clearly_worse_is_told_apart() -> None:
     found = means(lambda seed: power_trial(Cohort(165), 2, 0.86, seed))
     assert found["told apart"] > 0.9
 
 
+@pytest.mark.slow
 def test_taking_knees_for_patients_is_found_out() -> None:
     """Twins of knees, drawn one by one: the interval is too narrow by the root of two."""
     held = []

@@ -77,6 +77,7 @@ def test_times_that_cannot_be_read_are_measured_again(tmp_path: Path, damage: st
     assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

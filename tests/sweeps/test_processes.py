@@ -205,6 +205,7 @@ def test_work_is_asked_to_stop_where_a_signal_would_end_it_at_once(
     assert time.monotonic() - began < processes.SECONDS_TO_STOP
 
 
+@pytest.mark.slow
 @posix
 def test_without_a_fork_server_a_process_serves_call_after_call_until_one_could_reach_the_next(
     monkeypatch: pytest.MonkeyPatch,
@@ -305,6 +306,7 @@ def parent(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[subproces
     process.wait()
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
 def test_nothing_outlives_the_parent(
