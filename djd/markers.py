@@ -177,12 +177,12 @@ def _as_bytes(holder: Holder) -> bytes:
 
 
 def _written(marker: Path) -> float | None:
-    """Time of the last heartbeat by the folder's clock; None where the marker is gone."""
+    """Time of the last heartbeat by the folder's clock; None where no marker is there any more."""
     try:
         # NFS asks the server when a file is opened, and remembers a bare stat for up to a minute.
         with marker.open("rb") as file:
             return os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return None
     except PermissionError:  # another user's
         return marker.stat().st_mtime

@@ -201,6 +201,16 @@ def test_a_marker_that_says_nothing_counts_until_it_is_old(lock: Path, content: 
     assert not marker.exists()
 
 
+@pytest.mark.usefixtures("no_locks")
+def test_a_folder_in_the_place_of_a_marker_holds_nothing(lock: Path) -> None:
+    lock.with_name(".lock.1").mkdir()
+    assert holder_of(lock) is None
+    for _ in range(2):
+        with try_lock(lock, seconds=0) as held:
+            assert held
+    assert wait_for_silent([lock.parent]) is False
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the scripts refuse locks by fcntl")
 def test_no_two_processes_are_inside_at_once_whoever_dies(lock: Path) -> None:
     several = [start(CONTEND, str(lock)) for _ in range(4)]
