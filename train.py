@@ -25,7 +25,14 @@ from djd.environment import (
     outlive_terminal,
     show_every_line,
 )
-from djd.errors import DriveError, ElsewhereError, FailedCellsError, InputError, require_text
+from djd.errors import (
+    DriveError,
+    ElsewhereError,
+    FailedCellsError,
+    InputError,
+    file_sentence,
+    require_text,
+)
 from djd.files import cache_folder
 from djd.machine import Stopped, stop_on_signals
 from djd.runs.command_line import (
@@ -102,7 +109,7 @@ def _run_alone(cfg: DictConfig, folder: Path) -> "RunResult | None":
             report_run(folder, result)
         return result
     except (InputError, DriveError, OSError) as error:
-        _fail(_sentence(error, folder) if isinstance(error, OSError) else str(error))
+        _fail(file_sentence(error, folder) if isinstance(error, OSError) else str(error))
     return None
 
 
@@ -126,7 +133,7 @@ def _run_job(cfg: DictConfig, folder: Path) -> "RunResult | None":
         return train(config, folder, retry_failed=not from_djd)
     except (Exception, SystemExit) as error:
         if isinstance(error, OSError):
-            error = InputError(_sentence(error, folder))
+            error = InputError(file_sentence(error, folder))
         record_loss(folder, error)
         reason = failure_reason(folder)
         if reason is None or not from_djd:  # an unwritable folder, or no reader of reasons
@@ -140,10 +147,6 @@ def _fail(sentence: str) -> None:
 
     say(sentence, logging.ERROR)
     failures.append(sentence)
-
-
-def _sentence(error: OSError, place: Path | str) -> str:
-    return f"{error.filename or place}: can't be read or written ({error.strerror or error})"
 
 
 def _is_fault(error: Exception) -> bool:
@@ -213,7 +216,7 @@ def main() -> int:
     except (HydraException, OmegaConfBaseException) as error:
         sentence = hydra_sentence(error)
     except OSError as error:
-        sentence = _sentence(error, "the output folder")
+        sentence = file_sentence(error, "the output folder")
     except ValueError as error:
         if isinstance(error, UnicodeDecodeError) and (file := _file_of_hydra(error)):
             sentence = f"{file}: expected UTF-8, received another encoding ({error})"

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from pathlib import Path
 
 
 class InputError(Exception):
@@ -28,6 +29,11 @@ class ElsewhereError(Exception):
     """A comparison lacks cells that other processes train; who they are is printed already."""
 
     exit_status = 3
+
+
+def file_sentence(error: OSError, place: Path | str) -> str:
+    """The sentence on a file, or on `place` where the error names none."""
+    return f"{error.filename or place}: can't be read or written ({error.strerror or error})"
 
 
 def require_text(place: str, name: str) -> None:

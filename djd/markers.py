@@ -22,6 +22,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from djd.errors import DriveError
+from djd.files import read_bytes
 from djd.machine import process_lives, process_start, this_boot
 
 BEAT_SECONDS = 10.0
@@ -140,7 +142,7 @@ def _make(marker: Path, *, by_system: bool) -> None:
 def give_back(marker: Path) -> None:
     """Remove a marker of this process, unless another process has taken over."""
     with _guard, suppress(OSError):
-        if (mine := _held.pop(marker, None)) and read_marker(marker) == mine:
+        if (mine := _held.pop(marker, None)) and marker.read_bytes() == _as_bytes(mine):
             marker.unlink()
 
 
@@ -164,9 +166,12 @@ def silence(marker: Path) -> float:
 
 
 def read_marker(marker: Path) -> Holder | None:
-    """A marker's holder; None where the marker is gone, or being written."""
+    """A marker's holder; None where the marker is gone, or being written.
+
+    Raises DriveError as `read_bytes`: nobody waits for a marker that the drive doesn't give.
+    """
     try:
-        holder = Holder(**json.loads(marker.read_bytes()))
+        holder = Holder(**json.loads(read_bytes(marker)))
         return holder if 0 < holder.pid < 2**31 else None
     except (OSError, ValueError, TypeError):
         return None
@@ -177,12 +182,12 @@ def _as_bytes(holder: Holder) -> bytes:
 
 
 def _written(marker: Path) -> float | None:
-    """Time of the last heartbeat by the folder's clock; None where the marker is gone."""
+    """Time of the last heartbeat by the folder's clock; None where no marker is there any more."""
     try:
         # NFS asks the server when a file is opened, and remembers a bare stat for up to a minute.
         with marker.open("rb") as file:
             return os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return None
     except PermissionError:  # another user's
         return marker.stat().st_mtime
@@ -226,10 +231,10 @@ def _beat() -> None:
     while True:
         time.sleep(_seconds_between_beats())
         for marker in list(_held):
-            with _guard, suppress(OSError):  # the next beat may reach the drive
+            with _guard, suppress(OSError, DriveError):  # the next beat may reach the drive
                 if (mine := _held.get(marker)) and not _write_again(marker, mine):
-                    del _held[marker]
                     _stop(marker)
+                    del _held[marker]
 
 
 def _write_again(marker: Path, mine: Holder) -> bool:

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from djd.runs.folder import ERROR_NAME, record_failure
 from tests.conftest import TINY
 
 ROOT = Path(__file__).parent.parent
@@ -47,3 +49,10 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_left_behind(
     assert "Traceback" not in printed
     assert printed.count("No space left on device") == 1
     assert {path.name for path in (small_disk / "run").iterdir()} == {".hydra", "run.log"}
+
+
+def test_a_cell_on_a_full_disk_has_its_reason_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    record_failure(tmp_path, OSError(errno.ENOSPC, "No space left on device", str(path)))
+    reason = f"{path}: can't be read or written (No space left on device)"
+    assert (tmp_path / ERROR_NAME).read_text(encoding="utf-8") == f"{reason}\n"

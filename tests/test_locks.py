@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from djd import locks, markers
-from djd.errors import InputError
+from djd import files, locks, markers
+from djd.errors import DriveError, InputError
 from djd.locks import holder_of, remove_lock, try_lock, wait_for_lock
 from djd.machine import process_start, this_boot
 from djd.runs.folder import wait_for_silent
@@ -199,6 +199,33 @@ def test_a_marker_that_says_nothing_counts_until_it_is_old(lock: Path, content: 
     with try_lock(lock) as held:
         assert held
     assert not marker.exists()
+
+
+def test_a_marker_that_the_drive_does_not_give_is_no_wait(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(files, "PAUSES", (0.01,))
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "read_bytes", fail)
+        with wait_for_lock(lock):
+            pass
+        with pytest.raises(DriveError, match=r"\.lock\.1: the drive failed"), wait_for_lock(lock):
+            pass
+    with try_lock(lock, seconds=0) as held:
+        assert held
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_a_folder_in_the_place_of_a_marker_holds_nothing(lock: Path) -> None:
+    lock.with_name(".lock.1").mkdir()
+    assert holder_of(lock) is None
+    for _ in range(2):
+        with try_lock(lock, seconds=0) as held:
+            assert held
+    assert wait_for_silent([lock.parent]) is False
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the scripts refuse locks by fcntl")

@@ -15,7 +15,7 @@ import yaml
 
 from djd.data.split import PartSummary, PatientSplit
 from djd.data.tables import Readings, read_second_reader
-from djd.errors import DriveError, InputError
+from djd.errors import DriveError, InputError, file_sentence
 from djd.files import is_there, read_bytes, remove, write_whole
 from djd.locks import holder_of, remove_lock, try_lock
 from djd.markers import UNKNOWN, Holder, markers, silence, stale_after
@@ -111,6 +111,8 @@ def record_failure(folder: Path, error: BaseException | str) -> None:
     """Write the reason of a failure; a full disk is no second failure."""
     if isinstance(error, str | InputError | DriveError):
         reason = f"{error}\n"
+    elif isinstance(error, OSError) and error.filename:
+        reason = f"{file_sentence(error, folder)}\n"
     else:
         reason = "".join(traceback.format_exception(error))
     if isinstance(error, SystemExit):
