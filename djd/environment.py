@@ -39,9 +39,9 @@ def show_every_line() -> None:
 
 
 def outlive_terminal() -> None:
-    """Let no pipe that is gone and no full disk stop what prints: the files of a training stay.
+    """Ignore errors of printing to a closed pipe or a full disk, so that a training goes on.
 
-    rich would end the process without a line, and Python would end it with status 120.
+    By default rich ends the process without a line, and Python ends it with status 120.
     """
     for stream in (sys.stdout, sys.stderr):
         for name in ("write", "flush"):

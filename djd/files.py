@@ -23,7 +23,6 @@ Result = TypeVar("Result")
 SECONDS_TO_TRY = 5.0
 """Longer than a virus scanner holds a new file; a person's program holds it longer."""
 
-
 PAUSES = (0.2, 1.0, 3.0)
 """Seconds before another try to read from a drive that failed."""
 

@@ -71,10 +71,10 @@ def try_lock(path: Path, *, seconds: float = SECONDS_TO_TRY) -> Iterator[bool]:
 
 @contextmanager
 def wait_for_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file; a line says whom a longer wait is for.
+    """Hold the lock of a file; a longer wait prints the holder's name.
 
     Raises:
-        InputError: Another process lives and keeps it for more than two minutes beyond
+        InputError: Another living process keeps the lock for more than two minutes beyond
             `stale_after`.
     """
     began, said = time.monotonic(), False
@@ -154,7 +154,7 @@ def _take_system_lock(path: Path) -> BaseFileLock | None:
 
 
 def _say_refused(folder: Path, error: OSError) -> None:
-    """Say so once for each file system."""
+    """Warn once for each file system."""
     if (device := folder.stat().st_dev) not in _said_of:
         _said_of.add(device)
         _log.warning(

@@ -35,7 +35,7 @@ class Holder:
     """Who holds a lock.
 
     Attributes:
-        host: The machine's name.
+        host: The machine's name; empty where it has none.
         boot: The machine's boot and the process's namespace: numbers of processes count there only.
         pid: The process's number; 0 where the holder is unknown.
         started: When the process started, since numbers come again; empty where unknown.
@@ -128,8 +128,7 @@ def claim(lock: Path, *, by_system: bool) -> Path | None:
 
 def _make(marker: Path, *, by_system: bool) -> None:
     pid, token = os.getpid(), secrets.token_hex(8)
-    host = platform.node() or "a machine without a name"
-    mine = Holder(host, this_boot(), pid, process_start(pid), token, by_system)
+    mine = Holder(platform.node(), this_boot(), pid, process_start(pid), token, by_system)
     with _guard, marker.open("xb", buffering=0) as file:
         try:
             file.write(_as_bytes(mine))

@@ -115,7 +115,7 @@ def _names_quoted(argument: str) -> str:
 def absolute_paths(values: Mapping[str, Any], base: str) -> dict[str, Any]:
     """Plain values of a configuration whose `PATH_KEYS` are absolute, or relative to `base`.
 
-    A path below the home of nobody stays as it is: `read_config` says so.
+    A path whose tilde can't be expanded stays as it is; `read_config` refuses the path.
     """
     absolute = dict(values)
     for key in PATH_KEYS:

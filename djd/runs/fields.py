@@ -25,7 +25,7 @@ def _expanded(path: Path) -> Path:
 
 
 def or_users_own(path: object) -> object:
-    """The user's own cache folder for no path."""
+    """The user's cache folder where no path is given."""
     return cache_folder() if path is None else path
 
 

@@ -116,6 +116,17 @@ def _portable(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", text)
 
 
+def free_name(name: str, identity: str, taken: set[str]) -> str:
+    """The name, with a part of the identity where another name is spelt alike; now `taken`, too.
+
+    `taken` holds names as from `spelt_alike`.
+    """
+    if spelt_alike(name) in taken:
+        name = f"{name} {identity[:6]}"
+    taken.add(spelt_alike(name))
+    return name
+
+
 def spelt_alike(name: str) -> str:
     """The same text for names that macOS or Windows take for one: Unicode form and case differ."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

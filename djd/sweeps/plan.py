@@ -13,7 +13,7 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
-from djd.runs.keys import AxisValue, differences, nested, spelt_alike, value_of
+from djd.runs.keys import AxisValue, differences, free_name, nested, spelt_alike, value_of
 from djd.runs.result import RESULTS_VERSION
 from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of, numbers_of
 
@@ -168,10 +168,7 @@ def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
         identity = identity_of(cell.config, plan.cohort_digest)
         if identity not in known:
             axes = at_axes(cell.config, plan.axes, cell.axes)
-            name = axes_name(axes)
-            if spelt_alike(name) in taken:
-                name = f"{name} {identity[:6]}"
-            taken.add(spelt_alike(name))
+            name = free_name(axes_name(axes), identity, taken)
             known[identity] = NamedCell(name=name, identity=identity, axes=axes)
         named.append(known[identity])
     return named

@@ -10,7 +10,7 @@ from djd.errors import InputError
 from djd.files import remove
 from djd.runs.config import Keep, read_config
 from djd.runs.folder import RESULT_NAME, WINNER, epoch_checkpoint, saved_config
-from djd.runs.keys import spelt_alike
+from djd.runs.keys import free_name, spelt_alike
 from djd.runs.result import PartScores
 from djd.sweeps.cells import (
     Cell,
@@ -68,9 +68,7 @@ def _in_folders(sweep: Path, kind: str, refits: Sequence[tuple[str, Cell]]) -> l
     for name, refit in refits:
         identity = identity_of(refit.config, "")
         if identity not in there:
-            other = f"{name} {identity[:6]}" if spelt_alike(name) in taken else name
-            there[identity] = sweep / kind / other
-            taken.add(spelt_alike(other))
+            there[identity] = sweep / kind / free_name(name, identity, taken)
         placed.append(replace(refit, folder=there[identity]))
     return placed
 
