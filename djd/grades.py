@@ -18,6 +18,9 @@ LabelsFrom = Literal["auto", "ids", "names"]
 OnError = Literal["stop", "skip"]
 """What a scan that can't be read does to training."""
 
+Decide = Literal["likeliest", "median", "shares", "expected"]
+"""How a knee's five probabilities become its grade."""
+
 PhantomStyle = Literal["plain", "soft", "odd"]
 """How an invented cohort is drawn; see `djd.data.phantom.style`."""
 

@@ -18,6 +18,9 @@ VIEW_INDICES: dict[Views, list[int]] = {"anterior": [0], "posterior": [1], "both
 CROP_SIZE = 128
 """Rows and columns of a crop, in pixels."""
 
+Pixels = Literal[128, 64, 32]
+"""Rows and columns that a network sees, after the counts of neighbours are summed."""
+
 STUDY_WINDOW = slice(510, 638)
 STUDY_GAP_COLUMNS = slice(100, 150)
 STUDY_SHIFT = 70

@@ -11,9 +11,9 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from djd.data.crop import Placement, Scaling, Views
+from djd.data.crop import Pixels, Placement, Scaling, Views
 from djd.errors import InputError
-from djd.grades import LEAK_STAMP, PHANTOM_STAMP, LabelsFrom, OnError, PhantomStyle
+from djd.grades import LEAK_STAMP, PHANTOM_STAMP, Decide, LabelsFrom, OnError, PhantomStyle
 from djd.runs.fields import Count, Rate, Seed, UserPath, or_users_own, require_names
 from djd.runs.keys import UNNAMED_KEYS, AxisValue, flat, folder_name, short_names, value_of
 
@@ -45,6 +45,7 @@ class DataConfig(_Group):
     test_count: Count
     folds: Annotated[int, Field(ge=2)]
     fold: Annotated[int, Field(ge=0)] | None
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
     split_seed: Seed
     exclude: Annotated[tuple[str, ...] | UserPath, BeforeValidator(require_names)]
     groups: UserPath | None
@@ -57,6 +58,7 @@ class DataConfig(_Group):
     views: Views
     mirror_left: bool
     crop: Placement
+    pixels: Pixels = 128
     scaling: Scaling
     batch_size: Count
 
@@ -107,7 +109,8 @@ class OptimConfig(OpenGroup):
 
     lr: Rate
     lr_times: Rate = 1.0
-    schedule: Literal["constant", "cosine"] | dict[str, Any] = "constant"
+    schedule: Literal["constant", "cosine", "one_cycle"] | dict[str, Any] = "constant"
+    warmup: Annotated[int, Field(ge=0)] = 0
 
     @property
     def learning_rate(self) -> float:
@@ -123,6 +126,7 @@ class TrainerConfig(_Group):
     precision: Precision = "float32"
     threads: Literal["auto"] | Count
     gradient_clip_val: Annotated[float, Field(gt=0)] | None
+    weight_average: Literal["none", "exponential"] = "none"
     progress: Literal["calm", "study"]
 
 
@@ -154,6 +158,10 @@ class RunConfig(_Group):
     logger: dict[str, OpenGroup] = {}  # logger=[] leaves the group out
     paths: PathsConfig
     score_epochs: tuple[Count, ...]
+    decide: Decide = "likeliest"
+    members: Count = 1
+    winner: Literal["refit", "folds"] = "refit"
+    calibrate: Literal["none", "temperature"] = "none"
     seed: Seed
     test: Literal["winner", "each", "never"]
     keep: Keep

@@ -27,10 +27,24 @@ COHORT_KEYS = frozenset(
 SETTING_GROUPS = ("model", "loss", "augment", "optim")
 """Config groups whose chosen options make a setting."""
 
+NEUTRAL_VALUES: Mapping[str, Any] = {
+    "data.pixels": 128,
+    "data.share": 1.0,
+    "optim.weight_decay": 0,
+    "optim.warmup": 0,
+    "trainer.weight_average": "none",
+}
+"""Keys that earlier versions didn't have, with the values that mean what those versions did.
+
+An identity leaves them out at these values, so that older folders stay known."""
+
 REPEAT_KEYS = ("data.fold", "seed", "data.split_seed")
 """Trainings that differ in these keys alone repeat one setting."""
 
-NUMBERLESS_KEYS = FREE_KEYS | COHORT_KEYS | {"score_epochs"}
+SHARING_KEYS = frozenset({"decide", "members", "winner", "calibrate"})
+"""Keys that train nothing again: settings that differ in these alone share their trainings."""
+
+NUMBERLESS_KEYS = FREE_KEYS | COHORT_KEYS | SHARING_KEYS | {"score_epochs"}
 """Keys that may differ between two trainings of one cell: no number depends on them, or the
 cohort's digest does."""
 
@@ -65,8 +79,9 @@ def differences(
     before: Mapping[str, Any], now: Mapping[str, Any], *, free: Collection[str]
 ) -> str | None:
     """Keys of `flat` values that differ, except the `free` ones, as text; None where none does."""
-    keys = dict.fromkeys([*before, *now])
-    different = [key for key in keys if before.get(key) != now.get(key) and key not in free]
+    keys = [key for key in dict.fromkeys([*before, *now]) if key not in free]
+    before, now = ({**NEUTRAL_VALUES, **values} for values in (before, now))
+    different = [key for key in keys if before.get(key) != now.get(key)]
     return ", ".join(f"{key}={before.get(key)} (now {now.get(key)})" for key in different) or None
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from djd.runs.config import RunConfig
 from djd.runs.keys import (
+    NEUTRAL_VALUES,
     NUMBERLESS_KEYS,
     REPEAT_KEYS,
     AxisValue,
@@ -83,7 +84,11 @@ def identity_of(config: RunConfig, cohort_digest: str) -> str:
 
 def numbers_of(config: RunConfig) -> dict[str, Any]:
     """The keys that can change a number of a training, with their values."""
-    return {key: value for key, value in config.by_key().items() if key not in NUMBERLESS_KEYS}
+    return {
+        key: value
+        for key, value in config.by_key().items()
+        if key not in NUMBERLESS_KEYS and (key, value) not in NEUTRAL_VALUES.items()
+    }
 
 
 def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
