@@ -72,7 +72,7 @@ def test_a_wrong_value_is_one_sentence_with_its_key(override: str, sentence: str
 def test_plain_values_read_back_the_same() -> None:
     config = read_config(compose_values("optim=momentum", "data.fold=null"))
     assert read_config(config.plain()) == config
-    assert config.optim.arguments == {"momentum": 0.9}
+    assert config.optim.arguments == {"momentum": 0.9, "weight_decay": 0}
 
 
 def test_the_rate_that_is_used_is_base_times_factor() -> None:
@@ -145,7 +145,7 @@ def test_configurations_of_the_version_before_are_read_back() -> None:
     config = read_config(values)
     assert config.choices == {"model": "cnn", "loss": "cross_entropy", "optim": "momentum"}
     assert config.model.arguments["depth"] == 3
-    assert config.optim.arguments == {"momentum": 0.9}
+    assert config.optim.arguments == {"momentum": 0.9, "weight_decay": 0}
     assert not config.plots
 
 

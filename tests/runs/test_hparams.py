@@ -63,7 +63,7 @@ def test_folds_and_seeds_of_a_setting_are_one_row() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    ["model.depth=3", "optim.lr_times=2", "data.folds=4", "+optim.weight_decay=0.1"],
+    ["model.depth=3", "optim.lr_times=2", "data.folds=4", "optim.weight_decay=0.1"],
 )
 def test_what_makes_a_setting_makes_a_row(other: str) -> None:
     folder = Path("multirun/sweep/fold=0")

@@ -22,7 +22,7 @@ def again(*overrides: str) -> tuple[dict[str, object], dict[str, object]]:
     "overrides",
     [
         (),
-        ("optim=momentum", "optim.momentum=0.5", "+optim.weight_decay=0.01", "data.fold=null"),
+        ("optim=momentum", "optim.momentum=0.5", "optim.weight_decay=0.01", "data.fold=null"),
         ("experiment=study", "data.leak=true", "seed=3", "trainer.gradient_clip_val=1.5"),
         ("data=mat", "data.root='/뼈 scans, (1)=[x]'", "data.exclude=[0000001,a b]"),
         ("trainer.precision=bf16",),
