@@ -15,7 +15,15 @@ from djd.data.crop import Pixels, Placement, Scaling, Views
 from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, Decide, LabelsFrom, OnError, PhantomStyle
 from djd.runs.fields import Count, Rate, Seed, UserPath, or_users_own, require_names
-from djd.runs.keys import UNNAMED_KEYS, AxisValue, flat, folder_name, short_names, value_of
+from djd.runs.keys import (
+    RECIPE,
+    UNNAMED_KEYS,
+    AxisValue,
+    flat,
+    folder_name,
+    short_names,
+    value_of,
+)
 
 Precision = Literal["float32", "tf32", "bf16"]
 """float32 throughout; float32 with a GPU's products in TensorFloat-32; or bfloat16 autocast."""
@@ -23,7 +31,7 @@ Precision = Literal["float32", "tf32", "bf16"]
 Keep = Literal["winner", "all", "none"]
 """Settings whose folds keep their weights after a sweep."""
 
-NEUTRAL = {"loss": "cross_entropy", "augment": "none"}
+NEUTRAL = {RECIPE: "none", "loss": "cross_entropy", "augment": "none"}
 """Options that a setting's name leaves out: earlier versions had only these."""
 
 
@@ -145,8 +153,9 @@ class RunConfig(_Group):
         test: Settings that are refitted and scored on the test patients.
         kind: A run by itself, a cell of a sweep, or a setting of a sweep fitted again on all
             development patients and scored on the test patients.
-        choices: The chosen option of each group of `SETTING_GROUPS`.
-        changed: Keys whose values differ from the options' files.
+        choices: The chosen option of `recipe` and of each group of `SETTING_GROUPS`.
+        changed: Keys whose values differ from the options' files and the recipe's, and groups whose
+            option is not the recipe's.
     """
 
     data: DataConfig
@@ -191,8 +200,16 @@ class RunConfig(_Group):
 
     @property
     def named_choices(self) -> dict[str, AxisValue]:
-        """The chosen option of each group, without those of `NEUTRAL`."""
-        return {group: each for group, each in self.choices.items() if NEUTRAL.get(group) != each}
+        """The chosen option of each group, without those of `NEUTRAL` or of the recipe."""
+        shown = {group: each for group, each in self.choices.items() if NEUTRAL.get(group) != each}
+        if RECIPE in shown:
+            shown = {group: self.choices[group] for group in (RECIPE, *self.changed_groups)}
+        return shown
+
+    @property
+    def changed_groups(self) -> list[str]:
+        """Groups that have another option than the recipe's."""
+        return [group for group in self.choices if group in self.changed]
 
     def setting_at(self, epochs: int) -> str:
         """A setting's name: chosen options, then values that differ from the options' files."""

@@ -27,6 +27,9 @@ COHORT_KEYS = frozenset(
 SETTING_GROUPS = ("model", "loss", "augment", "optim")
 """Config groups whose chosen options make a setting."""
 
+RECIPE = "recipe"
+"""The group whose options choose those of `SETTING_GROUPS`, and values of other keys."""
+
 NEUTRAL_VALUES: Mapping[str, Any] = {
     "data.pixels": 128,
     "data.share": 1.0,

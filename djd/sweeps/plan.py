@@ -13,7 +13,7 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
-from djd.runs.keys import AxisValue, differences, free_name, nested, spelt_alike, value_of
+from djd.runs.keys import RECIPE, AxisValue, differences, free_name, nested, spelt_alike, value_of
 from djd.runs.result import RESULTS_VERSION
 from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of, numbers_of
 
@@ -62,10 +62,16 @@ class Plan(BaseModel):
             return None
         values, choices = sample.by_key() | self.fixed, {**sample.choices, **self.options}
         groups = {axis for axis, value in named.axes.items() if f"{axis}={value}" in self.choices}
+        if RECIPE in groups:
+            of_recipe = self.choices[f"{RECIPE}={named.axes[RECIPE]}"]
+            varied = _keys_of_recipes(self.choices)
+            values = {key: each for key, each in values.items() if key not in varied}
+            values |= {key: each for key, each in of_recipe.items() if key not in choices}
+            choices |= {key: each for key, each in of_recipe.items() if key in choices}
         for axis, value in named.axes.items():
             if axis in choices:
                 choices[axis] = str(value)
-            if axis in groups:
+            if axis in groups - {RECIPE}:
                 # The sample's option may have other keys than this option, such as a momentum.
                 values = {k: each for k, each in values.items() if not k.startswith(f"{axis}.")}
                 values |= self.choices[f"{axis}={value}"]
@@ -132,9 +138,9 @@ def plan_cells(
         results_version=RESULTS_VERSION,
         cohort_digest=digest,
         axes=axes,
-        fixed=_uncompared(numbers_of(cells[0].config), axes),
-        options=_uncompared(cells[0].config.choices, axes),
-        choices={**(before.choices if before else {}), **_choices(cells, axes)},
+        fixed=_uncompared(_shared([numbers_of(cell.config) for cell in cells]), axes),
+        options=_uncompared(_shared([cell.config.choices for cell in cells]), axes),
+        choices=_choices(cells, axes, before.choices if before else {}),
         arguments=tuple(arguments),
         cells=_widened(before, axes) if before else (),
     )
@@ -174,9 +180,24 @@ def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
     return named
 
 
-def _choices(cells: Sequence[Cell], axes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Values of the chosen options of groups, which another command may compare."""
-    choices: dict[str, dict[str, Any]] = {}
+def _choices(
+    cells: Sequence[Cell], axes: Sequence[str], before: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """To those `before`, values of the chosen options of groups, which another command may compare.
+
+    Those of a compared recipe are the keys and groups that differ between the cells' recipes.
+    """
+    choices = dict(before)
+    if RECIPE in axes:
+        by_recipe: dict[str, list[dict[str, Any]]] = {}
+        for cell in cells:
+            values = {**numbers_of(cell.config), **cell.config.choices}
+            by_recipe.setdefault(f"{RECIPE}={cell.axes[RECIPE]}", []).append(values)
+        of_recipes = {name: _shared(values) for name, values in by_recipe.items()}
+        everywhere = _shared([*of_recipes.values()])
+        for name, values in of_recipes.items():
+            own = {key: each for key, each in values.items() if key not in everywhere}
+            choices[name] = {**before.get(name, {}), **_uncompared(own, axes)}
     for cell in cells:
         values = cell.config.by_key()
         for group, choice in {**cell.axes, **cell.config.choices}.items():
@@ -199,9 +220,10 @@ def _require_same(folder: Path, before: Plan, now: Plan) -> None:
             f"started there ({before.cohort_digest}), received others ({now.cohort_digest}); "
             f"{OTHER_FOLDER}"
         )
-    others = differences(_uncompared(before.options, now.axes), now.options, free=())
-    changes = [others or differences(_uncompared(before.fixed, now.axes), now.fixed, free=())]
-    free = {*before.axes, *now.axes}
+    varied = _keys_of_recipes(before.choices) | _keys_of_recipes(now.choices)
+    others = differences(_uncompared(before.options, now.axes), now.options, free=varied)
+    changes = [others or differences(_uncompared(before.fixed, now.axes), now.fixed, free=varied)]
+    free = {*before.axes, *now.axes, *varied}
     for choice, there in before.choices.items():
         changes.append(differences(there, now.choices[choice], free=free))
     if found := list(dict.fromkeys(filter(None, changes))):
@@ -209,6 +231,22 @@ def _require_same(folder: Path, before: Plan, now: Plan) -> None:
             f"{folder}: expected the comparison that was started there, received another one: it "
             f"has {'; '.join(found)}; say the same, compare that key, or {OTHER_FOLDER}"
         )
+
+
+def _shared(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Keys that have the same value everywhere."""
+    first, *others = each
+    return {
+        key: value
+        for key, value in first.items()
+        if all(key in other and other[key] == value for other in others)
+    }
+
+
+def _keys_of_recipes(choices: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Keys and groups that compared recipes choose differently."""
+    of_recipes = (keys for choice, keys in choices.items() if choice.startswith(f"{RECIPE}="))
+    return {key for keys in of_recipes for key in keys}
 
 
 def _uncompared(values: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ started: so Hydra composes one configuration, and one more for each further valu
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from djd.errors import require_text
 from djd.runs.config import read_config
-from djd.runs.keys import SETTING_GROUPS, AxisValue, flat, nested, value_of
+from djd.runs.keys import RECIPE, SETTING_GROUPS, AxisValue, flat, nested, value_of
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Cell
@@ -27,12 +27,13 @@ CHANGEABLE_GROUPS = ("data", *SETTING_GROUPS, "trainer")
 
 
 def plain_values(
-    cfg: DictConfig, choices: Mapping[str, Any], loader: ConfigLoader
+    cfg: DictConfig, choices: Mapping[str, Any], loader: ConfigLoader, overrides: Iterable[str]
 ) -> dict[str, Any]:
     """A configuration of Hydra as plain values, with interpolations resolved.
 
-    Hydra's `runtime.choices` are `choices`, the chosen option of each group. Raises InputError for
-    a value that is no text, such as a path.
+    Hydra's `runtime.choices` are `choices`, the chosen option of each group. A recipe's values for
+    an option, such as the depth of its network, leave another option alone, unless `overrides`
+    have them. Raises InputError for a value that is no text, such as a path.
     """
     with open_dict(cfg):
         for key in ("hydra", "experiment"):
@@ -40,16 +41,76 @@ def plain_values(
     values: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     for key, value in flat(values).items():
         require_text(key, str(value))
-    named = {group: str(choices.get(group)) for group in SETTING_GROUPS}
+    typed = {each.partition("=")[0].lstrip("+") for each in overrides}
+    values |= _without_recipe(values, choices, loader, typed)
+    named = {group: str(choices.get(group)) for group in (RECIPE, *SETTING_GROUPS)}
     return values | {"choices": named, "changed": list(changed_keys(values, choices, loader))}
+
+
+def _without_recipe(
+    values: Mapping[str, Any],
+    choices: Mapping[str, Any],
+    loader: ConfigLoader,
+    typed: Collection[str],
+) -> dict[str, Any]:
+    """Groups of another option than the recipe's, without the values that the recipe gave them."""
+    recipe = _recipe(str(choices.get(RECIPE)), loader)
+    groups: dict[str, Any] = {}
+    for group in SETTING_GROUPS:
+        option = str(choices.get(group))
+        if option == recipe.options.get(group, option):
+            continue
+        in_file = flat({group: _file_values(group, option, loader)})
+        kept = flat({group: values.get(group) or {}})
+        for key in recipe.values:
+            if key in kept and key not in typed:
+                del kept[key]
+                kept |= {key: in_file[key]} if key in in_file else {}
+        groups |= nested(kept)
+    return groups
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """Options and values that a recipe's file chooses; values by key."""
+
+    options: Mapping[str, str]
+    values: Mapping[str, Any]
+
+
+@cache
+def _recipe(name: str, loader: ConfigLoader) -> _Recipe:
+    """A recipe, on top of those in its defaults list; groups that no file names have no option."""
+    loaded = loader.repository.load_config(f"{RECIPE}/{name}")  # type: ignore[attr-defined]
+    options: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for default in (loaded.defaults_list or ()) if loaded else ():
+        if isinstance(default, GroupDefault) and default.override:
+            options[str(default.group).strip("/")] = str(default.value)
+        elif isinstance(default, ConfigDefault) and default.path not in (None, "_self_"):
+            base = _recipe(str(default.path), loader)
+            options, values = {**base.options, **options}, {**base.values, **values}
+    own: Any = OmegaConf.to_container(loaded.config, resolve=False) if loaded else {}
+    return _Recipe(options, values | flat(own or {}))
 
 
 def changed_keys(
     values: Mapping[str, Any], choices: Mapping[str, Any], loader: ConfigLoader
 ) -> Iterator[str]:
-    """Keys whose nested values differ from the files of the chosen options."""
+    """Keys whose nested values differ from the files of the chosen options and of the recipe.
+
+    With a recipe also the groups that have another option than the recipe's.
+    """
+    recipe = _recipe(str(choices.get(RECIPE)), loader)
     for group in CHANGEABLE_GROUPS:
-        in_files = flat({group: _file_values(group, str(choices.get(group)), loader)})
+        option = str(choices.get(group))
+        of_recipe = group not in SETTING_GROUPS or option == recipe.options.get(group, option)
+        if recipe.options and group in SETTING_GROUPS and option != recipe.options.get(group):
+            yield group
+        in_files = flat({group: _file_values(group, option, loader)})
+        if of_recipe:
+            in_recipe = recipe.values.items()
+            in_files |= {key: each for key, each in in_recipe if key.startswith(f"{group}.")}
         for key, value in flat({group: values.get(group) or {}}).items():
             in_file = in_files.get(key)
             if key not in in_files or (value != in_file and "${" not in str(in_file)):
@@ -81,7 +142,7 @@ def compose_values(conf: str, overrides: Sequence[str]) -> dict[str, Any]:
     with initialize_config_dir(conf, version_base="1.3"):
         cfg = compose("config", overrides=list(overrides), return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
-        return plain_values(cfg, dict(cfg.hydra.runtime.choices), loader)
+        return plain_values(cfg, dict(cfg.hydra.runtime.choices), loader, overrides)
 
 
 @dataclass(frozen=True)
@@ -115,8 +176,12 @@ class CellComposer:
             for key, values in self.axes.values.items()
             for value in values[1:]
         }
-        linked = _is_linked([first, *others.values()])
-        changes = {choice: _changes(first, composed) for choice, composed in others.items()}
+        recipes = RECIPE in self.groups and len(self.groups) > 1
+        linked = recipes or _is_linked([first, *others.values()])
+        changes = {
+            choice: (_changes(first.resolved, each.resolved), _changes(first.choices, each.choices))
+            for choice, each in others.items()
+        }
         cells = []
         for chosen in itertools.product(*self.axes.values.values()):
             values = dict(zip(self.axes.values, chosen, strict=True))
@@ -128,14 +193,13 @@ class CellComposer:
         self,
         first: _Composed,
         values: Mapping[str, str],
-        changes: Mapping[tuple[str, str], Mapping[str, Any]],
+        changes: Mapping[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]],
     ) -> _Composed:
         config, choices = dict(first.resolved), dict(first.choices)
         # A group comes before the keys in the group, as in Hydra.
         for key in sorted(values, key=lambda key: key not in self.groups):
-            config |= changes.get((key, values[key]), {})
-            if key in self.groups:
-                choices[key] = values[key]
+            changed, chosen = changes.get((key, values[key]), ({}, {}))
+            config, choices = config | changed, choices | chosen
         config = {key: value for key, value in config.items() if value is not _ABSENT}
         return _Composed({}, config, choices)
 
@@ -157,9 +221,10 @@ class CellComposer:
     def _composed(self, chosen: Mapping[str, str]) -> _Composed:
         """The configuration with the chosen values, and the first value of every other axis."""
         values = {key: values[0] for key, values in self.axes.values.items()} | dict(chosen)
-        composed = self.loader.load_sweep_config(self.master, list(self._overrides(values)))
+        overrides = list(self._overrides(values))
+        composed = self.loader.load_sweep_config(self.master, overrides)
         choices = dict(composed.hydra.runtime.choices)
-        resolved = plain_values(composed, choices, self.loader)
+        resolved = plain_values(composed, choices, self.loader, overrides)
         raw: Any = OmegaConf.to_container(composed, resolve=False)
         return _Composed(flat(raw), flat(resolved), choices)
 
@@ -167,10 +232,10 @@ class CellComposer:
 _ABSENT = object()  # the value of a key that a choice doesn't have
 
 
-def _changes(first: _Composed, other: _Composed) -> dict[str, Any]:
-    """Values that differ from the first composition; missing keys are `_ABSENT`."""
-    now = {**dict.fromkeys(first.resolved, _ABSENT), **other.resolved}
-    return {key: value for key, value in now.items() if value != first.resolved.get(key, _ABSENT)}
+def _changes(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that differ from those of the first composition; missing keys are `_ABSENT`."""
+    now = {**dict.fromkeys(first, _ABSENT), **other}
+    return {key: value for key, value in now.items() if value != first.get(key, _ABSENT)}
 
 
 def _is_linked(compositions: Sequence[_Composed]) -> bool:

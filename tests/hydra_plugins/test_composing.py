@@ -138,7 +138,7 @@ def test_the_experiments_are_the_grids_of_the_protocol(
 
 def base_values(loader: ConfigLoader) -> dict[str, Any]:
     base = loader.load_configuration("config", [], run_mode=RunMode.RUN)
-    return plain_values(base, dict(base.hydra.runtime.choices), loader)
+    return plain_values(base, dict(base.hydra.runtime.choices), loader, [])
 
 
 def test_experiment_files_leave_launchers_alone() -> None:
