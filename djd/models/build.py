@@ -23,8 +23,13 @@ Spec = Mapping[str, Any]
 SCHEDULES: Mapping[str, Spec | None] = {
     "constant": None,
     "cosine": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR"},
+    # Not every optimizer has a momentum that a cycle could change.
+    "one_cycle": {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "cycle_momentum": False},
 }
 """Named schedules: the `schedule` of an optimizer's file."""
+
+STEPPED_EACH_STEP = frozenset({"one_cycle"})
+"""Schedules that a training steps with each step; all others with each epoch."""
 
 
 def build_network(spec: Spec, *, views: int, pixels: int, outputs: int) -> nn.Module:
@@ -75,24 +80,32 @@ def build_optimizer(
 
 
 def build_schedule(
-    optimizer: torch.optim.Optimizer, schedule: str | Spec, *, epochs: int
+    optimizer: torch.optim.Optimizer, schedule: str | Spec, *, epochs: int, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler | None:
     """The schedule of the learning rate, stepped once an epoch; None for a constant rate.
 
     `schedule` is a name of `SCHEDULES` or values of another; the number of epochs is offered as
-    `epochs`, `T_max` and `total_iters`.
+    `epochs`, `T_max`, `total_iters` and `total_steps`, the rate as `max_lr`. Schedules of
+    `STEPPED_EACH_STEP` are stepped once a step and get the training's number of steps.
     """
     spec = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
     if spec is None:
         return None
-    offered = dict.fromkeys(("epochs", "T_max", "total_iters"), epochs)
-    scheduler = build("optim.schedule", spec, optimizer, offered=offered)
+    times = steps if steps_each(schedule) else epochs
+    offered = dict.fromkeys(("epochs", "T_max", "total_iters", "total_steps"), times)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    scheduler = build("optim.schedule", spec, optimizer, offered=offered | {"max_lr": rates})
     if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
         raise InputError(
             "optim.schedule: expected a schedule that follows from the epoch alone, received "
             "ReduceLROnPlateau, which follows held-out knees"
         )
     return cast(torch.optim.lr_scheduler.LRScheduler, scheduler)
+
+
+def steps_each(schedule: str | Spec) -> bool:
+    """Whether a schedule is stepped with each step, not with each epoch."""
+    return isinstance(schedule, str) and schedule in STEPPED_EACH_STEP
 
 
 def build(key: str, spec: Spec, *positional: Any, offered: Mapping[str, Any]) -> Any:
