@@ -28,8 +28,8 @@ SCHEDULES: Mapping[str, Spec | None] = {
 }
 """Named schedules: the `schedule` of an optimizer's file."""
 
-STEPPED_EACH_STEP = frozenset({"one_cycle"})
-"""Schedules that a training steps with each step; all others with each epoch."""
+EACH_STEP = "one_cycle"
+"""The schedule that a training steps with each step; all others with each epoch."""
 
 
 def build_network(spec: Spec, *, views: int, pixels: int, outputs: int) -> nn.Module:
@@ -72,7 +72,7 @@ def build_augmentation(spec: Spec) -> Prepare | None:
 
 
 def build_optimizer(
-    parameters: Iterable[Tensor], spec: Spec, *, learning_rate: float
+    parameters: Iterable[Tensor] | Iterable[dict[str, Any]], spec: Spec, *, learning_rate: float
 ) -> torch.optim.Optimizer:
     """The optimizer of `conf/optim`, whose values hold neither rate nor schedule."""
     optimizer = build("optim", {**spec, "lr": learning_rate}, parameters, offered={})
@@ -85,13 +85,13 @@ def build_schedule(
     """The schedule of the learning rate, stepped once an epoch; None for a constant rate.
 
     `schedule` is a name of `SCHEDULES` or values of another; the number of epochs is offered as
-    `epochs`, `T_max`, `total_iters` and `total_steps`, the rate as `max_lr`. Schedules of
-    `STEPPED_EACH_STEP` are stepped once a step and get the training's number of steps.
+    `epochs`, `T_max`, `total_iters` and `total_steps`, the rate as `max_lr`. `EACH_STEP` is stepped
+    once a step and gets the steps of the training instead.
     """
     spec = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
     if spec is None:
         return None
-    times = steps if steps_each(schedule) else epochs
+    times = steps if schedule == EACH_STEP else epochs
     offered = dict.fromkeys(("epochs", "T_max", "total_iters", "total_steps"), times)
     rates = [group["lr"] for group in optimizer.param_groups]
     scheduler = build("optim.schedule", spec, optimizer, offered=offered | {"max_lr": rates})
@@ -101,11 +101,6 @@ def build_schedule(
             "ReduceLROnPlateau, which follows held-out knees"
         )
     return cast(torch.optim.lr_scheduler.LRScheduler, scheduler)
-
-
-def steps_each(schedule: str | Spec) -> bool:
-    """Whether a schedule is stepped with each step, not with each epoch."""
-    return isinstance(schedule, str) and schedule in STEPPED_EACH_STEP
 
 
 def build(key: str, spec: Spec, *positional: Any, offered: Mapping[str, Any]) -> Any:
