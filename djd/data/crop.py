@@ -11,9 +11,20 @@ from djd.data.scan import Scan
 Placement = Literal["study"]
 Scaling = Literal["counts", "sqrt", "standard"]
 
-Views = Literal["anterior", "posterior", "both"]
-VIEW_INDICES: dict[Views, list[int]] = {"anterior": [0], "posterior": [1], "both": [0, 1]}
+Views = Literal["anterior", "posterior", "both", "each"]
+VIEW_INDICES: dict[Views, list[int]] = {
+    "anterior": [0],
+    "posterior": [1],
+    "both": [0, 1],
+    "each": [0, 1],
+}
 """Indices of a scan's views that become channels."""
+
+
+def network_views(views: Views) -> int:
+    """Views in a network's input; with `each`, a view is a sample of its own."""
+    return 1 if views == "each" else len(VIEW_INDICES[views])
+
 
 CROP_SIZE = 128
 """Rows and columns of a crop, in pixels."""

@@ -23,8 +23,13 @@ Spec = Mapping[str, Any]
 SCHEDULES: Mapping[str, Spec | None] = {
     "constant": None,
     "cosine": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR"},
+    # Not every optimizer has a momentum that a cycle could change.
+    "one_cycle": {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "cycle_momentum": False},
 }
 """Named schedules: the `schedule` of an optimizer's file."""
+
+EACH_STEP = "one_cycle"
+"""The schedule that a training steps with each step; all others with each epoch."""
 
 
 def build_network(spec: Spec, *, views: int, pixels: int, outputs: int) -> nn.Module:
@@ -67,7 +72,7 @@ def build_augmentation(spec: Spec) -> Prepare | None:
 
 
 def build_optimizer(
-    parameters: Iterable[Tensor], spec: Spec, *, learning_rate: float
+    parameters: Iterable[Tensor] | Iterable[dict[str, Any]], spec: Spec, *, learning_rate: float
 ) -> torch.optim.Optimizer:
     """The optimizer of `conf/optim`, whose values hold neither rate nor schedule."""
     optimizer = build("optim", {**spec, "lr": learning_rate}, parameters, offered={})
@@ -75,18 +80,21 @@ def build_optimizer(
 
 
 def build_schedule(
-    optimizer: torch.optim.Optimizer, schedule: str | Spec, *, epochs: int
+    optimizer: torch.optim.Optimizer, schedule: str | Spec, *, epochs: int, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler | None:
     """The schedule of the learning rate, stepped once an epoch; None for a constant rate.
 
     `schedule` is a name of `SCHEDULES` or values of another; the number of epochs is offered as
-    `epochs`, `T_max` and `total_iters`.
+    `epochs`, `T_max`, `total_iters` and `total_steps`, the rate as `max_lr`. `EACH_STEP` is stepped
+    once a step and gets the steps of the training instead.
     """
     spec = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
     if spec is None:
         return None
-    offered = dict.fromkeys(("epochs", "T_max", "total_iters"), epochs)
-    scheduler = build("optim.schedule", spec, optimizer, offered=offered)
+    times = steps if schedule == EACH_STEP else epochs
+    offered = dict.fromkeys(("epochs", "T_max", "total_iters", "total_steps"), times)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    scheduler = build("optim.schedule", spec, optimizer, offered=offered | {"max_lr": rates})
     if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
         raise InputError(
             "optim.schedule: expected a schedule that follows from the epoch alone, received "

@@ -3,6 +3,8 @@
 import inspect
 import io
 from collections import defaultdict
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +16,15 @@ from torch import Tensor, nn
 from djd.data.crop import CROP_SIZE
 from djd.data.datamodule import EXTRA_INPUTS, Batch, inputs_of
 from djd.files import read_bytes
-from djd.models.build import Spec, build_loss, build_network, build_optimizer, build_schedule
+from djd.grades import GRADE_COUNT
+from djd.models.build import (
+    EACH_STEP,
+    Spec,
+    build_loss,
+    build_network,
+    build_optimizer,
+    build_schedule,
+)
 from djd.statistics.held_out import GradedKnees
 from djd.statistics.metrics import quadratic_kappa
 
@@ -29,8 +39,11 @@ class GradeClassifier(lightning.LightningModule):
 
     Args:
         learning_rate: Base rate times factor.
+        warmup: Epochs in which the rate rises linearly to that of the schedule.
         epochs: Epochs of the training.
-        views: Views in a crop.
+        views: Views in a crop of the network's.
+        each_view: Whether the network grades each view of a knee by itself, as a sample. A knee's
+            probabilities are the means over its views.
         pixels: Rows and columns of a crop.
         class_weights: Weight of each grade in the loss; None weighs all knees equally.
 
@@ -47,8 +60,10 @@ class GradeClassifier(lightning.LightningModule):
         *,
         learning_rate: float,
         schedule: str | Spec,
+        warmup: int = 0,
         epochs: int,
         views: int,
+        each_view: bool = False,
         pixels: int = CROP_SIZE,
         class_weights: list[float] | None = None,
     ) -> None:
@@ -59,14 +74,33 @@ class GradeClassifier(lightning.LightningModule):
         self.inputs = extra_inputs(self.network)
         self.outcomes: dict[Stage, GradedKnees] = {}
         self.tested_epoch: int | None = None
+        self._warmup_steps = 0
         # Outputs, grades and knees of the steps so far: the device is not waited for.
         self._steps: dict[Stage, list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)
 
     def forward(self, crops: Tensor, **inputs: Tensor) -> Tensor:
-        """Outputs float32 (knee, output) of crops float32 (knee, view, row, column)."""
+        """Outputs float32 (sample, output) of crops float32 (knee, view, row, column).
+
+        A sample is a knee or, with `each_view`, a view: those of a knee follow each other.
+        """
+        crops, inputs = self.samples(crops, inputs)
         outputs: Tensor = self.network(crops, **inputs)
         # Under bfloat16 autocast the network gives bfloat16, which class weights refuse.
         return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+
+    def samples(
+        self, crops: Tensor, inputs: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Crops and other inputs of the network's samples, of those of knees; see `forward`."""
+        if not self.hparams["each_view"]:
+            return crops, dict(inputs)
+        views = crops.shape[1]
+        apart = {name: _apart(value, views) for name, value in inputs.items()}
+        return _apart(crops, views), apart
+
+    def probabilities(self, outputs: Tensor, knees: int) -> Tensor:
+        """(knee, grade 5) of the outputs (sample, output) of so many knees."""
+        return self.loss.probabilities(outputs).view(knees, -1, GRADE_COUNT).mean(dim=1)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -83,11 +117,50 @@ class GradeClassifier(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, and the schedule of its rate where the rate changes."""
-        given = self.hparams
-        rate = given["learning_rate"]
-        optimizer = build_optimizer(self.parameters(), given["optimizer"], learning_rate=rate)
-        schedule = build_schedule(optimizer, given["schedule"], epochs=given["epochs"])
-        return ([optimizer], [schedule]) if schedule else optimizer
+        given, steps = self.hparams, 0
+        if given["warmup"] or given["schedule"] == EACH_STEP:
+            steps = int(self.trainer.estimated_stepping_batches)
+        make = partial(
+            build_optimizer, spec=given["optimizer"], learning_rate=given["learning_rate"]
+        )
+        optimizer = make(self.parameters())
+        own = list(self.loss.parameters()) if isinstance(self.loss, nn.Module) else []
+        if own and optimizer.defaults.get("weight_decay"):  # which would pull cuts to zero
+            groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
+            optimizer = make([*groups, {"params": own, "weight_decay": 0.0}])
+        self._warmup_steps = given["warmup"] * steps // given["epochs"]
+        schedule = build_schedule(optimizer, given["schedule"], epochs=given["epochs"], steps=steps)
+        interval = "step" if given["schedule"] == EACH_STEP else "epoch"
+        return (
+            ([optimizer], [{"scheduler": schedule, "interval": interval}])
+            if schedule
+            else optimizer
+        )
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step."""
+        return float(self.trainer.optimizers[0].param_groups[0]["lr"]) * self._warmed
+
+    @property
+    def _warmed(self) -> float:
+        """The share of the schedule's rate that the next step has."""
+        return min(1.0, (self.trainer.global_step + 1) / max(1, self._warmup_steps))
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
+    ) -> None:
+        """A step with a part of the schedule's rate while the training warms up.
+
+        The schedule never sees the part, so that any schedule can be warmed up.
+        """
+        groups, warmed = optimizer.param_groups, self._warmed
+        rates = [group["lr"] for group in groups]
+        for group in groups if warmed < 1 else ():
+            group["lr"] = group["lr"] * warmed
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of one batch."""
@@ -103,8 +176,15 @@ class GradeClassifier(lightning.LightningModule):
 
     def _step(self, batch: Batch, stage: Stage) -> Tensor:
         outputs = self(batch["crop"], **inputs_of(batch, self.inputs))
-        loss: Tensor = self.loss(outputs, batch["grade"])
+        loss = self._loss(outputs, batch["grade"])
         self._steps[stage].append((outputs.detach(), batch["grade"], batch["knee"]))
+        return loss
+
+    def _loss(self, outputs: Tensor, grades: Tensor) -> Tensor:
+        """Loss of outputs (sample, output) by grades int64 (knee,): a knee's views share one."""
+        if self.hparams["each_view"]:
+            grades = grades.repeat_interleave(len(outputs) // len(grades))
+        loss: Tensor = self.loss(outputs, grades)
         return loss
 
     def on_validation_epoch_end(self) -> None:
@@ -130,15 +210,24 @@ class GradeClassifier(lightning.LightningModule):
         if not (steps := self._steps.pop(stage, None)):
             return
         outputs, grades, knees = (torch.cat(column) for column in zip(*steps, strict=True))
-        mean = float(self.loss(outputs, grades))
+        mean = float(self._loss(outputs, grades))
         exact = outputs if outputs.device.type == "mps" else outputs.double()  # mps has no double
-        shares = self.loss.probabilities(exact).cpu().double().numpy()
+        shares = self.probabilities(exact, len(grades)).cpu().double().numpy()
         self.outcomes[stage] = GradedKnees(
             knees.cpu().numpy(), grades.cpu().numpy(), shares, loss=mean
         )
 
 
 def extra_inputs(network: nn.Module) -> tuple[str, ...]:
-    """Which of `EXTRA_INPUTS` the network's `forward` names."""
-    named = inspect.signature(network.forward).parameters
+    """Which of `EXTRA_INPUTS` the network uses: its `inputs`, else those that `forward` names."""
+    named: Any = getattr(network, "inputs", None)
+    if not isinstance(named, tuple):
+        named = inspect.signature(network.forward).parameters
     return tuple(name for name in EXTRA_INPUTS if name in named)
+
+
+def _apart(values: Tensor, views: int) -> Tensor:
+    """An input of knees as that of their views: crops, measures of each view, or one for both."""
+    if values.dim() == 1:
+        return values.repeat_interleave(views)
+    return values.reshape(len(values) * views, -1, *values.shape[2:])

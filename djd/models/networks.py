@@ -59,8 +59,7 @@ class KneeCNN(nn.Module):
         outputs: int = GRADE_COUNT,
     ) -> None:
         super().__init__()
-        _require_from_1("model.depth", depth, MOST_BLOCKS)
-        _require_from_1("model.width", width, MOST_WIDTH)
+        require_size(depth, width, pixels=pixels)
         widths = [views, *(width * 2**block for block in range(depth))]
         self.blocks = nn.Sequential(*(KneeBlock(ins, outs) for ins, outs in pairwise(widths)))
         self.linear = nn.Linear((pixels // 2**depth) ** 2 * widths[-1], outputs)
@@ -143,6 +142,16 @@ def as_channels_last(crops: Tensor) -> Tensor:
     return crops.contiguous().as_strided(crops.shape, (rows * columns, 1, columns, 1))
 
 
-def _require_from_1(key: str, value: object, most: int) -> None:
+def require_size(depth: object, width: object, *, pixels: int) -> None:
+    """Raise InputError for a depth or width out of range, or a depth that leaves no pixel."""
+    blocks = min(MOST_BLOCKS, pixels.bit_length() - 1)
+    of_crops = f" with data.pixels={pixels}"
+    _require_from_1("model.depth", depth, blocks, of_crops)
+    _require_from_1("model.width", width, MOST_WIDTH)
+
+
+def _require_from_1(key: str, value: object, most: int, beside: str = "") -> None:
     if type(value) is not int or not 1 <= value <= most:
-        raise InputError(f"{key}: expected a whole number from 1 to {most}, received {value}")
+        raise InputError(
+            f"{key}: expected a whole number from 1 to {most}, received {value}{beside}"
+        )

@@ -88,7 +88,7 @@ def inputs_figure(
     return _inputs_sheet(_coloured(_greys(inputs)), captions, columns, title, stamp)
 
 
-def grad_cam_figure(
+def attention_figure(
     inputs: Inputs,
     maps: Inputs | None,
     captions: Sequence[str],
@@ -97,16 +97,17 @@ def grad_cam_figure(
     title: str,
     stamp: Stamp = None,
 ) -> Figure:
-    """Network inputs of knees, and beside each knee its first view with a Grad-CAM map.
+    """Network inputs of knees, and beside each knee its first views with maps of attention.
 
-    `maps` are float32 (knee, row, column), 0 to 1, shown as orange over the crop; None shows none.
+    `maps` are float32 (knee, map, row, column), 0 to 1, shown as orange over the crop, the first
+    over the first view; None shows none.
     All other arguments as in `inputs_figure`.
     """
     greys = _greys(inputs)
     if maps is None:
         return _inputs_sheet(_coloured(greys), captions, columns, title, stamp)
-    shares = np.concatenate([np.zeros_like(greys), _LOOK * maps[:, None]], axis=1)
-    pictures = _coloured(np.concatenate([greys, greys[:, :1]], axis=1), shares)
+    shares = np.concatenate([np.zeros_like(greys), _LOOK * maps], axis=1)
+    pictures = _coloured(np.concatenate([greys, greys[:, : maps.shape[1]]], axis=1), shares)
     return _inputs_sheet(pictures, captions, columns, title, stamp)
 
 

@@ -112,7 +112,8 @@ class LossConfig(OpenGroup):
 class OptimConfig(OpenGroup):
     """`optim.*`; a file may leave out `lr_times` and `schedule`.
 
-    The learning rate stays constant, or falls in a half cosine to zero, or follows a class.
+    The learning rate stays constant, falls in a half cosine to zero, rises and falls in one cycle,
+    or follows a class; all of them times the linear rise of `warmup` epochs.
     """
 
     lr: Rate
@@ -181,6 +182,15 @@ class RunConfig(_Group):
     kind: Literal["run", "cell", "refit"] = "run"
     choices: dict[str, str]
     changed: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> "RunConfig":
+        if self.optim.warmup >= self.trainer.max_epochs:
+            raise ValueError(
+                f"optim.warmup: expected fewer epochs than the {self.trainer.max_epochs} of "
+                f"trainer.max_epochs, received {self.optim.warmup}"
+            )
+        return self
 
     @property
     def epochs_to_score(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
-from djd.data.crop import CROP_SIZE, VIEW_INDICES
+from djd.data.crop import CROP_SIZE, VIEW_INDICES, network_views
 from djd.data.datamodule import Batch, KneeDataModule
 from djd.data.split import Parts
 from djd.data.uptake import MEASURES
@@ -32,6 +32,7 @@ from djd.runs.callbacks.loggers import ScoreLogger, build_loggers, end_runs
 from djd.runs.callbacks.pictures import Pictures
 from djd.runs.callbacks.progress import ProgressLine
 from djd.runs.callbacks.tensorboard import Dashboard
+from djd.runs.callbacks.weight_average import WeightAverage
 from djd.runs.config import RunConfig
 from djd.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from djd.runs.hardware import precision_plugin, training_device
@@ -74,7 +75,9 @@ def fit_network(prepared: Prepared) -> Fit:
         loggers = build_loggers(prepared, resumed_epochs=resumed_epochs)
     has_tensorboard = any(isinstance(each, TensorBoardLogger) for each in loggers)
     recorder = EpochRecorder(prepared)
+    averaged = config.trainer.weight_average == "exponential"
     callbacks = [
+        *([WeightAverage()] if averaged else []),
         recorder,
         *([Dashboard(recorder)] if has_tensorboard else []),
         ScoreLogger(recorder),
@@ -109,8 +112,10 @@ def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> Grad
         optimizer={"_target_": config.optim.target, **config.optim.arguments},
         learning_rate=config.optim.learning_rate,
         schedule=config.optim.schedule,
+        warmup=config.optim.warmup,
         epochs=config.trainer.max_epochs,
-        views=len(VIEW_INDICES[config.data.views]),
+        views=network_views(config.data.views),
+        each_view=config.data.views == "each",
         class_weights=balanced_weights(train_grades) if balanced else None,
     )
 

@@ -35,7 +35,7 @@ def sgd() -> torch.optim.Optimizer:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_file_of_the_group_makes_its_optimizer(file: Path) -> None:
     values = yaml.safe_load(file.read_text())
-    assert values.pop("schedule") == "constant"
+    assert (values.pop("schedule"), values.pop("warmup")) == ("constant", 0)
     rate = values.pop("lr") * values.pop("lr_times")
     optimizer = build_optimizer(parameters(), values, learning_rate=rate)
     assert type(optimizer).__name__ == values.pop("_target_").rsplit(".", 1)[1]
@@ -160,7 +160,7 @@ def test_no_augmentation_unless_a_function_is_named() -> None:
 
 def rates(schedule: str | dict[str, Any], epochs: int) -> list[float]:
     optimizer = sgd()
-    scheduler = build_schedule(optimizer, schedule, epochs=epochs)
+    scheduler = build_schedule(optimizer, schedule, epochs=epochs, steps=3 * epochs)
     seen = []
     for _ in range(epochs):
         seen.append(float(optimizer.param_groups[0]["lr"]))
@@ -185,11 +185,11 @@ OF_TORCH = "torch.optim.lr_scheduler"
 
 def test_a_schedule_that_cannot_be_made_is_one_sentence() -> None:
     with pytest.raises(InputError, match=r"^optim\.schedule: .*StepLR"):
-        build_schedule(sgd(), {"_target_": "torch.optim.lr_scheduler.StepLR"}, epochs=3)
+        build_schedule(sgd(), {"_target_": "torch.optim.lr_scheduler.StepLR"}, epochs=3, steps=6)
     with pytest.raises(InputError, match=r"^optim\.schedule\._target_: .*PYTHONPATH"):
-        build_schedule(sgd(), {"_target_": "mine.Warmup"}, epochs=3)
+        build_schedule(sgd(), {"_target_": "mine.Warmup"}, epochs=3, steps=6)
     with pytest.raises(InputError, match="follows from the epoch alone"):
-        build_schedule(sgd(), {"_target_": f"{OF_TORCH}.ReduceLROnPlateau"}, epochs=3)
+        build_schedule(sgd(), {"_target_": f"{OF_TORCH}.ReduceLROnPlateau"}, epochs=3, steps=6)
 
 
 def test_sizes_that_a_network_does_not_accept_are_said_with_its_reason() -> None:

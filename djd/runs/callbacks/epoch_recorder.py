@@ -61,7 +61,7 @@ class EpochRecorder(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the epoch's learning rate; at its end a schedule has changed the rate."""
-        self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self._learning_rate = cast(GradeClassifier, pl_module).learning_rate
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch."""

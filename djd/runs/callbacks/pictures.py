@@ -9,19 +9,17 @@ from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tensorboard.compat.proto.summary_pb2 import Summary
-from torch import Tensor
 
 from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES, Scaling
-from djd.data.datamodule import KneeDataModule, inputs_of
+from djd.data.datamodule import KneeDataModule
 from djd.files import write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
+from djd.models.attention import grade_attention
 from djd.models.classifier import GradeClassifier
-from djd.models.grad_cam import grad_cam
-from djd.models.losses import Loss
 from djd.plots.confusion import confusion_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
-from djd.plots.sheets import grad_cam_figure, inputs_figure
+from djd.plots.sheets import attention_figure, inputs_figure
 from djd.plots.style import figure_png
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.tensorboard import writer_of
@@ -48,7 +46,7 @@ UNITS: dict[Scaling, str] = {
 class Pictures(Callback):
     """Plots training knees at the start; at score epochs of the recorder the confusion matrix.
 
-    The last score epoch adds a reliability diagram and the worst mistakes with Grad-CAM; each
+    The last score epoch adds a reliability diagram and the worst mistakes with attention; each
     scoring of the test patients adds their confusion matrix.
     """
 
@@ -116,40 +114,28 @@ def mistakes_sheet(
     epoch: int,
     stamp: str | None,
 ) -> Figure:
-    """The worst mistakes of an outcome, with Grad-CAM of the predicted grade."""
+    """The worst mistakes of an outcome, with the attention to the predicted grade."""
     worst = most_wrong(outcome, MISTAKES)
     knees, predicted = outcome.knees[worst], outcome.predicted[worst]
     batch = datamodule.batch_of(knees)
     grades = torch.from_numpy(predicted).to(batch["crop"].device)
     chances = outcome.probabilities[worst, predicted]
-    maps = grad_cam(
-        classifier.network,
-        batch["crop"],
-        lambda outputs: _score_of(classifier.loss, outputs, grades),
-        **inputs_of(batch, classifier.inputs),
-    )
+    maps = grade_attention(classifier, batch, grades)
     mistakes = zip(knees, outcome.grades[worst], predicted, chances, strict=True)
     captions = [
         f"{_knee_name(datamodule.cohort, knee)}: {GRADE_NAMES[truth]}\n"
         f"predicted {GRADE_NAMES[grade]} ({100 * chance:.0f} %)"
         for knee, truth, grade, chance in mistakes
     ]
-    return grad_cam_figure(
+    return attention_figure(
         batch["crop"].cpu().numpy(),
         None if maps is None else maps.cpu().numpy(),
         captions,
         columns=2,
         title=f"Validation knees graded most wrong, epoch {epoch}; orange: what speaks for the "
-        "predicted grade (Grad-CAM)",
+        "predicted grade",
         stamp=stamp,
     )
-
-
-def _score_of(loss: Loss, outputs: Tensor, grades: Tensor) -> Tensor:
-    """The output of each knee's grade, (knee,), or the logarithm of its probability."""
-    if loss.outputs != GRADE_COUNT:
-        outputs = loss.probabilities(outputs).clamp(min=1e-12).log()
-    return outputs.gather(1, grades[:, None])[:, 0]
 
 
 def most_wrong(outcome: GradedKnees, most: int) -> NDArray[np.int64]:
