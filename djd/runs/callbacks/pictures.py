@@ -13,7 +13,7 @@ from torch import Tensor
 
 from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES, Scaling
-from djd.data.datamodule import KneeDataModule, inputs_of
+from djd.data.datamodule import KneeDataModule, first_sample, inputs_of
 from djd.files import write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
 from djd.models.classifier import GradeClassifier
@@ -122,11 +122,12 @@ def mistakes_sheet(
     batch = datamodule.batch_of(knees)
     grades = torch.from_numpy(predicted).to(batch["crop"].device)
     chances = outcome.probabilities[worst, predicted]
+    seen = first_sample(batch) if datamodule.views == "each" else batch
     maps = grad_cam(
         classifier.network,
-        batch["crop"],
+        seen["crop"],
         lambda outputs: _score_of(classifier.loss, outputs, grades),
-        **inputs_of(batch, classifier.inputs),
+        **inputs_of(seen, classifier.inputs),
     )
     mistakes = zip(knees, outcome.grades[worst], predicted, chances, strict=True)
     captions = [
