@@ -1,7 +1,7 @@
 """Scan to two knee crops: where they lie, and their pixels."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,9 @@ VIEW_INDICES: dict[Views, list[int]] = {
     "both": [0, 1],
     "each": [0, 1],
 }
-"""Indices of a scan's views that become channels."""
+"""Indices of the views of a scan that batches hold."""
 
-
-def network_views(views: Views) -> int:
-    """Views in a network's input; with `each`, a view is a sample of its own."""
-    return 1 if views == "each" else len(VIEW_INDICES[views])
-
-
-CROP_SIZE = 128
+CROP_SIZE: Literal[128] = 128
 """Rows and columns of a crop, in pixels."""
 
 Pixels = Literal[128, 64, 32]
@@ -90,11 +84,33 @@ def _cut(scan: Scan, first_row: int) -> NDArray[np.uint16]:
     return np.stack([views[..., :CROP_SIZE], views[..., CROP_SIZE:]])
 
 
-def scale_crops(crops: NDArray[np.uint16], scaling: Scaling) -> NDArray[np.float32]:
+def network_views(views: Views) -> int:
+    """Views in a network's input; with `each`, a view is a sample of its own."""
+    return 1 if views == "each" else len(VIEW_INDICES[views])
+
+
+def sum_neighbours(crops: NDArray[np.uint16], pixels: Pixels) -> NDArray[np.unsignedinteger[Any]]:
+    """Sum the counts of square blocks of pixels; no count is lost.
+
+    Args:
+        crops: uint16 (..., row 128, column 128), counts a pixel.
+        pixels: Rows and columns of the result.
+
+    Returns:
+        uint32 (..., row, column), since a sum may pass 65,535; the crops themselves for 128.
+    """
+    if pixels == CROP_SIZE:
+        return crops
+    blocks = crops.reshape(*crops.shape[:-2], pixels, CROP_SIZE // pixels, pixels, -1)
+    sums: NDArray[np.uint32] = blocks.sum(axis=(-3, -1), dtype=np.uint32)
+    return sums
+
+
+def scale_crops(crops: NDArray[np.unsignedinteger[Any]], scaling: Scaling) -> NDArray[np.float32]:
     """Counts to the values that a network sees.
 
     Args:
-        crops: uint16 (..., row, column), counts a pixel.
+        crops: uint16 or uint32 (..., row, column), counts a pixel.
         scaling: `sqrt` gives Poisson counts a nearly constant deviation; `standard` gives each crop
             mean 0 and deviation 1 (a crop without contrast becomes 0). Each crop is scaled by
             itself, so nothing can leak between patients.

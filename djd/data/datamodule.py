@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from djd.data.cohort import Cohort
-from djd.data.crop import VIEW_INDICES, Scaling, Views, scale_crops
+from djd.data.crop import (
+    CROP_SIZE,
+    VIEW_INDICES,
+    Pixels,
+    Scaling,
+    Views,
+    scale_crops,
+    sum_neighbours,
+)
 from djd.data.split import Parts
 from djd.data.uptake import relative_uptake
 
@@ -54,17 +62,23 @@ def inputs_of(batch: Batch, names: Iterable[str]) -> dict[str, Tensor]:
 
 
 def select_views(
-    cohort: Cohort, knees: NDArray[np.int64], *, views: Views, scaling: Scaling, mirror_left: bool
+    cohort: Cohort,
+    knees: NDArray[np.int64],
+    *,
+    views: Views,
+    scaling: Scaling,
+    mirror_left: bool,
+    pixels: Pixels = CROP_SIZE,
 ) -> NDArray[np.float32]:
     """Crops as the network sees them: float32 (knee, view, row, column).
 
     `knees` is int64 (knee,), indices into the cohort's knees. `mirror_left` flips left knees, so
-    that medial is on the same side in all.
+    that medial is on the same side in all. Counts are summed to `pixels` rows and columns, then
+    scaled.
     """
     channels = np.asarray(VIEW_INDICES[views])
-    rows, columns = cohort.crops.shape[2:]
     # Views last in memory, as batches hold them.
-    values = np.empty((len(knees), rows, columns, len(channels)), dtype=np.float32)
+    values = np.empty((len(knees), pixels, pixels, len(channels)), dtype=np.float32)
     values = values.transpose(0, 3, 1, 2)
     for first in range(0, len(knees), KNEES_AT_ONCE):
         some = knees[first : first + KNEES_AT_ONCE]
@@ -72,7 +86,7 @@ def select_views(
         if mirror_left:
             left = cohort.side_index[some] == 1
             crops[left] = crops[left, ..., ::-1]
-        values[first : first + len(some)] = scale_crops(crops, scaling)
+        values[first : first + len(some)] = scale_crops(sum_neighbours(crops, pixels), scaling)
     return values
 
 
@@ -161,7 +175,7 @@ def epoch_seed(seed: int, epoch: int) -> int:
 class KneeDataModule(lightning.LightningDataModule):
     """The three parts of one training as batches.
 
-    See `select_views` for `views`, `scaling` and `mirror_left`.
+    See `select_views` for `views`, `scaling`, `mirror_left` and `pixels`.
 
     Args:
         batch_size: Knees a training batch.
@@ -178,6 +192,7 @@ class KneeDataModule(lightning.LightningDataModule):
     mirror_left: bool
     batch_size: int
     seed: int
+    pixels: Pixels = CROP_SIZE
     augment: Prepare | None = None
     inputs: Collection[str] = ()
 
@@ -233,6 +248,7 @@ class KneeDataModule(lightning.LightningDataModule):
             views=self.views,
             scaling="counts" if raw else self.scaling,
             mirror_left=self.mirror_left,
+            pixels=self.pixels,
         )
         return torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
 

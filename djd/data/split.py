@@ -119,11 +119,13 @@ def split_knees(
     folds: int,
     fold: int | None,
     split_seed: int,
+    share: float = 1.0,
     leak: bool = False,
 ) -> Parts:
     """Knees of each part, where `fold` of the development patients validates, or none.
 
-    `leak` trains on every knee, held-out knees included, as the study did.
+    Only `share` of the training part's patients train, see `share_of`. `leak` trains on every knee,
+    held-out knees included, as the study did.
 
     Raises:
         InputError: No graded knee on a part that needs one, a leak between parts, or a grade that
@@ -144,8 +146,30 @@ def split_knees(
         if not len(knees) and not (part == "validation" and fold is None):
             raise InputError(f"split: expected graded knees on the {part} part, received none")
     _require_no_leak(cohort, parts)
-    _require_grades(cohort, parts)
+    if share < 1:
+        parts = replace(parts, train=share_of(cohort, parts.train, share=share, seed=split_seed))
+    _require_grades(cohort, development, parts, share=share)
     return replace(parts, train=np.arange(len(cohort))) if leak else parts
+
+
+def share_of(
+    cohort: Cohort, knees: NDArray[np.int64], *, share: float, seed: int
+) -> NDArray[np.int64]:
+    """The knees of a share of their patients, one at least: int64 (knee,), rising.
+
+    The patients of each worst grade are drawn from `seed` in turn, so that grades keep their shares
+    about as they are, and the patients of a smaller share are among those of a larger one.
+    """
+    patients, patient = np.unique(cohort.knee_patients[knees], return_inverse=True)
+    worst = np.zeros(len(patients), dtype=np.int64)
+    np.maximum.at(worst, patient, cohort.grades[knees])
+    drawn = np.random.default_rng(seed).permutation(len(patients))
+    turn = np.empty(len(patients))
+    for grade in range(GRADE_COUNT):
+        of_grade = drawn[worst[drawn] == grade]
+        turn[of_grade] = (np.arange(len(of_grade)) + 0.5) / max(1, len(of_grade))
+    first = drawn[np.argsort(turn[drawn], kind="stable")]
+    return knees[np.isin(patient, first[: max(1, round(share * len(patients)))])]
 
 
 def _require_no_leak(cohort: Cohort, parts: Parts) -> None:
@@ -174,13 +198,17 @@ def _require_no_leak(cohort: Cohort, parts: Parts) -> None:
         )
 
 
-def _require_grades(cohort: Cohort, parts: Parts) -> None:
-    development = np.concatenate([parts.train, parts.validation])
+def _require_grades(
+    cohort: Cohort, development: NDArray[np.int64], parts: Parts, *, share: float
+) -> None:
     lacking = set(cohort.grades[development].tolist()) - set(cohort.grades[parts.train].tolist())
     if lacking:
+        remedy = "another data.split_seed or fewer data.folds"
+        if share < 1:
+            remedy = f"a larger data.share than {share:g}, {remedy}"
         raise InputError(
             f"split: expected every grade of the development patients on the training part, it "
-            f"lacks {_named(sorted(lacking))}; choose another data.split_seed or fewer data.folds"
+            f"lacks {_named(sorted(lacking))}; choose {remedy}"
         )
 
 

@@ -24,6 +24,7 @@ _WIDTH = 4.4  # inches of a sheet of inputs; 80 pixels an inch at 350 pixels
 _MARGIN = 0.05
 _INPUT_GAP_PIXELS = 8
 _SEAM_PIXELS = 2  # between the pictures of one knee
+_LEAST_PIXELS = 128  # of a picture; those of smaller inputs are squares of several pixels
 _CAPTION_INCHES = 0.14  # a line
 _CHARACTERS = 14  # an inch
 
@@ -136,6 +137,8 @@ def _inputs_sheet(
     pictures: Pixels, captions: Sequence[str], columns: int, title: str, stamp: Stamp
 ) -> Figure:
     """Pictures (knee, view, row, column, colour 3), those of a knee side by side, with captions."""
+    larger = max(1, _LEAST_PIXELS // pictures.shape[2])
+    pictures = pictures.repeat(larger, axis=2).repeat(larger, axis=3)
     seam = ((0, 0), (0, 0), (0, 0), (0, _SEAM_PIXELS), (0, 0))
     padded = np.pad(pictures, seam, constant_values=255)
     strips = np.concatenate(list(padded.swapaxes(0, 1)), axis=2)[:, :, :-_SEAM_PIXELS]

@@ -77,6 +77,11 @@ class DataConfig(_Group):
                 f"data.fold: expected null or 0 to {self.folds - 1} (data.folds - 1), "
                 f"received {self.fold}"
             )
+        if self.leak and self.share < 1:
+            raise ValueError(
+                f"data.share: expected 1 with data.leak=true, which trains on every knee, "
+                f"received {self.share:g}"
+            )
         if self.source == "phantom" and self.root is not None:
             raise ValueError(
                 "data.root: expected none with data=phantom, which makes its own scans; "

@@ -10,13 +10,14 @@ TIMED_STEPS = 3
 
 
 def time_step(config: RunConfig) -> float:
-    """Seconds of one training step, the median of a few after a first, on noise.
+    """Seconds of a training step and its augmentation, the median of a few after a first, on noise.
 
     The optimizer is always Adam: optimizers differ by a millisecond or two. Raises InputError as
     `build_classifier`.
     """
     import torch
 
+    from djd.models.build import build_augmentation
     from djd.runs.fit import build_classifier, noise_batch
     from djd.runs.hardware import precision_plugin, training_device, use_precision
 
@@ -26,9 +27,13 @@ def time_step(config: RunConfig) -> float:
     optimizer = torch.optim.Adam(classifier.parameters())
     precision = precision_plugin(config.trainer.precision, device)
     use_precision(config.trainer.precision)
+    augment = build_augmentation(config.plain()["augment"])
+    counts, generator = (100 * batch["crop"]).round(), torch.Generator(device)
     seconds = []
     for _ in range(1 + TIMED_STEPS):
         started = time.perf_counter()
+        if augment:
+            augment(counts, generator)
         optimizer.zero_grad()
         with precision.train_step_context():
             loss = classifier.training_step(batch, 0)

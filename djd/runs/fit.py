@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
-from djd.data.crop import CROP_SIZE, VIEW_INDICES, network_views
+from djd.data.crop import VIEW_INDICES, network_views
 from djd.data.datamodule import Batch, KneeDataModule
 from djd.data.split import Parts
 from djd.data.uptake import MEASURES
@@ -116,6 +116,7 @@ def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> Grad
         epochs=config.trainer.max_epochs,
         views=network_views(config.data.views),
         each_view=config.data.views == "each",
+        pixels=config.data.pixels,
         class_weights=balanced_weights(train_grades) if balanced else None,
     )
 
@@ -131,6 +132,7 @@ def build_datamodule(
         views=data.views,
         scaling=data.scaling,
         mirror_left=data.mirror_left,
+        pixels=data.pixels,
         batch_size=data.batch_size,
         seed=config.seed,
         augment=build_augmentation(config.plain()["augment"]),
@@ -141,7 +143,7 @@ def build_datamodule(
 def noise_batch(config: RunConfig, device: torch.device) -> Batch:
     """A training batch of noise with every grade in turn, for timing."""
     knees, views = config.data.batch_size, len(VIEW_INDICES[config.data.views])
-    crop = torch.rand(knees, views, CROP_SIZE, CROP_SIZE)
+    crop = torch.rand(knees, views, config.data.pixels, config.data.pixels)
     crop = crop.contiguous(memory_format=torch.channels_last).to(device)
     index = torch.arange(knees, device=device)
     return Batch(

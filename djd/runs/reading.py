@@ -86,7 +86,13 @@ def split_cell(
     """Knees of each part by `split_knees`, for one fold, or for a refit (None)."""
     data = config.data
     return split_knees(
-        cohort, split, folds=data.folds, fold=fold, split_seed=data.split_seed, leak=data.leak
+        cohort,
+        split,
+        folds=data.folds,
+        fold=fold,
+        split_seed=data.split_seed,
+        share=data.share,
+        leak=data.leak,
     )
 
 

@@ -265,7 +265,8 @@ def _say_duration(prepared: Prepared) -> None:
     refit_too = ""
     if config.test != "never" and held_out:
         refit_too = " and once more on all development patients"
-        seconds += training_seconds(config, step, train_knees=train + held_out, validation_knees=0)
+        all_knees = len(prepared.refit(prepared.folder).parts.train)
+        seconds += training_seconds(config, step, train_knees=all_knees, validation_knees=0)
     say(
         f"Training {config.setting_name} on {prepared.fold_name}{refit_too}: about "
         f"{in_words(seconds)} on {training_device(config)} ({prepared.threads} threads)"

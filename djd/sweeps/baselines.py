@@ -123,11 +123,15 @@ def fit_baselines(
 
 
 def basis_of(configs: Sequence[RunConfig]) -> dict[str, Any]:
-    """Views, folds and held-out sets of a setting's cells, as in JSON; its baselines share them."""
+    """Views, folds, held-out sets, share of the patients of a setting's cells, as in JSON.
+
+    The setting's baselines have the same; earlier versions wrote no share.
+    """
     data = [config.data for config in configs]
     held_out = {(each.split_seed, each.fold) for each in data if each.fold is not None}
     folds = [list(each) for each in sorted(held_out)]
-    return {"views": data[0].views, "folds": data[0].folds, "held_out": folds}
+    share = {} if data[0].share == 1 else {"share": data[0].share}
+    return {"views": data[0].views, "folds": data[0].folds, "held_out": folds, **share}
 
 
 def fit_to(

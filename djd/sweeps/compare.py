@@ -117,12 +117,12 @@ class _Trainer:
     split: PatientSplit
     at_once: int
     launch: Launch
-    counted: dict[tuple[int, int | None, int, bool], tuple[int, int]] = field(default_factory=dict)
+    counted: dict[tuple[Any, ...], tuple[int, int]] = field(default_factory=dict)
 
     def knees(self, config: RunConfig) -> tuple[int, int]:
         """Numbers of training and validation knees of a configuration."""
         data = config.data
-        key = (data.folds, data.fold, data.split_seed, data.leak)
+        key = (data.folds, data.fold, data.split_seed, data.share, data.leak)
         if key not in self.counted:
             parts = split_cell(config, self.cohort, self.split, fold=data.fold)
             self.counted[key] = len(parts.train), len(parts.validation)

@@ -164,7 +164,7 @@ def _shape(config: RunConfig, at_once: int) -> str:
     data, trainer, plain = config.data, config.trainer, config.plain()
     groups = json.dumps([plain["model"], plain["loss"], plain["augment"]], sort_keys=True)
     return (
-        f"{groups} views={data.views} batch_size={data.batch_size} "
+        f"{groups} views={data.views} pixels={data.pixels} batch_size={data.batch_size} "
         f"accelerator={trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)} "
         f"precision={trainer.precision} torch={version('torch')} {platform.node()}"
     )

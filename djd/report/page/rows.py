@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from djd.data.crop import CROP_SIZE
 from djd.grades import GRADE_NAMES
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import axis_words
@@ -140,6 +141,8 @@ def _of_config(configs: Sequence[RunConfig]) -> Iterable[tuple[str, str]]:
     yield "folds held out", f"{held_out} ({data.folds} folds, split seed {data.split_seed})"
     yield "seeds", ", ".join(map(str, sorted({config.seed for config in configs})))
     yield "views, crop, scaling", f"{data.views}, {data.crop}, {data.scaling}"
+    if data.pixels != CROP_SIZE:
+        yield "pixels", f"{data.pixels} rows and columns, the counts of neighbours summed"
     yield "epochs", f"fixed beforehand: {', '.join(map(str, configs[0].epochs_to_score))}"
 
 
