@@ -216,15 +216,10 @@ class RunConfig(_Group):
     @property
     def named_choices(self) -> dict[str, AxisValue]:
         """The chosen option of each group, without those of `NEUTRAL` or of the recipe."""
-        shown = {group: each for group, each in self.choices.items() if NEUTRAL.get(group) != each}
+        shown = [group for group, each in self.choices.items() if NEUTRAL.get(group) != each]
         if RECIPE in shown:
-            shown = {group: self.choices[group] for group in (RECIPE, *self.changed_groups)}
-        return shown
-
-    @property
-    def changed_groups(self) -> list[str]:
-        """Groups that have another option than the recipe's."""
-        return [group for group in self.choices if group in self.changed]
+            shown = [RECIPE, *(group for group in self.choices if group in self.changed)]
+        return {group: self.choices[group] for group in shown}
 
     def setting_at(self, epochs: int) -> str:
         """A setting's name: chosen options, then values that differ from the options' files."""

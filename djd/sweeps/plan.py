@@ -140,7 +140,7 @@ def plan_cells(
         axes=axes,
         fixed=_uncompared(_shared([numbers_of(cell.config) for cell in cells]), axes),
         options=_uncompared(_shared([cell.config.choices for cell in cells]), axes),
-        choices=_choices(cells, axes, before.choices if before else {}),
+        choices=_choices(cells, axes, before),
         arguments=tuple(arguments),
         cells=_widened(before, axes) if before else (),
     )
@@ -181,23 +181,12 @@ def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
 
 
 def _choices(
-    cells: Sequence[Cell], axes: Sequence[str], before: Mapping[str, dict[str, Any]]
+    cells: Sequence[Cell], axes: Sequence[str], before: Plan | None
 ) -> dict[str, dict[str, Any]]:
-    """To those `before`, values of the chosen options of groups, which another command may compare.
-
-    Those of a compared recipe are the keys and groups that differ between the cells' recipes.
-    """
-    choices = dict(before)
+    """Values of the chosen options of groups, which another command may compare."""
+    choices = dict(before.choices) if before else {}
     if RECIPE in axes:
-        by_recipe: dict[str, list[dict[str, Any]]] = {}
-        for cell in cells:
-            values = {**numbers_of(cell.config), **cell.config.choices}
-            by_recipe.setdefault(f"{RECIPE}={cell.axes[RECIPE]}", []).append(values)
-        of_recipes = {name: _shared(values) for name, values in by_recipe.items()}
-        everywhere = _shared([*of_recipes.values()])
-        for name, values in of_recipes.items():
-            own = {key: each for key, each in values.items() if key not in everywhere}
-            choices[name] = {**before.get(name, {}), **_uncompared(own, axes)}
+        choices |= _choices_of_recipes(cells, axes, before)
     for cell in cells:
         values = cell.config.by_key()
         for group, choice in {**cell.axes, **cell.config.choices}.items():
@@ -205,6 +194,30 @@ def _choices(
             if keys:
                 choices[f"{group}={choice}"] = {key: values[key] for key in keys}
     return choices
+
+
+def _choices_of_recipes(
+    cells: Sequence[Cell], axes: Sequence[str], before: Plan | None
+) -> dict[str, dict[str, Any]]:
+    """By each recipe that was ever compared, its values of all keys and groups that differ."""
+    by_recipe: dict[str, list[dict[str, Any]]] = {}
+    for cell in cells:
+        values = {**numbers_of(cell.config), **cell.config.choices}
+        by_recipe.setdefault(f"{RECIPE}={cell.config.choices[RECIPE]}", []).append(values)
+    shared = {name: _shared(values) for name, values in by_recipe.items()}
+    everywhere = _shared([*shared.values()])
+    varied = {key for values in shared.values() for key in values if key not in everywhere}
+    earlier: dict[str, dict[str, Any]] = {}
+    if before:
+        varied |= _keys_of_recipes(before.choices)
+        there = {**before.fixed, **before.options}
+        names = {name for name in before.choices if name.startswith(f"{RECIPE}=")}
+        names |= {f"{RECIPE}={before.options[RECIPE]}"} if RECIPE in before.options else set()
+        earlier = {name: {**there, **before.choices.get(name, {})} for name in names}
+    return {
+        name: _uncompared({key: values[key] for key in varied & values.keys()}, axes)
+        for name, values in {**earlier, **shared}.items()
+    }
 
 
 def _require_same(folder: Path, before: Plan, now: Plan) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 CHANGEABLE_GROUPS = ("data", *SETTING_GROUPS, "trainer")
 """Groups whose changed values make another setting than their options' files."""
 
+OF_ANY_OPTION = ("optim.schedule", "optim.warmup", "optim.lr_times", "loss.class_weights")
+"""Keys of open groups that hold for all of a group's options."""
+
 
 def plain_values(
     cfg: DictConfig, choices: Mapping[str, Any], loader: ConfigLoader, overrides: Iterable[str]
@@ -53,29 +56,41 @@ def _without_recipe(
     loader: ConfigLoader,
     typed: Collection[str],
 ) -> dict[str, Any]:
-    """Groups of another option than the recipe's, without the values that the recipe gave them."""
+    """Open groups without the values that a recipe meant for another option."""
     recipe = _recipe(str(choices.get(RECIPE)), loader)
     groups: dict[str, Any] = {}
     for group in SETTING_GROUPS:
         option = str(choices.get(group))
-        if option == recipe.options.get(group, option):
-            continue
         in_file = flat({group: _file_values(group, option, loader)})
         kept = flat({group: values.get(group) or {}})
-        for key in recipe.values:
-            if key in kept and key not in typed:
-                del kept[key]
-                kept |= {key: in_file[key]} if key in in_file else {}
+        for key in [key for key in recipe.unmeant(group, option) if key in kept.keys() - typed]:
+            del kept[key]
+            kept |= {key: in_file[key]} if key in in_file else {}
         groups |= nested(kept)
     return groups
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """Options and values that a recipe's file chooses; values by key."""
+    """A recipe's options, its values by key, and the option that each value of a group is for."""
 
     options: Mapping[str, str]
     values: Mapping[str, Any]
+    meant_for: Mapping[str, str]
+
+    def unmeant(self, group: str, option: str) -> list[str]:
+        """Keys of a group with values for another option."""
+        return [
+            key
+            for key, meant in self.meant_for.items()
+            if key.startswith(f"{group}.") and meant != option and key not in OF_ANY_OPTION
+        ]
+
+    def values_of(self, group: str, option: str) -> dict[str, Any]:
+        """Values of a group that hold for an option."""
+        unmeant = self.unmeant(group, option)
+        values = {key: each for key, each in self.values.items() if key.startswith(f"{group}.")}
+        return {key: each for key, each in values.items() if key not in unmeant}
 
 
 @cache
@@ -84,14 +99,18 @@ def _recipe(name: str, loader: ConfigLoader) -> _Recipe:
     loaded = loader.repository.load_config(f"{RECIPE}/{name}")  # type: ignore[attr-defined]
     options: dict[str, str] = {}
     values: dict[str, Any] = {}
+    meant_for: dict[str, str] = {}
     for default in (loaded.defaults_list or ()) if loaded else ():
         if isinstance(default, GroupDefault) and default.override:
             options[str(default.group).strip("/")] = str(default.value)
         elif isinstance(default, ConfigDefault) and default.path not in (None, "_self_"):
             base = _recipe(str(default.path), loader)
             options, values = {**base.options, **options}, {**base.values, **values}
-    own: Any = OmegaConf.to_container(loaded.config, resolve=False) if loaded else {}
-    return _Recipe(options, values | flat(own or {}))
+            meant_for |= base.meant_for
+    own = flat(OmegaConf.to_container(loaded.config, resolve=False) or {}) if loaded else {}  # type: ignore[arg-type]
+    groups = {key: key.partition(".")[0] for key in own}
+    meant_for |= {key: options[group] for key, group in groups.items() if group in options}
+    return _Recipe(options, values | own, meant_for)
 
 
 def changed_keys(
@@ -104,13 +123,10 @@ def changed_keys(
     recipe = _recipe(str(choices.get(RECIPE)), loader)
     for group in CHANGEABLE_GROUPS:
         option = str(choices.get(group))
-        of_recipe = group not in SETTING_GROUPS or option == recipe.options.get(group, option)
         if recipe.options and group in SETTING_GROUPS and option != recipe.options.get(group):
             yield group
         in_files = flat({group: _file_values(group, option, loader)})
-        if of_recipe:
-            in_recipe = recipe.values.items()
-            in_files |= {key: each for key, each in in_recipe if key.startswith(f"{group}.")}
+        in_files |= recipe.values_of(group, option)
         for key, value in flat({group: values.get(group) or {}}).items():
             in_file = in_files.get(key)
             if key not in in_files or (value != in_file and "${" not in str(in_file)):
@@ -199,7 +215,8 @@ class CellComposer:
         # A group comes before the keys in the group, as in Hydra.
         for key in sorted(values, key=lambda key: key not in self.groups):
             changed, chosen = changes.get((key, values[key]), ({}, {}))
-            config, choices = config | changed, choices | chosen
+            config |= changed
+            choices |= chosen
         config = {key: value for key, value in config.items() if value is not _ABSENT}
         return _Composed({}, config, choices)
 

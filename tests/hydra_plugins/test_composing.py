@@ -22,6 +22,7 @@ VALUES = {
     "optim.lr_times": ("0.1", "1", "1e1"),
     "optim": ("sgd", "momentum", "adamw"),
     "model.depth": ("1", "2"),
+    "recipe": ("study", "none", "best"),
     "data.fold": ("0", "null", "4"),
     "data.mirror_left": ("true", "false"),
     "trainer.gradient_clip_val": ("null", "0.5"),
@@ -32,7 +33,8 @@ VALUES = {
 
 def composed_by_hydra(loader: ConfigLoader, master: DictConfig, cell: Cell) -> RunConfig:
     config = loader.load_sweep_config(master, list(cell.overrides))
-    return read_config(plain_values(config, dict(config.hydra.runtime.choices), loader))
+    choices = dict(config.hydra.runtime.choices)
+    return read_config(plain_values(config, choices, loader, cell.overrides))
 
 
 @pytest.mark.slow
