@@ -42,6 +42,7 @@ def test_each_rung_changes_one_thing() -> None:
     together = {  # one idea, two keys
         "scaled": {"data.scaling", "model.clip_logits"},
         "cycled": {"optim.lr", "optim.schedule"},
+        "views": {"data.views", "data.batch_size"},
     }
     for name, before, now in zip(LADDER[1:], rungs, rungs[1:], strict=False):
         groups = {group for group in now.choices if now.choices[group] != before.choices[group]}
