@@ -25,6 +25,7 @@ wording.FOR_WINDOWS = False
 Compose = Callable[..., dict[str, Any]]
 
 TINY = (
+    "recipe=none",
     "data.phantom_patients=40",
     "data.test_count=8",
     "data.folds=3",

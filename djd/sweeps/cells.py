@@ -38,8 +38,9 @@ class Cell:
 
     @property
     def setting_axes(self) -> dict[str, AxisValue]:
-        """The axes without folds and seeds."""
-        return {key: value for key, value in self.axes.items() if key not in REPEAT_KEYS}
+        """The axes without folds, seeds, and the length of the training: a setting has epochs."""
+        others = {*REPEAT_KEYS, MAX_EPOCHS}
+        return {key: value for key, value in self.axes.items() if key not in others}
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Job:
     epochs: int
     seconds: float
 
+
+MAX_EPOCHS = "trainer.max_epochs"
 
 Launch = Callable[[Sequence[Job]], None]
 """Train the jobs; a job that fails leaves its reason in its folder, and stops no other job."""
@@ -125,8 +128,9 @@ def at_axes(
 
 
 def by_setting(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Groups of cells that differ only in fold and seed."""
+    """Groups of cells that differ only in fold and seed; other lengths of training are others."""
     groups: dict[tuple[AxisValue, ...], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault(tuple(cell.setting_axes.values()), []).append(cell)
+        place = (*cell.setting_axes.values(), cell.config.trainer.max_epochs)
+        groups.setdefault(place, []).append(cell)
     return list(groups.values())

@@ -60,6 +60,9 @@ def score_settings(
 ) -> tuple[list[Setting], int]:
     """Settings whose cells are all finished, the best quadratic kappa first.
 
+    Without a schedule the first epochs of a training are a shorter training: settings with the same
+    epochs of two lengths of training are one, and the first is kept.
+
     Returns:
         The settings, and the number of others: a cell is missing or failed, or nothing was held
         out.
@@ -76,6 +79,8 @@ def score_settings(
             continue
         whole = _with_all_folds(results)
         settings += [_setting(whole, epoch) for epoch in epochs]
+    settings = list({(*each.axes.values(), each.epochs): each for each in settings[::-1]}.values())
+    settings.reverse()
     kappas = [setting.scores["kappa"] for setting in settings]
     order = np.argsort([-kappa for kappa in kappas], kind="stable")  # NaN comes last
     return [settings[place] for place in order], incomplete

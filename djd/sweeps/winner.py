@@ -13,6 +13,7 @@ from djd.runs.folder import RESULT_NAME, WINNER, epoch_checkpoint, saved_config
 from djd.runs.keys import free_name, spelt_alike
 from djd.runs.result import PartScores
 from djd.sweeps.cells import (
+    MAX_EPOCHS,
     Cell,
     FinishedCell,
     at_axes,
@@ -48,7 +49,8 @@ def each_refit(sweep: Path, cells: Sequence[Cell]) -> list[Cell]:
         first = _first_repeat(group)
         epochs, scored = first.config.trainer.max_epochs, first.config.score_epochs
         refit = refitted(first, epochs=epochs, score_epochs=scored)
-        refits.append((axes_name(refit.axes), refit))
+        length = {"epochs": epochs} if MAX_EPOCHS in first.axes else {}
+        refits.append((axes_name({**refit.axes, **length}), refit))
     return _in_folders(sweep, EACH, refits)
 
 
