@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,15 +221,15 @@ def test_a_network_of_ones_own_has_the_maps_of_its_last_convolution() -> None:
         torch.testing.assert_close(maps[knee], expected, rtol=1e-3, atol=1e-4)
 
 
-POOLED = {"depth": 2, "width": 4, "pixels": 32}
+SMALL: dict[str, Any] = {"depth": 2, "width": 4, "pixels": 32}
 
 
 @pytest.mark.parametrize(
     "network",
     [
-        lambda: KneeCNN(**POOLED),
-        lambda: PooledCNN(**POOLED, both_knees=True, uptake=True),
-        lambda: ResidualNet(**POOLED, views=2),
+        lambda: KneeCNN(**SMALL),
+        lambda: PooledCNN(**SMALL, both_knees=True, uptake=True),
+        lambda: ResidualNet(**SMALL, views=2),
     ],
     ids=["linear layer by place", "pooled, other inputs", "residual"],
 )
