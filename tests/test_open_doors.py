@@ -125,7 +125,7 @@ def test_the_dashboard_shows_what_the_package_does_not_know(sweep: Path) -> None
     assert "model" in {info.name for info in columns_of(sweep).hparam_infos}
     events = EventAccumulator(str(sweep / "model=mine"), {"images": 0})
     events.Reload()
-    assert "mistakes/validation" in events.Tags()["images"], "the sheet with Grad-CAM"
+    assert "mistakes/validation" in events.Tags()["images"], "the sheet with attention"
 
 
 @pytest.mark.slow

@@ -100,7 +100,7 @@ class GradeClassifier(lightning.LightningModule):
 
     def probabilities(self, outputs: Tensor, knees: int) -> Tensor:
         """(knee, grade 5) of the outputs (sample, output) of so many knees."""
-        return self.loss.probabilities(outputs).view(knees, -1, GRADE_COUNT).mean(dim=1)
+        return self.loss.probabilities(outputs).reshape(knees, -1, GRADE_COUNT).mean(dim=1)
 
     @property
     def versions(self) -> dict[str, str]:

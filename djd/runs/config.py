@@ -280,7 +280,7 @@ def _sentence(error: ValidationError) -> str:
     first = next((each for each in branches if each["type"] == "value_error"), branches[0])
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
-        return message if message.startswith(f"{key}.") else f"{key}: {message}"
+        return message if not key or message.startswith(f"{key}.") else f"{key}: {message}"
     expected = " or ".join(map(_expected, branches))
     return f"{key}: expected {expected}, received {first['input']!r}"
 

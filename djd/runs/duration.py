@@ -2,9 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from djd.errors import InputError
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
+
+if TYPE_CHECKING:
+    from djd.models.classifier import GradeClassifier
 
 TIMED_STEPS = 3
 
@@ -45,15 +50,51 @@ def time_step(config: RunConfig) -> float:
 
 
 def count_values(config: RunConfig) -> int:
-    """The number of weights and running means; raises InputError as `build_classifier`."""
+    """The number of weights and running means.
+
+    Raises:
+        InputError: As `build_classifier`, or the network gives other outputs than the loss takes.
+    """
     import numpy as np
     import torch
 
     from djd.runs.fit import build_classifier
 
+    grades = np.arange(GRADE_COUNT)
     with torch.device("meta"):  # values without memory
-        network = build_classifier(config, np.arange(GRADE_COUNT)).network
-    return sum(value.numel() for value in network.state_dict().values() if value.dim())
+        classifier = build_classifier(config, grades)
+        graded = _require_outputs(classifier, config)
+    if not graded:  # a network may need values
+        _require_outputs(build_classifier(config, grades), config)
+    state = classifier.network.state_dict()
+    return sum(value.numel() for value in state.values() if value.dim())
+
+
+def _require_outputs(classifier: "GradeClassifier", config: RunConfig) -> bool:
+    """Raise InputError where the outputs of two knees are not as the loss takes them.
+
+    False where the network can't grade them; a training will say why.
+    """
+    import torch
+
+    from djd.data.datamodule import inputs_of
+    from djd.runs.fit import noise_batch
+
+    data = config.data.model_copy(update={"batch_size": 2})
+    batch = noise_batch(config.model_copy(update={"data": data}), torch.empty(0).device)
+    crops, inputs = classifier.samples(batch["crop"], inputs_of(batch, classifier.inputs))
+    try:
+        with torch.no_grad():
+            outputs = classifier.network.eval()(crops, **inputs)
+    except Exception:
+        return False
+    expected, received = (len(crops), classifier.loss.outputs), tuple(outputs.shape)
+    if received != expected:
+        raise InputError(
+            f"model: expected outputs of shape {expected} for {len(crops)} crops, as "
+            f"{config.loss.target} takes, received {received} from {config.model.target}"
+        )
+    return True
 
 
 def training_seconds(

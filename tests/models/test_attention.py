@@ -1,4 +1,6 @@
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,8 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from djd.models.grad_cam import grad_cam
+from djd.data.datamodule import Batch
+from djd.models.attention import attention_maps, contributions, grade_attention
+from djd.models.classifier import GradeClassifier
 from djd.models.networks import KneeCNN
+from djd.models.pooled import PooledCNN, ResidualNet
 from tests.foreign import Convolutions, Perceptron, WithBothKnees
 
 
@@ -25,7 +30,7 @@ def crops_of(knees: int, channels: int = 1) -> Tensor:
 
 def maps_of(network: nn.Module, crops: Tensor, grades: Tensor, **inputs: Tensor) -> Tensor:
     """What speaks for a grade of each knee."""
-    maps = grad_cam(network, crops, lambda outputs: outputs.gather(1, grades[:, None])[:, 0],
+    maps = attention_maps(network, crops, lambda outputs: outputs.gather(1, grades[:, None])[:, 0],
                     **inputs)  # fmt: skip
     assert maps is not None
     return maps
@@ -38,7 +43,7 @@ def enlarged(small: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     return np.array([np.interp(places, np.arange(len(small)), row) for row in rows])
 
 
-def plain_grad_cam(network: KneeCNN, crop: Tensor, grade: int) -> NDArray[np.float64]:
+def plain_attention(network: KneeCNN, crop: Tensor, grade: int) -> NDArray[np.float64]:
     """One knee, written from the paper alone."""
     network = copy.deepcopy(network).eval()
     kept: list[Tensor] = []
@@ -46,7 +51,7 @@ def plain_grad_cam(network: KneeCNN, crop: Tensor, grade: int) -> NDArray[np.flo
     score = network(crop[None])[0, grade]
     (gradients,) = torch.autograd.grad(score, kept[0])
     features, slopes = (each[0].detach().double().numpy() for each in (kept[0], gradients))
-    total = sum(slope.mean() * feature for slope, feature in zip(slopes, features, strict=True))
+    total = sum(slope * feature for slope, feature in zip(slopes, features, strict=True))
     large = enlarged(np.maximum(np.asarray(total), 0), crop.shape[-1])
     return large / large.max() if large.max() > 0 else large
 
@@ -59,7 +64,7 @@ def test_maps_are_those_of_the_paper(depth: int, channels: int) -> None:
     maps = maps_of(network, crops, grades)
     assert maps.dtype == torch.float32
     for knee, grade in enumerate(grades.tolist()):
-        expected = plain_grad_cam(network, crops[knee], grade)
+        expected = plain_attention(network, crops[knee], grade)
         np.testing.assert_allclose(maps[knee].numpy(), expected, atol=1e-4)
 
 
@@ -182,7 +187,7 @@ def test_the_same_maps_come_every_time_and_in_inference_mode() -> None:
 
 def test_a_network_without_a_map_of_features_has_no_maps() -> None:
     network = Perceptron(hidden=3, pixels=8, outputs=5)
-    assert grad_cam(network, torch.rand(2, 1, 8, 8), lambda outputs: outputs[:, 1]) is None
+    assert attention_maps(network, torch.rand(2, 1, 8, 8), lambda outputs: outputs[:, 1]) is None
     assert network.training
 
 
@@ -198,7 +203,7 @@ def test_a_map_that_the_outputs_do_not_come_from_is_none() -> None:
             self.aside(crops)
             return super().forward(crops)
 
-    assert grad_cam(Aside(), torch.rand(2, 1, 8, 8), lambda outputs: outputs[:, 1]) is None
+    assert attention_maps(Aside(), torch.rand(2, 1, 8, 8), lambda outputs: outputs[:, 1]) is None
 
 
 def test_a_network_of_ones_own_has_the_maps_of_its_last_convolution() -> None:
@@ -210,11 +215,70 @@ def test_a_network_of_ones_own_has_the_maps_of_its_last_convolution() -> None:
     weights = network.last.weight[[1, 3]].detach() / features[0, 0].numel()
     for knee, (feature, weight) in enumerate(zip(features, weights, strict=True)):
         # The gradient of a mean over pixels is the same in each of them, where ReLU lets it pass.
-        slopes = weight * (feature > 0).float().mean(dim=(1, 2))
-        small = (slopes[:, None, None] * feature).sum(dim=0).relu()
+        small = (weight[:, None, None] * feature.relu()).sum(dim=0).relu()
         large = nn.functional.interpolate(small[None, None], size=(128, 128), mode="bilinear")[0, 0]
         expected = large / large.max() if large.max() > 0 else large
         torch.testing.assert_close(maps[knee], expected, rtol=1e-3, atol=1e-4)
+
+
+SMALL: dict[str, Any] = {"depth": 2, "width": 4, "pixels": 32}
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda: KneeCNN(**SMALL),
+        lambda: PooledCNN(**SMALL, both_knees=True, uptake=True),
+        lambda: ResidualNet(**SMALL, views=2),
+    ],
+    ids=["linear layer by place", "pooled, other inputs", "residual"],
+)
+def test_pixels_sum_to_the_score_that_comes_from_the_map(
+    network: Callable[[], KneeCNN | PooledCNN],
+) -> None:
+    torch.manual_seed(0)
+    built = network().double()
+    inputs = {
+        "uptake": torch.zeros(6, 2).double(),
+        "other_knee": torch.rand(6, 1, 32, 32).double(),
+        "has_other_knee": torch.tensor([True, False] * 3),
+    }
+    given = {name: inputs[name] for name in getattr(built, "inputs", ())}
+    crops = torch.rand(6, 2 if isinstance(built, ResidualNet) else 1, 32, 32).double()
+    built(crops, **given)  # statistics other than those of a new network
+    built.eval()
+    summed = contributions(built, crops, lambda outputs: outputs[:, 3], **given)
+    assert summed is not None
+    rest = built.linear.bias[3].detach().expand(6)
+    if isinstance(built, PooledCNN) and built.both_knees:
+        features = built.pooled(inputs["other_knee"]) * inputs["has_other_knee"][:, None]
+        half = features.shape[1]
+        rest = rest + features @ built.linear.weight[3, half : 2 * half]
+        assert built.standardized is not None
+        rest = rest + built.standardized(inputs["uptake"]) @ built.linear.weight[3, 2 * half :]
+    expected = built(crops, **given)[:, 3] - rest
+    torch.testing.assert_close(summed.sum(dim=(1, 2)), expected.detach(), rtol=1e-9, atol=1e-9)
+
+
+def test_each_view_has_its_own_map_of_the_grade() -> None:
+    torch.manual_seed(0)
+    spec = {"_target_": "djd.models.pooled.PooledCNN", "depth": 2, "width": 4}
+    ordinal = {"_target_": "djd.models.ordered.Ordinal"}
+    classifier = GradeClassifier(
+        spec, ordinal, {}, learning_rate=1, schedule="constant", epochs=1, views=1, each_view=True
+    ).eval()
+    grades = torch.tensor([0, 4, 2])
+    batch = Batch(crop=crops_of(3, 2), grade=grades, knee=torch.arange(3))
+    maps = grade_attention(classifier, batch, grades)
+    assert maps is not None
+    assert maps.shape == (3, 2, 128, 128)
+    for view in (0, 1):
+        alone = attention_maps(
+            classifier.network,
+            batch["crop"][:, [view]],
+            lambda outputs: classifier.loss.probabilities(outputs).log()[range(3), grades],
+        )
+        torch.testing.assert_close(maps[:, view], alone)
 
 
 def test_other_inputs_of_a_network_are_handed_on() -> None:
