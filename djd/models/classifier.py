@@ -15,6 +15,7 @@ from djd.data.crop import CROP_SIZE
 from djd.data.datamodule import EXTRA_INPUTS, Batch, inputs_of
 from djd.files import read_bytes
 from djd.models.build import Spec, build_loss, build_network, build_optimizer, build_schedule
+from djd.statistics.deciding import Decision
 from djd.statistics.held_out import GradedKnees
 from djd.statistics.metrics import quadratic_kappa
 
@@ -33,6 +34,7 @@ class GradeClassifier(lightning.LightningModule):
         views: Views in a crop.
         pixels: Rows and columns of a crop.
         class_weights: Weight of each grade in the loss; None weighs all knees equally.
+        decision: Values of a `Decision`.
 
     Attributes:
         outcomes: The last finished pass of each stage.
@@ -51,12 +53,14 @@ class GradeClassifier(lightning.LightningModule):
         views: int,
         pixels: int = CROP_SIZE,
         class_weights: list[float] | None = None,
+        decision: Spec | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.loss = build_loss(loss, class_weights=class_weights)
         self.network = build_network(network, views=views, pixels=pixels, outputs=self.loss.outputs)
         self.inputs = extra_inputs(self.network)
+        self.decision = Decision(**decision or {})
         self.outcomes: dict[Stage, GradedKnees] = {}
         self.tested_epoch: int | None = None
         # Outputs, grades and knees of the steps so far: the device is not waited for.
@@ -134,7 +138,11 @@ class GradeClassifier(lightning.LightningModule):
         exact = outputs if outputs.device.type == "mps" else outputs.double()  # mps has no double
         shares = self.loss.probabilities(exact).cpu().double().numpy()
         self.outcomes[stage] = GradedKnees(
-            knees.cpu().numpy(), grades.cpu().numpy(), shares, loss=mean
+            knees.cpu().numpy(),
+            grades.cpu().numpy(),
+            self.decision.calibrated(shares),
+            loss=mean,
+            decision=self.decision,
         )
 
 

@@ -16,6 +16,7 @@ from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, Decide, LabelsFrom, OnError, PhantomStyle
 from djd.runs.fields import Count, Rate, Seed, UserPath, or_users_own, require_names
 from djd.runs.keys import UNNAMED_KEYS, AxisValue, flat, folder_name, short_names, value_of
+from djd.statistics.deciding import Decision
 
 Precision = Literal["float32", "tf32", "bf16"]
 """float32 throughout; float32 with a GPU's products in TensorFloat-32; or bfloat16 autocast."""
@@ -138,6 +139,22 @@ class PathsConfig(_Group):
     stale_after: Rate = 600.0  # seconds
 
 
+class FittedConfig(_Group):
+    """`fitted.*`: what a sweep found out of fold for the winner that it trains.
+
+    Attributes:
+        seeds: Seeds of the networks that grade together; none where there is one network.
+        cells: Cells whose networks grade together (`winner=folds`), by their folders' names.
+        cuts: Of `decide=shares`, by epoch.
+        temperature: Of `calibrate=temperature`, by epoch.
+    """
+
+    seeds: tuple[Seed, ...] = ()
+    cells: tuple[str, ...] = ()
+    cuts: dict[int, tuple[float, ...]] = {}
+    temperature: dict[int, Rate] = {}
+
+
 class RunConfig(_Group):
     """All keys of a run.
 
@@ -162,6 +179,7 @@ class RunConfig(_Group):
     members: Count = 1
     winner: Literal["refit", "folds"] = "refit"
     calibrate: Literal["none", "temperature"] = "none"
+    fitted: FittedConfig | None = None
     seed: Seed
     test: Literal["winner", "each", "never"]
     keep: Keep
@@ -172,6 +190,13 @@ class RunConfig(_Group):
     kind: Literal["run", "cell", "refit"] = "run"
     choices: dict[str, str]
     changed: tuple[str, ...] = ()
+
+    def decision_at(self, epoch: int) -> Decision:
+        """How a network of the configuration decides by itself after some epochs."""
+        fitted = self.fitted or FittedConfig()
+        return Decision(
+            self.decide, fitted.cuts.get(epoch), float(fitted.temperature.get(epoch, 1.0))
+        )
 
     @property
     def epochs_to_score(self) -> tuple[int, ...]:
@@ -212,9 +237,9 @@ class RunConfig(_Group):
         return dict(self.model_dump(mode="json", by_alias=True))
 
     def by_key(self) -> dict[str, Any]:
-        """Values by keys such as `model.depth`, without loggers, choices and kind."""
+        """Values by keys such as `model.depth`, without loggers, choices, kind and fits."""
         plain = self.plain()
-        for group in ("logger", "choices", "changed", "kind"):
+        for group in ("logger", "choices", "changed", "kind", "fitted"):
             del plain[group]
         return flat(plain)
 

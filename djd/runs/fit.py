@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import lightning
@@ -112,6 +112,7 @@ def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> Grad
         epochs=config.trainer.max_epochs,
         views=len(VIEW_INDICES[config.data.views]),
         class_weights=balanced_weights(train_grades) if balanced else None,
+        decision=asdict(config.decision_at(config.trainer.max_epochs)),
     )
 
 
