@@ -11,7 +11,8 @@ from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, 
 from djd.runs.folder import SPLIT_NAME
 from djd.statistics.held_out import HeldOut
 from djd.sweeps.baselines import BaselineName, KeptBaseline, basis_of
-from djd.sweeps.setting_scores import Evidence, Setting, knees_of, predictions_at
+from djd.sweeps.out_of_fold import predictions_at
+from djd.sweeps.setting_scores import Evidence, Setting, knees_of
 from djd.sweeps.winner import OpenedRefit
 from djd.wording import count_of
 

@@ -4,7 +4,7 @@ Defaults stand in `conf/` alone. A key that is newer than some run folders has a
 so that those folders can be read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -15,7 +15,16 @@ from djd.data.crop import Pixels, Placement, Scaling, Views
 from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, Decide, LabelsFrom, OnError, PhantomStyle
 from djd.runs.fields import Count, Rate, Seed, UserPath, or_users_own, require_names
-from djd.runs.keys import UNNAMED_KEYS, AxisValue, flat, folder_name, short_names, value_of
+from djd.runs.keys import (
+    NUMBERLESS_KEYS,
+    SHARING_KEYS,
+    UNNAMED_KEYS,
+    AxisValue,
+    flat,
+    folder_name,
+    short_names,
+    value_of,
+)
 from djd.statistics.deciding import Decision
 
 Precision = Literal["float32", "tf32", "bf16"]
@@ -246,6 +255,14 @@ class RunConfig(_Group):
     def as_yaml(self) -> str:
         """YAML of `plain`."""
         return str(yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True))
+
+
+def numberless_keys(config: RunConfig) -> Collection[str]:
+    """Keys that may differ between two trainings of one cell, or of one refit.
+
+    A refit is scored by `SHARING_KEYS`, which only share the training of a cell.
+    """
+    return NUMBERLESS_KEYS - SHARING_KEYS if config.kind == "refit" else NUMBERLESS_KEYS
 
 
 def read_config(values: Mapping[str, Any]) -> RunConfig:

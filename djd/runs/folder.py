@@ -19,8 +19,8 @@ from djd.errors import DriveError, InputError, file_sentence
 from djd.files import is_there, read_bytes, remove, write_whole
 from djd.locks import holder_of, remove_lock, try_lock
 from djd.markers import UNKNOWN, Holder, markers, silence, stale_after
-from djd.runs.config import RunConfig, read_config
-from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS, differences
+from djd.runs.config import RunConfig, numberless_keys, read_config
+from djd.runs.keys import FREE_KEYS, differences
 from djd.runs.result import RESULTS_VERSION, RunResult
 from djd.wording import in_words
 
@@ -237,7 +237,7 @@ def finished_result(
         return None
     if result.results_version != version or not result.is_whole(before):
         return None
-    if differences(before.by_key(), config.by_key(), free=NUMBERLESS_KEYS):
+    if differences(before.by_key(), config.by_key(), free=numberless_keys(config)):
         return None
     return result if set(config.epochs_to_score) <= set(before.epochs_to_score) else None
 

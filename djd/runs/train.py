@@ -11,7 +11,7 @@ from djd.plots.curves import curves_figure
 from djd.plots.style import save_figure
 from djd.runs.callbacks.hparams import write_run_columns
 from djd.runs.callbacks.loggers import end_runs
-from djd.runs.config import RunConfig
+from djd.runs.config import RunConfig, numberless_keys
 from djd.runs.duration import count_values, time_step, training_seconds
 from djd.runs.fit import Fit, fit_network, quiet_lightning
 from djd.runs.folder import (
@@ -38,7 +38,7 @@ from djd.runs.folder import (
     wait_for_silent,
 )
 from djd.runs.hardware import training_device
-from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS
+from djd.runs.keys import FREE_KEYS, SHARING_KEYS
 from djd.runs.predictions import prediction_rows, write_predictions
 from djd.runs.prepare import Prepared, prepare, write_inputs
 from djd.runs.reading import leave_for_report, read_readings
@@ -119,7 +119,7 @@ def print_duration(config: RunConfig, folder: Path) -> None:
 
 def _train_here(config: RunConfig, folder: Path) -> RunResult:
     alone = config.kind == "run"
-    require_same_config(config, folder, free=FREE_KEYS if alone else NUMBERLESS_KEYS)
+    require_same_config(config, folder, free=FREE_KEYS if alone else numberless_keys(config))
     if not alone:
         config = _with_epochs_before(config, folder)
         remove(folder / RESULT_NAME)  # damaged, or without some score epochs
@@ -132,16 +132,19 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
 
 
 def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
-    """Add the score epochs of the folder's training; for new epochs the training starts anew."""
+    """As the folder's training began, with its score epochs; for new epochs it starts anew."""
     if not is_there(folder / CONFIG_NAME):
         return config
-    before = saved_config(folder).score_epochs
+    saved = saved_config(folder)
+    before = saved.score_epochs
     wanted = set(config.epochs_to_score) - {config.trainer.max_epochs}
     if not wanted <= set(before):
         for name in (LAST_CHECKPOINT, CONFIG_NAME):
             remove(folder / name)
         before = tuple(sorted({*before, *config.score_epochs}))
-    return config.model_copy(update={"score_epochs": before})
+    # Cells of other decisions share the folder: its earlier epochs have the grades of the first.
+    shared = {key: getattr(saved, key) for key in SHARING_KEYS if config.kind == "cell"}
+    return config.model_copy(update={"score_epochs": before, **shared})
 
 
 def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:

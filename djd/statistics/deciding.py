@@ -147,6 +147,9 @@ class Decision:
         return tempered(probabilities, self.temperature)
 
 
+LIKELIEST = Decision()
+
+
 def cross_fitted(
     rule: Decide, folds: Sequence[tuple[Array, Grades]], *, calibrate: bool = False
 ) -> list[Decision]:

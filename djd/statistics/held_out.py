@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT
-from djd.statistics.deciding import Decision
+from djd.statistics.deciding import LIKELIEST, Decision
 from djd.statistics.metrics import Array, confusion_counts
 
 
@@ -28,7 +28,7 @@ class GradedKnees:
     grades: NDArray[np.int64]
     probabilities: Array
     loss: float = math.nan
-    decision: Decision = Decision()
+    decision: Decision = LIKELIEST
 
     @property
     def predicted(self) -> NDArray[np.int64]:

@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from djd.runs.config import RunConfig
+from djd.runs.config import RunConfig, numberless_keys
 from djd.runs.keys import (
     NEUTRAL_VALUES,
-    NUMBERLESS_KEYS,
     REPEAT_KEYS,
+    SHARING_KEYS,
     AxisValue,
     folder_name,
     short_names,
@@ -40,6 +40,11 @@ class Cell:
     def setting_axes(self) -> dict[str, AxisValue]:
         """The axes without folds and seeds."""
         return {key: value for key, value in self.axes.items() if key not in REPEAT_KEYS}
+
+    @property
+    def place(self) -> tuple[Path, tuple[AxisValue, ...]]:
+        """The folder, and the values of those `SHARING_KEYS` that are compared."""
+        return self.folder, shared_values(self.axes)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def numbers_of(config: RunConfig) -> dict[str, Any]:
     return {
         key: value
         for key, value in config.by_key().items()
-        if key not in NUMBERLESS_KEYS and (key, value) not in NEUTRAL_VALUES.items()
+        if key not in numberless_keys(config) and (key, value) not in NEUTRAL_VALUES.items()
     }
 
 
@@ -98,6 +103,7 @@ def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
             "data": cell.config.data.model_copy(update={"fold": None}),
             "trainer": cell.config.trainer.model_copy(update={"max_epochs": epochs}),
             "score_epochs": tuple(score_epochs),
+            "kind": "refit",
         }
     )
     changes = {
@@ -108,6 +114,11 @@ def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
     others = [each for each in cell.overrides if each.partition("=")[0].lstrip("+") not in changes]
     overrides = (*others, *(f"{key}={value}" for key, value in changes.items()))
     return replace(cell, axes=cell.setting_axes, overrides=overrides, config=config)
+
+
+def shared_values(axes: Mapping[str, AxisValue]) -> tuple[AxisValue, ...]:
+    """The values of those `SHARING_KEYS` that are axes: cells that differ there share a folder."""
+    return tuple(value for key, value in axes.items() if key in SHARING_KEYS)
 
 
 def axes_name(axes: Mapping[str, AxisValue]) -> str:
@@ -122,6 +133,17 @@ def at_axes(
     """Value of a configuration on each axis, a config group or a key; `known` values come first."""
     values = {**config.by_key(), **config.choices, **(known or {})}
     return {axis: value_of(values, axis) for axis in axes}
+
+
+_Cell = TypeVar("_Cell", bound=Cell)
+
+
+def one_a_folder(cells: Iterable[_Cell]) -> list[_Cell]:
+    """The first cell of each folder."""
+    first: dict[Path, _Cell] = {}
+    for cell in cells:
+        first.setdefault(cell.folder, cell)
+    return list(first.values())
 
 
 def by_setting(cells: Sequence[Cell]) -> list[list[Cell]]:

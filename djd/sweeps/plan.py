@@ -13,9 +13,18 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
-from djd.runs.keys import AxisValue, differences, free_name, nested, spelt_alike, value_of
+from djd.runs.keys import (
+    NEUTRAL_VALUES,
+    SHARING_KEYS,
+    AxisValue,
+    differences,
+    free_name,
+    nested,
+    spelt_alike,
+    value_of,
+)
 from djd.runs.result import RESULTS_VERSION
-from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of, numbers_of
+from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of, numbers_of, shared_values
 
 OTHER_FOLDER = "choose another hydra.sweep.dir"
 
@@ -29,6 +38,11 @@ class NamedCell(BaseModel):
     identity: str
     axes: dict[str, AxisValue]
 
+    @property
+    def place(self) -> tuple[str, tuple[AxisValue, ...]]:
+        """The identity, and the values of those `SHARING_KEYS` that are compared."""
+        return self.identity, shared_values(self.axes)
+
 
 class Plan(BaseModel):
     """`comparison.json`: everything that was ever compared in one folder.
@@ -36,6 +50,7 @@ class Plan(BaseModel):
     Attributes:
         axes: Keys that were ever compared.
         fixed: Value of every other key that can change a number.
+        sharing: The same of the last command's `SHARING_KEYS`.
         options: Chosen option of every group that is not compared.
         choices: By an option of a group, such as `optim=adam`, the values of the group's keys that
             are not compared.
@@ -48,6 +63,7 @@ class Plan(BaseModel):
     cohort_digest: str
     axes: tuple[str, ...]
     fixed: dict[str, Any]
+    sharing: dict[str, Any] = {}
     options: dict[str, str]
     choices: dict[str, dict[str, Any]]
     arguments: tuple[str, ...]
@@ -60,7 +76,8 @@ class Plan(BaseModel):
         """
         if sample is None:
             return None
-        values, choices = sample.by_key() | self.fixed, {**sample.choices, **self.options}
+        values = sample.by_key() | self.fixed | self.sharing
+        choices = {**sample.choices, **self.options}
         groups = {axis for axis, value in named.axes.items() if f"{axis}={value}" in self.choices}
         for axis, value in named.axes.items():
             if axis in choices:
@@ -121,7 +138,8 @@ def plan_cells(
 ) -> tuple[Plan, list[Cell]]:
     """Give every cell its folder: its earlier one, by its identity, or a new one by its axes.
 
-    A new folder has no plan `before`; of equal cells the first stands for all.
+    A new folder has no plan `before`; of equal cells the first stands for all. Cells that differ
+    in `SHARING_KEYS` alone share a folder.
 
     Raises:
         InputError: The folder holds a sweep of another cohort, or with other values of keys that
@@ -133,6 +151,7 @@ def plan_cells(
         cohort_digest=digest,
         axes=axes,
         fixed=_uncompared(numbers_of(cells[0].config), axes),
+        sharing=_uncompared({key: getattr(cells[0].config, key) for key in SHARING_KEYS}, axes),
         options=_uncompared(cells[0].config.choices, axes),
         choices={**(before.choices if before else {}), **_choices(cells, axes)},
         arguments=tuple(arguments),
@@ -141,18 +160,21 @@ def plan_cells(
     if before:
         _require_same(folder, before, plan)
     named = _named(plan, cells)
-    every = {cell.identity: cell for cell in (*plan.cells, *named)}
+    every: dict[Any, NamedCell] = {}
+    for listed in (*plan.cells, *named):
+        every.setdefault(listed.place, listed)
     plan = plan.model_copy(update={"cells": tuple(every.values())})
-    placed: dict[str, Cell] = {}
+    placed: dict[Any, Cell] = {}
     for cell, name in zip(cells, named, strict=True):
-        there = at_axes(cell.config, axes, cell.axes)
-        placed.setdefault(name.identity, replace(cell, folder=folder / name.name, axes=there))
+        there = replace(cell, folder=folder / name.name, axes=name.axes)
+        placed.setdefault(name.place, there)
     return plan, list(placed.values())
 
 
 def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
     """Cells of a plan on all axes, of which some were fixed keys or options until now."""
-    fixed = {axis: value_of({**before.fixed, **before.options}, axis) for axis in axes}
+    known = {**NEUTRAL_VALUES, **before.fixed, **before.sharing, **before.options}
+    fixed = {axis: value_of(known, axis) for axis in axes}
     return tuple(
         cell.model_copy(update={"axes": {axis: cell.axes.get(axis, fixed[axis]) for axis in axes}})
         for cell in before.cells
@@ -160,17 +182,17 @@ def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
 
 
 def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
-    """Each cell with its name in the plan, or with a new name that no cell has."""
-    known = {cell.identity: cell for cell in plan.cells}
+    """Each cell with its identity's name in the plan, or with a new name that no cell has."""
+    known = {cell.identity: cell.name for cell in plan.cells}
     taken = {spelt_alike(cell.name) for cell in plan.cells}
     named = []
     for cell in cells:
         identity = identity_of(cell.config, plan.cohort_digest)
+        axes = at_axes(cell.config, plan.axes, cell.axes)
         if identity not in known:
-            axes = at_axes(cell.config, plan.axes, cell.axes)
-            name = free_name(axes_name(axes), identity, taken)
-            known[identity] = NamedCell(name=name, identity=identity, axes=axes)
-        named.append(known[identity])
+            trained = {key: value for key, value in axes.items() if key not in SHARING_KEYS}
+            known[identity] = free_name(axes_name(trained), identity, taken)
+        named.append(NamedCell(name=known[identity], identity=identity, axes=axes))
     return named
 
 
