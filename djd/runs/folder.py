@@ -32,6 +32,7 @@ METRICS_NAME = "metrics.csv"
 PREDICTIONS_NAME = "predictions.csv"
 RESULT_NAME = "result.json"
 MODEL_NAME = "model.ckpt"
+MEMBER_NAME = "model-{}.ckpt"  # of several networks that grade together
 BLOCKS_NAME = "blocks.json"
 SECOND_READER_NAME = "second_reader.csv"
 LEDGER_NAME = "test_openings.jsonl"
@@ -244,7 +245,7 @@ def finished_result(
 
 def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
     """Remove the files of a failed training that left no checkpoint."""
-    if any((folder / CHECKPOINTS).glob("*.ckpt")):
+    if any(folder.glob(f"**/{CHECKPOINTS}/*.ckpt")):  # members have folders of their own
         return
     for path in set(folder.iterdir()).difference(there_before, {folder / LOG_NAME}):
         if path.is_dir():

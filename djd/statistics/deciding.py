@@ -41,12 +41,15 @@ def decided(probabilities: Array, rule: Decide, cuts: Sequence[float] | None = N
     """
     steps = _steps(probabilities)
     if rule == "likeliest":
-        return steps.argmax(axis=1)
+        likeliest: Grades = steps.argmax(axis=1)
+        return likeliest
     total = _total(steps)
     if rule == "expected":
-        return (2 * _weighted(steps) + total) // (2 * total)
+        rounded: Grades = (2 * _weighted(steps) + total) // (2 * total)
+        return rounded
     if rule == "shares" and cuts is not None:
-        return np.searchsorted(np.asarray(cuts), expected_grade(probabilities), side="right")
+        reached: Grades = np.searchsorted(cuts, expected_grade(probabilities), side="right")
+        return reached
     halves: Grades = (2 * steps.cumsum(axis=1) >= total[:, None]).argmax(axis=1)
     return halves
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from djd.runs.config import RunConfig, numberless_keys
+from djd.runs.command_line import in_quotes
+from djd.runs.config import FittedConfig, RunConfig, numberless_keys
 from djd.runs.keys import (
     NEUTRAL_VALUES,
     REPEAT_KEYS,
@@ -96,7 +97,9 @@ def numbers_of(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
+def refitted(
+    cell: Cell, *, epochs: int, score_epochs: Sequence[int], fitted: FittedConfig | None = None
+) -> Cell:
     """The training of a cell's setting on all development patients; its folder is the cell's."""
     config = cell.config.model_copy(
         update={
@@ -104,6 +107,7 @@ def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
             "trainer": cell.config.trainer.model_copy(update={"max_epochs": epochs}),
             "score_epochs": tuple(score_epochs),
             "kind": "refit",
+            "fitted": fitted,
         }
     )
     changes = {
@@ -111,6 +115,8 @@ def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
         "trainer.max_epochs": str(epochs),
         "score_epochs": f"[{','.join(map(str, score_epochs))}]",
     }
+    if fitted:
+        changes["fitted"] = _in_hydra(fitted.model_dump(exclude_defaults=True))
     others = [each for each in cell.overrides if each.partition("=")[0].lstrip("+") not in changes]
     overrides = (*others, *(f"{key}={value}" for key, value in changes.items()))
     return replace(cell, axes=cell.setting_axes, overrides=overrides, config=config)
@@ -119,6 +125,15 @@ def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
 def shared_values(axes: Mapping[str, AxisValue]) -> tuple[AxisValue, ...]:
     """The values of those `SHARING_KEYS` that are axes: cells that differ there share a folder."""
     return tuple(value for key, value in axes.items() if key in SHARING_KEYS)
+
+
+def _in_hydra(value: Any) -> str:
+    """Plain nested values in Hydra's grammar."""
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{_in_hydra(each)}' for key, each in value.items())}}}"
+    if isinstance(value, tuple | list):
+        return f"[{','.join(map(_in_hydra, value))}]"
+    return in_quotes(value) if isinstance(value, str) else repr(value)
 
 
 def axes_name(axes: Mapping[str, AxisValue]) -> str:

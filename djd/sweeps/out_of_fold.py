@@ -7,6 +7,7 @@ by what was fitted on the other folds of its repeat.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,7 +19,9 @@ from djd.runs.result import PartScores
 from djd.runs.together import seeds_together
 from djd.statistics.deciding import Decision, cross_fitted
 from djd.statistics.held_out import HeldOut
-from djd.sweeps.cells import FinishedCell
+from djd.sweeps.cells import Cell, FinishedCell
+
+_AnyCell = TypeVar("_AnyCell", bound=Cell)
 
 Read = dict[Path, "dict[int, HeldOut] | InputError"]
 """Predictions by folder and epoch, or why they can't be used."""
@@ -55,21 +58,21 @@ def read_cells(cells: Iterable[FinishedCell], read: Read) -> list[dict[int, Held
     return there
 
 
-def by_seed(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
+def by_seed(cells: Iterable[_AnyCell]) -> list[list[_AnyCell]]:
     """Cells of one setting, the folds of each seed and split together."""
-    groups: dict[tuple[int, int], list[FinishedCell]] = {}
+    groups: dict[tuple[int, int], list[_AnyCell]] = {}
     for cell in cells:
         groups.setdefault((cell.config.seed, cell.config.data.split_seed), []).append(cell)
     return list(groups.values())
 
 
-def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
+def by_repeat(cells: Iterable[_AnyCell]) -> list[list[_AnyCell]]:
     """Cells of one setting by repeat: `by_seed`, with the seeds that grade together as one."""
     groups = by_seed(cells)
     members = groups[0][0].config.members
     if members == 1:
         return groups
-    of_split: dict[int, dict[int, list[FinishedCell]]] = {}
+    of_split: dict[int, dict[int, list[_AnyCell]]] = {}
     for each in groups:
         config = each[0].config
         of_split.setdefault(config.data.split_seed, {})[config.seed] = each
