@@ -54,7 +54,7 @@ def _folds_held_out(configs: Sequence[RunConfig]) -> Mapping[tuple[int, int], se
 def _require_folds(config: RunConfig, folds: set[int]) -> None:
     every = range(config.data.folds)
     said = ",".join(map(str, sorted(folds))) or "null"
-    in_all = f"data.fold={','.join(map(str, every))}"
+    in_all = f"-m data.fold={','.join(map(str, every))}"
     if config.decide == "shares" and len(folds) < len(every):
         raise InputError(
             f"decide=shares: expected all folds, since a fold's cuts come from the other folds, "
