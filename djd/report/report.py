@@ -128,10 +128,15 @@ def _left_out(sweep: Sweep, settings: Sequence[Setting], incomplete: int) -> Ite
         yield f"left out: {some} that lack a finished cell, or hold nothing out (cells.csv has all)"
     used = {id(cell) for setting in settings for cell in setting.cells}
     compared = {tuple(setting.axes.values()) for setting in settings}
-    for cell in sweep.finished:
-        place = tuple(cell.setting_axes.values())
-        if place in compared and id(cell) not in used and cell.result.validation:
-            yield f"left out: {cell.folder.name}: another seed of its setting has more folds"
+    left = {
+        cell.folder.name: cell.config.members
+        for cell in sweep.finished
+        if tuple(cell.setting_axes.values()) in compared and id(cell) not in used
+        if cell.result.validation
+    }
+    for name, members in left.items():
+        few = f", or fewer than members={members} seeds are left" if members > 1 else ""
+        yield f"left out: {name}: another seed of its setting has more folds{few}"
     yield from unusable_winners(sweep.folder)
 
 
