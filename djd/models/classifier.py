@@ -25,6 +25,7 @@ from djd.models.build import (
     build_optimizer,
     build_schedule,
 )
+from djd.statistics.deciding import Decision
 from djd.statistics.held_out import GradedKnees
 from djd.statistics.metrics import quadratic_kappa
 
@@ -46,6 +47,7 @@ class GradeClassifier(lightning.LightningModule):
             probabilities are the means over its views.
         pixels: Rows and columns of a crop.
         class_weights: Weight of each grade in the loss; None weighs all knees equally.
+        decision: Values of a `Decision`.
 
     Attributes:
         outcomes: The last finished pass of each stage.
@@ -66,12 +68,14 @@ class GradeClassifier(lightning.LightningModule):
         each_view: bool = False,
         pixels: int = CROP_SIZE,
         class_weights: list[float] | None = None,
+        decision: Spec | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.loss = build_loss(loss, class_weights=class_weights)
         self.network = build_network(network, views=views, pixels=pixels, outputs=self.loss.outputs)
         self.inputs = extra_inputs(self.network)
+        self.decision = Decision(**decision or {})
         self.outcomes: dict[Stage, GradedKnees] = {}
         self.tested_epoch: int | None = None
         self._warmup_steps = 0
@@ -214,7 +218,11 @@ class GradeClassifier(lightning.LightningModule):
         exact = outputs if outputs.device.type == "mps" else outputs.double()  # mps has no double
         shares = self.probabilities(exact, len(grades)).cpu().double().numpy()
         self.outcomes[stage] = GradedKnees(
-            knees.cpu().numpy(), grades.cpu().numpy(), shares, loss=mean
+            knees.cpu().numpy(),
+            grades.cpu().numpy(),
+            self.decision.calibrated(shares),
+            loss=mean,
+            decision=self.decision,
         )
 
 

@@ -11,7 +11,8 @@ from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, 
 from djd.runs.folder import SPLIT_NAME
 from djd.statistics.held_out import HeldOut
 from djd.sweeps.baselines import BaselineName, KeptBaseline, basis_of
-from djd.sweeps.setting_scores import Evidence, Setting, knees_of, predictions_at
+from djd.sweeps.out_of_fold import predictions_at
+from djd.sweeps.setting_scores import Evidence, Setting, knees_of
 from djd.sweeps.winner import OpenedRefit
 from djd.wording import count_of
 
@@ -94,7 +95,7 @@ def work_out(
     if evidence.settings:
         serving = [each for each in baselines if serves(each, evidence)]
         others = [each.name for each in baselines if each not in serving]
-        reason = "which is of other knees, folds or views"
+        reason = "which is of other knees, folds, views or rules"
         said += [f"left out: the {name} baseline, {reason}" for name in others]
         on_folds = {each.name: _candidates(each) for each in serving}
         findings = find(evidence, on_folds, test_patients=_test_patients(evidence.settings[0]))
@@ -107,7 +108,7 @@ def work_out(
 
 def serves(baseline: KeptBaseline, evidence: Evidence) -> bool:
     """Whether a baseline was fitted as the best setting was, and graded the same knees."""
-    fitted = baseline.basis == basis_of(evidence.settings[0].configs)
+    fitted = baseline.basis == basis_of(evidence.settings[0].configs, evidence.rules)
     return fitted and knees_of(baseline.repeats) == evidence.knees
 
 

@@ -34,6 +34,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "model.depth": (1, 5),
     "model.width": (1, np.inf),
     "data.batch_size": (1, np.inf),
+    "members": (1, np.inf),
 }
 """The least and the largest value of an axis; values of other axes are above 0."""
 

@@ -44,7 +44,7 @@ def report_run(folder: Path, result: RunResult) -> None:
         say(f"warning: {error.filename or folder}: can't be written ({error.strerror or error})")
     if result.test_openings:
         say(openings_sentence(result.test_openings))
-        say(f"Model of all development patients: {folder / WINNER / result.setting / MODEL_NAME}")
+        _say_models(folder / WINNER / result.setting, result)
     _say_where(folder, sweep.stamp)
 
 
@@ -83,8 +83,9 @@ def answer_now(
         best = evidence.settings[0]
         opened = best.name in {refit.name for refit in refits}
         try:
-            baselines = fit_to(best.configs, cohort, split, opens_test=opened)
-            keep_baselines(folder, baselines, cohort, best.configs)
+            rules = evidence.rules
+            baselines = fit_to(best.configs, cohort, split, opens_test=opened, rules=rules)
+            keep_baselines(folder, baselines, cohort, best.configs, rules)
         except InputError as error:
             said.append(f"no baselines: {error}")
         except OSError as error:
@@ -127,10 +128,15 @@ def _left_out(sweep: Sweep, settings: Sequence[Setting], incomplete: int) -> Ite
         yield f"left out: {some} that lack a finished cell, or hold nothing out (cells.csv has all)"
     used = {id(cell) for setting in settings for cell in setting.cells}
     compared = {tuple(setting.axes.values()) for setting in settings}
-    for cell in sweep.finished:
-        place = tuple(cell.setting_axes.values())
-        if place in compared and id(cell) not in used and cell.result.validation:
-            yield f"left out: {cell.folder.name}: another seed of its setting has more folds"
+    left = {
+        cell.folder.name: cell.config.members
+        for cell in sweep.finished
+        if tuple(cell.setting_axes.values()) in compared and id(cell) not in used
+        if cell.result.validation
+    }
+    for name, members in left.items():
+        few = f", or fewer than members={members} seeds are left" if members > 1 else ""
+        yield f"left out: {name}: another seed of its setting has more folds{few}"
     yield from unusable_winners(sweep.folder)
 
 
@@ -199,6 +205,16 @@ def answer_lines(answer: Answer) -> list[str]:
     return [*terminal_tables(answer), *sentences(answer), *reader_sentences(answer.second_reader)]
 
 
+def _say_models(folder: Path, result: RunResult) -> None:
+    """Print the files of the networks that graded the test patients."""
+    names = result.models or [MODEL_NAME]
+    if len(names) == 1:
+        say(f"Model of all development patients: {folder / names[0]}")
+        return
+    of = "the folds" if result.config.get("winner") == "folds" else "all development patients"
+    say(f"{len(names)} models of {of}, which grade together: {folder / names[0]} to {names[-1]}")
+
+
 def _say_where(folder: Path, stamp: str | None) -> None:
     say(". ".join(filter(None, (stamp, "Research use only"))))
     say(f"Everything is in {folder}")
@@ -236,9 +252,9 @@ def _say_winner(outcome: Outcome) -> None:
     if winner is None:
         if best:
             say(f"Best out of fold: {best.name}. The test patients stay closed (test=never)")
-    elif outcome.sweep.result_of(winner):
+    elif result := outcome.sweep.result_of(winner):
         cache = outcome.sweep.config.paths.cache
         say(openings_sentence(count_openings(cache, outcome.cohort, outcome.split)))
-        say(f"Model of all development patients: {winner.folder / MODEL_NAME}")
+        _say_models(winner.folder, result)
     elif refit_name(winner) not in dict(outcome.failures):
         say(f"The winner {refit_name(winner)} is in another process's hands")

@@ -10,6 +10,7 @@ from djd.report.scores import GraderScores, ScoresOnTest, scored
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
+from djd.statistics.metrics import brier_score, ranked_probability_score
 from djd.wording import capital, count_of, number
 
 MAIN_SHARES = {
@@ -54,6 +55,8 @@ def remarks(answer: Answer) -> list[str]:
     findings, tested, said = answer.findings, answer.tested, []
     if findings and len(findings.settings) > 1:
         said += [detection_sentence(findings), *luck_sentences(findings)]
+    if findings:
+        said += together_sentences(findings)
     if tested:
         said += tested_sentences(tested, capital(answer.other_tested or "the setting"))
     return said
@@ -63,9 +66,27 @@ def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
     uptake = _uptake_sentences(findings, answer)
     if len(findings.settings) == 1:
         line = f"validation: {in_one_line(findings.settings[0])}"
-        return [line, *_spread_sentences(findings), *uptake]
+        return [line, *_spread_sentences(findings), *together_sentences(findings), *uptake]
     effects = [effect_sentence(each) for each in findings.effects if each.score == "kappa"]
-    return [*_best_sentences(findings), *effects, *edge_sentences(findings), *uptake]
+    best = [*_best_sentences(findings), *together_sentences(findings)]
+    return [*best, *effects, *edge_sentences(findings), *uptake]
+
+
+def together_sentences(findings: Findings) -> list[str]:
+    """The best setting's networks that grade together, and what its calibration changed."""
+    config, said = findings.settings[0].setting.configs[0], []
+    if config.members > 1:
+        said.append(f"Each grade of the best setting is of {config.members} networks together")
+    held_out = findings.evidence.held_out[0]
+    if held_out.uncalibrated is not None:
+        changes = []
+        for name, score in (("Brier score", brier_score), ("RPS", ranked_probability_score)):
+            both = (score(held_out.grades, p) for p in (held_out.before, held_out.probabilities))
+            before, after = (number(float(losses.mean())) for losses in both)
+            changes.append(f"{name} from {before} to {after}")
+        fitted = "A temperature, fitted on the other folds, changes the best setting's"
+        said.append(f"{fitted} {' and '.join(changes)} (the lower the better)")
+    return said
 
 
 def _best_sentences(findings: Findings) -> list[str]:
@@ -132,7 +153,8 @@ def _spread_sentences(findings: Findings) -> list[str]:
     said = [f"{number(deviation)} with other {cause}" for cause, deviation in known.items()]
     if len(said) > 1:
         return [f"The best setting's kappa changes by {', '.join(said)} (standard deviations)"]
-    if len(findings.settings) > 1 and math.isnan(findings.training_deviation):
+    alone = all(each.setting.configs[0].members == 1 for each in findings.settings)
+    if len(findings.settings) > 1 and math.isnan(findings.training_deviation) and alone:
         return [
             "Every setting was trained with one seed: the luck of a training counts as a "
             "difference here (seed=0,1,2 in the command tells it apart)"

@@ -17,13 +17,13 @@ from djd.report.axes import EPOCHS
 from djd.report.findings import Findings, SettingScores
 from djd.report.ranking import head, ranking
 from djd.report.scores import GraderScores, Scoreboard
-from djd.runs.keys import AxisValue, short_names
+from djd.runs.keys import SHARING_KEYS, AxisValue, short_names
 from djd.runs.result import stamp_column
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.sweeps.cells import Cell, FinishedCell
-from djd.sweeps.setting_scores import predictions_at
+from djd.sweeps.out_of_fold import predictions_at
 from djd.sweeps.sweep import UNUSABLE_RESULT, Sweep, has_unusable_result
 
 Row = dict[str, Any]
@@ -138,11 +138,13 @@ def unfinished(sweep: Sweep) -> list[tuple[str, Cell, str]]:
 def cell_rows(sweep: Sweep) -> list[Row]:
     """A row for each cell at each of its score epochs; one row for a cell without a result.
 
+    The grades are those that the cell decided by itself, so `SHARING_KEYS` have no columns.
+
     Cells with the same held-out knees are scored together, on fewer draws than settings.
     """
     rows: list[Row] = []
     alike: dict[tuple[tuple[str, str, str], ...], list[tuple[Row, HeldOut]]] = {}
-    for cell in sweep.finished:
+    for cell in sweep.finished_trainings:
         for row, predictions in _finished_rows(cell):
             rows.append(row)
             if predictions:
@@ -161,7 +163,7 @@ def _cell_head(cell: Cell, state: str, reason: str = "") -> Row:
         "cell": cell.folder.name,
         "state": state,
         "reason": reason,
-        **axis_columns(cell.axes),
+        **axis_columns({key: each for key, each in cell.axes.items() if key not in SHARING_KEYS}),
         "learning_rate": written(config.optim.learning_rate),
         "fold": "" if config.data.fold is None else config.data.fold,
         "seed": config.seed,

@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from djd import wording
 from djd.environment import expand_home
 from djd.errors import InputError
-from djd.runs.keys import FREE_KEYS, SETTING_GROUPS
+from djd.runs.keys import FREE_KEYS, SETTING_GROUPS, SHARING_KEYS
 from djd.wording import in_shell, line_end
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ RUNS, SWEEPS = Path("outputs"), Path("multirun")
 """Default folders of runs and sweeps, below the working directory."""
 
 _ALSO_SAID = {"data.root", "data.on_error", "trainer.accelerator", "plots"}
-_NOT_SAID = FREE_KEYS - _ALSO_SAID | {"data.source"}
+_NOT_SAID = FREE_KEYS - _ALSO_SAID | SHARING_KEYS - {"decide"} | {"data.source"}
 """Keys that a command to train again leaves out; `data=` gives the source."""
 
 _NO_TEXT = ("true", "false", "null", "nan", "inf")
@@ -108,7 +108,7 @@ def _names_quoted(argument: str) -> str:
             return argument
     key, _, value = argument.partition("=")
     names = [found[1].strip() for found in _ONE_NAME.finditer(value[1:-1])]
-    quoted = (name if name[0] in "'\"" else _in_quotes(name) for name in names if name)
+    quoted = (name if name[0] in "'\"" else in_quotes(name) for name in names if name)
     return f"{key}=[{','.join(quoted)}]"
 
 
@@ -132,17 +132,17 @@ def _quoted(argument: str) -> str:
     if wording.FOR_WINDOWS and argument.count('"') == 1:  # of "C:\scans\", which ends in \"
         argument = argument.removesuffix('"')
     key, _, value = argument.partition("=")
-    in_quotes = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     with suppress(HydraException):
         override = OverridesParser.create().parse_override(argument)
         if not override.is_sweep_override() and override.value() == value:
             return argument
-        if in_quotes and isinstance(override.value(), str):
+        if is_quoted and isinstance(override.value(), str):
             return argument
-    return f"{key}={_in_quotes(value)}"
+    return f"{key}={in_quotes(value)}"
 
 
-def _in_quotes(value: str) -> str:
+def in_quotes(value: str) -> str:
     """The value as a quoted string of Hydra's grammar.
 
     The grammar unescapes a quote and the backslashes right before a quote, nothing else.
@@ -261,6 +261,8 @@ def rerun_arguments(config: "RunConfig", *, threads: int) -> list[str]:
     said = [f"data={config.data.source}"]
     said += [f"{group}={option}" for group, option in config.choices.items()]
     for key, value in config.by_key().items():
+        if key == "decide" and value == "shares":
+            value = "median"  # which the cell showed
         if key in _NOT_SAID or (key.endswith("._target_") and key not in config.changed):
             continue
         if value not in (None, []) or key in ("data.fold", *config.changed):
@@ -278,4 +280,4 @@ def _typed(key: str, value: Any) -> str:
     # Hydra would take other words apart, or for a number.
     if re.fullmatch(r"[A-Za-z_][\w.]*", value, re.ASCII) and value.lower() not in _NO_TEXT:
         return value
-    return _in_quotes(value)
+    return in_quotes(value)

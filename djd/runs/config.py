@@ -4,7 +4,7 @@ Defaults stand in `conf/` alone. A key that is newer than some run folders has a
 so that those folders can be read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -16,7 +16,9 @@ from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, Decide, LabelsFrom, OnError, PhantomStyle
 from djd.runs.fields import Count, Rate, Seed, UserPath, or_users_own, require_names
 from djd.runs.keys import (
+    NUMBERLESS_KEYS,
     RECIPE,
+    SHARING_KEYS,
     UNNAMED_KEYS,
     AxisValue,
     flat,
@@ -24,6 +26,7 @@ from djd.runs.keys import (
     short_names,
     value_of,
 )
+from djd.statistics.deciding import Decision
 
 Precision = Literal["float32", "tf32", "bf16"]
 """float32 throughout; float32 with a GPU's products in TensorFloat-32; or bfloat16 autocast."""
@@ -152,6 +155,22 @@ class PathsConfig(_Group):
     stale_after: Rate = 600.0  # seconds
 
 
+class FittedConfig(_Group):
+    """`fitted.*`: what a sweep found out of fold for the winner that it trains.
+
+    Attributes:
+        seeds: Seeds of the networks that grade together; none where there is one network.
+        cells: Cells whose networks grade together (`winner=folds`), by their folders' names.
+        cuts: Of `decide=shares`, by epoch.
+        temperature: Of `calibrate=temperature`, by epoch.
+    """
+
+    seeds: tuple[Seed, ...] = ()
+    cells: tuple[str, ...] = ()
+    cuts: dict[int, tuple[float, ...]] = {}
+    temperature: dict[int, Rate] = {}
+
+
 class RunConfig(_Group):
     """All keys of a run.
 
@@ -177,6 +196,7 @@ class RunConfig(_Group):
     members: Count = 1
     winner: Literal["refit", "folds"] = "refit"
     calibrate: Literal["none", "temperature"] = "none"
+    fitted: FittedConfig | None = None
     seed: Seed
     test: Literal["winner", "each", "never"]
     keep: Keep
@@ -196,6 +216,13 @@ class RunConfig(_Group):
                 f"trainer.max_epochs, received {self.optim.warmup}"
             )
         return self
+
+    def decision_at(self, epoch: int) -> Decision:
+        """How a network of the configuration decides by itself after some epochs."""
+        fitted = self.fitted or FittedConfig()
+        return Decision(
+            self.decide, fitted.cuts.get(epoch), float(fitted.temperature.get(epoch, 1.0))
+        )
 
     @property
     def epochs_to_score(self) -> tuple[int, ...]:
@@ -239,15 +266,23 @@ class RunConfig(_Group):
         return dict(self.model_dump(mode="json", by_alias=True))
 
     def by_key(self) -> dict[str, Any]:
-        """Values by keys such as `model.depth`, without loggers, choices and kind."""
+        """Values by keys such as `model.depth`, without loggers, choices, kind and fits."""
         plain = self.plain()
-        for group in ("logger", "choices", "changed", "kind"):
+        for group in ("logger", "choices", "changed", "kind", "fitted"):
             del plain[group]
         return flat(plain)
 
     def as_yaml(self) -> str:
         """YAML of `plain`."""
         return str(yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True))
+
+
+def numberless_keys(config: RunConfig) -> Collection[str]:
+    """Keys that may differ between two trainings of one cell, or of one refit.
+
+    A refit is scored by `SHARING_KEYS`, which only share the training of a cell.
+    """
+    return NUMBERLESS_KEYS - SHARING_KEYS if config.kind == "refit" else NUMBERLESS_KEYS
 
 
 def read_config(values: Mapping[str, Any]) -> RunConfig:

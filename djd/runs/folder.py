@@ -19,8 +19,8 @@ from djd.errors import DriveError, InputError, file_sentence
 from djd.files import is_there, read_bytes, remove, write_whole
 from djd.locks import holder_of, remove_lock, try_lock
 from djd.markers import UNKNOWN, Holder, markers, silence, stale_after
-from djd.runs.config import RunConfig, read_config
-from djd.runs.keys import FREE_KEYS, NUMBERLESS_KEYS, differences
+from djd.runs.config import RunConfig, numberless_keys, read_config
+from djd.runs.keys import FREE_KEYS, differences
 from djd.runs.result import RESULTS_VERSION, RunResult
 from djd.wording import in_words
 
@@ -32,6 +32,7 @@ METRICS_NAME = "metrics.csv"
 PREDICTIONS_NAME = "predictions.csv"
 RESULT_NAME = "result.json"
 MODEL_NAME = "model.ckpt"
+MEMBER_NAME = "model-{}.ckpt"  # of several networks that grade together
 BLOCKS_NAME = "blocks.json"
 SECOND_READER_NAME = "second_reader.csv"
 LEDGER_NAME = "test_openings.jsonl"
@@ -237,14 +238,14 @@ def finished_result(
         return None
     if result.results_version != version or not result.is_whole(before):
         return None
-    if differences(before.by_key(), config.by_key(), free=NUMBERLESS_KEYS):
+    if differences(before.by_key(), config.by_key(), free=numberless_keys(config)):
         return None
     return result if set(config.epochs_to_score) <= set(before.epochs_to_score) else None
 
 
 def leave_no_false_start(folder: Path, there_before: Collection[Path]) -> None:
     """Remove the files of a failed training that left no checkpoint."""
-    if any((folder / CHECKPOINTS).glob("*.ckpt")):
+    if any(folder.glob(f"**/{CHECKPOINTS}/*.ckpt")):  # members have folders of their own
         return
     for path in set(folder.iterdir()).difference(there_before, {folder / LOG_NAME}):
         if path.is_dir():

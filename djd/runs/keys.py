@@ -36,6 +36,10 @@ NEUTRAL_VALUES: Mapping[str, Any] = {
     "optim.weight_decay": 0,
     "optim.warmup": 0,
     "trainer.weight_average": "none",
+    "decide": "likeliest",
+    "members": 1,
+    "winner": "refit",
+    "calibrate": "none",
 }
 """Keys that earlier versions didn't have, with the values that mean what those versions did.
 

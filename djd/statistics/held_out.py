@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.grades import GRADE_COUNT
+from djd.statistics.deciding import LIKELIEST, Decision
 from djd.statistics.metrics import Array, confusion_counts
 
 
@@ -20,18 +21,19 @@ class GradedKnees:
         grades: int64 (knee,), true grades 0 to 4.
         probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
         loss: Mean loss a knee; NaN for a baseline.
+        decision: How the probabilities become grades.
     """
 
     knees: NDArray[np.int64]
     grades: NDArray[np.int64]
     probabilities: Array
     loss: float = math.nan
+    decision: Decision = LIKELIEST
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """Most probable grade of each knee, int64 (knee,); the lowest of equals."""
-        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return predicted
+        """The decided grade of each knee, int64 (knee,), 0 to 4."""
+        return self.decision.grades(self.probabilities)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -50,6 +52,7 @@ class HeldOut:
         predicted: int64 (knee,), 0 to 4.
         probabilities: float64 (knee, grade 5), 0 to 1, rows sum to 1.
         knees: Scan, side and patient of each knee; empty where the names are not needed.
+        uncalibrated: As `probabilities`, before their temperature; None without one.
     """
 
     patient: NDArray[np.int64]
@@ -60,6 +63,7 @@ class HeldOut:
     patients: int
     repeats: int = 1
     knees: tuple[tuple[str, str, str], ...] = ()
+    uncalibrated: Array | None = None
 
     @classmethod
     def of_knees(
@@ -88,7 +92,25 @@ class HeldOut:
         )
         lengths = [sum(len(fold.grades) for fold in repeat) for repeat in repeats]
         numbers = np.repeat(np.arange(len(repeats)), lengths)
-        return replace(whole, repeat=numbers, repeats=len(repeats))
+        whole = replace(whole, repeat=numbers, repeats=len(repeats))
+        if all(fold.uncalibrated is None for fold in folds):
+            return whole
+        return replace(whole, uncalibrated=np.concatenate([fold.before for fold in folds]))
+
+    @property
+    def before(self) -> Array:
+        """The probabilities before their temperature."""
+        return self.probabilities if self.uncalibrated is None else self.uncalibrated
+
+    def decided(self, decision: Decision) -> "HeldOut":
+        """The knees with the grades of a decision, and with its temperature."""
+        probabilities = decision.calibrated(self.probabilities)
+        return replace(
+            self,
+            predicted=decision.grades(probabilities),
+            probabilities=probabilities,
+            uncalibrated=None if decision.temperature == 1 else self.probabilities,
+        )
 
     def counts(self) -> NDArray[np.int64]:
         """Confusion counts, int64 (repeat, patient, true grade 5, predicted grade 5)."""
@@ -110,7 +132,10 @@ class HeldOut:
         labels = (self.patient, self.repeat - repeat, self.grades, self.predicted)
         patient, first, grades, predicted = (values[chosen] for values in labels)
         probabilities = self.probabilities[chosen]
-        return HeldOut(patient, first, grades, predicted, probabilities, self.patients)
+        before = None if self.uncalibrated is None else self.uncalibrated[chosen]
+        return HeldOut(
+            patient, first, grades, predicted, probabilities, self.patients, uncalibrated=before
+        )
 
     def confusion(self) -> NDArray[np.int64]:
         """Confusion counts of all knees, int64 (true grade 5, predicted grade 5)."""

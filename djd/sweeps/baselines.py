@@ -2,14 +2,15 @@
 
 Majority always gives the commonest grade. Uptake knows only how much a knee takes up relative to
 its leg's shafts. Uptake is tuned as networks are: every candidate on every fold, the best by
-quadratic kappa of the confusion counts pooled over folds, averaged over split seeds. The best of
-many looks better than it is, so the grades of every candidate are kept.
+quadratic kappa of the confusion counts pooled over folds, averaged over split seeds. Where networks
+decide by several rules, uptake chooses among these too. The best of many looks better than it is,
+so the grades of every candidate are kept.
 """
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from itertools import product
@@ -22,10 +23,11 @@ from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES, Views
 from djd.data.split import Parts, PatientSplit
 from djd.data.uptake import relative_uptake
-from djd.grades import GRADE_COUNT
+from djd.grades import GRADE_COUNT, Decide
 from djd.machine import one_blas_thread
 from djd.runs.config import RunConfig
 from djd.runs.reading import split_cell
+from djd.statistics.deciding import Decision, cross_fitted
 from djd.statistics.held_out import GradedKnees, HeldOut
 from djd.statistics.metrics import quadratic_kappa
 
@@ -89,7 +91,12 @@ class KeptBaseline:
 
 
 def fit_baselines(
-    cohort: Cohort, parts: Mapping[tuple[int, int], Parts], *, views: Views, test: Parts | None
+    cohort: Cohort,
+    parts: Mapping[tuple[int, int], Parts],
+    *,
+    views: Views,
+    test: Parts | None,
+    rules: Sequence[Decide] = ("likeliest",),
 ) -> tuple[Baseline, ...]:
     """Fit majority, then uptake, on every training side, and predict the held-out knees.
 
@@ -102,6 +109,7 @@ def fit_baselines(
             parts the plainest candidate stands.
         views: The networks' views.
         test: Test patients, who have no say in the choice; None leaves them unscored.
+        rules: By which uptake may decide. Majority has its own.
     """
     import_module("sklearn.linear_model")  # limits reach only the libraries that are loaded
     grades = cohort.grades
@@ -115,27 +123,68 @@ def fit_baselines(
     # Threads of the linear algebra wait for each other longer than they work: on two busy cores
     # the fits for 205 patients and 15 folds took up to 40 s instead of 2.
     with one_blas_thread():
-        candidates = {name: _on_folds(model, grades, parts) for name, model in models.items()}
+        fitted = {name: _on_folds(model, grades, parts) for name, model in models.items()}
+        named = {(name, rule): _named(name, rule, rules) for rule in rules for name in models}
+        candidates = {
+            named[name, rule]: _decided(fitted[name], rule) for rule in rules for name in models
+        }
         best = max(candidates, key=lambda name: _rank(candidates[name]))
-        uptake = Baseline("uptake", best, candidates, _on_test(models[best], grades, test))
+        model, rule = next(pair for pair, name in named.items() if name == best)
+        tested = _on_test(models[model], grades, test)
+        if tested:
+            tested = replace(tested, decision=_decision(rule, fitted[model].values()))
+        uptake = Baseline("uptake", best, candidates, tested)
     guesses = {"": _on_folds(majority, grades, parts)}
     return Baseline("majority", "", guesses, _on_test(majority, grades, test)), uptake
 
 
-def basis_of(configs: Sequence[RunConfig]) -> dict[str, Any]:
-    """Views, folds, held-out sets, share of the patients of a setting's cells, as in JSON.
+def _named(name: str, rule: Decide, rules: Sequence[Decide]) -> str:
+    return name if list(rules) == ["likeliest"] else f"{name} decide={rule}"
 
-    The setting's baselines have the same; earlier versions wrote no share.
+
+def _decided(folds: Mapping[Place, GradedKnees], rule: Decide) -> dict[Place, GradedKnees]:
+    """The folds by a rule, which the other folds of a split fit where it has to be fitted."""
+    decided: dict[Place, GradedKnees] = {}
+    for split_seed in dict.fromkeys(place[0] for place in folds):
+        same = {place: fold for place, fold in folds.items() if place[0] == split_seed}
+        known = [(fold.probabilities, fold.grades) for fold in same.values()]
+        for (place, fold), decision in zip(same.items(), cross_fitted(rule, known), strict=True):
+            decided[place] = replace(fold, decision=decision)
+    return decided
+
+
+def _decision(rule: Decide, folds: Iterable[GradedKnees]) -> Decision:
+    """A rule for the test patients, fitted on all knees held out."""
+    known = [(fold.probabilities, fold.grades) for fold in folds]
+    if not known:
+        return Decision(rule)
+    probabilities, grades = (np.concatenate(each) for each in zip(*known, strict=True))
+    return Decision.fitted(rule, probabilities, grades, calibrate=False)
+
+
+def basis_of(
+    configs: Sequence[RunConfig], rules: Sequence[Decide] = ("likeliest",)
+) -> dict[str, Any]:
+    """What a setting's cells share with its baselines, as in JSON.
+
+    Views, folds and held-out sets; the rules to decide by and the share of the patients, where they
+    are others than those of earlier versions.
     """
     data = [config.data for config in configs]
     held_out = {(each.split_seed, each.fold) for each in data if each.fold is not None}
     folds = [list(each) for each in sorted(held_out)]
-    share = {} if data[0].share == 1 else {"share": data[0].share}
-    return {"views": data[0].views, "folds": data[0].folds, "held_out": folds, **share}
+    basis = {"views": data[0].views, "folds": data[0].folds, "held_out": folds}
+    basis |= {} if data[0].share == 1 else {"share": data[0].share}
+    return basis if list(rules) == ["likeliest"] else {**basis, "decide": list(rules)}
 
 
 def fit_to(
-    configs: Sequence[RunConfig], cohort: Cohort, split: PatientSplit, *, opens_test: bool
+    configs: Sequence[RunConfig],
+    cohort: Cohort,
+    split: PatientSplit,
+    *,
+    opens_test: bool,
+    rules: Sequence[Decide] = ("likeliest",),
 ) -> tuple[Baseline, ...]:
     """Fit the baselines on the folds and views of a setting, by the configurations of its cells.
 
@@ -148,7 +197,7 @@ def fit_to(
         for split_seed, fold in basis_of(configs)["held_out"]
     }
     test = split_cell(configs[0], cohort, split, fold=None) if opens_test else None
-    return fit_baselines(cohort, parts, views=configs[0].data.views, test=test)
+    return fit_baselines(cohort, parts, views=configs[0].data.views, test=test, rules=rules)
 
 
 def _on_folds(

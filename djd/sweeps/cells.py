@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from djd.runs.config import RunConfig
+from djd.runs.command_line import in_quotes
+from djd.runs.config import FittedConfig, RunConfig, numberless_keys
 from djd.runs.keys import (
     NEUTRAL_VALUES,
-    NUMBERLESS_KEYS,
     REPEAT_KEYS,
+    RECIPE,
+    SHARING_KEYS,
     AxisValue,
     folder_name,
     short_names,
@@ -41,6 +43,11 @@ class Cell:
         """The axes without folds, seeds, and the length of the training: a setting has epochs."""
         others = {*REPEAT_KEYS, MAX_EPOCHS}
         return {key: value for key, value in self.axes.items() if key not in others}
+
+    @property
+    def place(self) -> tuple[Path, tuple[AxisValue, ...]]:
+        """The folder, and the `shared_values`."""
+        return self.folder, shared_values(self.axes)
 
 
 @dataclass(frozen=True)
@@ -90,17 +97,21 @@ def numbers_of(config: RunConfig) -> dict[str, Any]:
     return {
         key: value
         for key, value in config.by_key().items()
-        if key not in NUMBERLESS_KEYS and (key, value) not in NEUTRAL_VALUES.items()
+        if key not in numberless_keys(config) and (key, value) not in NEUTRAL_VALUES.items()
     }
 
 
-def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
+def refitted(
+    cell: Cell, *, epochs: int, score_epochs: Sequence[int], fitted: FittedConfig | None = None
+) -> Cell:
     """The training of a cell's setting on all development patients; its folder is the cell's."""
     config = cell.config.model_copy(
         update={
             "data": cell.config.data.model_copy(update={"fold": None}),
             "trainer": cell.config.trainer.model_copy(update={"max_epochs": epochs}),
             "score_epochs": tuple(score_epochs),
+            "kind": "refit",
+            "fitted": fitted,
         }
     )
     changes = {
@@ -108,9 +119,25 @@ def refitted(cell: Cell, *, epochs: int, score_epochs: Sequence[int]) -> Cell:
         "trainer.max_epochs": str(epochs),
         "score_epochs": f"[{','.join(map(str, score_epochs))}]",
     }
+    if fitted:
+        changes["fitted"] = _in_hydra(fitted.model_dump(exclude_defaults=True))
     others = [each for each in cell.overrides if each.partition("=")[0].lstrip("+") not in changes]
     overrides = (*others, *(f"{key}={value}" for key, value in changes.items()))
     return replace(cell, axes=cell.setting_axes, overrides=overrides, config=config)
+
+
+def shared_values(axes: Mapping[str, AxisValue]) -> tuple[AxisValue, ...]:
+    """Values of those axes that may train nothing again: cells that differ there share a folder."""
+    return tuple(value for key, value in axes.items() if key in {*SHARING_KEYS, RECIPE})
+
+
+def _in_hydra(value: Any) -> str:
+    """Plain nested values in Hydra's grammar."""
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{_in_hydra(each)}' for key, each in value.items())}}}"
+    if isinstance(value, tuple | list):
+        return f"[{','.join(map(_in_hydra, value))}]"
+    return in_quotes(value) if isinstance(value, str) else repr(value)
 
 
 def axes_name(axes: Mapping[str, AxisValue]) -> str:
@@ -125,6 +152,17 @@ def at_axes(
     """Value of a configuration on each axis, a config group or a key; `known` values come first."""
     values = {**config.by_key(), **config.choices, **(known or {})}
     return {axis: value_of(values, axis) for axis in axes}
+
+
+_Cell = TypeVar("_Cell", bound=Cell)
+
+
+def one_a_folder(cells: Iterable[_Cell]) -> list[_Cell]:
+    """The first cell of each folder."""
+    first: dict[Path, _Cell] = {}
+    for cell in cells:
+        first.setdefault(cell.folder, cell)
+    return list(first.values())
 
 
 def by_setting(cells: Sequence[Cell]) -> list[list[Cell]]:

@@ -23,7 +23,8 @@ from djd.runs.folder import (
     wait_for_silent,
 )
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
-from djd.sweeps.cells import Cell, Job, Launch
+from djd.runs.together import require_together
+from djd.sweeps.cells import Cell, Job, Launch, by_setting
 from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
 from djd.sweeps.forecast import Forecast, forecast, say_head, training_estimates
 from djd.sweeps.plan import cohort_digest
@@ -148,6 +149,8 @@ def compare(
     trainer = _Trainer(*read_data(config), at_once, launch)
     digest = cohort_digest(trainer.cohort, trainer.split)
     plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
+    for setting in by_setting(placed):
+        require_together([cell.config for cell in setting])
     # A refit has the setting's name and its epochs in place of the fold.
     require_room(folder, [f"{WINNER}/{each.folder.name}" for each in placed], "hydra.sweep.dir")
     sweep = Sweep(folder, tuple(placed), plan=plan).looked_at()
@@ -216,9 +219,9 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
     best = evidence.settings[0] if evidence.settings and ended else None
     winner, refits = None, []
     if best and config.test != "never":
-        refits = [winner := winner_refit(sweep.folder, best)]
+        refits = [winner := winner_refit(sweep.folder, best, evidence)]
         if config.test == "each":
-            refits += each_refit(sweep.folder, sweep.cells)
+            refits += each_refit(sweep.folder, sweep.cells, evidence)
         _launch_refits(sweep, refits, trainer)
     drop_weights(sweep.finished, keep=config.keep, best=best)
     cohort, split = trainer.cohort, trainer.split

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from djd.data.cohort import Cohort
 from djd.errors import InputError
 from djd.files import is_there, read_bytes, remove, remove_half_written, write_rows, write_whole
-from djd.grades import GRADE_COUNT
+from djd.grades import GRADE_COUNT, Decide
 from djd.locks import wait_for_lock
 from djd.runs.config import RunConfig
 from djd.runs.folder import CONFIG_NAME, PREDICTIONS_NAME, RESULT_NAME, WINNER
@@ -152,11 +152,15 @@ def sweep_above(folder: Path) -> Path | None:
 
 
 def keep_baselines(
-    folder: Path, baselines: Iterable[Baseline], cohort: Cohort, configs: Sequence[RunConfig]
+    folder: Path,
+    baselines: Iterable[Baseline],
+    cohort: Cohort,
+    configs: Sequence[RunConfig],
+    rules: Sequence[Decide],
 ) -> None:
     """Write each baseline's choice and predictions below the folder of a sweep or run.
 
-    The baselines were fitted to the folds of `configs`.
+    The baselines were fitted to the folds of `configs`, and to `rules`.
 
     Raises:
         OSError: The files can't be written.
@@ -171,7 +175,7 @@ def keep_baselines(
             # The choice is written last: without it nothing here counts.
             remove(below / _CHOICE_NAME)
             _keep_predictions(below, each, cohort, stamp)
-            choice = {"setting": each.setting, "fitted_on": basis_of(configs)}
+            choice = {"setting": each.setting, "fitted_on": basis_of(configs, rules)}
             write_whole(below / _CHOICE_NAME, json.dumps(choice, indent=1))
 
 

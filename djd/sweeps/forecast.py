@@ -16,6 +16,7 @@ from djd.runs.config import RunConfig
 from djd.runs.duration import middle, training_seconds
 from djd.runs.keys import as_typed, short_names
 from djd.runs.summary import say, say_cohort
+from djd.runs.together import networks_to_train
 from djd.sweeps.cells import Cell, by_setting, refitted
 from djd.sweeps.processes import run_in_processes
 from djd.sweeps.sweep import Sweep, has_unusable_result
@@ -71,8 +72,8 @@ def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
     of_refits = training_estimates(refits, knees, at_once=at_once)
     if config.test != "each":
         of_refits = sorted(of_refits)[-1:]
-    running = after = OTHER_BYTES * len(sweep.cells)
-    all_configs = [cell.config for cell in sweep.cells]
+    all_configs = [cell.config for cell in sweep.trainings]
+    running = after = OTHER_BYTES * len(all_configs)
     steps = measured_steps(all_configs, at_once=at_once)
     for each, (_, values) in zip(all_configs, steps, strict=True):
         epochs = len(each.epochs_to_score)
@@ -89,12 +90,12 @@ def _shared(seconds: Sequence[float], at_once: int) -> float:
 
 
 def training_estimates(configs: Sequence[RunConfig], knees: Knees, *, at_once: int) -> list[float]:
-    """Seconds of each configuration's training, `OVERHEAD_SECONDS` included."""
+    """Seconds of each configuration's trainings, `OVERHEAD_SECONDS` included."""
     seconds = []
     for config, (step, _) in zip(configs, measured_steps(configs, at_once=at_once), strict=True):
         train, held_out = knees(config)
         training = training_seconds(config, step, train_knees=train, validation_knees=held_out)
-        seconds.append(OVERHEAD_SECONDS + training)
+        seconds.append(OVERHEAD_SECONDS + networks_to_train(config) * training)
     return seconds
 
 
@@ -188,10 +189,10 @@ def say_head(
     summaries = side_summaries(cohort, split)
     say_cohort(cohort, summaries, grade_warnings(summaries), views=config.data.views)
     settings = sum(len(cells[0].config.epochs_to_score) for cells in by_setting(sweep.cells))
-    counts = f"{count_of(settings, 'setting')} in {count_of(len(sweep.cells), 'cell')}"
+    counts = f"{count_of(settings, 'setting')} in {count_of(len(sweep.trainings), 'cell')}"
     say(f"{counts}: {_axes_in_words(sweep.cells)}")
     to_do = len(sweep.to_do) + len(sweep.failed)
-    counts = f"{count_of(len(sweep.finished), 'cell')} done, {to_do} to do"
+    counts = f"{count_of(len(sweep.finished_trainings), 'cell')} done, {to_do} to do"
     if sweep.failed:
         counts += f" ({len(sweep.failed)} of them failed before and will be tried again)"
     if sweep.elsewhere:

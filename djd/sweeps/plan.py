@@ -13,9 +13,19 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
-from djd.runs.keys import RECIPE, AxisValue, differences, free_name, nested, spelt_alike, value_of
+from djd.runs.keys import (
+    NEUTRAL_VALUES,
+    RECIPE,
+    SHARING_KEYS,
+    AxisValue,
+    differences,
+    free_name,
+    nested,
+    spelt_alike,
+    value_of,
+)
 from djd.runs.result import RESULTS_VERSION
-from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of, numbers_of
+from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of, numbers_of, shared_values
 
 OTHER_FOLDER = "choose another hydra.sweep.dir"
 
@@ -29,6 +39,11 @@ class NamedCell(BaseModel):
     identity: str
     axes: dict[str, AxisValue]
 
+    @property
+    def place(self) -> tuple[str, tuple[AxisValue, ...]]:
+        """The identity, and the `shared_values`."""
+        return self.identity, shared_values(self.axes)
+
 
 class Plan(BaseModel):
     """`comparison.json`: everything that was ever compared in one folder.
@@ -36,6 +51,7 @@ class Plan(BaseModel):
     Attributes:
         axes: Keys that were ever compared.
         fixed: Value of every other key that can change a number.
+        sharing: The same of the last command's `SHARING_KEYS`.
         options: Chosen option of every group that is not compared.
         choices: By an option of a group, such as `optim=adam`, the values of the group's keys that
             are not compared.
@@ -48,6 +64,7 @@ class Plan(BaseModel):
     cohort_digest: str
     axes: tuple[str, ...]
     fixed: dict[str, Any]
+    sharing: dict[str, Any] = {}
     options: dict[str, str]
     choices: dict[str, dict[str, Any]]
     arguments: tuple[str, ...]
@@ -60,7 +77,8 @@ class Plan(BaseModel):
         """
         if sample is None:
             return None
-        values, choices = sample.by_key() | self.fixed, {**sample.choices, **self.options}
+        values = sample.by_key() | self.fixed | self.sharing
+        choices = {**sample.choices, **self.options}
         groups = {axis for axis, value in named.axes.items() if f"{axis}={value}" in self.choices}
         if RECIPE in groups:
             of_recipe = self.choices[f"{RECIPE}={named.axes[RECIPE]}"]
@@ -127,7 +145,8 @@ def plan_cells(
 ) -> tuple[Plan, list[Cell]]:
     """Give every cell its folder: its earlier one, by its identity, or a new one by its axes.
 
-    A new folder has no plan `before`; of equal cells the first stands for all.
+    A new folder has no plan `before`; of equal cells the first stands for all. Cells that differ
+    in `SHARING_KEYS` alone share a folder.
 
     Raises:
         InputError: The folder holds a sweep of another cohort, or with other values of keys that
@@ -139,6 +158,7 @@ def plan_cells(
         cohort_digest=digest,
         axes=axes,
         fixed=_uncompared(_shared([numbers_of(cell.config) for cell in cells]), axes),
+        sharing=_uncompared(_shared([_sharing(cell.config) for cell in cells]), axes),
         options=_uncompared(_shared([cell.config.choices for cell in cells]), axes),
         choices=_choices(cells, axes, before),
         arguments=tuple(arguments),
@@ -147,18 +167,21 @@ def plan_cells(
     if before:
         _require_same(folder, before, plan)
     named = _named(plan, cells)
-    every = {cell.identity: cell for cell in (*plan.cells, *named)}
+    every: dict[Any, NamedCell] = {}
+    for listed in (*plan.cells, *named):
+        every.setdefault(listed.place, listed)
     plan = plan.model_copy(update={"cells": tuple(every.values())})
-    placed: dict[str, Cell] = {}
+    placed: dict[Any, Cell] = {}
     for cell, name in zip(cells, named, strict=True):
-        there = at_axes(cell.config, axes, cell.axes)
-        placed.setdefault(name.identity, replace(cell, folder=folder / name.name, axes=there))
+        there = replace(cell, folder=folder / name.name, axes=name.axes)
+        placed.setdefault(name.place, there)
     return plan, list(placed.values())
 
 
 def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
     """Cells of a plan on all axes, of which some were fixed keys or options until now."""
-    fixed = {axis: value_of({**before.fixed, **before.options}, axis) for axis in axes}
+    known = {**NEUTRAL_VALUES, **before.fixed, **before.sharing, **before.options}
+    fixed = {axis: value_of(known, axis) for axis in axes}
     return tuple(
         cell.model_copy(update={"axes": {axis: cell.axes.get(axis, fixed[axis]) for axis in axes}})
         for cell in before.cells
@@ -166,17 +189,17 @@ def _widened(before: Plan, axes: Sequence[str]) -> tuple[NamedCell, ...]:
 
 
 def _named(plan: Plan, cells: Sequence[Cell]) -> list[NamedCell]:
-    """Each cell with its name in the plan, or with a new name that no cell has."""
-    known = {cell.identity: cell for cell in plan.cells}
+    """Each cell with its identity's name in the plan, or with a new name that no cell has."""
+    known = {cell.identity: cell.name for cell in plan.cells}
     taken = {spelt_alike(cell.name) for cell in plan.cells}
     named = []
     for cell in cells:
         identity = identity_of(cell.config, plan.cohort_digest)
+        axes = at_axes(cell.config, plan.axes, cell.axes)
         if identity not in known:
-            axes = at_axes(cell.config, plan.axes, cell.axes)
-            name = free_name(axes_name(axes), identity, taken)
-            known[identity] = NamedCell(name=name, identity=identity, axes=axes)
-        named.append(known[identity])
+            trained = {key: value for key, value in axes.items() if key not in SHARING_KEYS}
+            known[identity] = free_name(axes_name(trained), identity, taken)
+        named.append(NamedCell(name=known[identity], identity=identity, axes=axes))
     return named
 
 
@@ -202,7 +225,7 @@ def _choices_of_recipes(
     """By each recipe that was ever compared, its values of all keys and groups that differ."""
     by_recipe: dict[str, list[dict[str, Any]]] = {}
     for cell in cells:
-        values = {**numbers_of(cell.config), **cell.config.choices}
+        values = {**numbers_of(cell.config), **_sharing(cell.config), **cell.config.choices}
         by_recipe.setdefault(f"{RECIPE}={cell.config.choices[RECIPE]}", []).append(values)
     shared = {name: _shared(values) for name, values in by_recipe.items()}
     everywhere = _shared([*shared.values()])
@@ -210,7 +233,7 @@ def _choices_of_recipes(
     earlier: dict[str, dict[str, Any]] = {}
     if before:
         varied |= _keys_of_recipes(before.choices)
-        there = {**before.fixed, **before.options}
+        there = {**before.fixed, **before.sharing, **before.options}
         names = {name for name in before.choices if name.startswith(f"{RECIPE}=")}
         names |= {f"{RECIPE}={before.options[RECIPE]}"} if RECIPE in before.options else set()
         earlier = {name: {**there, **before.choices.get(name, {})} for name in names}
@@ -244,6 +267,10 @@ def _require_same(folder: Path, before: Plan, now: Plan) -> None:
             f"{folder}: expected the comparison that was started there, received another one: it "
             f"has {'; '.join(found)}; say the same, compare that key, or {OTHER_FOLDER}"
         )
+
+
+def _sharing(config: RunConfig) -> dict[str, Any]:
+    return {key: getattr(config, key) for key in sorted(SHARING_KEYS)}
 
 
 def _shared(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,20 +2,30 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from djd.errors import InputError
+from djd.grades import GRADE_COUNT, Decide
 from djd.runs.config import RunConfig
-from djd.runs.folder import PREDICTIONS_NAME
 from djd.runs.keys import AxisValue
-from djd.runs.predictions import read_predictions, require_agreement
 from djd.runs.result import PartScores
+from djd.statistics.deciding import Decision
 from djd.statistics.held_out import HeldOut
 from djd.statistics.metrics import score_table
 from djd.sweeps.cells import Cell, FinishedCell, axes_name, by_setting
+from djd.sweeps.out_of_fold import (
+    Read,
+    by_repeat,
+    by_seed,
+    decides_as_trained,
+    decision_of,
+    folds_of,
+    read_cells,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +34,8 @@ class Setting:
 
     Attributes:
         axes: Value of each compared key, without epochs, folds and seeds.
-        repeats: Number of seeds and splits that the setting was trained with.
+        repeats: Number of seeds and splits that the setting was trained with; seeds that grade
+            together are one.
         patients: Number of patients held out in one repeat.
         knees: Number of their knees.
         scores: Of the confusion counts pooled over folds, averaged over repeats; NaN where a score
@@ -67,18 +78,21 @@ def score_settings(
         The settings, and the number of others: a cell is missing or failed, or nothing was held
         out.
     """
-    done = {cell.folder: cell for cell in finished}
+    done = {cell.place: cell for cell in finished}
     settings, incomplete = [], 0
+    read: Read = {}
     for group in by_setting(cells):
         # A cell that holds nothing out is no part of any score.
         scored = [cell for cell in group if cell.config.data.fold is not None] or group
         epochs = scored[0].config.epochs_to_score
-        results = [done[cell.folder] for cell in scored if cell.folder in done]
+        results = [done[cell.place] for cell in scored if cell.place in done]
         if len(results) < len(scored) or not all(cell.result.validation for cell in results):
             incomplete += len(epochs)
             continue
-        whole = _with_all_folds(results)
-        settings += [_setting(whole, epoch) for epoch in epochs]
+        if not (whole := _with_all_folds(results)):  # too few seeds for the members
+            incomplete += len(epochs)
+            continue
+        settings += [_setting(whole, epoch, read) for epoch in epochs]
     settings = list({(*each.axes.values(), each.epochs): each for each in settings[::-1]}.values())
     settings.reverse()
     kappas = [setting.scores["kappa"] for setting in settings]
@@ -87,36 +101,45 @@ def score_settings(
 
 
 def _with_all_folds(cells: Sequence[FinishedCell]) -> list[FinishedCell]:
-    """Cells of the repeats with the most folds, the same ones in each, as a mean needs."""
-    repeats = by_repeat(cells)
-    folds_of = [frozenset(cell.config.data.fold for cell in each) for each in repeats]
-    often = Counter(folds_of)
+    """Cells of the seeds with the most folds, the same ones in each, as a mean needs."""
+    repeats = by_seed(cells)
+    held_out = [frozenset(cell.config.data.fold for cell in each) for each in repeats]
+    often = Counter(held_out)
     most = max(often, key=lambda folds: (len(folds), often[folds]))
-    whole = [each for each, folds in zip(repeats, folds_of, strict=True) if folds == most]
-    return [cell for each in whole for cell in each]
+    whole = [each for each, folds in zip(repeats, held_out, strict=True) if folds == most]
+    return [cell for each in by_repeat(cell for each in whole for cell in each) for cell in each]
 
 
-def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
-    """Cells of one setting, the folds of each seed and split together."""
-    groups: dict[tuple[int, int], list[FinishedCell]] = {}
-    for cell in cells:
-        repeat = (cell.config.seed, cell.config.data.split_seed)
-        groups.setdefault(repeat, []).append(cell)
-    return list(groups.values())
-
-
-def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
-    repeats = [
-        [next(each for each in cell.result.validation if each.epoch == epoch) for cell in folds]
-        for folds in by_repeat(cells)
-    ]
-    counts = [[each.confusion for each in folds] for folds in repeats]
-    tables = [score_table(np.array(each, dtype=np.int64).sum(axis=0)) for each in counts]
-    scores = {name: float(np.mean([each[name] for each in tables])) for name in tables[0]}
-    patients = sum(each.patients for each in repeats[0])
-    knees = sum(each.knees for each in repeats[0])
+def _setting(cells: Sequence[FinishedCell], epoch: int, read: Read) -> Setting:
+    repeats = by_repeat(cells)
+    scores = _mean_scores([_counts(folds, epoch, read) for folds in repeats])
+    # Members that grade together held out the same knees.
+    first = {cell.config.data.fold: _scores_at(cell, epoch) for cell in repeats[0]}.values()
+    patients, knees = sum(each.patients for each in first), sum(each.knees for each in first)
     axes = cells[0].setting_axes
     return Setting(axes, epoch, tuple(cells), len(repeats), patients, knees, scores)
+
+
+def _scores_at(cell: FinishedCell, epoch: int) -> PartScores:
+    return next(each for each in cell.result.validation if each.epoch == epoch)
+
+
+def _counts(cells: Sequence[FinishedCell], epoch: int, read: Read) -> NDArray[np.int64]:
+    """Confusion counts of one repeat, folds together; 0 where predictions can't be read."""
+    if decides_as_trained(cells):
+        counts = np.array([_scores_at(cell, epoch).confusion for cell in cells], dtype=np.int64)
+    else:
+        try:
+            counts = np.array([fold.confusion() for fold in folds_of(cells, epoch, read)])
+        except InputError:  # `gather` says so
+            counts = np.zeros((1, GRADE_COUNT, GRADE_COUNT), dtype=np.int64)
+    pooled: NDArray[np.int64] = counts.sum(axis=0)
+    return pooled
+
+
+def _mean_scores(repeats: Sequence[NDArray[np.int64]]) -> dict[str, float]:
+    tables = [score_table(counts) for counts in repeats]
+    return {name: float(np.mean([each[name] for each in tables])) for name in tables[0]}
 
 
 Knee = tuple[str, str, str, int]
@@ -141,20 +164,15 @@ class Evidence:
     broken: tuple[tuple[str, str], ...]
     on_other_knees: int
 
+    @property
+    def rules(self) -> list[Decide]:
+        """The rules by which settings decide, the baselines' too."""
+        return sorted({config.decide for each in self.settings for config in each.configs[:1]})
 
-def predictions_at(folder: Path, parts: Sequence[PartScores]) -> dict[int, HeldOut]:
-    """Predictions of a training by epoch, checked against the scores in its result.
-
-    Raises:
-        InputError: The predictions are missing, damaged, or not those of the result.
-    """
-    if not parts:  # nothing was held out
-        return {}
-    path = folder / PREDICTIONS_NAME
-    by_epoch = read_predictions(path)
-    for scores in parts:
-        require_agreement(path, by_epoch.get(str(scores.epoch)), scores)
-    return {scores.epoch: by_epoch[str(scores.epoch)] for scores in parts}
+    def decision(self, setting: Setting) -> Decision:
+        """See `decision_of`."""
+        held_out = self.held_out[self.settings.index(setting)]
+        return decision_of(setting.configs[0], held_out)
 
 
 def gather(settings: Sequence[Setting]) -> Evidence:
@@ -163,17 +181,14 @@ def gather(settings: Sequence[Setting]) -> Evidence:
     Of several such groups the group with the most knees is kept; of equal groups the group with
     the most settings.
     """
-    read: dict[Path, dict[int, HeldOut]] = {}
-    broken = []
-    for cell in {each.folder: each for setting in settings for each in setting.cells}.values():
-        try:
-            read[cell.folder] = predictions_at(cell.folder, cell.result.validation)
-        except InputError as error:
-            broken.append((cell.folder.name, str(error)))
-    whole = [each for each in settings if all(cell.folder in read for cell in each.cells)]
+    read: Read = {}
+    for cell in (cell for setting in settings for cell in setting.cells):
+        with suppress(InputError):  # every damaged file has its own sentence
+            read_cells([cell], read)
+    broken = {path.name: str(why) for path, why in read.items() if isinstance(why, InputError)}
+    whole = [each for each in settings if all(c.folder.name not in broken for c in each.cells)]
     repeats = [
-        [[read[cell.folder][each.epochs] for cell in folds] for folds in by_repeat(each.cells)]
-        for each in whole
+        [folds_of(cells, each.epochs, read) for cells in by_repeat(each.cells)] for each in whole
     ]
     knees = [knees_of(fold for folds in each for fold in folds) for each in repeats]
     groups = Counter(knees)
@@ -182,7 +197,7 @@ def gather(settings: Sequence[Setting]) -> Evidence:
     kept = tuple(whole[place] for place in same)
     held_out = tuple(HeldOut.joined(repeats[place]) for place in same)
     patients = tuple(sorted({patient for _, _, patient, _ in most}))
-    return Evidence(kept, held_out, patients, most, tuple(broken), len(whole) - len(same))
+    return Evidence(kept, held_out, patients, most, tuple(broken.items()), len(whole) - len(same))
 
 
 def knees_of(folds: Iterable[HeldOut]) -> frozenset[Knee]:

@@ -17,9 +17,9 @@ from djd.runs.folder import (
     is_locked,
     saved_config,
 )
-from djd.runs.keys import UNNAMED_KEYS, AxisValue, value_of
+from djd.runs.keys import RECIPE, SHARING_KEYS, UNNAMED_KEYS, AxisValue, value_of
 from djd.runs.result import RESULTS_VERSION, RunResult
-from djd.sweeps.cells import Cell, FinishedCell, at_axes, by_setting
+from djd.sweeps.cells import Cell, FinishedCell, at_axes, by_setting, one_a_folder
 from djd.sweeps.folder import COMPARISON_NAME, read_plan, sweep_above
 from djd.sweeps.plan import NamedCell, Plan
 from djd.wording import in_shell
@@ -34,11 +34,11 @@ class Sweep:
     """The folder of a sweep; or of a single run, as a sweep of one setting.
 
     Attributes:
-        cells: All cells, trained or not.
+        cells: All cells, trained or not. Cells that differ in `SHARING_KEYS` share a folder.
         finished: Cells with a result.
-        failed: Cells that failed, each with its reason in one line.
-        elsewhere: Cells that another process works on.
-        to_do: All other cells.
+        failed: Cells that failed, one a folder, each with its reason in one line.
+        elsewhere: Cells that another process works on, one a folder.
+        to_do: All other cells, one a folder.
         plan: None for a single run.
         run: The result of a single run.
         notes: Sentences on cells that can't be read.
@@ -77,8 +77,28 @@ class Sweep:
                 failed.append((cell, reason))
             else:
                 to_do.append(cell)
-        states = tuple(finished), tuple(failed), tuple(elsewhere), tuple(to_do)
-        return Sweep(self.folder, self.cells, *states, self.plan, self.run, self.notes)
+        once = {cell.folder: (cell, reason) for cell, reason in reversed(failed)}
+        return Sweep(
+            self.folder,
+            self.cells,
+            tuple(finished),
+            tuple(reversed(once.values())),
+            tuple(one_a_folder(elsewhere)),
+            tuple(one_a_folder(to_do)),
+            self.plan,
+            self.run,
+            self.notes,
+        )
+
+    @property
+    def trainings(self) -> list[Cell]:
+        """The first of the cells that share a folder."""
+        return one_a_folder(self.cells)
+
+    @property
+    def finished_trainings(self) -> list[FinishedCell]:
+        """The same of the finished cells."""
+        return one_a_folder(self.finished)
 
     def result_of(self, cell: Cell) -> RunResult | None:
         """The result of a cell or refit, once it is finished."""
@@ -178,11 +198,11 @@ def sweep_of_run(folder: Path, result: RunResult) -> Sweep:
 
 def _read_sweep(folder: Path) -> Sweep:
     plan = read_plan(folder)
-    configs = {named.name: _config_in(folder / named.name, named, plan) for named in plan.cells}
-    sample = next((config for config in configs.values() if config), None)
+    configs = [_config_in(folder / named.name, named, plan) for named in plan.cells]
+    sample = next((config for config in configs if config), None)
     cells, notes = [], []
-    for named in plan.cells:
-        config = configs[named.name] or plan.config_of(named, sample)
+    for named, there in zip(plan.cells, configs, strict=True):
+        config = there or plan.config_of(named, sample)
         if config is None:
             notes.append(f"left out: {named.name}: it isn't known what was to be trained there")
             continue
@@ -202,13 +222,21 @@ def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:
         config = saved_config(folder) if is_there(folder / CONFIG_NAME) else None
     except (InputError, OSError):
         return None
-    return config if config and plan.is_of(named, config) else None
+    if config is None or not plan.is_of(named, config):
+        return None
+    # Another decision, or recipe, may have trained the folder.
+    recipe = {key: str(value) for key, value in named.axes.items() if key == RECIPE}
+    of_recipe = plan.choices.get(f"{RECIPE}={recipe.get(RECIPE)}", {})
+    sharing = {**plan.sharing, **of_recipe, **named.axes}
+    update = {key: sharing[key] for key in SHARING_KEYS & sharing.keys()}
+    return config.model_copy(update={**update, "choices": {**config.choices, **recipe}})
 
 
 def _common_epochs(sweep: Sweep) -> dict[Path, tuple[int, ...]]:
     """Score epochs that all results of a cell's setting have, by the cell's folder."""
     scored = {
-        each.folder: {scores.epoch for scores in each.result.validation} for each in sweep.finished
+        each.folder: {scores.epoch for scores in each.result.validation}
+        for each in sweep.finished_trainings
     }
     common: dict[Path, tuple[int, ...]] = {}
     for group in by_setting(sweep.cells):

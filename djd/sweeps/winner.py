@@ -1,17 +1,18 @@
 """Settings refitted on all development patients and scored on the test patients, now and before."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from djd.errors import InputError
 from djd.files import remove
-from djd.runs.config import Keep, read_config
+from djd.runs.config import FittedConfig, Keep, read_config
 from djd.runs.folder import RESULT_NAME, WINNER, epoch_checkpoint, saved_config
 from djd.runs.keys import free_name, spelt_alike
 from djd.runs.result import PartScores
+from djd.statistics.deciding import Decision
 from djd.sweeps.cells import (
     MAX_EPOCHS,
     Cell,
@@ -23,7 +24,8 @@ from djd.sweeps.cells import (
     refitted,
 )
 from djd.sweeps.folder import EACH, refit_folders, winner_results
-from djd.sweeps.setting_scores import Setting
+from djd.sweeps.out_of_fold import by_repeat
+from djd.sweeps.setting_scores import Evidence, Setting
 from djd.sweeps.sweep import Sweep
 
 
@@ -36,27 +38,69 @@ class OpenedRefit:
     scores: PartScores
 
 
-def winner_refit(sweep: Path, best: Setting) -> Cell:
-    """The refit of the setting that validation chose, for its number of epochs."""
-    refit = refitted(_first_repeat(best.cells), epochs=best.epochs, score_epochs=())
+def winner_refit(sweep: Path, best: Setting, evidence: Evidence | None = None) -> Cell:
+    """The refit of the setting that validation chose, for its number of epochs.
+
+    Without the `evidence` it has its name and folder, and nothing to train.
+    """
+    decisions = {best.epochs: evidence.decision(best)} if evidence else {}
+    refit = _refit_of(best.cells, decisions, epochs=best.epochs, score_epochs=())
     return _in_folders(sweep, WINNER, [(best.name, refit)])[0]
 
 
-def each_refit(sweep: Path, cells: Sequence[Cell]) -> list[Cell]:
-    """A refit of every setting, which trains once for all score epochs."""
+def each_refit(sweep: Path, cells: Sequence[Cell], evidence: Evidence | None = None) -> list[Cell]:
+    """A refit of every setting, which trains once for all score epochs; see `winner_refit`.
+
+    With `evidence` those are left out whose decision can't be fitted.
+    """
     refits = []
     for group in by_setting(cells):
-        first = _first_repeat(group)
-        epochs, scored = first.config.trainer.max_epochs, first.config.score_epochs
-        refit = refitted(first, epochs=epochs, score_epochs=scored)
-        length = {"epochs": epochs} if MAX_EPOCHS in first.axes else {}
+        config, decisions = group[0].config, {}
+        if evidence:
+            same = [each for each in evidence.settings if each.axes == group[0].setting_axes]
+            decisions = {each.epochs: evidence.decision(each) for each in same}
+            is_fitted = config.decide == "shares" or config.calibrate != "none"
+            if is_fitted and not set(config.epochs_to_score) <= decisions.keys():
+                continue
+        epochs, scored = config.trainer.max_epochs, config.score_epochs
+        refit = _refit_of(group, decisions, epochs=epochs, score_epochs=scored)
+        length = {"epochs": epochs} if MAX_EPOCHS in group[0].axes else {}
         refits.append((axes_name({**refit.axes, **length}), refit))
     return _in_folders(sweep, EACH, refits)
 
 
-def _first_repeat(cells: Sequence[Cell]) -> Cell:
-    """The cell with the lowest seed, for any order of the seeds on the command line."""
-    return min(cells, key=lambda cell: (cell.config.seed, cell.config.data.split_seed))
+def _refit_of(
+    cells: Sequence[Cell],
+    decisions: Mapping[int, Decision],
+    *,
+    epochs: int,
+    score_epochs: Sequence[int],
+) -> Cell:
+    """The refit of a setting's lowest seeds, for any order of the seeds on the command line."""
+    repeats = by_repeat(cells) or [list(cells)]
+    first = min(repeats, key=lambda each: min(map(_seeds, each)))
+    held_out = [cell for cell in first if cell.config.data.fold is not None]
+    config = first[0].config
+    of_folds = config.winner == "folds"
+    together = config.members > 1 and not of_folds
+    fitted = FittedConfig(
+        seeds=tuple(sorted({each.config.seed for each in first})) if together else (),
+        cells=tuple(each.folder.name for each in held_out) if of_folds else (),
+        cuts={epoch: each.cuts for epoch, each in decisions.items() if each.cuts},
+        temperature={
+            epoch: each.temperature for epoch, each in decisions.items() if each.temperature != 1
+        },
+    )
+    return refitted(
+        min(first, key=_seeds),
+        epochs=epochs,
+        score_epochs=score_epochs,
+        fitted=None if fitted == FittedConfig() else fitted,
+    )
+
+
+def _seeds(cell: Cell) -> tuple[int, int]:
+    return cell.config.seed, cell.config.data.split_seed
 
 
 def _in_folders(sweep: Path, kind: str, refits: Sequence[tuple[str, Cell]]) -> list[Cell]:

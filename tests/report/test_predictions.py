@@ -7,7 +7,7 @@ from djd.errors import InputError
 from djd.runs.predictions import read_predictions
 from djd.runs.result import RunResult
 from djd.statistics.held_out import HeldOut
-from djd.sweeps.setting_scores import predictions_at
+from djd.sweeps.out_of_fold import predictions_at
 from tests.sweeps.invented_cells import cell, grades_of, leave_cell
 
 

@@ -185,7 +185,7 @@ def _warnings(contents: Sweep, answer: Answer, missing: Sequence[Row], *, leaks:
         )
     if missing:
         failed = sum(row.cells[1] == "failed" for row in missing)
-        cells = f"{len(missing)} of {count_of(len(contents.cells), 'cell')}"
+        cells = f"{len(missing)} of {count_of(len(contents.trainings), 'cell')}"
         lost = f"{cells} have no result ({failed} failed)"
         said.append(f"{lost}; settings that lack one don't compete.")
     if answer.findings:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from djd.plots.confusion import confusion_figure, confusion_multiples_figure
 from djd.plots.curves import learning_curves_figure
@@ -23,6 +24,7 @@ from djd.report.scores import scored
 from djd.runs.folder import METRICS_NAME
 from djd.runs.keys import as_typed
 from djd.statistics.intervals import Estimate
+from djd.statistics.metrics import Array
 from djd.wording import capital, number, share
 
 MOST_RANKED = 30
@@ -40,6 +42,7 @@ NAMES = (
     "confusion-test",
     "confusion-settings",
     "learning-curves",
+    "reliability-before",
     "reliability",
 )
 """Names of all possible plots."""
@@ -109,7 +112,7 @@ def _of_findings(findings: Findings, answer: Answer, stamp: str | None) -> dict[
         figure = learning_curves_figure(metrics, score_epochs=epochs, title=title, stamp=stamp)
         alt = f"Loss and kappa by epoch of the {len(metrics)} trainings of the best setting."
         plotted["learning-curves"] = Plot(figure, alt)
-    plotted["reliability"] = _reliability(findings, stamp)
+    plotted |= _reliabilities(findings, stamp)
     return plotted
 
 
@@ -158,11 +161,24 @@ def _multiples(findings: Findings, stamp: str | None) -> Plot:
     return Plot(figure, f"{title}: rows are true grades, columns predicted ones.")
 
 
-def _reliability(findings: Findings, stamp: str | None) -> Plot:
+def _reliabilities(findings: Findings, stamp: str | None) -> dict[str, Plot]:
+    """The diagram of the best setting, and where it is calibrated also that before."""
     # The first of several seeds, so that each knee counts once.
     held_out = findings.evidence.held_out[0].one(0)
-    bins = reliability_bins(1 - held_out.probabilities[:, 0], held_out.grades > 0)
-    title = "Probability of any disease, out of fold"
+    now, title = held_out.probabilities, "Probability of any disease, out of fold"
+    if held_out.uncalibrated is None:
+        return {"reliability": _reliability(now, held_out.grades, title, stamp)}
+    before, after = f"{title}, before calibration", f"{title}, calibrated"
+    return {
+        "reliability-before": _reliability(held_out.before, held_out.grades, before, stamp),
+        "reliability": _reliability(now, held_out.grades, after, stamp),
+    }
+
+
+def _reliability(
+    probabilities: Array, grades: NDArray[np.int64], title: str, stamp: str | None
+) -> Plot:
+    bins = reliability_bins(1 - probabilities[:, 0], grades > 0)
     figure = reliability_figure(bins, title=title, stamp=stamp)
     said = "; ".join(f"{each.predicted:.2f} predicted, {each.observed.value:.2f}" for each in bins)
     return Plot(figure, f"Share of diseased knees by predicted probability: {said}.")

@@ -124,8 +124,8 @@ def made_how(contents: Sweep) -> list[tuple[str, str]]:
     made: list[tuple[str, str]] = []
     if contents.plan:
         made.append(("command", in_shell("python", "train.py", *contents.plan.arguments)))
-    configs = [cell.config for cell in contents.cells]
-    results = [each.result for each in contents.finished]
+    configs = [cell.config for cell in contents.trainings]
+    results = [each.result for each in contents.finished_trainings]
     made.append(("cells", f"{len(results)} of {len(configs)} finished"))
     made += _of_config(configs) if configs else ()
     return [*made, *(_of_results(results) if results else ())]
