@@ -173,7 +173,7 @@ def basis_of(
     data = [config.data for config in configs]
     held_out = {(each.split_seed, each.fold) for each in data if each.fold is not None}
     folds = [list(each) for each in sorted(held_out)]
-    basis = {"views": data[0].views, "folds": data[0].folds, "held_out": folds}
+    basis: dict[str, Any] = {"views": data[0].views, "folds": data[0].folds, "held_out": folds}
     basis |= {} if data[0].share == 1 else {"share": data[0].share}
     return basis if list(rules) == ["likeliest"] else {**basis, "decide": list(rules)}
 

@@ -11,8 +11,8 @@ from djd.runs.command_line import in_quotes
 from djd.runs.config import FittedConfig, RunConfig, numberless_keys
 from djd.runs.keys import (
     NEUTRAL_VALUES,
-    REPEAT_KEYS,
     RECIPE,
+    REPEAT_KEYS,
     SHARING_KEYS,
     AxisValue,
     folder_name,
