@@ -26,6 +26,7 @@ OUT_OF_FOLD, TEST = "out of fold", "test"
 """Parts that settings, baselines and readers are scored on."""
 
 UPTAKE: BaselineName = "uptake"
+FEATURES: BaselineName = "features"
 
 
 @dataclass(frozen=True, eq=False)

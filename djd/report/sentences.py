@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from djd.report.answer import UPTAKE, Answer
+from djd.report.answer import FEATURES, UPTAKE, Answer
 from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
 from djd.report.findings import Findings
 from djd.report.scores import GraderScores, ScoresOnTest, scored
@@ -54,13 +54,15 @@ def remarks(answer: Answer) -> list[str]:
     findings, tested, said = answer.findings, answer.tested, []
     if findings and len(findings.settings) > 1:
         said += [detection_sentence(findings), *luck_sentences(findings)]
+    if findings:
+        said += _features_sentences(findings, answer)
     if tested:
         said += tested_sentences(tested, capital(answer.other_tested or "the setting"))
     return said
 
 
 def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
-    uptake = _uptake_sentences(findings, answer)
+    uptake = [*_uptake_sentences(findings, answer), *_features_sentences(findings, answer)]
     if len(findings.settings) == 1:
         line = f"validation: {in_one_line(findings.settings[0])}"
         return [line, *_spread_sentences(findings), *uptake]
@@ -201,7 +203,7 @@ def edge_sentences(findings: Findings) -> Iterable[str]:
 
 def _uptake_sentences(findings: Findings, answer: Answer) -> list[str]:
     """Whether the best setting has learned more than uptake."""
-    who = "The best setting" if len(findings.settings) > 1 else "The network"
+    who = _best_words(findings)
     return [
         f"{against_uptake(findings.beyond[UPTAKE], who)} out of fold: uptake has kappa "
         f"{scored(findings.baselines[UPTAKE].scores['kappa'])}, the best of "
@@ -211,15 +213,35 @@ def _uptake_sentences(findings: Findings, answer: Answer) -> list[str]:
     ]
 
 
+def _features_sentences(findings: Findings, answer: Answer) -> list[str]:
+    """Where the best setting doesn't beat handmade features: that it doesn't."""
+    return [
+        f"{against(findings.beyond[FEATURES], _best_words(findings), 'handmade features')} out of "
+        f"fold: they have kappa {scored(findings.baselines[FEATURES].scores['kappa'])}, the best "
+        f"of {len(baseline.candidates)} models of measures of the picture, without a network"
+        for baseline in answer.baselines
+        if baseline.name == FEATURES and not findings.beyond[FEATURES].low > 0
+    ]
+
+
+def _best_words(findings: Findings) -> str:
+    return "The best setting" if len(findings.settings) > 1 else "The network"
+
+
 def against_uptake(difference: Estimate, who: str) -> str:
     """Whether one grader beats uptake alone, on the same knees."""
+    return against(difference, who, "uptake alone")
+
+
+def against(difference: Estimate, who: str, whom: str) -> str:
+    """Whether one grader beats another, on the same knees."""
     value, low, high = difference
     if low > 0:
-        return f"{who} beats uptake alone by {scored(difference)}"
+        return f"{who} beats {whom} by {scored(difference)}"
     if high < 0:
-        return f"{who} is behind uptake alone by {scored(Estimate(-value, -high, -low))}"
+        return f"{who} is behind {whom} by {scored(Estimate(-value, -high, -low))}"
     ends = "" if math.isnan(low) else f", 95 % interval {number(low)} to {number(high)}"
-    return f"{who} can't be told apart from uptake alone (difference {number(value)}{ends})"
+    return f"{who} can't be told apart from {whom} (difference {number(value)}{ends})"
 
 
 def tested_sentences(tested: ScoresOnTest, who: str) -> list[str]:

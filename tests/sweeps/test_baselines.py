@@ -55,7 +55,7 @@ def parts(train: Sequence[int], validation: Sequence[int]) -> Folds:
 
 
 def both(cohort: Cohort, folds: Folds, test: Parts | None = None) -> tuple[Baseline, Baseline]:
-    majority, uptake = fit_baselines(cohort, folds, views="anterior", test=test)
+    majority, uptake, _ = fit_baselines(cohort, folds, views="anterior", test=test)
     assert (majority.name, uptake.name) == ("majority", "uptake")
     return majority, uptake
 

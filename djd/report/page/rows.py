@@ -75,7 +75,7 @@ def ranking_table(answer: Answer) -> Table | None:
         title="All settings" if several else "The setting and the baselines",
         explained=f"{starred if several else ''}Scores are out of fold{repeats}, each with its "
         "95 % interval; majority gives everyone the commonest grade, uptake knows only how much a "
-        "knee takes up.",
+        "knee takes up, features knows handmade measures of the picture.",
         more=[*settings, *others] if len(settings) > MOST_SHOWN else [],
     )
 
