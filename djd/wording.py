@@ -33,10 +33,13 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value + _HALF:.0f} %"
 
 
-def number(value: float | None) -> str:
-    """A score with two decimals; a dash where it is undefined."""
+def number(value: float | None, *, decimals: int = 2) -> str:
+    """A score with so many decimals; a dash where it is undefined."""
+    if value is None:
+        return "-"
     # There is no -0.00.
-    return "-" if value is None else f"{round(value + math.copysign(_HALF, value), 2) + 0.0:.2f}"
+    rounded = round(value + math.copysign(_HALF, value), decimals) + 0.0
+    return f"{rounded:.{decimals}f}"
 
 
 def capital(words: str) -> str:

@@ -51,10 +51,19 @@ def setting_rows(answer: Answer) -> list[Row]:
             "setting": chosen.get(line.name, line.name),
             **_out_of_fold_columns(line.scores, best),
             **(score_columns(line.test.scores, before="test_") if line.test else {}),
+            **_lead_columns(answer.findings, line.name if line.kind == "baseline" else ""),
         }
         for line in ranking(answer)
         if line.kind != "reader"
     ]
+
+
+def _lead_columns(findings: Findings | None, baseline: str) -> Row:
+    """How far the best setting is ahead of a baseline: larger kappa, smaller rps."""
+    if findings is None or baseline not in findings.beyond:
+        return {}
+    leads = {"kappa": findings.beyond[baseline], "rps": findings.beyond_in_rps[baseline]}
+    return score_columns(leads, before="best_ahead_in_")
 
 
 def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None) -> Row:
@@ -90,7 +99,7 @@ def effect_rows(findings: Findings | None) -> list[Row]:
             "judged_by": judged_by,
             "matched_settings": effect.matched,
             "settings": effect.settings,
-            **score_columns({"value": judged.estimates[place]}),
+            **score_columns({"value": effect.estimate(judged, place)}),
             "behind_best": written(judged.scores.max() - judged.scores[place]),
             "told_apart_from": written(judged.distance),
             "in_best_set": _yes(judged.among_best[place]),

@@ -19,7 +19,7 @@ from djd.data.crop import Views
 from djd.data.split import Parts, split_knees, split_patients
 from djd.data.uptake import relative_uptake
 from djd.statistics.held_out import GradedKnees
-from djd.sweeps import baselines
+from djd.sweeps import baselines, grade_models
 from djd.sweeps.baselines import Baseline, fit_baselines
 from tests.invented import invented_cohort
 
@@ -38,6 +38,7 @@ def cohort_with(grades: Sequence[int] | NDArray[np.int64]) -> Cohort:
     return replace(invented_cohort(true.reshape(-1, 2)), crops=crops.astype(np.uint16))
 
 
+FEATURE_MODELS = dict(baselines._FEATURE_MODELS)
 COHORT = cohort_with(np.random.default_rng(1).choice(5, 90, p=(0.3, 0.25, 0.2, 0.15, 0.1)))
 SPLIT = split_patients(COHORT.patients, test_count=9)
 FOLDS: Folds = {
@@ -89,6 +90,14 @@ def with_other_knees(
 def one_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing to choose, where what is held out has its say."""
     monkeypatch.setattr(baselines, "_CANDIDATES", baselines._CANDIDATES[:1])
+
+
+@pytest.fixture(autouse=True)
+def one_model_of_features(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests are of uptake: the other models of features would only take time."""
+    if "features" not in request.node.name:
+        name = "ridge alpha=30"
+        monkeypatch.setattr(baselines, "_FEATURE_MODELS", {name: FEATURE_MODELS[name]})
 
 
 def test_majority_gives_the_training_sides_commonest_grade_and_its_shares() -> None:
@@ -273,7 +282,7 @@ def test_crops_without_contrast_tell_nothing(count: int) -> None:
 def test_a_fit_that_is_stopped_early_says_nothing_and_still_predicts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(baselines, "_STEPS", 1)
+    monkeypatch.setattr(grade_models, "STEPS", 1)
     _, uptake = both(COHORT, ONE_FOLD)
     assert all(np.isfinite(fold.probabilities).all() for fold in uptake.validation.values())
 
