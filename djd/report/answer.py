@@ -17,6 +17,7 @@ from djd.wording import count_of
 
 SETTINGS_NAME = "settings.csv"
 EFFECTS_NAME = "effects.csv"
+STEPS_NAME = "steps.csv"
 CELLS_NAME = "cells.csv"
 LATEX_NAME = "settings.tex"
 REPORT_NAME = "report.html"

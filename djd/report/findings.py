@@ -9,6 +9,7 @@ import numpy as np
 
 from djd.report.axes import COMPARED, AxisEffect, axis_effects
 from djd.report.scores import GraderScores, Scoreboard, as_best, kappas_of
+from djd.report.steps import Step, steps
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients, score_draws
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
@@ -60,7 +61,8 @@ class Findings:
         optimism_on_test: The same of a best chosen on as many patients as the test has.
         effects: Of every axis with more than one level, on each score of `COMPARED`.
         training_deviation: Of kappa between trainings of a setting; NaN where no training was
-            repeated. Best set and effects allow for this deviation.
+            repeated. Best set, effects and steps allow for this deviation.
+        steps: What each recipe gained over the one before; none where `recipe` is no axis.
     """
 
     evidence: Evidence
@@ -74,6 +76,7 @@ class Findings:
     optimism_on_test: float
     effects: tuple[AxisEffect, ...]
     training_deviation: float
+    steps: tuple[Step, ...]
 
 
 def find(
@@ -120,6 +123,7 @@ def find(
         optimism_on_test=_optimism_on_test(networks, test_patients),
         effects=tuple(chain.from_iterable(effects)),
         training_deviation=deviations["kappa"],
+        steps=steps(evidence.settings, networks, again),
     )
 
 

@@ -7,10 +7,11 @@ from djd.report.answer import FEATURES, UPTAKE, Answer
 from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
 from djd.report.findings import Findings
 from djd.report.scores import GraderScores, ScoresOnTest, scored
+from djd.report.steps import steps_sentence
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
-from djd.wording import capital, count_of, number
+from djd.wording import capital, count_of, listed, number
 
 MAIN_SHARES = {
     "accuracy": "accuracy",
@@ -77,7 +78,8 @@ def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
         line = f"validation: {in_one_line(findings.settings[0])}"
         return [line, *_spread_sentences(findings), *uptake]
     effects = [effect_sentence(each) for each in findings.effects if each.score != "accuracy"]
-    return [*_best_sentences(findings), *effects, *edge_sentences(findings), *uptake]
+    helped = [steps_sentence(findings.steps)] if findings.steps else []
+    return [*_best_sentences(findings), *effects, *helped, *edge_sentences(findings), *uptake]
 
 
 def _best_sentences(findings: Findings) -> list[str]:
@@ -187,8 +189,7 @@ def _told_apart(levels: Sequence[AxisValue], judged: LevelScores, *, decimals: i
 
 
 def _listed(values: Sequence[AxisValue]) -> str:
-    words = [as_typed(value) for value in values]
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+    return listed([as_typed(value) for value in values])
 
 
 def edge_sentences(findings: Findings) -> Iterable[str]:

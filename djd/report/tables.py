@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from djd.errors import InputError
-from djd.files import write_rows
-from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, Answer
+from djd.files import remove, write_rows
+from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, STEPS_NAME, Answer
 from djd.report.axes import EPOCHS
 from djd.report.findings import Findings, SettingScores
 from djd.report.ranking import head, ranking
@@ -30,9 +30,15 @@ Row = dict[str, Any]
 
 
 def write_tables(sweep: Sweep, answer: Answer) -> None:
-    """Write the three CSV files, with a column of the stamp; an empty table has a head alone."""
+    """Write the CSV files, with a column of the stamp; an empty table has a head alone.
+
+    Steps have a file only where there are any.
+    """
     stamped = stamp_column(sweep.stamp)
+    if not (found := step_rows(answer.findings)):
+        remove(sweep.folder / STEPS_NAME)
     for name, rows, first in (
+        *([(STEPS_NAME, found, ("step",))] if found else []),
         (SETTINGS_NAME, setting_rows(answer), ("rank", "setting")),
         (EFFECTS_NAME, effect_rows(answer.findings), ("axis", "level")),
         (CELLS_NAME, cell_rows(sweep), ("cell", "state", "reason")),
@@ -108,6 +114,20 @@ def effect_rows(findings: Findings | None) -> list[Row]:
         for judged_by, judged in (("mean", effect.mean), ("best", effect.best))
         if judged is not None
         for place, level in enumerate(effect.levels)
+    ]
+
+
+def step_rows(findings: Findings | None) -> list[Row]:
+    """A row for each step: its scores, its gain over the step before, what it costs."""
+    return [
+        {
+            "step": each.name,
+            **score_columns({"kappa": each.kappa, "rps": each.rps}),
+            **score_columns({"gain": each.gain} if each.gain else {}),
+            **score_columns({"rps_lower_by": each.gain_in_rps} if each.gain_in_rps else {}),
+            "seconds_a_training": written(each.seconds),
+        }
+        for each in (findings.steps if findings else ())
     ]
 
 

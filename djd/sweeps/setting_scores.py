@@ -29,6 +29,8 @@ class Setting:
         knees: Number of their knees.
         scores: Of the confusion counts pooled over folds, averaged over repeats; NaN where a score
             is undefined.
+        number: Its place among the settings in the order of the cells, which is the order of the
+            command line.
     """
 
     axes: Mapping[str, AxisValue]
@@ -38,6 +40,7 @@ class Setting:
     patients: int
     knees: int
     scores: Mapping[str, float]
+    number: int
 
     @property
     def configs(self) -> list[RunConfig]:
@@ -65,7 +68,8 @@ def score_settings(
         out.
     """
     done = {cell.folder: cell for cell in finished}
-    settings, incomplete = [], 0
+    settings: list[Setting] = []
+    incomplete = 0
     for group in by_setting(cells):
         # A cell that holds nothing out is no part of any score.
         scored = [cell for cell in group if cell.config.data.fold is not None] or group
@@ -75,7 +79,10 @@ def score_settings(
             incomplete += len(epochs)
             continue
         whole = _with_all_folds(results)
-        settings += [_setting(whole, epoch) for epoch in epochs]
+        settings += [
+            _setting(whole, epoch, number)
+            for number, epoch in enumerate(epochs, start=len(settings))
+        ]
     kappas = [setting.scores["kappa"] for setting in settings]
     order = np.argsort([-kappa for kappa in kappas], kind="stable")  # NaN comes last
     return [settings[place] for place in order], incomplete
@@ -100,7 +107,7 @@ def by_repeat(cells: Iterable[FinishedCell]) -> list[list[FinishedCell]]:
     return list(groups.values())
 
 
-def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
+def _setting(cells: Sequence[FinishedCell], epoch: int, number: int) -> Setting:
     repeats = [
         [next(each for each in cell.result.validation if each.epoch == epoch) for cell in folds]
         for folds in by_repeat(cells)
@@ -111,7 +118,7 @@ def _setting(cells: Sequence[FinishedCell], epoch: int) -> Setting:
     patients = sum(each.patients for each in repeats[0])
     knees = sum(each.knees for each in repeats[0])
     axes = cells[0].setting_axes
-    return Setting(axes, epoch, tuple(cells), len(repeats), patients, knees, scores)
+    return Setting(axes, epoch, tuple(cells), len(repeats), patients, knees, scores, number)
 
 
 Knee = tuple[str, str, str, int]

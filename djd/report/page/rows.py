@@ -6,8 +6,9 @@ from typing import NamedTuple
 from djd.grades import GRADE_NAMES
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import axis_words
-from djd.report.ranking import grade_rows, head, ranking
+from djd.report.ranking import STEPS_HEAD, grade_rows, head, ranking, step_rows
 from djd.report.scores import scored
+from djd.report.steps import steps_sentence
 from djd.runs.config import RunConfig
 from djd.runs.result import RunResult
 from djd.statistics.scoring import MINIMAL
@@ -77,6 +78,19 @@ def ranking_table(answer: Answer) -> Table | None:
         "95 % interval; majority gives everyone the commonest grade, uptake knows only how much a "
         "knee takes up, features knows handmade measures of the picture.",
         more=[*settings, *others] if len(settings) > MOST_SHOWN else [],
+    )
+
+
+def steps_page_table(answer: Answer) -> Table | None:
+    """Every step; None where `recipe` was not compared."""
+    if answer.findings is None or not (found := answer.findings.steps):
+        return None
+    return Table(
+        head=STEPS_HEAD,
+        rows=list(map(Row, step_rows(found))),
+        explained=f"{steps_sentence(found)}. Each step is one more change, in the order of the "
+        "command line; its gain is over the step before, on the same patients, and each interval "
+        "holds by itself. rps is the ranked probability score, of which smaller is better.",
     )
 
 
