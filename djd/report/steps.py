@@ -74,7 +74,7 @@ def steps(
         kappa, rps = (
             Estimate(value, *percentile_interval(draws, patients)) for value, draws in now.values()
         )
-        seconds = np.mean([c.result.fit_seconds for i in places for c in settings[i].cells])
+        seconds = np.mean([settings[place].seconds for place in places])
         natural = Estimate(-rps.value, -rps.high, -rps.low)
         gain, finer = gains or (None, None)
         found.append(Step(as_typed(name), kappa, natural, gain, finer, float(seconds)))

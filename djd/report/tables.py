@@ -91,6 +91,8 @@ def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None)
         "kappa_se_patients": written(scores.patient_error),
         "kappa_sd_seeds": written(scores.between_repeats.seed),
         "kappa_sd_splits": written(scores.between_repeats.split),
+        "seconds_a_training": written(setting.seconds),
+        "ms_a_knee": written(setting.milliseconds_a_knee),
         **score_columns(scores.scores),
     }
 

@@ -1,5 +1,6 @@
 """The settings of a sweep, each scored by all its folds, and their predictions as arrays."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,26 @@ class Setting:
     def splits(self) -> list[int]:
         """Split seed of each repeat, in the order of `by_repeat`."""
         return [cells[0].config.data.split_seed for cells in by_repeat(self.cells)]
+
+    @property
+    def seconds(self) -> float:
+        """Mean duration of a training of so many epochs."""
+        whole = self.cells[0].config.trainer.max_epochs
+        mean = float(np.mean([cell.result.fit_seconds for cell in self.cells]))
+        return mean * self.epochs / whole
+
+    @property
+    def milliseconds_a_knee(self) -> float:
+        """Duration of an epoch over the knees trained on; NaN where test patients were, too.
+
+        Fold by fold the training side is what the other folds hold, a part of it with `data.share`.
+        """
+        data = self.cells[0].config.data
+        if data.leak:
+            return math.nan
+        folds = len({cell.config.data.fold for cell in self.cells})
+        trained_on = self.knees / folds * (data.folds - 1) * data.share
+        return 1000 * self.seconds / (self.epochs * trained_on)
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_info
 
 from djd.data.cohort import Cohort
 from djd.data.crop import Views
+from djd.data.features import joint_features
 from djd.data.split import Parts, split_knees, split_patients
 from djd.data.uptake import relative_uptake
 from djd.statistics.held_out import GradedKnees
@@ -315,3 +316,57 @@ def test_no_network_library_is_needed() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+def test_the_best_model_of_features_is_chosen_by_kappa_pooled_over_folds() -> None:
+    *_, features = fit_baselines(COHORT, FOLDS, views="both", test=DEVELOPMENT)
+    assert (features.name, set(features.candidates)) == ("features", set(FEATURE_MODELS))
+    kappas = {}
+    for name, folds in features.candidates.items():
+        of_seed = [[fold for (each, _), fold in folds.items() if each == seed] for seed in (3, 4)]
+        kappas[name] = np.mean(
+            [
+                cohen_kappa_score(
+                    np.concatenate([fold.grades for fold in folds]),
+                    np.concatenate([fold.predicted for fold in folds]),
+                    weights="quadratic",
+                )
+                for folds in of_seed
+            ]
+        )
+        for fold in folds.values():
+            np.testing.assert_allclose(fold.probabilities.sum(axis=1), 1)
+    assert kappas[features.setting] == pytest.approx(max(kappas.values()))
+    assert features.test is not None
+    np.testing.assert_array_equal(features.test.knees, DEVELOPMENT.test)
+
+
+def test_a_model_of_features_is_fitted_on_the_training_side_alone() -> None:
+    table = joint_features(COHORT.crops[:, :1], COHORT.side_index == 1)[:, 0]
+    part = FOLDS[3, 0]
+    *_, features = fit_baselines(COHORT, ONE_FOLD, views="anterior", test=None)
+    logistic = LogisticRegression(C=0.1, max_iter=1000)
+    model = make_pipeline(StandardScaler(), logistic).fit(
+        table[part.train], COHORT.grades[part.train]
+    )
+    (fold,) = features.candidates["logistic C=0.1 class_weight=none"].values()
+    np.testing.assert_allclose(
+        fold.probabilities, model.predict_proba(table[part.validation]), atol=1e-9
+    )
+
+
+def test_features_of_a_training_side_of_one_grade_teach_no_more_than_majority() -> None:
+    some = parts([0, 1, 2], [3, 4])
+    majority, _, features = fit_baselines(
+        cohort_with([3, 3, 3, 1, 0, 4]), some, views="anterior", test=None
+    )
+    assert_same(held_out(features), held_out(majority))
+
+
+def test_two_knees_are_enough_for_every_model_of_features() -> None:
+    some = parts([0, 1], [2, 3])
+    *_, features = fit_baselines(cohort_with([0, 4, 0, 4]), some, views="both", test=None)
+    for folds in features.candidates.values():
+        (fold,) = folds.values()
+        assert np.isfinite(fold.probabilities).all()
+        assert set(fold.predicted) <= {0, 4}
