@@ -10,10 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from djd.data.uptake import KNEE_ROWS, SHAFT_ROWS, background_of, relative_uptake, shaft_of
+from djd.data.uptake import (
+    KNEE_ROWS,
+    SHAFT_COLUMNS,
+    SHAFT_ROWS,
+    background_of,
+    relative_uptake,
+    shaft_of,
+)
 
 _HALF = 32  # columns on either side of the leg's axis
-_SHAFT_COLUMNS = 13  # of the window that finds the axis; 19 or 25 grade as well
 _COMPARTMENTS = (slice(0, 14), slice(14, 27), slice(27, 41))  # rows: femoral, joint line, tibial
 _SQUARES = (3, 5, 9)  # pixels a side, of the textures
 _PEAK, _AROUND = 5, 15  # pixels a side
@@ -58,7 +64,8 @@ def _relative_joint(crops: NDArray[np.uint16]) -> _Array:
     The leg's axis is in the middle.
     """
     shafts = np.stack([crops[..., rows, :].mean(axis=(1, -2)) for rows in SHAFT_ROWS])
-    profile = uniform_filter(shafts.sum(axis=0), (1, _SHAFT_COLUMNS), mode="constant")
+    profile = uniform_filter(shafts.sum(axis=0), (1, SHAFT_COLUMNS), mode="constant")
+    # A window of an even number of columns has its middle between two, as the 64 columns have.
     columns = profile.argmax(axis=-1)[:, None] + np.arange(-_HALF, _HALF)
     inside = (columns >= 0) & (columns < crops.shape[-1])
     places = np.where(inside, columns, 0)[:, None, None]

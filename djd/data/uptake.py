@@ -21,7 +21,7 @@ MEASURES = ("mean", "peak")
 
 _EDGE_COLUMNS = 12  # no leg reaches both edges of a crop
 SHAFT_ROWS = (slice(0, 32), slice(96, CROP_SIZE))  # of the femur, of the tibia
-_SHAFT_COLUMNS = 12
+SHAFT_COLUMNS = 12
 KNEE_ROWS = slice(44, 85)  # femoral to tibial metaphysis; row 64 has the hottest pixel
 _KNEE_COLUMNS = 40
 _PEAK_SIZE = 5  # pixels a side, about what the camera's blur makes of a point
@@ -51,7 +51,7 @@ def relative_uptake(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
 
 def shaft_of(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Counts a pixel of the shafts above the background, float64 (knee, view), 1 at least."""
-    femur, tibia = (_brightest(crops, rows, _SHAFT_COLUMNS) for rows in SHAFT_ROWS)
+    femur, tibia = (_brightest(crops, rows, SHAFT_COLUMNS) for rows in SHAFT_ROWS)
     return np.maximum((femur + tibia) / 2 - background_of(crops), _LEAST)
 
 
