@@ -21,6 +21,11 @@ def count_of(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def listed(words: Sequence[str]) -> str:
+    """Words, one or more, in a sentence: `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
 def first_of(names: Sequence[str]) -> str:
     """The first names and the number of the others: `a, b, c, d, e and 3 more`."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
@@ -33,10 +38,13 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value + _HALF:.0f} %"
 
 
-def number(value: float | None) -> str:
-    """A score with two decimals; a dash where it is undefined."""
+def number(value: float | None, *, decimals: int = 2) -> str:
+    """A score with so many decimals; a dash where it is undefined."""
+    if value is None:
+        return "-"
     # There is no -0.00.
-    return "-" if value is None else f"{round(value + math.copysign(_HALF, value), 2) + 0.0:.2f}"
+    rounded = round(value + math.copysign(_HALF, value), decimals) + 0.0
+    return f"{rounded:.{decimals}f}"
 
 
 def capital(words: str) -> str:

@@ -27,10 +27,10 @@ def test_a_comparison_trained_on_a_null_cohort_finds_no_winner(
         f"hydra.sweep.dir={sweep}",
     )
     assert run_train(monkeypatch, "-m", *axes, *fixed) == 0
-    *settings, majority, uptake = rows_of(sweep / "settings.csv")
+    *settings, majority, uptake, features = rows_of(sweep / "settings.csv")
     assert len(settings) == 8
     assert {row["in_best_set"] for row in settings} == {"yes"}
-    for best in (settings[0], uptake):
+    for best in (settings[0], uptake, features):
         assert float(best["kappa_low"]) < 0
     assert float(majority["kappa"]) == 0
     shown = capsys.readouterr().out

@@ -75,7 +75,7 @@ def held_out(folder: Path, depth: str, epochs: str) -> Rows:
 
 
 def test_every_setting_is_in_the_table_with_scores_that_can_be_recomputed(sweep: Sweep) -> None:
-    *settings, majority, uptake = rows_of(sweep.folder / "settings.csv")
+    *settings, majority, uptake, features = rows_of(sweep.folder / "settings.csv")
     assert [row["rank"] for row in settings] == ["1", "2", "3", "4"]
     assert {(row["depth"], row["epochs"]) for row in settings} == {
         (depth, epochs) for depth in "12" for epochs in "12"
@@ -87,7 +87,7 @@ def test_every_setting_is_in_the_table_with_scores_that_can_be_recomputed(sweep:
             str(len(rows)),
             "PHANTOM: invented scans, not patients",
         )
-    for row, name in ((majority, "majority"), (uptake, "uptake")):
+    for row, name in ((majority, "majority"), (uptake, "uptake"), (features, "features")):
         assert row["setting"].split(" ")[0] == name
         rows = rows_of(sweep.folder / "baselines" / name / "predictions.csv")
         require_scores(row, scores_by_hand(rows))
@@ -97,7 +97,7 @@ def test_baselines_are_held_against_the_very_knees_of_the_settings(sweep: Sweep)
     def knees(rows: Rows) -> set[tuple[str, ...]]:
         return {(row["scan"], row["side"], row["grade"], row["fold"]) for row in rows}
 
-    for name in ("majority", "uptake"):
+    for name in ("majority", "uptake", "features"):
         rows = rows_of(sweep.folder / "baselines" / name / "predictions.csv")
         assert knees(rows) == knees(held_out(sweep.folder, "1", "1"))
         assert len(rows) == len(knees(rows))
@@ -108,11 +108,11 @@ def test_the_test_patients_are_scored_for_winner_and_baselines_alone(sweep: Swee
     (winner,) = (sweep.folder / "winner").iterdir()
     scored = {row["setting"]: row for row in table if row["test_kappa"]}
     assert next(iter(scored)) == winner.name
-    assert [name.split(" ")[0] for name in scored][1:] == ["majority", "uptake"]
+    assert [name.split(" ")[0] for name in scored][1:] == ["majority", "uptake", "features"]
     rows = rows_of(winner / "predictions.csv")
     require_scores(scored[winner.name], scores_by_hand(rows), before="test_")
     tested = rows_of(sweep.folder / "baselines" / "uptake" / "test_predictions.csv")
-    require_scores(list(scored.values())[-1], scores_by_hand(tested), before="test_")
+    require_scores(list(scored.values())[2], scores_by_hand(tested), before="test_")
     assert {row["scan"] for row in tested} == {row["scan"] for row in rows}
 
 
@@ -321,11 +321,11 @@ def test_test_patients_that_were_not_opened_stay_closed_to_baselines(
 ) -> None:
     """Neither does an answer open them, nor does one of an earlier choice stay in place."""
     shutil.rmtree(copy / "winner")
-    for kept in ("majority", "uptake"):
+    for kept in ("majority", "uptake", "features"):
         assert (copy / "baselines" / kept / "test_predictions.csv").exists()
         (copy / "baselines" / kept / "baseline.json").unlink()
     assert run_djd(monkeypatch, "report", copy) == 0
-    for kept in ("majority", "uptake"):
+    for kept in ("majority", "uptake", "features"):
         assert (copy / "baselines" / kept / "baseline.json").exists()
         assert not (copy / "baselines" / kept / "test_predictions.csv").exists()
 

@@ -101,8 +101,8 @@ def test_every_figure_of_the_ranking_comes_from_the_predictions(
         scored[place] for place in zip(columns["depth"][:4], columns["epochs"][:4], strict=True)
     ]
     assert len(graders) == len({id(each) for each in graders}) == 4
-    assert columns["rank"][4:] == ["majority", "uptake"]
-    graders += [baseline(sweep, name) for name in ("majority", "uptake")]
+    assert columns["rank"][4:] == ["majority", "uptake", "features"]
+    graders += [baseline(sweep, name) for name in ("majority", "uptake", "features")]
     for place, rows in enumerate(graders):
         require_figure(columns["kappa"][place], kappa(rows))
         require_figure(columns["accuracy"][place], accuracy(rows))
@@ -110,11 +110,12 @@ def test_every_figure_of_the_ranking_comes_from_the_predictions(
     assert minimal == f"minimal recall ({sum(row['grade'] == '1' for row in graders[0])} knees)"
     kappas = [kappa(rows) for rows in graders[:4]]
     assert kappas == sorted(kappas, reverse=True)
-    first, *others, majority, uptake = columns["test kappa"]
+    first, *others, majority, uptake, features = columns["test kappa"]
     assert set(others) == {"-"}
     require_figure(first, kappa(opened(sweep)))
     require_figure(majority, kappa(baseline(sweep, "majority", test=True)))
     require_figure(uptake, kappa(baseline(sweep, "uptake", test=True)))
+    require_figure(features, kappa(baseline(sweep, "features", test=True)))
     best = f"depth={columns['depth'][0]} epochs={columns['epochs'][0]}"
     assert winner(sweep).name == best
 

@@ -88,7 +88,7 @@ def test_a_single_run_says_what_its_scores_are_worth_and_writes_its_tables(
     assert re.search(r"validation: kappa -?\d\.\d\d \(-?\d\.\d\d to \d\.\d\d\)", shown)
     assert "out of fold: uptake has kappa" in shown
     assert "on the test patients: uptake has kappa" in shown
-    setting, majority, uptake = rows_of(folder / "settings.csv")
+    setting, majority, uptake, _ = rows_of(folder / "settings.csv")
     assert setting["setting"] == (
         "model=cnn optim=adam depth=1 width=2 lr=0.001 batch_size=32 epochs=2"
     )

@@ -20,9 +20,9 @@ MEASURES = ("mean", "peak")
 """What is measured of a knee, in this order."""
 
 _EDGE_COLUMNS = 12  # no leg reaches both edges of a crop
-_SHAFT_ROWS = (slice(0, 32), slice(96, CROP_SIZE))  # of the femur, of the tibia
-_SHAFT_COLUMNS = 12
-_KNEE_ROWS = slice(44, 85)  # femoral to tibial metaphysis; row 64 has the hottest pixel
+SHAFT_ROWS = (slice(0, 32), slice(96, CROP_SIZE))  # of the femur, of the tibia
+SHAFT_COLUMNS = 12
+KNEE_ROWS = slice(44, 85)  # femoral to tibial metaphysis; row 64 has the hottest pixel
 _KNEE_COLUMNS = 40
 _PEAK_SIZE = 5  # pixels a side, about what the camera's blur makes of a point
 _LEAST = 1.0  # counts a pixel: a shaft as faint as its noise must not make any ratio huge
@@ -43,16 +43,19 @@ def relative_uptake(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
         float64 (knee, view, measure 2) in the order of `MEASURES`: 0 where the knee takes up as
         much as the shafts; finite, between -11.1 and 11.1.
     """
-    background = _background(crops)
-    femur, tibia = (_brightest(crops, rows, _SHAFT_COLUMNS) for rows in _SHAFT_ROWS)
-    knee = np.stack([_brightest(crops, _KNEE_ROWS, _KNEE_COLUMNS), _peak(crops)], axis=-1)
-    shaft = (femur + tibia) / 2
+    background = background_of(crops)
+    knee = np.stack([_brightest(crops, KNEE_ROWS, _KNEE_COLUMNS), _peak(crops)], axis=-1)
     of_knee = np.log(np.maximum(knee - background[..., None], _LEAST))
-    of_shaft = np.log(np.maximum(shaft - background, _LEAST))
-    return of_knee - of_shaft[..., None]
+    return of_knee - np.log(shaft_of(crops))[..., None]
 
 
-def _background(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
+def shaft_of(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """Counts a pixel of the shafts above the background, float64 (knee, view), 1 at least."""
+    femur, tibia = (_brightest(crops, rows, SHAFT_COLUMNS) for rows in SHAFT_ROWS)
+    return np.maximum((femur + tibia) / 2 - background_of(crops), _LEAST)
+
+
+def background_of(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Counts a pixel beside the leg, float64 (knee, view).
 
     A mean over the fainter of the two edges: with none or one count in most pixels a median or a
@@ -74,7 +77,7 @@ def _brightest(crops: NDArray[np.uint16], rows: slice, columns: int) -> NDArray[
 def _peak(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Mean of the hottest square in the joint's rows, float64 (knee, view)."""
     # Sums of whole numbers are exact, so a mirror image has the very same peak.
-    sums = crops[..., _KNEE_ROWS, :].astype(np.int64)
+    sums = crops[..., KNEE_ROWS, :].astype(np.int64)
     for axis in (-2, -1):
         sums = np.lib.stride_tricks.sliding_window_view(sums, _PEAK_SIZE, axis=axis).sum(axis=-1)
     peak: NDArray[np.float64] = sums.max(axis=(-2, -1)) / _PEAK_SIZE**2

@@ -31,6 +31,8 @@ _ABOVE_INCHES, _BELOW_INCHES, _END_INCHES = 0.07, 0.07, 0.1
 
 _SCALES_INCHES = 0.75  # ticks above and below, and their label
 
+_STEP_CHARACTERS = 22  # in a line beside its row
+_GAIN_POINTS = 26  # from the beginning of a kappa's value to that of its gain
 _LEVEL_INCHES = 0.4
 _PANEL_INCHES = 0.4  # name of the axis and space
 _REST_INCHES = 0.45 + 3 * style.LEGEND_INCHES  # ticks, label, legend
@@ -116,6 +118,62 @@ def effects_figure(effects: Sequence[AxisLevels], *, title: str, stamp: Stamp = 
     ]
     figure.legend(handles=handles, loc="outside lower left")
     return figure
+
+
+def steps_figure(
+    kappas: Mapping[str, Estimate],
+    gains: Sequence[Estimate | None],
+    *,
+    title: str,
+    stamp: Stamp = None,
+) -> Figure:
+    """Kappa of each step by name from the top, and its gain over the step before at the right.
+
+    Stairs lead from dot to dot. A step whose gain can be told apart from none is blue, an other one
+    grey; the first has no gain.
+    """
+    names = [fill(name, _STEP_CHARACTERS, break_long_words=False) for name in kappas]
+    height = _LEVEL_INCHES * len(names) + _REST_INCHES
+    figure = style.new_figure(style.PAGE_INCHES, height, stamp=stamp, title=title)
+    axes = figure.subplots()
+    there = [(kappa.value, row) for row, kappa in enumerate(kappas.values()) if kappa.is_defined]
+    if there:
+        values, rows = zip(*there, strict=True)
+        axes.step(values, rows, where="pre", color="0.8", linewidth=1, zorder=0)
+    for row, (kappa, gain) in enumerate(zip(kappas.values(), gains, strict=True)):
+        told = gain is not None and (gain.low > 0 or gain.high < 0)
+        colour = style.BLUE if told else style.GREY
+        style.plot_estimate(axes, row, kappa, colour=colour, filled=told)
+        _write_gain(axes, row, kappa, gain)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    style.show_rows(axes)
+    _show_kappas(axes, kappas.values())
+    handles = [
+        style.legend_mark("its gain or loss can be told apart from none", style.BLUE),
+        style.legend_mark("it can't, or there is no step before", style.GREY, filled=False),
+    ]
+    figure.legend(handles=handles, loc="outside lower left")
+    return figure
+
+
+def _write_gain(axes: Axes, y: float, kappa: Estimate, gain: Estimate | None) -> None:
+    """Write a kappa, and its gain over the step before in bold where that can be told apart."""
+    _write_value(axes, y, kappa, starred=False)
+    if gain is None or not gain.is_defined:
+        return
+    ends = f" ({gain.low:+.2f} to {gain.high:+.2f})" if gain.has_interval else ""
+    weight = "bold" if gain.low > 0 or gain.high < 0 else "normal"
+    axes.annotate(
+        f"{gain.value:+.2f}{ends}",
+        (1.02, y),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(_GAIN_POINTS, 0),
+        textcoords="offset points",
+        va="center_baseline",
+        weight=weight,
+        annotation_clip=False,
+    )
 
 
 def _plot_band(axes: Axes, kappas: Iterable[Estimate], distance: float) -> list[Artist]:

@@ -18,6 +18,7 @@ from djd.wording import count_of
 
 SETTINGS_NAME = "settings.csv"
 EFFECTS_NAME = "effects.csv"
+STEPS_NAME = "steps.csv"
 CELLS_NAME = "cells.csv"
 LATEX_NAME = "settings.tex"
 REPORT_NAME = "report.html"
@@ -27,6 +28,7 @@ OUT_OF_FOLD, TEST = "out of fold", "test"
 """Parts that settings, baselines and readers are scored on."""
 
 UPTAKE: BaselineName = "uptake"
+FEATURES: BaselineName = "features"
 
 
 @dataclass(frozen=True, eq=False)

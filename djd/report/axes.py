@@ -7,13 +7,15 @@ from typing import Literal, TypeGuard, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from djd.report.scores import SMALLER_IS_BETTER
 from djd.runs.keys import AxisValue, short_names
 from djd.statistics.effects import LevelScores, best_in_grid, matched_settings, mean_over_grid
+from djd.statistics.intervals import Estimate
 from djd.statistics.selection import Draws
 from djd.sweeps.setting_scores import Setting
 
-COMPARED: Mapping[str, float] = {"kappa": -1.0, "accuracy": 0.0}
-"""Scores by which settings are compared, and the least value of each."""
+COMPARED: Mapping[str, float] = {"kappa": -1.0, "accuracy": 0.0, "rps": -1.0}
+"""Scores by which settings are compared, and the least value of each; `rps` is negated."""
 
 EPOCHS = "epochs"
 """The axis that every comparison has."""
@@ -48,9 +50,10 @@ class AxisEffect:
 
     Attributes:
         axis: Its key, or `EPOCHS`.
-        score: `kappa` or `accuracy`.
+        score: `kappa`, `accuracy` or `rps`.
         levels: Numbers ascending, then names by alphabet.
-        mean: Over the grid of the other axes; None, as `best`, where no place has all levels.
+        mean: Over the grid of the other axes; None, as `best`, where no place has all levels. Of
+            `rps` negated, as `best`, since the smallest is the best.
         best: The best in that grid.
         matched: Number of settings whose place in the grid every level has.
         settings: Number of all settings.
@@ -64,6 +67,12 @@ class AxisEffect:
     best: LevelScores | None
     matched: int
     settings: int
+
+    def estimate(self, judged: LevelScores, place: int) -> Estimate:
+        """The score of a level as it is, not negated."""
+        value, low, high = judged.estimates[place]
+        negated = self.score in SMALLER_IS_BETTER
+        return Estimate(-value, -high, -low) if negated else Estimate(value, low, high)
 
 
 def axis_effects(

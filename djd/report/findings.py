@@ -9,11 +9,12 @@ import numpy as np
 
 from djd.report.axes import COMPARED, AxisEffect, axis_effects
 from djd.report.scores import GraderScores, Scoreboard, as_best, kappas_of
+from djd.report.steps import Step, steps
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients, score_draws
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import quadratic_kappa
-from djd.statistics.scoring import DRAWN, score_settings_draws
+from djd.statistics.scoring import DRAWN, loss_draws, score_settings_draws
 from djd.statistics.selection import Draws, best_set, distance_to_tell, optimism_of_best
 from djd.statistics.spread import (
     RepeatDeviations,
@@ -51,26 +52,31 @@ class Findings:
         settings: The best first.
         baselines: By name, on the same knees.
         beyond: The best setting's kappa less each baseline's.
+        beyond_in_rps: The same, the other way round, of the ranked probability score, which is
+            better the smaller it is: of the setting and the candidate that kappa chose.
         distance: The least difference of kappa from the best that can be told apart.
         kappa_outside: Of the choosing itself: chosen in the bag, scored outside of the bag; NaN, as
             the next two, where there was nothing to choose from.
         optimism: The best's kappa less `kappa_outside`.
         optimism_on_test: The same of a best chosen on as many patients as the test has.
-        effects: Of every axis with more than one level, on kappa and accuracy.
+        effects: Of every axis with more than one level, on each score of `COMPARED`.
         training_deviation: Of kappa between trainings of a setting; NaN where no training was
-            repeated. Best set and effects allow for this deviation.
+            repeated. Best set, effects and steps allow for this deviation.
+        steps: What each recipe gained over the one before; none where `recipe` is no axis.
     """
 
     evidence: Evidence
     settings: tuple[SettingScores, ...]
     baselines: Mapping[str, GraderScores]
     beyond: Mapping[str, Estimate]
+    beyond_in_rps: Mapping[str, Estimate]
     distance: float
     kappa_outside: float
     optimism: float
     optimism_on_test: float
     effects: tuple[AxisEffect, ...]
     training_deviation: float
+    steps: tuple[Step, ...]
 
 
 def find(
@@ -91,12 +97,14 @@ def find(
     repeats = [each.repeats for each in evidence.held_out]
     # Draws with the luck of trainings, as far as repeats show that luck.
     again = {
-        score: with_training_luck(networks.draws[score], deviations[score], repeats, lowest=lowest)
+        score: with_training_luck(
+            networks.upward(score)[1], deviations[score], repeats, lowest=lowest
+        )
         for score, lowest in COMPARED.items()
     }
     kappas, kappa_outside = networks.values("kappa"), networks.kappa_outside()
     effects = (
-        axis_effects(evidence.settings, score, networks.values(score), draws, networks.patients)
+        axis_effects(evidence.settings, score, networks.upward(score)[0], draws, networks.patients)
         for score, draws in again.items()
     )
     fitted = zip(baselines.items(), board.scores[count:], strict=True)
@@ -108,12 +116,14 @@ def find(
             for (name, (_, *candidates)), scores in fitted
         },
         beyond={name: networks.lead_over(tried) for name, (_, *tried) in baselines.items()},
+        beyond_in_rps={name: board.finer_lead(count + i) for i, name in enumerate(baselines)},
         distance=distance_to_tell(kappas, again["kappa"], networks.patients),
         kappa_outside=kappa_outside,
         optimism=float(kappas.max()) - kappa_outside,
         optimism_on_test=_optimism_on_test(networks, test_patients),
         effects=tuple(chain.from_iterable(effects)),
         training_deviation=deviations["kappa"],
+        steps=steps(evidence.settings, networks, again),
     )
 
 
@@ -121,8 +131,12 @@ def _training_deviation(board: Scoreboard, score: str) -> float:
     repeats = [each.repeats for each in board.graders]
     if max(repeats) == 1:
         return math.nan
+    few = board.weights[:FEW_DRAWS]
+    if score == "rps":
+        values = loss_draws(board.graders, np.ones((1, board.patients), dtype=np.float32))[:, 0]
+        return training_deviation(values, loss_draws(board.graders, few), repeats)
     counts = np.concatenate(board.counts())
-    draws = score_draws(board.weights[:FEW_DRAWS], counts, {score: DRAWN[score]})[score]
+    draws = score_draws(few, counts, {score: DRAWN[score]})[score]
     return training_deviation(DRAWN[score](counts.sum(axis=1)), draws, repeats)
 
 
@@ -130,7 +144,7 @@ def _settings(
     evidence: Evidence, board: Scoreboard, again: Mapping[str, Draws]
 ) -> tuple[SettingScores, ...]:
     patients, kappas = board.patients, board.draws["kappa"]
-    in_set = {score: best_set(board.values(score), again[score], patients) for score in again}
+    in_set = {score: best_set(board.upward(score)[0], again[score], patients) for score in again}
     first, *others = board.scores
     scored = [as_best(first, board.values("kappa"), kappas, patients), *others]
     return tuple(

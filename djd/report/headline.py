@@ -7,7 +7,7 @@ from djd.report.answer import OUT_OF_FOLD, UPTAKE, Answer
 from djd.report.axes import COMPARED, EPOCHS, QUESTIONS, AxisEffect, Question, axis_words, place_of
 from djd.report.findings import Findings
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, scored
-from djd.report.sentences import against_uptake, best_set_words, effect_sentence
+from djd.report.sentences import FINER, against_uptake, best_set_words, effect_sentence
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, count_of
@@ -147,13 +147,14 @@ def compared(findings: Findings) -> Iterable[Question]:
 def question_sentences(
     question: Question, findings: Findings, planned: Mapping[str, Collection[AxisValue]]
 ) -> list[str]:
-    """Findings on a question, on kappa and accuracy; `planned` holds all values of each axis."""
-    on_kappa, on_accuracy = (effects_on(question, findings, name) for name in COMPARED)
+    """Findings on a question, on each score; `planned` holds all values of each axis."""
+    by_score = (effects_on(question, findings, name) for name in COMPARED)
     words = axis_words(place_of(findings.settings[0].setting))
     said = [
         f"{capital(words.get(kappa.axis, kappa.name))}: {effect_sentence(kappa, named=False)}. "
-        f"On accuracy: {effect_sentence(accuracy, named=False)}."
-        for kappa, accuracy in zip(on_kappa, on_accuracy, strict=True)
+        f"On accuracy: {effect_sentence(accuracy, named=False)}. "
+        f"On the {FINER}: {effect_sentence(rps, named=False)}."
+        for kappa, accuracy, rps in zip(*by_score, strict=True)
     ]
     said += _missing(question, findings, planned)
     return said or [_not_compared(question, findings.settings[0].setting)]

@@ -13,6 +13,7 @@ from djd.report.answer import OUT_OF_FOLD, SETTINGS_NAME, TEST, Answer
 from djd.report.axes import EPOCHS
 from djd.report.findings import Findings, SettingScores
 from djd.report.scores import DASH, GraderScores, scored
+from djd.report.steps import Step
 from djd.runs.keys import as_typed, short_names
 from djd.runs.summary import as_text
 from djd.statistics.scoring import MINIMAL
@@ -101,6 +102,7 @@ def terminal_tables(answer: Answer) -> list[str]:
             tables.append(f"... and {count_of(more, 'more setting')} ({SETTINGS_NAME} has all)")
         effects = effects_table(findings)
         tables += [as_text(effects)] if effects.row_count else []
+        tables += [as_text(steps_table(findings.steps))] if findings.steps else []
     if len(findings.settings) == 1 if findings else answer.tested:
         tables.append(as_text(grade_table(answer)))
     return tables
@@ -129,6 +131,31 @@ def grade_table(answer: Answer) -> Table:
             where = "validation" if part == OUT_OF_FOLD else part
             table.add_column(f"{where}\n{column}", justify="right")
     for row in grade_rows(answer.parts.values()):
+        table.add_row(*row)
+    return table
+
+
+STEPS_HEAD = ("step", "kappa", "gain", "rps lower by", "seconds a training")
+
+
+def step_rows(found: Iterable[Step]) -> list[list[str]]:
+    """A row for each step, see `STEPS_HEAD`."""
+    return [
+        [
+            each.name,
+            scored(each.kappa),
+            scored(each.gain) if each.gain else DASH,
+            scored(each.gain_in_rps, decimals=3) if each.gain_in_rps else DASH,
+            f"{each.seconds:.1f}",
+        ]
+        for each in found
+    ]
+
+
+def steps_table(found: Iterable[Step]) -> Table:
+    """Kappa of each step and its gain over the one before."""
+    table = Table(*STEPS_HEAD)
+    for row in step_rows(found):
         table.add_row(*row)
     return table
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
@@ -17,7 +17,7 @@ from djd.runs.reading import read_data
 from djd.runs.result import RunResult
 from djd.runs.summary import openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import count_openings
-from djd.sweeps.baselines import KeptBaseline, fit_to
+from djd.sweeps.baselines import BaselineName, KeptBaseline, fit_to
 from djd.sweeps.compare import Outcome
 from djd.sweeps.folder import keep_baselines, kept_baselines
 from djd.sweeps.plan import cohort_digest
@@ -106,7 +106,11 @@ def answer_again(sweep: Sweep) -> Answer:
         try:
             cohort, split = _data(sweep, evidence.settings[0])
         except (InputError, OSError) as error:
-            notes += [*damage, f"no baselines fitted: the scans can't be read again ({error})"]
+            there = {each.name for each in kept or ()}
+            gone = ", ".join(name for name in get_args(BaselineName) if name not in there)
+            which = f" ({gone})" if there and gone else ""
+            said = f"no baselines fitted{which}: the scans can't be read again ({error})"
+            notes += [*damage, said]
         else:
             return answer_now(sweep, evidence, cohort, split, notes)
     return _work_out(sweep.folder, evidence, refits, kept or (), notes)
@@ -154,9 +158,10 @@ def _work_out(
 
 
 def _serve(kept: Sequence[KeptBaseline], evidence: Evidence, refits: Iterable[OpenedRefit]) -> bool:
-    """Whether baselines are of the same knees, and of the opened test patients."""
+    """Whether all baselines are there, of the same knees, and of the opened test patients."""
     opened = evidence.settings[0].name in {refit.name for refit in refits}
-    return bool(kept) and all(serves(each, evidence) and (each.test or not opened) for each in kept)
+    whole = {each.name for each in kept} == set(get_args(BaselineName))
+    return whole and all(serves(each, evidence) and (each.test or not opened) for each in kept)
 
 
 def _readable(

@@ -11,19 +11,22 @@ from numpy.typing import NDArray
 from djd.data.tables import Readings
 from djd.grades import GRADE_COUNT, Side
 from djd.machine import on_all_cores
-from djd.statistics.bootstrap import FEW_DRAWS, Weights, draw_patients
+from djd.statistics.bootstrap import FEW_DRAWS, Weights, draw_patients, mean_of_repeats
 from djd.statistics.held_out import HeldOut
-from djd.statistics.intervals import Estimate
+from djd.statistics.intervals import Estimate, percentile_interval
 from djd.statistics.metrics import quadratic_kappa
-from djd.statistics.scoring import score_settings_draws, scores_with_intervals
+from djd.statistics.scoring import loss_draws, score_settings_draws, scores_with_intervals
 from djd.statistics.selection import Draws, interval_of_best, interval_of_lead, out_of_bag
 from djd.sweeps.setting_scores import Knee
 from djd.wording import number, share
 
 DASH = "-"
 
+SMALLER_IS_BETTER = frozenset({"rps"})
+"""Scores of which the smallest is the best."""
 
-def scored(score: Estimate, *, percent: bool = False) -> str:
+
+def scored(score: Estimate, *, percent: bool = False, decimals: int = 2) -> str:
     """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
     value, low, high = score
     if math.isnan(value):
@@ -33,7 +36,8 @@ def scored(score: Estimate, *, percent: bool = False) -> str:
         return f"{share(value)}{ends}"
     # An interval without width is none: the kappa of a constant guess is always 0.
     no_ends = math.isnan(low) or low == high
-    return number(value) if no_ends else f"{number(value)} ({number(low)} to {number(high)})"
+    said, least, most = (number(each, decimals=decimals) for each in score)
+    return said if no_ends else f"{said} ({least} to {most})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +83,8 @@ class Scoreboard:
     def of(cls, graders: Sequence[HeldOut], weights: Weights | None = None) -> "Scoreboard":
         """Score one grader or more; by default on the draws of a setting's intervals."""
         weights = draw_patients(graders[0].patients) if weights is None else weights
-        draws = score_settings_draws(graders, weights)
+        rps = mean_of_repeats(loss_draws(graders, weights), [each.repeats for each in graders])
+        draws = {**score_settings_draws(graders, weights), "rps": rps}
 
         def score(place: int) -> GraderScores:
             grader = graders[place]
@@ -99,6 +104,17 @@ class Scoreboard:
     def values(self, score: str) -> NDArray[np.float64]:
         """A score of every grader, float64 (grader,); 0 where undefined, as of a constant guess."""
         return np.nan_to_num([each.scores[score].value for each in self.scores])
+
+    def upward(self, score: str) -> tuple[NDArray[np.float64], Draws]:
+        """Values and draws of a score, negated where smaller is better: the larger the better."""
+        sign = -1 if score in SMALLER_IS_BETTER else 1
+        return sign * self.values(score), sign * self.draws[score]
+
+    def finer_lead(self, other: int) -> Estimate:
+        """How much smaller the first grader's ranked probability score is than another's."""
+        values, draws = self.upward("rps")
+        interval = percentile_interval(draws[0] - draws[other], self.patients)
+        return Estimate(float(values[0] - values[other]), *interval)
 
     def first(self, count: int) -> "Scoreboard":
         """The first graders alone."""

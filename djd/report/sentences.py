@@ -3,15 +3,16 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from djd.report.answer import UPTAKE, Answer
+from djd.report.answer import FEATURES, UPTAKE, Answer
 from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
 from djd.report.findings import Findings
 from djd.report.scores import GraderScores, ScoresOnTest, scored
+from djd.report.steps import steps_sentence
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import brier_score, ranked_probability_score
-from djd.wording import capital, count_of, number
+from djd.wording import capital, count_of, listed, number
 
 MAIN_SHARES = {
     "accuracy": "accuracy",
@@ -20,6 +21,12 @@ MAIN_SHARES = {
     "off by one at most": "off_by_one",
 }
 """Scores in the sentence of a part, by their words."""
+
+
+FINER = "ranked probability score (smaller is better)"
+"""The second score, which finds smaller differences than kappa."""
+
+_FINER_DECIMALS = 3
 
 
 def in_one_line(grader: GraderScores) -> str:
@@ -57,19 +64,25 @@ def remarks(answer: Answer) -> list[str]:
         said += [detection_sentence(findings), *luck_sentences(findings)]
     if findings:
         said += together_sentences(findings)
+        said += [*finer_sentences(findings), *_features_sentences(findings, answer)]
     if tested:
         said += tested_sentences(tested, capital(answer.other_tested or "the setting"))
     return said
 
 
 def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
-    uptake = _uptake_sentences(findings, answer)
+    uptake = [
+        *_uptake_sentences(findings, answer),
+        *finer_sentences(findings),
+        *_features_sentences(findings, answer),
+    ]
     if len(findings.settings) == 1:
         line = f"validation: {in_one_line(findings.settings[0])}"
         return [line, *_spread_sentences(findings), *together_sentences(findings), *uptake]
-    effects = [effect_sentence(each) for each in findings.effects if each.score == "kappa"]
+    effects = [effect_sentence(each) for each in findings.effects if each.score != "accuracy"]
+    helped = [steps_sentence(findings.steps)] if findings.steps else []
     best = [*_best_sentences(findings), *together_sentences(findings)]
-    return [*best, *effects, *edge_sentences(findings), *uptake]
+    return [*best, *effects, *helped, *edge_sentences(findings), *uptake]
 
 
 def together_sentences(findings: Findings) -> list[str]:
@@ -164,11 +177,15 @@ def _spread_sentences(findings: Findings) -> list[str]:
 
 def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
     """The effect of one axis, by the mean over the grid and by the best in the grid."""
-    name = f"{effect.name}: " if named else ""
+    finer = effect.score == "rps"
+    name = f"{effect.name}{', ' + FINER if finer else ''}: " if named else ""
     if effect.mean is None or effect.best is None:
         unfinished = "no combination of the other axes was finished"
         return f"{name}can't be compared yet; {unfinished} with all of {_listed(effect.levels)}"
-    mean, best = (_told_apart(effect.levels, each) for each in (effect.mean, effect.best))
+    mean, best = (
+        _told_apart(effect.levels, each, decimals=_FINER_DECIMALS if finer else 2)
+        for each in (effect.mean, effect.best)
+    )
     nothing = "no difference was found"
     found = f"{nothing} between {_listed(effect.levels)}"
     if mean or best:
@@ -178,13 +195,14 @@ def effect_sentence(effect: AxisEffect, *, named: bool = True) -> str:
     return f"{name}{found}{some if effect.matched < effect.settings else ''}"
 
 
-def _told_apart(levels: Sequence[AxisValue], judged: LevelScores) -> str | None:
+def _told_apart(levels: Sequence[AxisValue], judged: LevelScores, *, decimals: int) -> str | None:
     """Levels worse than the best, each with an interval that holds for all pairs at once."""
     scores, distance = judged.scores, judged.distance
     best = int(scores.argmax())
     behind = [float(scores[best] - score) for score in scores]
     worse = [
-        f"{as_typed(level)} by {scored(Estimate(each, each - distance, each + distance))}"
+        f"{as_typed(level)} by "
+        f"{scored(Estimate(each, each - distance, each + distance), decimals=decimals)}"
         for level, each, among_best in zip(levels, behind, judged.among_best, strict=True)
         if not among_best
     ]
@@ -192,8 +210,7 @@ def _told_apart(levels: Sequence[AxisValue], judged: LevelScores) -> str | None:
 
 
 def _listed(values: Sequence[AxisValue]) -> str:
-    words = [as_typed(value) for value in values]
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+    return listed([as_typed(value) for value in values])
 
 
 def edge_sentences(findings: Findings) -> Iterable[str]:
@@ -223,7 +240,7 @@ def edge_sentences(findings: Findings) -> Iterable[str]:
 
 def _uptake_sentences(findings: Findings, answer: Answer) -> list[str]:
     """Whether the best setting has learned more than uptake."""
-    who = "The best setting" if len(findings.settings) > 1 else "The network"
+    who = _best_words(findings)
     return [
         f"{against_uptake(findings.beyond[UPTAKE], who)} out of fold: uptake has kappa "
         f"{scored(findings.baselines[UPTAKE].scores['kappa'])}, the best of "
@@ -233,15 +250,48 @@ def _uptake_sentences(findings: Findings, answer: Answer) -> list[str]:
     ]
 
 
+def finer_sentences(findings: Findings) -> list[str]:
+    """The best setting and uptake by the ranked probability score."""
+    if UPTAKE not in findings.beyond_in_rps:
+        return []
+    who = _best_words(findings).lower()
+    lead = against(findings.beyond_in_rps[UPTAKE], who, "uptake alone", decimals=_FINER_DECIMALS)
+    graders = (findings.settings[0], findings.baselines[UPTAKE])
+    own, other = (scored(each.scores["rps"], decimals=_FINER_DECIMALS) for each in graders)
+    return [f"On the {FINER}, {lead}: {own} against {other} of uptake"]
+
+
+def _features_sentences(findings: Findings, answer: Answer) -> list[str]:
+    """Where the best setting doesn't beat handmade features: that it doesn't."""
+    return [
+        f"{against(findings.beyond[FEATURES], _best_words(findings), 'handmade features')} out of "
+        f"fold: they have kappa {scored(findings.baselines[FEATURES].scores['kappa'])}, the best "
+        f"of {len(baseline.candidates)} models of measures of the picture, without a network"
+        for baseline in answer.baselines
+        if baseline.name == FEATURES and not findings.beyond[FEATURES].low > 0
+    ]
+
+
+def _best_words(findings: Findings) -> str:
+    return "The best setting" if len(findings.settings) > 1 else "The network"
+
+
 def against_uptake(difference: Estimate, who: str) -> str:
     """Whether one grader beats uptake alone, on the same knees."""
+    return against(difference, who, "uptake alone")
+
+
+def against(difference: Estimate, who: str, whom: str, *, decimals: int = 2) -> str:
+    """Whether one grader beats another, on the same knees."""
     value, low, high = difference
     if low > 0:
-        return f"{who} beats uptake alone by {scored(difference)}"
+        return f"{who} beats {whom} by {scored(difference, decimals=decimals)}"
     if high < 0:
-        return f"{who} is behind uptake alone by {scored(Estimate(-value, -high, -low))}"
-    ends = "" if math.isnan(low) else f", 95 % interval {number(low)} to {number(high)}"
-    return f"{who} can't be told apart from uptake alone (difference {number(value)}{ends})"
+        behind = scored(Estimate(-value, -high, -low), decimals=decimals)
+        return f"{who} is behind {whom} by {behind}"
+    said, least, most = (number(each, decimals=decimals) for each in difference)
+    ends = "" if math.isnan(low) else f", 95 % interval {least} to {most}"
+    return f"{who} can't be told apart from {whom} (difference {said}{ends})"
 
 
 def tested_sentences(tested: ScoresOnTest, who: str) -> list[str]:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from djd.errors import InputError
-from djd.files import write_rows
-from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, Answer
+from djd.files import remove, write_rows
+from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, STEPS_NAME, Answer
 from djd.report.axes import EPOCHS
 from djd.report.findings import Findings, SettingScores
 from djd.report.ranking import head, ranking
@@ -30,9 +30,15 @@ Row = dict[str, Any]
 
 
 def write_tables(sweep: Sweep, answer: Answer) -> None:
-    """Write the three CSV files, with a column of the stamp; an empty table has a head alone."""
+    """Write the CSV files, with a column of the stamp; an empty table has a head alone.
+
+    Steps have a file only where there are any.
+    """
     stamped = stamp_column(sweep.stamp)
+    if not (found := step_rows(answer.findings)):
+        remove(sweep.folder / STEPS_NAME)
     for name, rows, first in (
+        *([(STEPS_NAME, found, ("step",))] if found else []),
         (SETTINGS_NAME, setting_rows(answer), ("rank", "setting")),
         (EFFECTS_NAME, effect_rows(answer.findings), ("axis", "level")),
         (CELLS_NAME, cell_rows(sweep), ("cell", "state", "reason")),
@@ -51,10 +57,19 @@ def setting_rows(answer: Answer) -> list[Row]:
             "setting": chosen.get(line.name, line.name),
             **_out_of_fold_columns(line.scores, best),
             **(score_columns(line.test.scores, before="test_") if line.test else {}),
+            **_lead_columns(answer.findings, line.name if line.kind == "baseline" else ""),
         }
         for line in ranking(answer)
         if line.kind != "reader"
     ]
+
+
+def _lead_columns(findings: Findings | None, baseline: str) -> Row:
+    """How far the best setting is ahead of a baseline: larger kappa, smaller rps."""
+    if findings is None or baseline not in findings.beyond:
+        return {}
+    leads = {"kappa": findings.beyond[baseline], "rps": findings.beyond_in_rps[baseline]}
+    return score_columns(leads, before="best_ahead_in_")
 
 
 def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None) -> Row:
@@ -76,6 +91,8 @@ def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None)
         "kappa_se_patients": written(scores.patient_error),
         "kappa_sd_seeds": written(scores.between_repeats.seed),
         "kappa_sd_splits": written(scores.between_repeats.split),
+        "seconds_a_training": written(setting.seconds),
+        "ms_a_knee": written(setting.milliseconds_a_knee),
         **score_columns(scores.scores),
     }
 
@@ -90,7 +107,7 @@ def effect_rows(findings: Findings | None) -> list[Row]:
             "judged_by": judged_by,
             "matched_settings": effect.matched,
             "settings": effect.settings,
-            **score_columns({"value": judged.estimates[place]}),
+            **score_columns({"value": effect.estimate(judged, place)}),
             "behind_best": written(judged.scores.max() - judged.scores[place]),
             "told_apart_from": written(judged.distance),
             "in_best_set": _yes(judged.among_best[place]),
@@ -99,6 +116,20 @@ def effect_rows(findings: Findings | None) -> list[Row]:
         for judged_by, judged in (("mean", effect.mean), ("best", effect.best))
         if judged is not None
         for place, level in enumerate(effect.levels)
+    ]
+
+
+def step_rows(findings: Findings | None) -> list[Row]:
+    """A row for each step: its scores, its gain over the step before, what it costs."""
+    return [
+        {
+            "step": each.name,
+            **score_columns({"kappa": each.kappa, "rps": each.rps}),
+            **score_columns({"gain": each.gain} if each.gain else {}),
+            **score_columns({"rps_lower_by": each.gain_in_rps} if each.gain_in_rps else {}),
+            "seconds_a_training": written(each.seconds),
+        }
+        for each in (findings.steps if findings else ())
     ]
 
 

@@ -82,6 +82,26 @@ def score_settings_draws(
     return {name: bootstrap.mean_of_repeats(draws, repeats) for name, draws in drawn.items()}
 
 
+def loss_draws(
+    settings: Sequence[HeldOut],
+    weights: Weights,
+    loss: Callable[[Grades, Array], Array] = metrics.ranked_probability_score,
+) -> Array:
+    """Mean loss of a knee of every training in every draw, float64 (training, draw).
+
+    The settings, one or more, and the weights are of the same patients; for means over a setting's
+    trainings see `mean_of_repeats`.
+    """
+    sums, knees = [], []
+    for each in settings:
+        place, size = each.repeat * each.patients + each.patient, each.repeats * each.patients
+        losses = loss(each.grades, each.probabilities)
+        sums.append(np.bincount(place, losses, minlength=size).reshape(each.repeats, -1))
+        knees.append(np.bincount(place, minlength=size).reshape(each.repeats, -1))
+    of_draws = weights.astype(np.float64)
+    return metrics.ratio(np.concatenate(sums) @ of_draws.T, np.concatenate(knees) @ of_draws.T)
+
+
 def scores_with_intervals(
     setting: HeldOut, draws: Mapping[str, Array], few_weights: Weights
 ) -> dict[str, Estimate]:

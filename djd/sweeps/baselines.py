@@ -1,14 +1,14 @@
-"""Two humble baselines for every sweep, fitted on the very folds of its networks.
+"""Three baselines for every sweep, fitted on the very folds of its networks.
 
 Majority always gives the commonest grade. Uptake knows only how much a knee takes up relative to
-its leg's shafts. Uptake is tuned as networks are: every candidate on every fold, the best by
-quadratic kappa of the confusion counts pooled over folds, averaged over split seeds. Where networks
-decide by several rules, uptake chooses among these too. The best of many looks better than it is,
-so the grades of every candidate are kept.
+its leg's shafts. Features knows handmade measures of the picture: what people would use in place
+of a network. Uptake and features are tuned as networks are: every candidate on every fold, the
+best by quadratic kappa of the confusion counts pooled over folds, averaged over split seeds. Where
+networks decide by several rules, these choose among the rules too. The best of many looks better
+than it is, so the grades of every candidate are kept.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES, Views
+from djd.data.features import joint_features
 from djd.data.split import Parts, PatientSplit
 from djd.data.uptake import relative_uptake
 from djd.grades import GRADE_COUNT, Decide
@@ -30,8 +31,9 @@ from djd.runs.reading import split_cell
 from djd.statistics.deciding import Decision, cross_fitted
 from djd.statistics.held_out import GradedKnees, HeldOut
 from djd.statistics.metrics import quadratic_kappa
+from djd.sweeps.grade_models import Regressed, extra_trees, fit_and_predict, logistic
 
-BaselineName = Literal["majority", "uptake"]
+BaselineName = Literal["majority", "uptake", "features"]
 
 _Knees = NDArray[np.int64]
 _Probabilities = NDArray[np.float64]
@@ -42,7 +44,16 @@ _MEASURES = {"both": [0, 1], "mean": [0], "peak": [1]}
 # Inverse penalty (scikit-learn's C), class weight and features of each uptake model. The plainest
 # candidate comes first: it wins ties, and stands where nothing was held out.
 _CANDIDATES = tuple(product((1.0, 0.1, 10.0, 0.01, 100.0), ("none", "balanced"), _MEASURES))
-_STEPS = 1000  # the solver's limit; a few dozen suffice
+# Of features, likewise: the plainest first.
+_FEATURE_MODELS: dict[str, Callable[[], Any]] = {
+    **{f"ridge alpha={a:g}": partial(Regressed, "ridge", a) for a in (30.0, 10.0, 100.0)},
+    **{
+        f"logistic C={c:g} class_weight={weight}": partial(logistic, c, weight)
+        for c, weight in product((0.1, 0.03, 0.3), ("none", "balanced"))
+    },
+    **{f"support vectors C={c:g}": partial(Regressed, "support vectors", 1 / c) for c in (1, 3)},
+    "extra trees": extra_trees,
+}
 
 
 Place = tuple[int, int | None]
@@ -98,10 +109,10 @@ def fit_baselines(
     test: Parts | None,
     rules: Sequence[Decide] = ("likeliest",),
 ) -> tuple[Baseline, ...]:
-    """Fit majority, then uptake, on every training side, and predict the held-out knees.
+    """Fit majority, uptake and features on every training side, and predict the held-out knees.
 
     Models, and the features' mean and deviation, are fitted on the training side alone. Where a
-    training side has a single grade, uptake guesses as majority does.
+    training side has a single grade, all guess as majority does.
 
     Args:
         cohort: The knees.
@@ -111,31 +122,51 @@ def fit_baselines(
         test: Test patients, who have no say in the choice; None leaves them unscored.
         rules: By which uptake may decide. Majority has its own.
     """
-    import_module("sklearn.linear_model")  # limits reach only the libraries that are loaded
+    for module in ("linear_model", "ensemble", "svm"):
+        import_module(f"sklearn.{module}")  # limits reach only the libraries that are loaded
     grades = cohort.grades
-    uptakes = relative_uptake(cohort.crops[:, VIEW_INDICES[views]])
-    majority: _Model = partial(_grade_shares, grades)
-    models: dict[str, _Model] = {}
+    crops = cohort.crops[:, VIEW_INDICES[views]]
+    uptakes = relative_uptake(crops)
+    models: dict[BaselineName, dict[str, _Model]] = {
+        "majority": {"": partial(_grade_shares, grades)},
+        "uptake": {},
+        "features": {},
+    }
     for c, weight, measures in _CANDIDATES:
         features = uptakes[..., _MEASURES[measures]].reshape(len(uptakes), -1)
         name = f"C={c:g} class_weight={weight} features={measures}"
-        models[name] = partial(_logistic, c, weight, features, grades)
+        models["uptake"][name] = partial(_fitted, partial(logistic, c, weight), features, grades)
+    features = joint_features(crops, cohort.side_index == 1).reshape(len(crops), -1)
+    for name, make in _FEATURE_MODELS.items():
+        models["features"][name] = partial(_fitted, make, features, grades)
     # Threads of the linear algebra wait for each other longer than they work: on two busy cores
     # the fits for 205 patients and 15 folds took up to 40 s instead of 2.
     with one_blas_thread():
-        fitted = {name: _on_folds(model, grades, parts) for name, model in models.items()}
-        named = {(name, rule): _named(name, rule, rules) for rule in rules for name in models}
-        candidates = {
-            named[name, rule]: _decided(fitted[name], rule) for rule in rules for name in models
-        }
-        best = max(candidates, key=lambda name: _rank(candidates[name]))
-        model, rule = next(pair for pair, name in named.items() if name == best)
-        tested = _on_test(models[model], grades, test)
-        if tested:
-            tested = replace(tested, decision=_decision(rule, fitted[model].values()))
-        uptake = Baseline("uptake", best, candidates, tested)
-    guesses = {"": _on_folds(majority, grades, parts)}
-    return Baseline("majority", "", guesses, _on_test(majority, grades, test)), uptake
+        return tuple(
+            _best_of(
+                name, each, grades, parts, test, rules if name != "majority" else ["likeliest"]
+            )
+            for name, each in models.items()
+        )
+
+
+def _best_of(
+    name: BaselineName,
+    models: Mapping[str, _Model],
+    grades: NDArray[np.int64],
+    parts: Mapping[tuple[int, int], Parts],
+    test: Parts | None,
+    rules: Sequence[Decide],
+) -> Baseline:
+    fitted = {each: _on_folds(model, grades, parts) for each, model in models.items()}
+    named = {_named(each, rule, rules): (each, rule) for rule in rules for each in models}
+    candidates = {each: _decided(fitted[model], rule) for each, (model, rule) in named.items()}
+    best = max(candidates, key=lambda each: _rank(candidates[each]))
+    model, rule = named[best]
+    tested = _on_test(models[model], grades, test)
+    if tested:
+        tested = replace(tested, decision=_decision(rule, fitted[model].values()))
+    return Baseline(name, best, candidates, tested)
 
 
 def _named(name: str, rule: Decide, rules: Sequence[Decide]) -> str:
@@ -233,31 +264,14 @@ def _grade_shares(grades: NDArray[np.int64], train: _Knees, knees: _Knees) -> _P
     return np.tile(shares, (len(knees), 1))
 
 
-def _logistic(
-    inverse_penalty: float,
-    class_weight: str,
+def _fitted(
+    make: Callable[[], Any],
     features: NDArray[np.float64],
     grades: NDArray[np.int64],
     train: _Knees,
     knees: _Knees,
 ) -> _Probabilities:
-    """Multinomial logistic regression on features, float64 (knee of the cohort, feature)."""
-    # The import takes a second, and few commands that look at a sweep fit a model.
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
+    """See `fit_and_predict`; the grades' shares where there is nothing to learn or to predict."""
     if not len(knees) or len(np.unique(grades[train])) < 2:
         return _grade_shares(grades, train, knees)
-    weight = None if class_weight == "none" else class_weight
-    logistic = LogisticRegression(C=inverse_penalty, class_weight=weight, max_iter=_STEPS)
-    model = make_pipeline(StandardScaler(), logistic)
-    with warnings.catch_warnings():
-        # Where grades are separated without fault, weights may still grow at the last step. The
-        # folds judge such a fit like any other.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(features[train], grades[train])
-    probabilities = np.zeros((len(knees), GRADE_COUNT))
-    probabilities[:, logistic.classes_] = model.predict_proba(features[knees])
-    return probabilities
+    return fit_and_predict(make, features, grades, train, knees)

@@ -212,15 +212,13 @@ def _rows(
 
 
 def kept_baselines(folder: Path) -> tuple[KeptBaseline, ...]:
-    """The baselines that lie below a folder; none where one of them is missing.
+    """The baselines that lie below a folder; earlier versions left no features.
 
     Raises:
         InputError: One of their files is damaged.
     """
     below = [folder / _BASELINES / name for name in get_args(BaselineName)]
-    if not all((each / _CHOICE_NAME).exists() for each in below):
-        return ()
-    return tuple(_kept(each) for each in below)
+    return tuple(_kept(each) for each in below if (each / _CHOICE_NAME).exists())
 
 
 def _kept(folder: Path) -> KeptBaseline:

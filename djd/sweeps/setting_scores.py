@@ -1,5 +1,6 @@
 """The settings of a sweep, each scored by all its folds, and their predictions as arrays."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -40,6 +41,8 @@ class Setting:
         knees: Number of their knees.
         scores: Of the confusion counts pooled over folds, averaged over repeats; NaN where a score
             is undefined.
+        number: Its place among the settings in the order of the cells, which is the order of the
+            command line.
     """
 
     axes: Mapping[str, AxisValue]
@@ -49,6 +52,7 @@ class Setting:
     patients: int
     knees: int
     scores: Mapping[str, float]
+    number: int
 
     @property
     def configs(self) -> list[RunConfig]:
@@ -59,6 +63,26 @@ class Setting:
     def splits(self) -> list[int]:
         """Split seed of each repeat, in the order of `by_repeat`."""
         return [cells[0].config.data.split_seed for cells in by_repeat(self.cells)]
+
+    @property
+    def seconds(self) -> float:
+        """Mean duration of a training of so many epochs."""
+        whole = self.cells[0].config.trainer.max_epochs
+        mean = float(np.mean([cell.result.fit_seconds for cell in self.cells]))
+        return mean * self.epochs / whole
+
+    @property
+    def milliseconds_a_knee(self) -> float:
+        """Duration of an epoch over the knees trained on; NaN where test patients were, too.
+
+        Fold by fold the training side is what the other folds hold, a part of it with `data.share`.
+        """
+        data = self.cells[0].config.data
+        if data.leak:
+            return math.nan
+        folds = len({cell.config.data.fold for cell in self.cells})
+        trained_on = self.knees / folds * (data.folds - 1) * data.share
+        return 1000 * self.seconds / (self.epochs * trained_on)
 
     @property
     def name(self) -> str:
@@ -79,7 +103,8 @@ def score_settings(
         out.
     """
     done = {cell.place: cell for cell in finished}
-    settings, incomplete = [], 0
+    settings: list[Setting] = []
+    incomplete = 0
     read: Read = {}
     for group in by_setting(cells):
         # A cell that holds nothing out is no part of any score.
@@ -92,7 +117,10 @@ def score_settings(
         if not (whole := _with_all_folds(results)):  # too few seeds for the members
             incomplete += len(epochs)
             continue
-        settings += [_setting(whole, epoch, read) for epoch in epochs]
+        settings += [
+            _setting(whole, epoch, number, read)
+            for number, epoch in enumerate(epochs, start=len(settings))
+        ]
     settings = list({(*each.axes.values(), each.epochs): each for each in settings[::-1]}.values())
     settings.reverse()
     kappas = [setting.scores["kappa"] for setting in settings]
@@ -110,14 +138,14 @@ def _with_all_folds(cells: Sequence[FinishedCell]) -> list[FinishedCell]:
     return [cell for each in by_repeat(cell for each in whole for cell in each) for cell in each]
 
 
-def _setting(cells: Sequence[FinishedCell], epoch: int, read: Read) -> Setting:
+def _setting(cells: Sequence[FinishedCell], epoch: int, number: int, read: Read) -> Setting:
     repeats = by_repeat(cells)
     scores = _mean_scores([_counts(folds, epoch, read) for folds in repeats])
     # Members that grade together held out the same knees.
     first = {cell.config.data.fold: _scores_at(cell, epoch) for cell in repeats[0]}.values()
     patients, knees = sum(each.patients for each in first), sum(each.knees for each in first)
     axes = cells[0].setting_axes
-    return Setting(axes, epoch, tuple(cells), len(repeats), patients, knees, scores)
+    return Setting(axes, epoch, tuple(cells), len(repeats), patients, knees, scores, number)
 
 
 def _scores_at(cell: FinishedCell, epoch: int) -> PartScores:

@@ -34,7 +34,7 @@ def test_every_axis_answers_one_question(axis: str, question: str) -> None:
 
 
 def test_each_effect_is_told_once_under_its_question(findings: Findings) -> None:
-    for score in ("kappa", "accuracy"):
+    for score in ("kappa", "accuracy", "rps"):
         told = [each for question in QUESTIONS for each in effects_on(question, findings, score)]
         assert {id(each) for each in told} == {
             id(each) for each in findings.effects if each.score == score
@@ -43,15 +43,19 @@ def test_each_effect_is_told_once_under_its_question(findings: Findings) -> None
     assert list(compared(findings)) == ["hyperparameters", "depth", "optimizer"]
 
 
-def test_kappa_and_accuracy_are_both_told_and_never_swapped(findings: Findings) -> None:
+def test_all_scores_are_told_and_never_swapped(findings: Findings) -> None:
     effects = {(each.axis, each.score): each for each in findings.effects}
     (sentence,) = question_sentences("depth", findings, {})
-    kappa, accuracy = (
-        effect_sentence(effects["model.depth", score]) for score in ("kappa", "accuracy")
+    kappa, accuracy, rps = (
+        effect_sentence(effects["model.depth", score], named=False)
+        for score in ("kappa", "accuracy", "rps")
     )
-    assert sentence == f"D{kappa[1:]}. On accuracy: {accuracy.removeprefix('depth: ')}."
+    assert sentence == (
+        f"Depth: {kappa}. On accuracy: {accuracy}. "
+        f"On the ranked probability score (smaller is better): {rps}."
+    )
     assert sentence.startswith("Depth: on average over the grid 2 is better than 1 by ")
-    assert kappa != accuracy
+    assert len({kappa, accuracy, rps}) == 3
 
 
 def test_what_was_not_compared_is_said_with_its_value(findings: Findings) -> None:
@@ -79,7 +83,7 @@ def test_levels_that_never_met_are_not_compared_in_words_either(findings: Findin
 
     (sentence,) = question_sentences("depth", unmet("model.depth"), {})
     assert sentence.startswith("Depth: can't be compared yet; no combination of the other axes was")
-    assert "better" not in sentence
+    assert "is better than" not in sentence
 
 
 def test_two_axes_of_one_question_have_a_sentence_each(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from djd.report.scores import score_tested
+from djd.report.scores import Scoreboard, score_tested
 from djd.statistics.held_out import HeldOut
+from djd.statistics.metrics import ranked_probability_score
 from tests.statistics.invented_readers import reader
 
 
@@ -13,6 +14,19 @@ def kappa(held_out: HeldOut) -> float:
     return float(
         cohen_kappa_score(held_out.grades, held_out.predicted, weights="quadratic", labels=range(5))
     )
+
+
+def test_the_lead_by_the_ranked_probability_score_is_that_of_smaller_losses() -> None:
+    better, worse = reader(0, skill=0.9), reader(1, skill=0.1)
+    lead = Scoreboard.of([better, worse]).finer_lead(1)
+    own, other = (
+        ranked_probability_score(each.grades, each.probabilities).mean() for each in (better, worse)
+    )
+    assert lead.value == pytest.approx(other - own)
+    assert 0 < lead.low < lead.value < lead.high
+    behind = Scoreboard.of([worse, better]).finer_lead(1)
+    assert tuple(behind) == pytest.approx((-lead.value, -lead.high, -lead.low), abs=0.002)
+    assert Scoreboard.of([better, better]).finer_lead(1)[:] == (0, 0, 0)
 
 
 def test_the_test_patients_score_settings_and_baselines() -> None:

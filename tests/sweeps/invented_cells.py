@@ -48,6 +48,10 @@ def config_with(changes: Mapping[str, Any]) -> RunConfig:
         if option := OPTIONS.get(f"{key}={value}"):
             values[key] = values[key] | option if key == "optim" else option
             values["choices"][key] = value
+        elif key == "recipe":
+            # Recipes of different lengths are different trainings.
+            values["choices"][key] = value
+            values["model"]["width"] = 8 + len(value)
         elif name:
             values[group][name] = value
         else:

@@ -16,10 +16,11 @@ from threadpoolctl import threadpool_info
 
 from djd.data.cohort import Cohort
 from djd.data.crop import Views
+from djd.data.features import joint_features
 from djd.data.split import Parts, split_knees, split_patients
 from djd.data.uptake import relative_uptake
 from djd.statistics.held_out import GradedKnees
-from djd.sweeps import baselines
+from djd.sweeps import baselines, grade_models
 from djd.sweeps.baselines import Baseline, fit_baselines
 from tests.invented import invented_cohort
 
@@ -38,6 +39,7 @@ def cohort_with(grades: Sequence[int] | NDArray[np.int64]) -> Cohort:
     return replace(invented_cohort(true.reshape(-1, 2)), crops=crops.astype(np.uint16))
 
 
+FEATURE_MODELS = dict(baselines._FEATURE_MODELS)
 COHORT = cohort_with(np.random.default_rng(1).choice(5, 90, p=(0.3, 0.25, 0.2, 0.15, 0.1)))
 SPLIT = split_patients(COHORT.patients, test_count=9)
 FOLDS: Folds = {
@@ -55,7 +57,7 @@ def parts(train: Sequence[int], validation: Sequence[int]) -> Folds:
 
 
 def both(cohort: Cohort, folds: Folds, test: Parts | None = None) -> tuple[Baseline, Baseline]:
-    majority, uptake = fit_baselines(cohort, folds, views="anterior", test=test)
+    majority, uptake, _ = fit_baselines(cohort, folds, views="anterior", test=test)
     assert (majority.name, uptake.name) == ("majority", "uptake")
     return majority, uptake
 
@@ -89,6 +91,14 @@ def with_other_knees(
 def one_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing to choose, where what is held out has its say."""
     monkeypatch.setattr(baselines, "_CANDIDATES", baselines._CANDIDATES[:1])
+
+
+@pytest.fixture(autouse=True)
+def one_model_of_features(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests are of uptake: the other models of features would only take time."""
+    if "features" not in request.node.name:
+        name = "ridge alpha=30"
+        monkeypatch.setattr(baselines, "_FEATURE_MODELS", {name: FEATURE_MODELS[name]})
 
 
 def test_majority_gives_the_training_sides_commonest_grade_and_its_shares() -> None:
@@ -273,7 +283,7 @@ def test_crops_without_contrast_tell_nothing(count: int) -> None:
 def test_a_fit_that_is_stopped_early_says_nothing_and_still_predicts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(baselines, "_STEPS", 1)
+    monkeypatch.setattr(grade_models, "STEPS", 1)
     _, uptake = both(COHORT, ONE_FOLD)
     assert all(np.isfinite(fold.probabilities).all() for fold in uptake.validation.values())
 
@@ -306,3 +316,57 @@ def test_no_network_library_is_needed() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+def test_the_best_model_of_features_is_chosen_by_kappa_pooled_over_folds() -> None:
+    *_, features = fit_baselines(COHORT, FOLDS, views="both", test=DEVELOPMENT)
+    assert (features.name, set(features.candidates)) == ("features", set(FEATURE_MODELS))
+    kappas = {}
+    for name, folds in features.candidates.items():
+        of_seed = [[fold for (each, _), fold in folds.items() if each == seed] for seed in (3, 4)]
+        kappas[name] = np.mean(
+            [
+                cohen_kappa_score(
+                    np.concatenate([fold.grades for fold in folds]),
+                    np.concatenate([fold.predicted for fold in folds]),
+                    weights="quadratic",
+                )
+                for folds in of_seed
+            ]
+        )
+        for fold in folds.values():
+            np.testing.assert_allclose(fold.probabilities.sum(axis=1), 1)
+    assert kappas[features.setting] == pytest.approx(max(kappas.values()))
+    assert features.test is not None
+    np.testing.assert_array_equal(features.test.knees, DEVELOPMENT.test)
+
+
+def test_a_model_of_features_is_fitted_on_the_training_side_alone() -> None:
+    table = joint_features(COHORT.crops[:, :1], COHORT.side_index == 1)[:, 0]
+    part = FOLDS[3, 0]
+    *_, features = fit_baselines(COHORT, ONE_FOLD, views="anterior", test=None)
+    logistic = LogisticRegression(C=0.1, max_iter=1000)
+    model = make_pipeline(StandardScaler(), logistic).fit(
+        table[part.train], COHORT.grades[part.train]
+    )
+    (fold,) = features.candidates["logistic C=0.1 class_weight=none"].values()
+    np.testing.assert_allclose(
+        fold.probabilities, model.predict_proba(table[part.validation]), atol=1e-9
+    )
+
+
+def test_features_of_a_training_side_of_one_grade_teach_no_more_than_majority() -> None:
+    some = parts([0, 1, 2], [3, 4])
+    majority, _, features = fit_baselines(
+        cohort_with([3, 3, 3, 1, 0, 4]), some, views="anterior", test=None
+    )
+    assert_same(held_out(features), held_out(majority))
+
+
+def test_two_knees_are_enough_for_every_model_of_features() -> None:
+    some = parts([0, 1], [2, 3])
+    *_, features = fit_baselines(cohort_with([0, 4, 0, 4]), some, views="both", test=None)
+    for folds in features.candidates.values():
+        (fold,) = folds.values()
+        assert np.isfinite(fold.probabilities).all()
+        assert set(fold.predicted) <= {0, 4}

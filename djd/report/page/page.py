@@ -27,7 +27,14 @@ from djd.report.headline import (
     reader_sentences,
 )
 from djd.report.page.plots import NAMES, Plot, plots
-from djd.report.page.rows import Row, grades_table, made_how, ranking_table, scores_table
+from djd.report.page.rows import (
+    Row,
+    grades_table,
+    made_how,
+    ranking_table,
+    scores_table,
+    steps_page_table,
+)
 from djd.report.sentences import edge_sentences, remarks
 from djd.report.tables import settings_in_latex, unfinished
 from djd.runs.folder import LEDGER_NAME
@@ -126,6 +133,7 @@ def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
         "flow": _flow(contents.folder),
         "questions": questions,
         "ranking": ranking_table(answer),
+        "steps": steps_page_table(answer),
         "grades": grades_table(answer),
         "scores": scores_table(answer),
         "missing": missing,

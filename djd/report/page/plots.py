@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from djd.plots.confusion import confusion_figure, confusion_multiples_figure
 from djd.plots.curves import learning_curves_figure
 from djd.plots.grades import grades_figure
-from djd.plots.kappas import effects_figure, ranking_figure
+from djd.plots.kappas import effects_figure, ranking_figure, steps_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import QUESTIONS, AxisEffect, axis_words
@@ -21,6 +21,7 @@ from djd.report.findings import Findings
 from djd.report.headline import compared, effects_on
 from djd.report.ranking import READER, ranking
 from djd.report.scores import scored
+from djd.report.steps import Step
 from djd.runs.folder import METRICS_NAME
 from djd.runs.keys import as_typed
 from djd.statistics.intervals import Estimate
@@ -36,6 +37,7 @@ MOST_MULTIPLES = 36
 NAMES = (
     "glance",
     *(f"effects-{question}" for question in QUESTIONS),
+    "steps",
     "ranking",
     "grades",
     "confusion-out-of-fold",
@@ -100,6 +102,8 @@ def _of_findings(findings: Findings, answer: Answer, stamp: str | None) -> dict[
         effects = effects_on(question, findings, "kappa")
         if any(effect.mean for effect in effects):
             plotted[f"effects-{question}"] = _effects(effects, stamp)
+    if findings.steps:
+        plotted["steps"] = _steps(findings.steps, stamp)
     several = len(findings.settings) > 1
     if several or findings.baselines:
         plotted["ranking"] = _ranking(findings, answer, stamp)
@@ -129,6 +133,14 @@ def _effects(effects: Sequence[AxisEffect], stamp: str | None) -> Plot:
     )
     title = "Kappa by " + ", ".join(name for name, *_ in there)
     return Plot(effects_figure(there, title=title, stamp=stamp), f"{title}. {said}.")
+
+
+def _steps(found: Sequence[Step], stamp: str | None) -> Plot:
+    title = "Kappa step by step, and the gain of each step"
+    kappas = {each.name: each.kappa for each in found}
+    figure = steps_figure(kappas, [each.gain for each in found], title=title, stamp=stamp)
+    said = "; ".join(f"{name} {number(kappa.value)}" for name, kappa in kappas.items())
+    return Plot(figure, f"{title}: {said}; the table has the intervals.")
 
 
 def _ranking(findings: Findings, answer: Answer, stamp: str | None) -> Plot:

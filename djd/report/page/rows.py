@@ -1,5 +1,6 @@
 """The tables of the page."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -7,8 +8,10 @@ from djd.data.crop import CROP_SIZE
 from djd.grades import GRADE_NAMES
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import axis_words
-from djd.report.ranking import grade_rows, head, ranking
-from djd.report.scores import scored
+from djd.report.findings import SettingScores
+from djd.report.ranking import STEPS_HEAD, grade_rows, head, ranking, step_rows
+from djd.report.scores import DASH, GraderScores, scored
+from djd.report.steps import steps_sentence
 from djd.runs.config import RunConfig
 from djd.runs.result import RunResult
 from djd.statistics.scoring import MINIMAL
@@ -19,6 +22,8 @@ MOST_SHOWN = 40
 """Settings shown at once; the rest can be unfolded."""
 
 MARK = "★"
+
+COSTS = ("seconds a training", "ms a knee")
 
 SCORES: dict[str, tuple[str, bool]] = {
     "kappa": ("quadratic kappa", False),
@@ -63,7 +68,7 @@ def ranking_table(answer: Answer) -> Table | None:
     first, several = findings.settings[0].setting, len(findings.settings) > 1
     settings, others = [], []
     for line in ranking(answer):
-        cells = line.cells(len(first.axes), mark=f" {MARK}")
+        cells = [*line.cells(len(first.axes), mark=f" {MARK}"), *_costs(line.scores)]
         if line.kind == "setting":
             settings.append(Row(cells, "best" if line.starred else ""))
         elif line.kind != "tested":
@@ -71,13 +76,34 @@ def ranking_table(answer: Answer) -> Table | None:
     starred = f"{MARK} marks the settings that can't be told apart from the best, by kappa. "
     repeats = f", means over {first.repeats} seeds or splits" if first.repeats > 1 else ""
     return Table(
-        head=[*head(findings, axis_words(first.axes).values()), "test kappa"],
+        head=[*head(findings, axis_words(first.axes).values()), "test kappa", *COSTS],
         rows=[*settings[:MOST_SHOWN], *others],
         title="All settings" if several else "The setting and the baselines",
         explained=f"{starred if several else ''}Scores are out of fold{repeats}, each with its "
         "95 % interval; majority gives everyone the commonest grade, uptake knows only how much a "
-        "knee takes up.",
+        "knee takes up, features knows handmade measures of the picture. Seconds and milliseconds "
+        "are means over trainings as they ran; ms a knee are of one epoch.",
         more=[*settings, *others] if len(settings) > MOST_SHOWN else [],
+    )
+
+
+def _costs(scores: GraderScores | None) -> list[str]:
+    if not isinstance(scores, SettingScores):
+        return [DASH] * len(COSTS)
+    knee = scores.setting.milliseconds_a_knee
+    return [f"{scores.setting.seconds:.1f}", DASH if math.isnan(knee) else f"{knee:.2f}"]
+
+
+def steps_page_table(answer: Answer) -> Table | None:
+    """Every step; None where `recipe` was not compared."""
+    if answer.findings is None or not (found := answer.findings.steps):
+        return None
+    return Table(
+        head=STEPS_HEAD,
+        rows=list(map(Row, step_rows(found))),
+        explained=f"{steps_sentence(found)}. Each step is one more change, in the order of the "
+        "command line; its gain is over the step before, on the same patients, and each interval "
+        "holds by itself. rps is the ranked probability score, of which smaller is better.",
     )
 
 

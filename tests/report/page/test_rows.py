@@ -42,7 +42,17 @@ def test_every_setting_has_its_own_figures_and_rank(answer: Answer, findings: Fi
         "accuracy",
         f"minimal recall ({minimal} knees)",
         "test kappa",
+        "seconds a training",
+        "ms a knee",
     ]
+    for each, seconds, knee in zip(
+        findings.settings, read["seconds a training"], read["ms a knee"], strict=False
+    ):
+        # Invented trainings take a second; two folds of three are trained on.
+        trained_on = len(findings.evidence.knees) * 2 / 3
+        assert seconds == f"{each.setting.epochs / 100:.1f}"
+        assert knee == f"{1000 / (100 * trained_on):.2f}"
+    assert set(read["ms a knee"][len(findings.settings) :]) == {"-"}
     for place, each in enumerate(findings.settings):
         assert read["rank"][place].removesuffix(f" {MARK}") == str(place + 1)
         assert read["depth"][place] == str(each.setting.axes["model.depth"])
