@@ -4,7 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from djd.data.crop import crop_knees, place_study_crop, scale_crops
+from djd.data.crop import (
+    VIEW_INDICES,
+    Pixels,
+    crop_knees,
+    network_views,
+    place_study_crop,
+    scale_crops,
+    sum_neighbours,
+)
 from djd.data.scan import Scan
 
 
@@ -105,3 +113,30 @@ def test_scaling_is_what_it_says() -> None:
 def test_a_crop_without_contrast_is_scaled_to_zero() -> None:
     flat = np.full((1, 1, 128, 128), 7, dtype=np.uint16)
     assert not scale_crops(flat, "standard").any()
+
+
+@pytest.mark.parametrize("pixels", [128, 64, 32])
+def test_summed_pixels_keep_every_count_though_a_sum_passes_the_largest_uint16(
+    pixels: Pixels,
+) -> None:
+    crops = np.random.default_rng(0).integers(0, 2**16, (3, 2, 128, 128)).astype(np.uint16)
+    crops[0] = 2**16 - 1
+    summed, block = sum_neighbours(crops, pixels), 128 // pixels
+    assert summed.shape == (3, 2, pixels, pixels)
+    whole = crops.astype(np.int64)
+    for row, column in ((0, 0), (5, 31), (pixels - 1, 7)):
+        rows = slice(row * block, (row + 1) * block)
+        columns = slice(column * block, (column + 1) * block)
+        expected = whole[..., rows, columns].sum(axis=(2, 3))
+        np.testing.assert_array_equal(summed[..., row, column], expected)
+    np.testing.assert_array_equal(summed.sum(axis=(2, 3), dtype=np.int64), whole.sum(axis=(2, 3)))
+    np.testing.assert_array_equal(scale_crops(summed, "counts"), summed.astype(np.float64))
+
+
+def test_a_network_sees_one_view_at_a_time_unless_both_are_its_channels() -> None:
+    assert {views: network_views(views) for views in VIEW_INDICES} == {
+        "anterior": 1,
+        "posterior": 1,
+        "both": 2,
+        "each": 1,
+    }

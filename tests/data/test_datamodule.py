@@ -10,16 +10,18 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from torch import Tensor
 
 from djd.data import datamodule as datamodule_module
 from djd.data.cohort import Cohort
-from djd.data.crop import VIEW_INDICES, Scaling, Views, scale_crops
+from djd.data.crop import CROP_SIZE, VIEW_INDICES, Pixels, Scaling, Views, scale_crops
 from djd.data.datamodule import (
     EXTRA_INPUTS,
     Batches,
     KneeDataModule,
     Prepare,
+    first_sample,
     other_knees,
     scaled,
     select_views,
@@ -49,6 +51,7 @@ def datamodule(
     parts: Parts = SIDES,
     augment: Prepare | None = None,
     inputs: Collection[str] = (),
+    pixels: Pixels = CROP_SIZE,
 ) -> KneeDataModule:
     return KneeDataModule(
         cohort,
@@ -60,6 +63,7 @@ def datamodule(
         seed=seed,
         augment=augment,
         inputs=inputs,
+        pixels=pixels,
     )
 
 
@@ -242,6 +246,45 @@ def test_batches_hold_nothing_that_no_network_takes() -> None:
     assert set(first) == {"crop", "grade", "knee"}
     (first, *_) = datamodule(inputs=("uptake",)).val_dataloader()
     assert set(first) == {"crop", "grade", "knee", "uptake"}
+
+
+@pytest.mark.parametrize("pixels", [64, 32])
+def test_batches_hold_sums_of_neighbouring_counts_raw_and_scaled(pixels: Pixels) -> None:
+    """Also for the other knee, and for an augmentation; the cohort keeps full crops."""
+    block, given = CROP_SIZE // pixels, []
+
+    def keep(counts: Tensor, generator: torch.Generator) -> Tensor:
+        given.append(counts.numpy().copy())
+        return counts
+
+    def sums(knees: NDArray[np.int64]) -> NDArray[np.float64]:
+        rows = COHORT.crops[knees, :1].astype(float).reshape(-1, 1, pixels, block, CROP_SIZE)
+        return rows.sum(axis=3).reshape(-1, 1, pixels, pixels, block).sum(axis=4)
+
+    data = datamodule(pixels=pixels, scaling="sqrt", inputs=EXTRA_INPUTS, augment=keep)
+    for batch in data.train_dataloader():
+        knees = batch["knee"].numpy()
+        np.testing.assert_array_equal(given[-2], sums(knees))
+        np.testing.assert_allclose(batch["crop"].numpy(), np.sqrt(sums(knees)), rtol=1e-6)
+        beside = np.sqrt(sums(other_knees(COHORT, knees)))
+        np.testing.assert_allclose(batch["other_knee"].numpy(), beside, rtol=1e-6)
+        uptake = relative_uptake(COHORT.crops[knees][:, :1]).reshape(len(knees), -1)
+        np.testing.assert_allclose(batch["uptake"].numpy(), uptake, rtol=1e-6)
+    (held_out,) = datamodule(pixels=pixels, scaling="sqrt").val_dataloader()
+    expected = np.sqrt(sums(held_out["knee"].numpy()))
+    np.testing.assert_allclose(held_out["crop"].numpy(), expected, rtol=1e-6)
+    assert COHORT.crops.shape[-2:] == (CROP_SIZE, CROP_SIZE)
+
+
+def test_the_first_sample_of_each_is_the_anterior_view_of_every_input() -> None:
+    each = datamodule(views="each", inputs=EXTRA_INPUTS).val_dataloader()
+    anterior = datamodule(views="anterior", inputs=EXTRA_INPUTS).val_dataloader()
+    for whole, view in zip(each, anterior, strict=True):
+        assert whole["crop"].shape[1] == 2
+        found = cast(dict[str, Tensor], first_sample(whole))
+        expected = cast(dict[str, Tensor], view)
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
 @pytest.mark.parametrize("scaling", get_args(Scaling))

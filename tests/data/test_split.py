@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from djd.data.cohort import Cohort
 from djd.data.split import (
+    Parts,
     PartSummary,
     PatientSplit,
     grade_warnings,
@@ -187,3 +190,56 @@ def test_a_part_without_graded_knees_is_one_sentence(part: str, empty: slice) ->
     split = split_patients(cohort.patients, test_count=6)
     with pytest.raises(InputError, match=f"graded knees on the {part} part, received none"):
         split_knees(cohort, split, folds=5, fold=None, split_seed=0)
+
+
+def patients_of(cohort: Cohort, knees: NDArray[np.int64]) -> set[str]:
+    return set(cohort.knee_patients[knees].tolist())
+
+
+@pytest.mark.parametrize("fold", [0, 3, None])
+def test_shares_train_nested_patients_and_leave_the_other_parts_alone(fold: int | None) -> None:
+    cohort = invented_cohort(cycling_grades(100), patients=tuple(f"p{i // 2}" for i in range(100)))
+    split = split_patients(cohort.patients, test_count=10)
+
+    def parts(share: float, split_seed: int = 0) -> Parts:
+        seed = split_seed
+        return split_knees(cohort, split, folds=5, fold=fold, split_seed=seed, share=share)
+
+    whole = parts(1.0)
+    smaller = patients_of(cohort, whole.train[:0])
+    for share in (0.25, 0.5, 0.75, 1.0):
+        some = parts(share)
+        np.testing.assert_array_equal(some.validation, whole.validation)
+        np.testing.assert_array_equal(some.test, whole.test)
+        trained = patients_of(cohort, some.train)
+        assert smaller < trained <= patients_of(cohort, whole.train)
+        assert len(trained) == round(share * len(patients_of(cohort, whole.train)))
+        with_all_knees = np.isin(cohort.knee_patients, sorted(trained))
+        np.testing.assert_array_equal(some.train, np.flatnonzero(with_all_knees))
+        smaller = trained
+    np.testing.assert_array_equal(parts(1.0).train, whole.train)
+    np.testing.assert_array_equal(parts(0.5).train, parts(0.5).train)
+    assert parts(0.5).train.tolist() != parts(0.5, 1).train.tolist()
+
+
+def test_a_share_has_patients_of_every_worst_grade() -> None:
+    grades = np.zeros((120, 2), dtype=np.int64)
+    for grade, every in ((1, 3), (2, 7), (3, 10), (4, 20)):
+        grades[::every, 1] = grade
+    cohort = invented_cohort(grades)
+    split = split_patients(cohort.patients, test_count=20)
+    whole, some = (
+        split_knees(cohort, split, folds=5, fold=1, split_seed=4, share=share)
+        for share in (1.0, 0.3)
+    )
+    knees, fewer = (np.bincount(cohort.grades[each.train], minlength=5) for each in (whole, some))
+    assert (np.abs(fewer - 0.3 * knees) <= 2).all()
+    assert fewer.min() > 0
+
+
+def test_a_share_that_lacks_a_grade_is_a_sentence_that_names_the_share() -> None:
+    cohort = invented_cohort(cycling_grades(30))
+    split = split_patients(cohort.patients, test_count=6)
+    for fold in (0, None):
+        with pytest.raises(InputError, match=r"training part, it lacks .*larger data\.share than"):
+            split_knees(cohort, split, folds=5, fold=fold, split_seed=0, share=0.01)
