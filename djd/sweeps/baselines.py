@@ -56,6 +56,8 @@ _FEATURE_MODELS: dict[str, Callable[[], Any]] = {
 }
 
 
+_ITS_OWN: tuple[Decide, ...] = ("likeliest",)  # majority's rule
+
 Place = tuple[int, int | None]
 """Split seed and fold of held-out knees; (0, None) of the test patients."""
 
