@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from djd.report.answer import OUT_OF_FOLD, UPTAKE, Answer
 from djd.report.axes import COMPARED, EPOCHS, QUESTIONS, AxisEffect, Question, axis_words, place_of
 from djd.report.findings import Findings
+from djd.report.more_patients import SHARE, more_patients_sentences
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, scored
 from djd.report.sentences import against_uptake, best_set_words, effect_sentence
 from djd.runs.keys import AxisValue, as_typed, short_names
@@ -155,6 +156,8 @@ def question_sentences(
         f"On accuracy: {effect_sentence(accuracy, named=False)}."
         for kappa, accuracy in zip(on_kappa, on_accuracy, strict=True)
     ]
+    if any(effect.axis == SHARE for effect in on_kappa):
+        said += [f"{sentence}." for sentence in more_patients_sentences(findings)]
     said += _missing(question, findings, planned)
     return said or [_not_compared(question, findings.settings[0].setting)]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from djd.report.answer import UPTAKE, Answer
 from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
 from djd.report.findings import Findings
+from djd.report.more_patients import more_patients_sentences
 from djd.report.scores import GraderScores, ScoresOnTest, scored
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.statistics.effects import LevelScores
@@ -65,6 +66,7 @@ def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
         line = f"validation: {in_one_line(findings.settings[0])}"
         return [line, *_spread_sentences(findings), *uptake]
     effects = [effect_sentence(each) for each in findings.effects if each.score == "kappa"]
+    effects += more_patients_sentences(findings)
     return [*_best_sentences(findings), *effects, *edge_sentences(findings), *uptake]
 
 

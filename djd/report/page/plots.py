@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from djd.plots.confusion import confusion_figure, confusion_multiples_figure
-from djd.plots.curves import learning_curves_figure
+from djd.plots.curves import learning_curves_figure, patients_figure
 from djd.plots.grades import grades_figure
 from djd.plots.kappas import effects_figure, ranking_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
@@ -18,6 +18,7 @@ from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
 from djd.report.headline import compared, effects_on
+from djd.report.more_patients import learning_curve
 from djd.report.ranking import READER, ranking
 from djd.report.scores import scored
 from djd.runs.folder import METRICS_NAME
@@ -34,6 +35,7 @@ MOST_MULTIPLES = 36
 NAMES = (
     "glance",
     *(f"effects-{question}" for question in QUESTIONS),
+    "training-patients",
     "ranking",
     "grades",
     "confusion-out-of-fold",
@@ -97,6 +99,12 @@ def _of_findings(findings: Findings, answer: Answer, stamp: str | None) -> dict[
         effects = effects_on(question, findings, "kappa")
         if any(effect.mean for effect in effects):
             plotted[f"effects-{question}"] = _effects(effects, stamp)
+    if curve := learning_curve(findings):
+        title, kappas = "Kappa by the number of training patients", curve.kappas.estimates
+        pairs = zip(curve.patients, kappas, strict=True)
+        said = "; ".join(f"{count}: {number(kappa.value)}" for count, kappa in pairs)
+        figure = patients_figure(curve.patients, kappas, title=title, stamp=stamp)
+        plotted["training-patients"] = Plot(figure, f"{title}. {said}.")
     several = len(findings.settings) > 1
     if several or findings.baselines:
         plotted["ranking"] = _ranking(findings, answer, stamp)
