@@ -72,7 +72,7 @@ def patients_figure(
     axes.plot(patients, value, "o-", color=BLUE)
     axes.vlines(patients, low, high, color=BLUE, linewidth=1.3)
     for number, kappa in zip(patients, value, strict=True):
-        axes.annotate(f"{kappa:.2f}", (number, kappa), (4, 4), textcoords="offset points")
+        axes.annotate(f"{kappa:.2f}", (number, kappa), (6, -11), textcoords="offset points")
     axes.set(xlim=(0, 1.08 * max(patients)), xlabel="training patients", xticks=patients)
     axes.set_ylabel("quadratic kappa, 95 % interval")
     axes.spines[["top", "right"]].set_visible(False)
