@@ -156,7 +156,7 @@ def question_sentences(
         f"On accuracy: {effect_sentence(accuracy, named=False)}."
         for kappa, accuracy in zip(on_kappa, on_accuracy, strict=True)
     ]
-    if any(effect.axis == SHARE for effect in on_kappa):
+    if question == question_of(SHARE):
         said += [f"{sentence}." for sentence in more_patients_sentences(findings)]
     said += _missing(question, findings, planned)
     return said or [_not_compared(question, findings.settings[0].setting)]

@@ -21,7 +21,6 @@ from djd.data.datamodule import (
     Batches,
     KneeDataModule,
     Prepare,
-    first_sample,
     other_knees,
     scaled,
     select_views,
@@ -275,17 +274,6 @@ def test_batches_hold_sums_of_neighbouring_counts_raw_and_scaled(pixels: Pixels)
     expected = np.sqrt(sums(held_out["knee"].numpy()))
     np.testing.assert_allclose(held_out["crop"].numpy(), expected, rtol=1e-6)
     assert COHORT.crops.shape[-2:] == (CROP_SIZE, CROP_SIZE)
-
-
-def test_the_first_sample_of_each_is_the_anterior_view_of_every_input() -> None:
-    each = datamodule(views="each", inputs=EXTRA_INPUTS).val_dataloader()
-    anterior = datamodule(views="anterior", inputs=EXTRA_INPUTS).val_dataloader()
-    for whole, view in zip(each, anterior, strict=True):
-        assert whole["crop"].shape[1] == 2
-        found = cast(dict[str, Tensor], first_sample(whole))
-        expected = cast(dict[str, Tensor], view)
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
 @pytest.mark.parametrize("scaling", get_args(Scaling))
