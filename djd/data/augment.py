@@ -82,5 +82,5 @@ def _thinned(counts: Tensor, share: Tensor, generator: torch.Generator) -> Tenso
 
 def _require(**values: tuple[float, float]) -> None:
     for name, (value, most) in values.items():
-        if not 0 <= value <= most:
+        if not isinstance(value, int | float) or not 0 <= value <= most:
             raise InputError(f"augment.{name}: expected 0 to {most}, received {value}")

@@ -68,7 +68,16 @@ def build_loss(spec: Spec, *, class_weights: list[float] | None) -> Loss:
 def build_augmentation(spec: Spec) -> Prepare | None:
     """The function of `conf/augment` with its arguments; None where the group names none."""
     target, arguments = _apart(spec)
-    return partial(_imported("augment", target), **arguments) if target else None
+    if not target:
+        return None
+    augment = _imported("augment", target)
+    with suppress(ValueError):  # written in C
+        try:
+            inspect.signature(augment).bind(None, None, **arguments)
+        except TypeError as error:
+            given = f"counts, a generator and {arguments}"
+            raise InputError(f"augment: {target} can't be called with {given}: {error}") from error
+    return partial(augment, **arguments)
 
 
 def build_optimizer(

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from djd.plots.style import BLUE, GREY, ORANGE, PAGE_INCHES, Stamp, axes_at, new_figure
+from djd.statistics.intervals import Estimate
 
 Columns = Mapping[str, Sequence[float]]
 """Of `metrics.csv`: `epoch`, and `train_loss`, `validation_kappa` and so on."""
@@ -58,6 +59,23 @@ def learning_curves_figure(
     loss.plot([], [], color=GREY, linewidth=_THIN, label="one fold or seed")
     shown = loss.get_legend_handles_labels()
     figure.legend(*shown, loc="outside lower left", ncols=4, columnspacing=1)
+    return figure
+
+
+def patients_figure(
+    patients: Sequence[int], kappas: Sequence[Estimate], *, title: str, stamp: Stamp = None
+) -> Figure:
+    """Kappa by the number of training patients, with 95 % intervals."""
+    figure = new_figure(PAGE_INCHES, 2.8, stamp=stamp, title=title)
+    axes = figure.subplots()
+    value, low, high = np.array([*kappas], dtype=np.float64).T
+    axes.plot(patients, value, "o-", color=BLUE)
+    axes.vlines(patients, low, high, color=BLUE, linewidth=1.3)
+    for number, kappa in zip(patients, value, strict=True):
+        axes.annotate(f"{kappa:.2f}", (number, kappa), (6, -11), textcoords="offset points")
+    axes.set(xlim=(0, 1.08 * max(patients)), xlabel="training patients", xticks=patients)
+    axes.set_ylabel("quadratic kappa, 95 % interval")
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

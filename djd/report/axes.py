@@ -27,6 +27,7 @@ WORDS: Mapping[str, str] = {
     "optim.lr": "learning rate",
     "optim.lr_times": "learning rate factor",
     "data.batch_size": "batch size",
+    "data.share": "share of the patients",
     EPOCHS: "epochs",
 }
 """Names of axes on the page; other axes go by their keys."""
@@ -37,6 +38,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "model.width": (1, np.inf),
     "data.batch_size": (1, np.inf),
     "members": (1, np.inf),
+    "data.pixels": (32, 128),
+    "data.share": (0, 1),
 }
 """The least and the largest value of an axis; values of other axes are above 0."""
 

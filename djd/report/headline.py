@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from djd.report.answer import OUT_OF_FOLD, UPTAKE, Answer
 from djd.report.axes import COMPARED, EPOCHS, QUESTIONS, AxisEffect, Question, axis_words, place_of
 from djd.report.findings import Findings
+from djd.report.more_patients import SHARE, more_patients_sentences
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, scored
 from djd.report.sentences import FINER, against_uptake, best_set_words, effect_sentence
 from djd.runs.keys import AxisValue, as_typed, short_names
@@ -156,6 +157,8 @@ def question_sentences(
         f"On the {FINER}: {effect_sentence(rps, named=False)}."
         for kappa, accuracy, rps in zip(*by_score, strict=True)
     ]
+    if question == question_of(SHARE):
+        said += [f"{sentence}." for sentence in more_patients_sentences(findings)]
     said += _missing(question, findings, planned)
     return said or [_not_compared(question, findings.settings[0].setting)]
 

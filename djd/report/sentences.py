@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from djd.report.answer import FEATURES, UPTAKE, Answer
 from djd.report.axes import LIMITS, AxisEffect, is_number, place_of
 from djd.report.findings import Findings
+from djd.report.more_patients import more_patients_sentences
 from djd.report.scores import GraderScores, ScoresOnTest, scored
 from djd.report.steps import steps_sentence
 from djd.runs.keys import AxisValue, as_typed, short_names
@@ -81,6 +82,7 @@ def _found_sentences(findings: Findings, answer: Answer) -> list[str]:
         return [line, *_spread_sentences(findings), *together_sentences(findings), *uptake]
     effects = [effect_sentence(each) for each in findings.effects if each.score != "accuracy"]
     helped = [steps_sentence(findings.steps)] if findings.steps else []
+    effects += more_patients_sentences(findings)
     best = [*_best_sentences(findings), *together_sentences(findings)]
     return [*best, *effects, *helped, *edge_sentences(findings), *uptake]
 

@@ -48,8 +48,16 @@ class Prepared:
     def fold_name(self) -> str:
         """The held-out fold in words."""
         data = self.config.data
-        fold = f"fold {data.fold} of {data.folds}"
-        return "fit on all development patients" if data.fold is None else fold
+        if data.fold is None:
+            return f"fit on {self.all_patients}"
+        return f"fold {data.fold} of {data.folds}"
+
+    @property
+    def all_patients(self) -> str:
+        """The training patients of a refit in words."""
+        share = self.config.data.share
+        which = "all" if share == 1 else f"a share of {share:g} of the"
+        return f"{which} development patients"
 
     @property
     def stamp(self) -> str | None:

@@ -312,7 +312,7 @@ def _say_duration(prepared: Prepared) -> None:
     seconds = training_seconds(config, step, train_knees=train, validation_knees=held_out)
     refit_too = ""
     if config.test != "never" and held_out:
-        refit_too = " and once more on all development patients"
+        refit_too = f" and once more on {prepared.all_patients}"
         all_knees = len(prepared.refit(prepared.folder).parts.train)
         seconds += training_seconds(config, step, train_knees=all_knees, validation_knees=0)
     say(

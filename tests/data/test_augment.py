@@ -76,7 +76,8 @@ def test_from_where_on_normal_numbers_stand_in_for_binomial_ones() -> None:
     assert 3 < stands_in.sum() < 57, "both ways were gone"
     for way in (stands_in, ~stands_in):
         found = np.bincount(thinned[way].long().ravel(), minlength=number + 1)
-        expected = binom.pmf(np.arange(number + 1), number, shares[way][:, None]).mean(axis=0)
+        chances = binom.pmf(np.arange(number + 1), number, shares[way][:, None])
+        expected = np.mean(chances, axis=0)
         assert np.abs(found / found.sum() - expected).sum() / 2 < 0.01
 
 
@@ -111,4 +112,4 @@ def test_counts_stay_counts_and_nothing_is_drawn_from_elsewhere() -> None:
 )
 def test_a_value_out_of_range_is_one_sentence(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"^augment\.{name}: expected 0 to .*, received {value}"):
-        changed(torch.ones(1, 1, 4, 4), **{name: value})
+        scintigraphy(torch.ones(1, 1, 4, 4), torch.Generator(), **(NOTHING | {name: value}))

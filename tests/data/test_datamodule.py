@@ -258,7 +258,8 @@ def test_batches_hold_sums_of_neighbouring_counts_raw_and_scaled(pixels: Pixels)
 
     def sums(knees: NDArray[np.int64]) -> NDArray[np.float64]:
         rows = COHORT.crops[knees, :1].astype(float).reshape(-1, 1, pixels, block, CROP_SIZE)
-        return rows.sum(axis=3).reshape(-1, 1, pixels, pixels, block).sum(axis=4)
+        blocks = rows.sum(axis=3).reshape(-1, 1, pixels, pixels, block)
+        return np.asarray(blocks.sum(axis=4))
 
     data = datamodule(pixels=pixels, scaling="sqrt", inputs=EXTRA_INPUTS, augment=keep)
     for batch in data.train_dataloader():

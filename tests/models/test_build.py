@@ -158,6 +158,15 @@ def test_no_augmentation_unless_a_function_is_named() -> None:
     assert torch.equal(augment(counts, torch.Generator()), counts)
 
 
+@pytest.mark.parametrize("arguments", [{}, {"most": 0.0, "least": 1.0}, {"counts": 1, "most": 0.0}])
+def test_arguments_that_an_augmentation_does_not_take_are_one_sentence(
+    arguments: dict[str, float],
+) -> None:
+    """Before any scan is read, and not in the first step."""
+    with pytest.raises(InputError, match=r"^augment: tests\.foreign\.add_noise can't be called"):
+        build_augmentation({"_target_": "tests.foreign.add_noise", **arguments})
+
+
 def rates(schedule: str | dict[str, Any], epochs: int) -> list[float]:
     optimizer = sgd()
     scheduler = build_schedule(optimizer, schedule, epochs=epochs, steps=3 * epochs)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from djd.plots.confusion import confusion_figure, confusion_multiples_figure
-from djd.plots.curves import learning_curves_figure
+from djd.plots.curves import learning_curves_figure, patients_figure
 from djd.plots.grades import grades_figure
 from djd.plots.kappas import effects_figure, ranking_figure, steps_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
@@ -19,6 +19,7 @@ from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
 from djd.report.headline import compared, effects_on
+from djd.report.more_patients import learning_curve
 from djd.report.ranking import READER, ranking
 from djd.report.scores import scored
 from djd.report.steps import Step
@@ -38,6 +39,7 @@ NAMES = (
     "glance",
     *(f"effects-{question}" for question in QUESTIONS),
     "steps",
+    "training-patients",
     "ranking",
     "grades",
     "confusion-out-of-fold",
@@ -104,6 +106,12 @@ def _of_findings(findings: Findings, answer: Answer, stamp: str | None) -> dict[
             plotted[f"effects-{question}"] = _effects(effects, stamp)
     if findings.steps:
         plotted["steps"] = _steps(findings.steps, stamp)
+    if curve := learning_curve(findings):
+        title, kappas = "Kappa by the number of training patients", curve.kappas.estimates
+        pairs = zip(curve.patients, kappas, strict=True)
+        said = "; ".join(f"{count}: {number(kappa.value)}" for count, kappa in pairs)
+        figure = patients_figure(curve.patients, kappas, title=title, stamp=stamp)
+        plotted["training-patients"] = Plot(figure, f"{title}. {said}.")
     several = len(findings.settings) > 1
     if several or findings.baselines:
         plotted["ranking"] = _ranking(findings, answer, stamp)
