@@ -67,7 +67,8 @@ def _steps(probabilities: Array) -> NDArray[np.int64]:
 
 
 def _total(steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.maximum(steps.sum(axis=1), 1)
+    total: NDArray[np.int64] = np.maximum(steps.sum(axis=1), 1)
+    return total
 
 
 def _weighted(steps: NDArray[np.int64]) -> NDArray[np.int64]:
