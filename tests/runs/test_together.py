@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from djd.errors import InputError
-from djd.runs import train as training
+from djd.runs import graders
 from djd.runs.config import RunConfig, read_config
-from djd.runs.fit import Fit, fit_member
+from djd.runs.fit import Fit
+from djd.runs.graders import fit_member
 from djd.runs.predictions import read_predictions
 from djd.runs.prepare import Prepared
 from djd.runs.together import networks_to_train, require_together, seeds_together
@@ -129,10 +130,10 @@ def test_members_grade_the_test_patients_as_their_networks_one_by_one_would_toge
             raise RuntimeError("the machine went down")
         return fit_member(prepared, seed)
 
-    monkeypatch.setattr(training, "fit_member", stopped)
+    monkeypatch.setattr(graders, "fit_member", stopped)
     with pytest.raises(RuntimeError):
         run_refit(values, folder)
-    monkeypatch.setattr(training, "fit_member", fit_member)
+    monkeypatch.setattr(graders, "fit_member", fit_member)
     assert (folder / "seed=0" / "checkpoints" / "last.ckpt").exists(), "the first stays trained"
     (folder / "error.txt").unlink()
     result = run_refit(values, folder)

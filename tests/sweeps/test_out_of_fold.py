@@ -1,5 +1,6 @@
 """Settings that share their trainings and differ in how probabilities become grades."""
 
+import math
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -78,19 +79,19 @@ def evidence_of(sweep: Sweep) -> Evidence:
     return gather(settings)
 
 
-def reference(rule: str, chances: NDArray[np.float64], others: list[Graded]) -> NDArray[np.int64]:
+def reference(rule: str, chances: NDArray[np.float64], others: list[Graded]) -> list[int]:
     """Grades by the definitions in words, knee by knee."""
     if rule == "likeliest":
-        return chances.argmax(axis=1)
+        return [max(range(5), key=lambda grade: row[grade]) for row in chances]
     if rule == "median":
-        return np.array([next(g for g in range(5) if row[: g + 1].sum() >= 0.5) for row in chances])
-    expected = chances @ np.arange(5)
+        return [next(g for g in range(5) if row[: g + 1].sum() >= 0.5) for row in chances]
+    expected = [float(row @ range(5)) for row in chances]
     if rule == "expected":
-        return np.floor(expected + 0.5).astype(np.int64)
+        return [math.floor(each + 0.5) for each in expected]
     known = np.sort(np.concatenate([each for each, _ in others]) @ np.arange(5))
     have = np.bincount(np.concatenate([grades for _, grades in others]), minlength=5)
     cuts = [known[count - 1 : count + 1].mean() for count in have.cumsum()[:-1]]
-    return (expected[:, None] >= cuts).sum(axis=1)
+    return [sum(each >= cut for cut in cuts) for each in expected]
 
 
 @pytest.fixture(scope="module")
