@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import lightning
@@ -22,8 +22,6 @@ from djd.data.datamodule import Batch, KneeDataModule
 from djd.data.split import Parts
 from djd.data.uptake import MEASURES
 from djd.environment import as_configured
-from djd.errors import InputError
-from djd.files import is_there
 from djd.grades import GRADE_COUNT
 from djd.models.build import build_augmentation
 from djd.models.classifier import GradeClassifier
@@ -36,7 +34,7 @@ from djd.runs.callbacks.progress import ProgressLine
 from djd.runs.callbacks.tensorboard import Dashboard
 from djd.runs.callbacks.weight_average import WeightAverage
 from djd.runs.config import RunConfig
-from djd.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT, epoch_checkpoint
+from djd.runs.folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from djd.runs.hardware import precision_plugin, training_device
 from djd.runs.prepare import Prepared
 
@@ -55,45 +53,6 @@ class Fit:
         """The name of the GPU, or `cpu` or `mps`."""
         device = self.trainer.strategy.root_device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def take_cell(prepared: Prepared, cell: Path) -> Fit:
-    """The network of a cell's folder with its weights at the last epoch; nothing is trained.
-
-    Raises InputError where weights that are to be scored aren't kept.
-    """
-    config = prepared.config
-    for epoch in config.epochs_to_score:
-        if not is_there(path := epoch_checkpoint(cell, epoch)):
-            raise InputError(
-                f"{path}: expected the weights of a fold's network, which winner=folds grades "
-                "with, received no file; only the best setting keeps its weights when a sweep has "
-                "ended (keep=winner): say winner=refit, or keep=all and another hydra.sweep.dir"
-            )
-    classifier = build_classifier(config, prepared.cohort.grades[prepared.parts.train])
-    classifier.take_epoch(path, epoch)
-    there = replace(prepared, folder=cell)
-    datamodule = build_datamodule(config, prepared.cohort, prepared.parts, inputs=classifier.inputs)
-    with quiet_lightning():
-        trainer = build_trainer(config, prepared.folder, [], loggers=[], held_out=False)
-    trainer.strategy.connect(classifier)
-    return Fit(trainer, classifier, datamodule, EpochRecorder(there))
-
-
-def fit_member(prepared: Prepared, seed: int) -> Fit:
-    """The network of one of several seeds that grade together, trained in a folder of its own.
-
-    Its loggers have ended: what the members grade together is no run of theirs.
-    """
-    folder = prepared.folder / f"seed={seed}"
-    folder.mkdir(exist_ok=True)
-    config = prepared.config.model_copy(update={"seed": seed})
-    fit = fit_network(replace(prepared, config=config, folder=folder))
-    end_runs(fit.trainer.loggers)
-    with quiet_lightning():
-        trainer = build_trainer(config, folder, [], loggers=[], held_out=False)
-    trainer.strategy.connect(fit.classifier)
-    return replace(fit, trainer=trainer)
 
 
 @as_configured()

@@ -2,37 +2,28 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from djd.errors import DriveError, InputError
 from djd.files import is_there, remove, remove_half_written
 from djd.markers import use_stale_after
-from djd.plots.confusion import confusion_figure
 from djd.plots.curves import curves_figure
 from djd.plots.style import save_figure
 from djd.runs.callbacks.hparams import write_run_columns
 from djd.runs.callbacks.loggers import end_runs
-from djd.runs.config import FittedConfig, RunConfig, numberless_keys
+from djd.runs.config import RunConfig, numberless_keys
 from djd.runs.duration import count_values, time_step, training_seconds
-from djd.runs.fit import Fit, fit_member, fit_network, quiet_lightning, take_cell
+from djd.runs.fit import Fit
 from djd.runs.folder import (
     CHECKPOINTS,
     CONFIG_NAME,
     CURVES,
     ERROR_NAME,
     LAST_CHECKPOINT,
-    MEMBER_NAME,
-    MODEL_NAME,
-    PREDICTIONS_NAME,
     RESULT_NAME,
-    TEST_MATRIX,
     WINNER,
     at_work,
     drop_lock,
-    epoch_checkpoint,
     finished_result,
     leave_no_false_start,
     lock,
@@ -42,9 +33,9 @@ from djd.runs.folder import (
     saved_config,
     wait_for_silent,
 )
+from djd.runs.graders import fits_of, model_names, refit_and_score
 from djd.runs.hardware import training_device
 from djd.runs.keys import FREE_KEYS, SHARING_KEYS
-from djd.runs.predictions import prediction_rows, write_predictions
 from djd.runs.prepare import Prepared, prepare, write_inputs
 from djd.runs.reading import leave_for_report, read_readings
 from djd.runs.result import (
@@ -52,13 +43,10 @@ from djd.runs.result import (
     PartScores,
     RunResult,
     installed_versions,
-    score_outcome,
 )
 from djd.runs.summary import in_one_line, openings_sentence, say
-from djd.runs.test_ledger import record_opening, require_ledger
+from djd.runs.test_ledger import require_ledger
 from djd.runs.together import require_together
-from djd.statistics.deciding import LIKELIEST, Decision
-from djd.statistics.held_out import GradedKnees
 from djd.windows import require_room
 from djd.wording import in_words
 
@@ -173,7 +161,7 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
     if alone:
         leave_for_report(folder, prepared.cohort, prepared.split, readings, stamp=prepared.stamp)
         write_run_columns(config, folder)
-    fits = _fits(prepared)
+    fits = fits_of(prepared)
     if not opens_test:
         end_runs(fits[0].trainer.loggers)
     for fit in fits:
@@ -184,7 +172,7 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
         if alone:
             scored = folder / WINNER / config.setting_name
             scored.mkdir(parents=True, exist_ok=True)
-        test, openings = _refit_and_score(prepared, fits, scored)
+        test, openings = refit_and_score(prepared, fits, scored)
     result = _result(prepared, fits, test=test, openings=openings)
     result.save(folder / RESULT_NAME)
     if opens_test:
@@ -198,76 +186,6 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
         elif result.validation:
             say(f"{folder.name}: validation {in_one_line(result.validation[-1])}")
     return result
-
-
-def _fits(prepared: Prepared) -> list[Fit]:
-    """The trained networks that grade together: one, or those of `FittedConfig`."""
-    fitted = prepared.config.fitted or FittedConfig()
-    if fitted.cells:
-        return [take_cell(prepared, prepared.top / name) for name in fitted.cells]
-    if fitted.seeds:
-        return [fit_member(prepared, seed) for seed in fitted.seeds]
-    return [fit_network(prepared)]
-
-
-def _refit_and_score(
-    prepared: Prepared, fits: Sequence[Fit], folder: Path
-) -> tuple[list[PartScores], int]:
-    """Score on the test patients, after a refit where a fit had a validation part.
-
-    A run by itself is scored at its last epoch, a refit at its score epochs. Model, predictions
-    and, unless `plots=false`, the last epoch's confusion matrix go to `folder`. The ledgers have
-    each opening before it happens.
-
-    Returns:
-        Scores of each epoch, and the openings of this cohort's test patients, these included.
-    """
-    epochs = prepared.config.epochs_to_score
-    if prepared.config.kind == "run":
-        epochs = epochs[-1:]
-    if prepared.config.data.fold is not None:
-        prepared = prepared.refit(folder)
-        fits = [fit_network(prepared)]
-    for name, fit in zip(_model_names(fits), fits, strict=True):
-        fit.trainer.save_checkpoint(folder / name, weights_only=True)
-    config, cohort = prepared.config, prepared.cohort
-    scored, rows, openings = [], [], 0
-    for epoch in epochs:
-        setting, cache = config.setting_at(epoch), config.paths.cache
-        openings = record_opening(
-            cohort, prepared.split, setting=setting, folder=prepared.top, cache=cache
-        )
-        outcome = _graded_together(fits, epoch, config.decision_at(epoch))
-        scored.append(score_outcome(outcome, cohort, epoch=epoch))
-        rows += prediction_rows(cohort, outcome, fold=None, seed=config.seed, epoch=epoch)
-    end_runs(fits[0].trainer.loggers)
-    write_predictions(folder / PREDICTIONS_NAME, rows, stamp=prepared.stamp)
-    if config.plots:
-        figure = confusion_figure(outcome.counts, title="Test patients", stamp=prepared.stamp)
-        (folder / TEST_MATRIX).parent.mkdir(exist_ok=True)
-        save_figure(figure, folder / TEST_MATRIX)
-    return scored, openings
-
-
-def _model_names(fits: Sequence[Fit]) -> list[str]:
-    several = [MEMBER_NAME.format(number) for number in range(1, len(fits) + 1)]
-    return several if len(fits) > 1 else [MODEL_NAME]
-
-
-def _graded_together(fits: Sequence[Fit], epoch: int, decision: Decision) -> GradedKnees:
-    """The test patients by the networks' mean probabilities after some epochs, decided."""
-    outcomes = []
-    for fit in fits:
-        # The mean of several networks gets the temperature, and not each network.
-        fit.classifier.decision = decision if len(fits) == 1 else LIKELIEST
-        fit.classifier.take_epoch(epoch_checkpoint(fit.recorder.prepared.folder, epoch), epoch)
-        with quiet_lightning():
-            fit.trainer.test(fit.classifier, datamodule=fit.datamodule, verbose=False)
-        outcomes.append(fit.classifier.outcomes["test"])
-    if len(outcomes) == 1:
-        return outcomes[0]
-    mean = np.mean([each.probabilities for each in outcomes], axis=0)
-    return replace(outcomes[0], probabilities=decision.calibrated(mean), decision=decision)
 
 
 def _plot_curves(fit: Fit) -> None:
@@ -301,7 +219,7 @@ def _result(
         validation=first.recorder.scored,
         test=test,
         test_openings=openings,
-        models=_model_names(fits) if test else [],
+        models=model_names(fits) if test else [],
     )
 
 

@@ -19,6 +19,8 @@ from djd.data.crop import Views
 from djd.data.features import joint_features
 from djd.data.split import Parts, split_knees, split_patients
 from djd.data.uptake import relative_uptake
+from djd.grades import Decide
+from djd.statistics.deciding import cuts_of, decided, expected_grade
 from djd.statistics.held_out import GradedKnees
 from djd.sweeps import baselines, grade_models
 from djd.sweeps.baselines import Baseline, fit_baselines
@@ -370,3 +372,38 @@ def test_two_knees_are_enough_for_every_model_of_features() -> None:
         (fold,) = folds.values()
         assert np.isfinite(fold.probabilities).all()
         assert set(fold.predicted) <= {0, 4}
+
+
+def test_uptake_chooses_among_the_networks_rules_and_shares_never_see_their_own_fold() -> None:
+    rules: tuple[Decide, ...] = ("likeliest", "shares")
+    uptakes = [
+        fit_baselines(COHORT, FOLDS, views="anterior", test=None, rules=each)[1]
+        for each in (("likeliest",), rules)
+    ]
+    plain, chosen = uptakes
+    assert len(chosen.candidates) == 2 * len(plain.candidates)
+    for name, folds in plain.candidates.items():
+        same, shared = (chosen.candidates[f"{name} decide={rule}"] for rule in rules)
+        for place, fold in folds.items():
+            assert_same(fold, same[place])
+            others = [
+                other
+                for there, other in folds.items()
+                if there[0] == place[0] and there != place  # of the same split
+            ]
+            (other,) = others
+            cuts = cuts_of(expected_grade(other.probabilities), other.grades)
+            given = decided(fold.probabilities, "shares", cuts)
+            np.testing.assert_array_equal(shared[place].predicted, given)
+
+
+def test_the_test_patients_get_uptakes_grades_by_the_chosen_rule() -> None:
+    uptake = fit_baselines(COHORT, FOLDS, views="anterior", test=DEVELOPMENT, rules=("shares",))[1]
+    assert uptake.setting.endswith("decide=shares")
+    assert uptake.test is not None
+    plain = both(COHORT, FOLDS, DEVELOPMENT)[1].candidates
+    folds = plain[uptake.setting.removesuffix(" decide=shares")].values()
+    expected = np.concatenate([expected_grade(fold.probabilities) for fold in folds])
+    cuts = cuts_of(expected, np.concatenate([fold.grades for fold in folds]))
+    given = decided(uptake.test.probabilities, "shares", cuts)
+    np.testing.assert_array_equal(uptake.test.predicted, given)
