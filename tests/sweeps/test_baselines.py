@@ -370,3 +370,16 @@ def test_two_knees_are_enough_for_every_model_of_features() -> None:
         (fold,) = folds.values()
         assert np.isfinite(fold.probabilities).all()
         assert set(fold.predicted) <= {0, 4}
+
+
+def test_the_finer_score_is_that_of_the_candidate_with_the_best_probabilities() -> None:
+    """Balanced weights, which kappa may choose, must not let a network beat their probabilities."""
+    _, uptake, _ = fit_baselines(COHORT, ONE_FOLD, views="anterior", test=None)
+
+    def rps(folds: Mapping[Any, GradedKnees]) -> float:
+        (fold,) = folds.values()
+        reached = np.arange(5) >= fold.grades[:, None]
+        return float(((fold.probabilities.cumsum(axis=1) - reached) ** 2).mean())
+
+    assert rps(uptake.finer) == min(map(rps, uptake.candidates.values()))
+    assert len({rps(folds) for folds in uptake.candidates.values()}) == len(uptake.candidates)
