@@ -34,7 +34,7 @@ from djd.statistics.bootstrap import (
 )
 from djd.statistics.effects import LevelScores, best_in_grid, mean_over_grid
 from djd.statistics.held_out import HeldOut
-from djd.statistics.intervals import share_interval
+from djd.statistics.intervals import percentile_interval, share_interval
 from djd.statistics.metrics import (
     THREE_GROUPS,
     accuracy,
@@ -46,6 +46,7 @@ from djd.statistics.metrics import (
     score_table,
 )
 from djd.statistics.scoring import (
+    loss_draws,
     score_settings_draws,
     scores_with_intervals,
     three_group_kappa,
@@ -190,6 +191,20 @@ def interval_trial(cohort: Cohort, skill: float, seed: int) -> dict[str, float]:
         for name, (_, low, high) in scored.items()
         if np.isfinite(low)
     }
+
+
+def rps_lead_trial(cohort: Cohort, skill: float, other: float, seed: int) -> dict[str, float]:
+    """Whether the interval of a difference of ranked probability scores holds the truth."""
+    generator = np.random.default_rng([seed, cohort.patients, 13])
+    grades, given, guesses = simulate(generator, cohort, [skill, other])
+    both = [
+        held_out(grades, given[place], probabilities_of(guesses[place], each))
+        for place, each in enumerate((skill, other))
+    ]
+    drawn = loss_draws(both, draw_patients(cohort.patients, draws=DRAWS, seed=seed))
+    low, high = percentile_interval(drawn[1] - drawn[0], cohort.patients)
+    truth = true_scores(other)["rps"] - true_scores(skill)["rps"]
+    return {"its interval holds": low <= truth <= high, "said to be ahead": low > 0}
 
 
 def kappas(
@@ -468,7 +483,19 @@ def study_test_choice(trials: int) -> None:
         run(title, partial(test_choice_trial, 40, settings), trials)
 
 
+def study_rps(trials: int) -> None:
+    """Differences of the ranked probability score between two settings, equal and not."""
+    for cohort, (skill, other) in product(
+        cohorts(), ((0.55, 0.55), (0.75, 0.75), (0.8, 0.75), (0.9, 0.75))
+    ):
+        for each in (skill, other):
+            true_scores(each)
+        title = f"{cohort.name}, rps of skill {skill} against {other}"
+        run(title, partial(rps_lead_trial, cohort, skill, other), trials)
+
+
 STUDIES = {
+    "rps": study_rps,
     "intervals": study_intervals,
     "choice": study_choice,
     "effects": study_effects,

@@ -134,7 +134,9 @@ def test_effects_are_the_means_and_the_bests_of_the_settings(sweep: Sweep) -> No
     for row in rows_of(sweep.folder / "effects.csv"):
         column = row["axis"].rpartition(".")[2]
         values = [float(each[row["score"]]) for each in settings if each[column] == row["level"]]
-        expected = np.mean(values) if row["judged_by"] == "mean" else max(values)
+        best = min(values) if row["score"] == "rps" else max(values)
+        expected = np.mean(values) if row["judged_by"] == "mean" else best
+        assert not row["value_low"] or float(row["value_low"]) <= float(row["value_high"])
         assert float(row["value"]) == pytest.approx(expected, abs=1e-5)
         assert row["matched_settings"] == "4"
 
@@ -328,6 +330,24 @@ def test_test_patients_that_were_not_opened_stay_closed_to_baselines(
     for kept in ("majority", "uptake", "features"):
         assert (copy / "baselines" / kept / "baseline.json").exists()
         assert not (copy / "baselines" / kept / "test_predictions.csv").exists()
+
+
+def test_a_folder_of_before_features_still_reports_without_its_scans(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(config: object) -> None:
+        raise InputError("data.root: no such folder")
+
+    shutil.rmtree(copy / "baselines" / "features")
+    monkeypatch.setattr("djd.report.report.read_data", gone)
+    assert run_djd(monkeypatch, "report", copy) == 0
+    shown = capsys.readouterr().out
+    assert "uptake alone" in shown
+    assert "no baselines fitted (features): the scans can't be read again" in shown
+    assert [row["setting"].split(" ")[0] for row in rows_of(copy / "settings.csv")][4:] == [
+        "majority",
+        "uptake",
+    ]
 
 
 @pytest.mark.slow

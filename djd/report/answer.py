@@ -100,7 +100,13 @@ def work_out(
         reason = "which is of other knees, folds, views or rules"
         said += [f"left out: the {name} baseline, {reason}" for name in others]
         on_folds = {each.name: _candidates(each) for each in serving}
-        findings = find(evidence, on_folds, test_patients=_test_patients(evidence.settings[0]))
+        finer = {
+            each.name: HeldOut.joined([[repeat] for repeat in each.finer])
+            for each in serving
+            if knees_of(each.finer) == evidence.knees
+        }
+        asked = _test_patients(evidence.settings[0])
+        findings = find(evidence, on_folds, finer, test_patients=asked)
     tested, second_reader = _score_tested(refitted, baselines), None
     if readings is not None:
         agreed = {part: agreement(readings, asked) for part, asked in knees.items()}

@@ -52,8 +52,8 @@ class Findings:
         settings: The best first.
         baselines: By name, on the same knees.
         beyond: The best setting's kappa less each baseline's.
-        beyond_in_rps: The same, the other way round, of the ranked probability score, which is
-            better the smaller it is: of the setting and the candidate that kappa chose.
+        beyond_in_rps: How much smaller its ranked probability score is than that of each
+            baseline's candidate with the least.
         distance: The least difference of kappa from the best that can be told apart.
         kappa_outside: Of the choosing itself: chosen in the bag, scored outside of the bag; NaN, as
             the next two, where there was nothing to choose from.
@@ -80,7 +80,11 @@ class Findings:
 
 
 def find(
-    evidence: Evidence, baselines: Mapping[str, Sequence[HeldOut]], *, test_patients: int
+    evidence: Evidence,
+    baselines: Mapping[str, Sequence[HeldOut]],
+    finer: Mapping[str, HeldOut],
+    *,
+    test_patients: int,
 ) -> Findings:
     """The numbers of one setting or more.
 
@@ -88,6 +92,7 @@ def find(
         evidence: Of one setting at least.
         baselines: The settings' knees as the chosen candidate of each baseline graded them, then
             as each candidate did.
+        finer: The same as each baseline's candidate with the least ranked probability score did.
         test_patients: 0 where their number isn't known.
     """
     board = Scoreboard.of([*evidence.held_out, *(chosen for chosen, *_ in baselines.values())])
@@ -116,7 +121,7 @@ def find(
             for (name, (_, *candidates)), scores in fitted
         },
         beyond={name: networks.lead_over(tried) for name, (_, *tried) in baselines.items()},
-        beyond_in_rps={name: board.finer_lead(count + i) for i, name in enumerate(baselines)},
+        beyond_in_rps={name: networks.finer_lead(each) for name, each in finer.items()},
         distance=distance_to_tell(kappas, again["kappa"], networks.patients),
         kappa_outside=kappa_outside,
         optimism=float(kappas.max()) - kappa_outside,

@@ -110,11 +110,12 @@ class Scoreboard:
         sign = -1 if score in SMALLER_IS_BETTER else 1
         return sign * self.values(score), sign * self.draws[score]
 
-    def finer_lead(self, other: int) -> Estimate:
+    def finer_lead(self, other: HeldOut) -> Estimate:
         """How much smaller the first grader's ranked probability score is than another's."""
-        values, draws = self.upward("rps")
-        interval = percentile_interval(draws[0] - draws[other], self.patients)
-        return Estimate(float(values[0] - values[other]), *interval)
+        everybody = np.ones((1, self.patients), dtype=np.float32)
+        value = loss_draws([other], everybody).mean() - self.values("rps")[0]
+        drawn = loss_draws([other], self.weights).mean(axis=0) - self.draws["rps"][0]
+        return Estimate(float(value), *percentile_interval(drawn, self.patients))
 
     def first(self, count: int) -> "Scoreboard":
         """The first graders alone."""

@@ -257,10 +257,11 @@ def finer_sentences(findings: Findings) -> list[str]:
     if UPTAKE not in findings.beyond_in_rps:
         return []
     who = _best_words(findings).lower()
-    lead = against(findings.beyond_in_rps[UPTAKE], who, "uptake alone", decimals=_FINER_DECIMALS)
-    graders = (findings.settings[0], findings.baselines[UPTAKE])
-    own, other = (scored(each.scores["rps"], decimals=_FINER_DECIMALS) for each in graders)
-    return [f"On the {FINER}, {lead}: {own} against {other} of uptake"]
+    lead, own = findings.beyond_in_rps[UPTAKE], findings.settings[0].scores["rps"]
+    said = against(lead, who, "uptake alone", decimals=_FINER_DECIMALS)
+    other = number(own.value + lead.value, decimals=_FINER_DECIMALS)
+    score = scored(own, decimals=_FINER_DECIMALS)
+    return [f"On the {FINER}, {said}: {score} against {other} of its best candidate by this score"]
 
 
 def _features_sentences(findings: Findings, answer: Answer) -> list[str]:

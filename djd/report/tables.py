@@ -68,8 +68,9 @@ def _lead_columns(findings: Findings | None, baseline: str) -> Row:
     """How far the best setting is ahead of a baseline: larger kappa, smaller rps."""
     if findings is None or baseline not in findings.beyond:
         return {}
-    leads = {"kappa": findings.beyond[baseline], "rps": findings.beyond_in_rps[baseline]}
-    return score_columns(leads, before="best_ahead_in_")
+    leads = {"kappa": findings.beyond, "rps": findings.beyond_in_rps}
+    there = {score: each[baseline] for score, each in leads.items() if baseline in each}
+    return score_columns(there, before="best_ahead_in_")
 
 
 def _out_of_fold_columns(scores: GraderScores | None, best: GraderScores | None) -> Row:

@@ -30,7 +30,7 @@ from djd.runs.config import RunConfig
 from djd.runs.reading import split_cell
 from djd.statistics.deciding import Decision, cross_fitted
 from djd.statistics.held_out import GradedKnees, HeldOut
-from djd.statistics.metrics import quadratic_kappa
+from djd.statistics.metrics import quadratic_kappa, ranked_probability_score
 from djd.sweeps.grade_models import Regressed, extra_trees, fit_and_predict, logistic
 
 BaselineName = Literal["majority", "uptake", "features"]
@@ -83,6 +83,15 @@ class Baseline:
         """The held-out folds of the chosen candidate."""
         return self.candidates[self.setting]
 
+    @property
+    def finer(self) -> Mapping[Place, GradedKnees]:
+        """The held-out folds of the candidate with the least ranked probability score.
+
+        Kappa may choose balanced class weights, which make probabilities worse: a network would
+        seem to beat them where it knows no more than the grades' shares.
+        """
+        return min(self.candidates.values(), key=_mean_rps)
+
 
 @dataclass(frozen=True, eq=False)
 class KeptBaseline:
@@ -93,6 +102,8 @@ class KeptBaseline:
         repeats: Held-out knees of each split seed, all folds together.
         candidates: int64 (candidate, knee), 0 to 4: grades that each candidate gave the knees of
             all repeats, one repeat after the other.
+        finer: As `repeats`, of the candidate with the least ranked probability score; earlier
+            versions left none.
     """
 
     name: str
@@ -101,6 +112,7 @@ class KeptBaseline:
     repeats: tuple[HeldOut, ...]
     candidates: NDArray[np.int64]
     test: HeldOut | None
+    finer: tuple[HeldOut, ...] = ()
 
 
 def fit_baselines(
@@ -258,6 +270,11 @@ def _rank(folds: Mapping[Place, GradedKnees]) -> float:
     kappas = [float(quadratic_kappa(counts)) for counts in pooled.values()]
     kappa = float(np.mean(kappas)) if kappas else math.nan
     return -math.inf if math.isnan(kappa) else kappa
+
+
+def _mean_rps(folds: Mapping[Place, GradedKnees]) -> float:
+    scores = [ranked_probability_score(fold.grades, fold.probabilities) for fold in folds.values()]
+    return float(np.concatenate(scores).mean()) if scores else 0.0
 
 
 def _grade_shares(grades: NDArray[np.int64], train: _Knees, knees: _Knees) -> _Probabilities:

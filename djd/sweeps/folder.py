@@ -39,6 +39,7 @@ _BASELINES = "baselines"
 _CHOICE_NAME = "baseline.json"
 _TEST_PREDICTIONS_NAME = "test_predictions.csv"
 _CANDIDATES_NAME = "candidates.csv"  # grades: a row a held-out knee, a column a candidate
+_FINER_NAME = "predictions_by_rps.csv"
 
 _KNEE = ("scan", "side", "split_seed")
 
@@ -183,12 +184,12 @@ def _keep_predictions(
     below: Path, baseline: Baseline, cohort: Cohort, stamp: Mapping[str, str]
 ) -> None:
     columns = (*PREDICTION_COLUMNS, "split_seed", *stamp)
-    rows = [
-        row
-        for place, fold in baseline.validation.items()
-        for row in _rows(cohort, fold, place, stamp)
-    ]
+    rows, finer = (
+        [row for place, fold in folds.items() for row in _rows(cohort, fold, place, stamp)]
+        for folds in (baseline.validation, baseline.finer)
+    )
     write_rows(below / PREDICTIONS_NAME, columns, rows)
+    write_rows(below / _FINER_NAME, columns, finer)
     remove(below / _TEST_PREDICTIONS_NAME)
     if test := baseline.test:
         write_rows(below / _TEST_PREDICTIONS_NAME, columns, _rows(cohort, test, (0, None), stamp))
@@ -234,7 +235,10 @@ def _kept(folder: Path) -> KeptBaseline:
     repeats = read_predictions(folder / PREDICTIONS_NAME, by="split_seed")
     candidates = _candidates(folder / _CANDIDATES_NAME, repeats)
     tested = read_predictions(test, by="fold").get("") if test.exists() else None
-    return KeptBaseline(folder.name, setting, basis, tuple(repeats.values()), candidates, tested)
+    finer = folder / _FINER_NAME
+    by_rps = read_predictions(finer, by="split_seed") if finer.exists() else {}
+    of_choice = tuple(repeats.values()), candidates, tested
+    return KeptBaseline(folder.name, setting, basis, *of_choice, tuple(by_rps.values()))
 
 
 def _candidates(path: Path, repeats: Mapping[str, HeldOut]) -> NDArray[np.int64]:

@@ -18,15 +18,15 @@ def kappa(held_out: HeldOut) -> float:
 
 def test_the_lead_by_the_ranked_probability_score_is_that_of_smaller_losses() -> None:
     better, worse = reader(0, skill=0.9), reader(1, skill=0.1)
-    lead = Scoreboard.of([better, worse]).finer_lead(1)
+    lead = Scoreboard.of([better]).finer_lead(worse)
     own, other = (
         ranked_probability_score(each.grades, each.probabilities).mean() for each in (better, worse)
     )
     assert lead.value == pytest.approx(other - own)
     assert 0 < lead.low < lead.value < lead.high
-    behind = Scoreboard.of([worse, better]).finer_lead(1)
+    behind = Scoreboard.of([worse]).finer_lead(better)
     assert tuple(behind) == pytest.approx((-lead.value, -lead.high, -lead.low), abs=0.002)
-    assert Scoreboard.of([better, better]).finer_lead(1)[:] == (0, 0, 0)
+    assert Scoreboard.of([better]).finer_lead(better) == pytest.approx((0, 0, 0))
 
 
 def test_the_test_patients_score_settings_and_baselines() -> None:

@@ -14,6 +14,7 @@ from bench.coverage import (
     kappas,
     null_trial,
     power_trial,
+    rps_lead_trial,
     seeds_trial,
     true_kappas,
     winner_trial,
@@ -71,6 +72,11 @@ def test_lucky_seeds_make_no_better_setting() -> None:
 def test_a_null_cohort_has_no_winner() -> None:
     found = means(lambda seed: null_trial(Cohort(40), 12, seed))
     assert min(found.values()) >= LEAST
+
+
+def test_differences_of_the_ranked_probability_score_hold_the_truth() -> None:
+    found = means(lambda seed: rps_lead_trial(Cohort(165, 0.6), 0.8, 0.75, seed))
+    assert found["its interval holds"] >= LEAST
 
 
 @pytest.mark.slow

@@ -83,6 +83,7 @@ def uptake_of(evidence: Evidence, best: Setting, skill: float, *, test: bool) ->
         repeats=(held_out,),
         candidates=held_out.predicted[None],
         test=guesses(knees_of(TEST_PATIENTS), skill) if test else None,
+        finer=(held_out,),
     )
 
 

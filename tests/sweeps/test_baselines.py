@@ -407,3 +407,16 @@ def test_the_test_patients_get_uptakes_grades_by_the_chosen_rule() -> None:
     cuts = cuts_of(expected, np.concatenate([fold.grades for fold in folds]))
     given = decided(uptake.test.probabilities, "shares", cuts)
     np.testing.assert_array_equal(uptake.test.predicted, given)
+
+
+def test_the_finer_score_is_that_of_the_candidate_with_the_best_probabilities() -> None:
+    """Balanced weights, which kappa may choose, must not let a network beat their probabilities."""
+    _, uptake, _ = fit_baselines(COHORT, ONE_FOLD, views="anterior", test=None)
+
+    def rps(folds: Mapping[Any, GradedKnees]) -> float:
+        (fold,) = folds.values()
+        reached = np.arange(5) >= fold.grades[:, None]
+        return float(((fold.probabilities.cumsum(axis=1) - reached) ** 2).mean())
+
+    assert rps(uptake.finer) == min(map(rps, uptake.candidates.values()))
+    assert len({rps(folds) for folds in uptake.candidates.values()}) == len(uptake.candidates)
