@@ -58,7 +58,10 @@ def test_score_epochs_beyond_the_last_fall_away_and_the_last_is_one(
         ("data.exclude=[null]", "expected each name in quotes, received null without them"),
         ("data.groups=2024", "data.groups: expected a path in quotes, received 2024 without them"),
         ("data.root=''", "data.root: expected a path, received an empty one"),
-        ("optim.schedule=step", "optim.schedule: expected 'constant', 'cosine' or 'one_cycle' or .*'step'"),
+        (
+            "optim.schedule=step",
+            "optim.schedule: expected 'constant', 'cosine' or 'one_cycle' or .*'step'",
+        ),
         ("loss.class_weights=all", "loss.class_weights: expected 'none' or 'balanced', received"),
         ("test=always", "test: expected 'winner', 'each' or 'never', received 'always'"),
     ],

@@ -128,6 +128,7 @@ def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
         "ranking": ranking_table(answer),
         "grades": grades_table(answer),
         "scores": scores_table(answer),
+        "knees": [f"{sentence}." for sentence in answer.knees.sentences] if answer.knees else [],
         "missing": missing,
         "openings": _openings(contents, tested=answer.tested is not None),
         "made": made_how(contents),

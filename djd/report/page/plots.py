@@ -14,10 +14,12 @@ from djd.plots.curves import learning_curves_figure
 from djd.plots.grades import grades_figure
 from djd.plots.kappas import effects_figure, ranking_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
+from djd.plots.sheets import graded_knees_figure
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
 from djd.report.headline import compared, effects_on
+from djd.report.knees import ShownKnees
 from djd.report.ranking import READER, ranking
 from djd.report.scores import scored
 from djd.runs.folder import METRICS_NAME
@@ -39,6 +41,8 @@ NAMES = (
     "confusion-out-of-fold",
     "confusion-test",
     "confusion-settings",
+    "knees-right",
+    "knees-wrong",
     "learning-curves",
     "reliability",
 )
@@ -62,6 +66,8 @@ def plots(answer: Answer, *, stamp: str | None) -> dict[str, Plot]:
         knees = {part: grader.knees_of_grades for part, grader in parts.items()}
         figure = grades_figure(scores, knees, title=title, stamp=stamp)
         plotted["grades"] = Plot(figure, f"{title}; the table has them.")
+    if answer.knees:
+        plotted |= _knees(answer.knees, stamp)
     for part, grader in parts.items():
         figure = confusion_figure(grader.confusion, title=capital(part), stamp=stamp)
         right = share(grader.scores["accuracy"].value)
@@ -110,6 +116,31 @@ def _of_findings(findings: Findings, answer: Answer, stamp: str | None) -> dict[
         alt = f"Loss and kappa by epoch of the {len(metrics)} trainings of the best setting."
         plotted["learning-curves"] = Plot(figure, alt)
     plotted["reliability"] = _reliability(findings, stamp)
+    return plotted
+
+
+def _knees(shown: ShownKnees, stamp: str | None) -> dict[str, Plot]:
+    """Knees graded right and the misses, as far as there are any."""
+    titles = {
+        "knees-right": ("Typical knees of each grade, graded right", shown.rows(right=True)),
+        "knees-wrong": ("Knees graded most wrong", shown.rows(right=False)),
+    }
+    plotted = {}
+    for name, (title, rows) in titles.items():
+        if knees := [shown.knees[row] for row in rows]:
+            captions = [each.in_words for each in knees]
+            figure = graded_knees_figure(
+                shown.crops[rows],
+                shown.maps[rows],
+                captions,
+                [(each.grade, each.given) for each in knees],
+                np.array([each.probabilities for each in knees]),
+                views=shown.views,
+                window=shown.window,
+                title=title,
+                stamp=stamp,
+            )
+            plotted[name] = Plot(figure, f"{title}, out of fold: {'; '.join(captions)}.")
     return plotted
 
 
