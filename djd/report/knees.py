@@ -82,8 +82,8 @@ class ShownKnees:
         ]
         if self.maps.shape[1]:
             said.append(
-                "Attention, in orange, marks the pixels that speak for the given grade, each map by its "
-                "own largest value: where a network looked, which proves nothing"
+                "Attention, in orange, marks the pixels that speak for the given grade, each map "
+                "by its own largest value"
             )
         else:
             said.append("This network has no map of features, so its attention can't be shown")

@@ -14,7 +14,7 @@ from djd.plots.curves import learning_curves_figure
 from djd.plots.grades import grades_figure
 from djd.plots.kappas import effects_figure, ranking_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
-from djd.plots.sheets import graded_knees_figure
+from djd.plots.sheets import KNEES_PIXELS, graded_knees_figure
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
@@ -26,6 +26,9 @@ from djd.runs.folder import METRICS_NAME
 from djd.runs.keys import as_typed
 from djd.statistics.intervals import Estimate
 from djd.wording import capital, number, share
+
+WIDTH_PIXELS = 1152
+"""Width of a plot: twice that on the page, for screens and printers with small dots."""
 
 MOST_RANKED = 30
 """Settings in the plot of the ranking."""
@@ -54,6 +57,7 @@ class Plot(NamedTuple):
 
     figure: Figure
     alt: str
+    width: int = WIDTH_PIXELS
 
 
 def plots(answer: Answer, *, stamp: str | None) -> dict[str, Plot]:
@@ -140,7 +144,8 @@ def _knees(shown: ShownKnees, stamp: str | None) -> dict[str, Plot]:
                 title=title,
                 stamp=stamp,
             )
-            plotted[name] = Plot(figure, f"{title}, out of fold: {'; '.join(captions)}.")
+            alt = f"{title}, out of fold: {'; '.join(captions)}."
+            plotted[name] = Plot(figure, alt, KNEES_PIXELS)
     return plotted
 
 
