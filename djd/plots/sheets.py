@@ -7,9 +7,21 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from djd.plots.style import ORANGE, Stamp, axes_at, frame_tiles, new_figure, tiles
+from djd.grades import GRADE_NAMES
+from djd.plots.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PAGE_INCHES,
+    Stamp,
+    axes_at,
+    frame_tiles,
+    new_figure,
+    tiles,
+)
 
 Counts = NDArray[np.uint16]
 Inputs = NDArray[np.float32]
@@ -33,6 +45,15 @@ _LOW_PERCENTILE, _HIGH_PERCENTILE = 1, 99.8
 
 _LOOK = 0.7
 """Share of the colour where the network looks most."""
+
+_STRIP = 2.9  # inches of all pictures of a knee with bars beside them
+_LARGEST = 1.4222
+_NAMES, _NUMBERS = 0.75, 0.85  # words left and right of the bars
+_ABOVE, _BELOW, _UNDER = 0.2, 0.15, 0.2  # a knee's caption, air, the legend
+_PALE = "#C3CAD1"
+KNEES_PIXELS = 936
+"""Width of a figure of graded knees: with two pictures a knee, a pixel of a crop is four pixels of
+the file, which takes half the bytes of other sizes."""
 
 
 def crops_figure(
@@ -159,3 +180,97 @@ def _inputs_sheet(
 def _cut(line: str, characters: int) -> str:
     """A line that is too long loses its start: its end has side and grade."""
     return line if len(line) <= characters else f"…{line[len(line) - characters + 1 :]}"
+
+
+def graded_knees_figure(
+    crops: Counts,
+    maps: Pixels,
+    captions: Sequence[str],
+    grades: Sequence[tuple[int, int]],
+    probabilities: NDArray[np.float64],
+    *,
+    views: Sequence[str],
+    window: float,
+    title: str,
+    stamp: Stamp = None,
+) -> Figure:
+    """A row a knee: its crops, dark uptake on white, and again with maps in orange, then five bars.
+
+    `crops` are uint16 (knee, view, row, column), counts a pixel, of which 0 is white and `window`
+    and more black; `maps` uint8 (knee, map, row, column), 0 to 255, over the first views; `grades`
+    the true and the given grade of each; `probabilities` (knee, grade 5), 0 to 1.
+    """
+    pictures = _with_maps(1 - np.clip(crops / window, 0, 1), maps)
+    count = pictures.shape[1]
+    side = min(_LARGEST, (_STRIP - _MARGIN * (count - 1)) / count)
+    high = max(side, 0.9)
+    row = _ABOVE + high + _BELOW
+    height = _ABOVE + len(crops) * row + _UNDER
+    figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title, constrained=False)
+    heads = [*views, *(f"{view}, attention" for view in views[: maps.shape[1]])]
+    for place, caption in enumerate(captions):
+        bottom = height - _ABOVE - place * row - _ABOVE - high
+        words = _cut(caption, int((PAGE_INCHES - 2 * _MARGIN) * _CHARACTERS))
+        at = (_MARGIN / PAGE_INCHES, (bottom + high + 0.05) / figure.get_figheight())
+        figure.text(*at, words, fontsize=8.5, weight="bold", va="bottom")
+        for column, picture in enumerate(pictures[place]):
+            left = _MARGIN + column * (side + _MARGIN)
+            axes = axes_at(figure, left, bottom + high - side, side, side)
+            axes.imshow(picture, interpolation="auto", aspect="auto")
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set(color=GREY, linewidth=0.5)
+            if not place:
+                at = (left / PAGE_INCHES, (height - 0.15) / figure.get_figheight())
+                figure.text(*at, heads[column], fontsize=7.5)
+        left = _MARGIN + count * (side + _MARGIN) + _NAMES
+        width = PAGE_INCHES - left
+        axes = axes_at(figure, left, bottom + (high - 0.9) / 2, width, 0.9)
+        _plot_bars(axes, probabilities[place], *grades[place], reach=width / (width - _NUMBERS))
+    figure.legend(
+        handles=[
+            *(
+                [Patch(color=ORANGE, alpha=_LOOK, label="speaks for the given grade")]
+                if maps.shape[1]
+                else []
+            ),
+            Patch(color=BLUE, label="probability of the given grade"),
+            Patch(color=_PALE, label="of others"),
+        ],
+        loc="lower left",
+        bbox_to_anchor=(0, 0),
+        ncols=3,
+        columnspacing=1,
+        fontsize=8,
+        borderaxespad=0.1,
+    )
+    return figure
+
+
+def _with_maps(greys: NDArray[np.float64], maps: Pixels) -> Pixels:
+    """Pictures (knee, view and map, row, column, colour 3)."""
+    laid = _coloured(
+        greys[:, : maps.shape[1]].astype(np.float32), _LOOK / 255 * maps.astype(np.float32)
+    )
+    return np.concatenate([_coloured(greys.astype(np.float32)), laid], axis=1)
+
+
+def _plot_bars(
+    axes: Axes, probabilities: NDArray[np.float64], truth: int, given: int, *, reach: float
+) -> None:
+    """Plot a bar a grade, normal on top, and mark the true grade; the axes reach beyond 100 %."""
+    colours = [BLUE if grade == given else _PALE for grade in range(len(GRADE_NAMES))]
+    axes.barh(range(len(GRADE_NAMES)), probabilities, color=colours, height=0.72)
+    for grade, chance in enumerate(probabilities):
+        mark, weight = (
+            ("  \N{BLACK LEFT-POINTING TRIANGLE} true", "bold")
+            if grade == truth
+            else ("", "normal")
+        )
+        words = f"{100 * chance:.0f} %{mark}"
+        axes.text(chance + 0.02, grade, words, va="center", fontsize=8, weight=weight)
+    axes.set_yticks(range(len(GRADE_NAMES)), GRADE_NAMES, fontsize=8)
+    axes.get_yticklabels()[truth].set_fontweight("bold")
+    axes.tick_params(axis="y", length=0, pad=2)
+    axes.set(xticks=[], xlim=(0, reach), ylim=(len(GRADE_NAMES) - 0.5, -0.5))
+    axes.spines[["top", "right", "bottom"]].set_visible(False)

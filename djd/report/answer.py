@@ -7,6 +7,7 @@ from djd.data.split import PatientSplit
 from djd.data.tables import Readings
 from djd.errors import InputError
 from djd.report.findings import Findings, find
+from djd.report.knees import ShownKnees
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, score_tested
 from djd.runs.folder import SPLIT_NAME
 from djd.statistics.held_out import HeldOut
@@ -40,6 +41,7 @@ class Answer:
         tested: None where the test patients weren't opened.
         notes: Sentences on missing and unusable things.
         second_reader: By part, without parts of which the reader graded nothing; None without one.
+        knees: Of the best setting, out of fold; None where they can't be shown.
     """
 
     findings: Findings | None
@@ -47,6 +49,7 @@ class Answer:
     baselines: tuple[KeptBaseline, ...]
     notes: tuple[str, ...]
     second_reader: Mapping[str, Agreement] | None = None
+    knees: ShownKnees | None = None
 
     @property
     def parts(self) -> dict[str, GraderScores]:

@@ -1,6 +1,7 @@
 """The answer at the end of a run or sweep, and again from a folder: printed and written."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, get_args
 
@@ -9,6 +10,7 @@ from djd.data.split import PatientSplit
 from djd.errors import ElsewhereError, InputError
 from djd.report.answer import REPORT_NAME, Answer, serves, work_out
 from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
+from djd.report.knees import Data, shown_knees
 from djd.report.ranking import terminal_tables
 from djd.report.sentences import sentences
 from djd.report.tables import write_tables
@@ -63,12 +65,12 @@ def report_sweep(outcome: Outcome) -> None:
         _say_who_decided(outcome)
     _say_winner(outcome)
     _say_where(sweep.folder, sweep.config.stamp(phantom=outcome.cohort.phantom))
-    say_written(sweep, answer)
+    say_written(sweep, answer, lambda: (outcome.cohort, outcome.split))
 
 
-def say_written(sweep: Sweep, answer: Answer) -> None:
+def say_written(sweep: Sweep, answer: Answer, data: Data | None = None) -> None:
     """Write the tables and, where the configuration has `report`, the page; print its path."""
-    write_answer(sweep, answer, with_page=sweep.config.report)
+    write_answer(sweep, answer, with_page=sweep.config.report, data=data)
     if sweep.config.report:
         say(report_line(sweep.folder))
 
@@ -187,8 +189,12 @@ def _data(sweep: Sweep, best: Setting) -> tuple[Cohort, PatientSplit]:
     return cohort, split
 
 
-def write_answer(sweep: Sweep, answer: Answer, *, with_page: bool) -> None:
+def write_answer(
+    sweep: Sweep, answer: Answer, *, with_page: bool, data: Data | None = None
+) -> None:
     """Write the tables of an answer, and the page with its plots, into its folder.
+
+    Pictures of knees need the scans once, from `data` or else read again; see `shown_knees`.
 
     Raises:
         OSError: A file can't be written.
@@ -197,7 +203,17 @@ def write_answer(sweep: Sweep, answer: Answer, *, with_page: bool) -> None:
     if with_page:
         from djd.report.page.page import write_page  # matplotlib takes half a second
 
-        write_page(sweep, answer)
+        write_page(sweep, with_knees(sweep, answer, data))
+
+
+def with_knees(sweep: Sweep, answer: Answer, data: Data | None = None) -> Answer:
+    """The answer with pictures of knees, or with a note why there are none."""
+    if answer.findings is None:
+        return answer
+    evidence = answer.findings.evidence
+    read = data or (lambda: _data(sweep, evidence.settings[0]))
+    knees, note = shown_knees(sweep.folder, evidence, read)
+    return replace(answer, knees=knees, notes=(*answer.notes, *([note] if note else [])))
 
 
 def report_line(folder: Path) -> str:

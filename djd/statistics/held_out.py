@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,9 +135,29 @@ class HeldOut:
         probabilities = self.probabilities[chosen]
         before = None if self.uncalibrated is None else self.uncalibrated[chosen]
         return HeldOut(
-            patient, first, grades, predicted, probabilities, self.patients, uncalibrated=before
+            patient,
+            first,
+            grades,
+            predicted,
+            probabilities,
+            self.patients,
+            knees=tuple(compress(self.knees, chosen)),
+            uncalibrated=before,
         )
 
     def confusion(self) -> NDArray[np.int64]:
         """Confusion counts of all knees, int64 (true grade 5, predicted grade 5)."""
         return confusion_counts(self.grades, self.predicted)
+
+
+def most_wrong(outcome: GradedKnees | HeldOut, most: int) -> NDArray[np.int64]:
+    """Indices of at most `most` wrong grades in an outcome, int64 (mistake,), the worst first.
+
+    The order is by distance from the true grade, then probability, then place in the outcome.
+    """
+    predicted = outcome.predicted
+    distances = np.abs(predicted - outcome.grades)
+    chances = outcome.probabilities[np.arange(len(predicted)), predicted]
+    worst = np.lexsort((-chances, -distances))
+    wrong: NDArray[np.int64] = worst[distances[worst] > 0]
+    return wrong[:most]

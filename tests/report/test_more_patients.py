@@ -66,7 +66,7 @@ def test_the_last_patients_are_judged_with_their_interval(
         for share in SHARES
     }
     assert curve.kappas.scores.tolist() == pytest.approx(list(best.values()))
-    figure, alt = plots(answer, stamp=None)["training-patients"]
+    figure, alt, *_ = plots(answer, stamp=None)["training-patients"]
     assert f"80: {best[1.0]:.2f}" in alt
     assert {f"{kappa:.2f}" for kappa in best.values()} <= set(texts(figure))
 

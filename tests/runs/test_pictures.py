@@ -15,11 +15,11 @@ from djd.data.datamodule import KneeDataModule
 from djd.data.split import split_knees
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP
 from djd.models.classifier import GradeClassifier
-from djd.runs.callbacks.pictures import WIDTH_PIXELS, mistakes_sheet, most_wrong, training_sheet
+from djd.runs.callbacks.pictures import WIDTH_PIXELS, mistakes_sheet, training_sheet
 from djd.runs.config import read_config
 from djd.runs.fit import build_classifier, build_datamodule
 from djd.runs.reading import read_data
-from djd.statistics.held_out import GradedKnees
+from djd.statistics.held_out import GradedKnees, most_wrong
 from tests.conftest import Compose
 from tests.finished_run import FinishedRun
 from tests.plots.drawn import overlapping, texts

@@ -44,9 +44,6 @@ from djd.sweeps.folder import winner_results
 from djd.sweeps.sweep import Sweep
 from djd.wording import capital, count_of
 
-WIDTH_PIXELS = 1152
-"""Width of a plot: twice that on the page, for screens and printers with small dots."""
-
 WORST_FIRST = ("failed", "unusable", "running elsewhere", "not trained")
 """States of cells without a result, in the order of the page."""
 
@@ -70,7 +67,7 @@ def _write_plots(folder: Path, plotted: Mapping[str, Plot]) -> dict[str, Markup]
             remove(folder / f"{name}.png")
     images = {}
     for name, plot in plotted.items():
-        png = figure_png(plot.figure, width=WIDTH_PIXELS)
+        png = figure_png(plot.figure, width=plot.width)
         write_whole(folder / f"{name}.png", png)
         images[name] = image(png, alt=plot.alt)
     return images
@@ -136,6 +133,7 @@ def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
         "steps": steps_page_table(answer),
         "grades": grades_table(answer),
         "scores": scores_table(answer),
+        "knees": [f"{sentence}." for sentence in answer.knees.sentences] if answer.knees else [],
         "missing": missing,
         "openings": _openings(contents, tested=answer.tested is not None),
         "made": made_how(contents),

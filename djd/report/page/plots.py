@@ -15,10 +15,12 @@ from djd.plots.curves import learning_curves_figure, patients_figure
 from djd.plots.grades import grades_figure
 from djd.plots.kappas import effects_figure, ranking_figure, steps_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
+from djd.plots.sheets import KNEES_PIXELS, graded_knees_figure
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
 from djd.report.headline import compared, effects_on
+from djd.report.knees import ShownKnees
 from djd.report.more_patients import learning_curve
 from djd.report.ranking import READER, ranking
 from djd.report.scores import scored
@@ -28,6 +30,9 @@ from djd.runs.keys import as_typed
 from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import Array
 from djd.wording import capital, number, share
+
+WIDTH_PIXELS = 1152
+"""Width of a plot: twice that on the page, for screens and printers with small dots."""
 
 MOST_RANKED = 30
 """Settings in the plot of the ranking."""
@@ -45,6 +50,8 @@ NAMES = (
     "confusion-out-of-fold",
     "confusion-test",
     "confusion-settings",
+    "knees-right",
+    "knees-wrong",
     "learning-curves",
     "reliability-before",
     "reliability",
@@ -57,6 +64,7 @@ class Plot(NamedTuple):
 
     figure: Figure
     alt: str
+    width: int = WIDTH_PIXELS
 
 
 def plots(answer: Answer, *, stamp: str | None) -> dict[str, Plot]:
@@ -69,6 +77,8 @@ def plots(answer: Answer, *, stamp: str | None) -> dict[str, Plot]:
         knees = {part: grader.knees_of_grades for part, grader in parts.items()}
         figure = grades_figure(scores, knees, title=title, stamp=stamp)
         plotted["grades"] = Plot(figure, f"{title}; the table has them.")
+    if answer.knees:
+        plotted |= _knees(answer.knees, stamp)
     for part, grader in parts.items():
         figure = confusion_figure(grader.confusion, title=capital(part), stamp=stamp)
         right = share(grader.scores["accuracy"].value)
@@ -125,6 +135,32 @@ def _of_findings(findings: Findings, answer: Answer, stamp: str | None) -> dict[
         alt = f"Loss and kappa by epoch of the {len(metrics)} trainings of the best setting."
         plotted["learning-curves"] = Plot(figure, alt)
     plotted |= _reliabilities(findings, stamp)
+    return plotted
+
+
+def _knees(shown: ShownKnees, stamp: str | None) -> dict[str, Plot]:
+    """Knees graded right and the misses, as far as there are any."""
+    titles = {
+        "knees-right": ("Typical knees of each grade, graded right", shown.rows(right=True)),
+        "knees-wrong": ("Knees graded most wrong", shown.rows(right=False)),
+    }
+    plotted = {}
+    for name, (title, rows) in titles.items():
+        if knees := [shown.knees[row] for row in rows]:
+            captions = [each.in_words for each in knees]
+            figure = graded_knees_figure(
+                shown.crops[rows],
+                shown.maps[rows],
+                captions,
+                [(each.grade, each.given) for each in knees],
+                np.array([each.probabilities for each in knees]),
+                views=shown.views,
+                window=shown.window,
+                title=title,
+                stamp=stamp,
+            )
+            alt = f"{title}, out of fold: {'; '.join(captions)}."
+            plotted[name] = Plot(figure, alt, KNEES_PIXELS)
     return plotted
 
 

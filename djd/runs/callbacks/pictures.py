@@ -7,7 +7,6 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from djd.data.cohort import Cohort
@@ -24,7 +23,7 @@ from djd.plots.style import figure_png
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.tensorboard import writer_of
 from djd.runs.folder import VALIDATION_MATRIX
-from djd.statistics.held_out import GradedKnees
+from djd.statistics.held_out import GradedKnees, most_wrong
 
 WIDTH_PIXELS = 350
 """TensorBoard shows 350 pixels and drops pixels of wider pictures, so small letters break."""
@@ -136,19 +135,6 @@ def mistakes_sheet(
         "predicted grade",
         stamp=stamp,
     )
-
-
-def most_wrong(outcome: GradedKnees, most: int) -> NDArray[np.int64]:
-    """Indices of at most `most` wrong grades in an outcome, int64 (mistake,), the worst first.
-
-    The order is by distance from the true grade, then probability, then place in the outcome.
-    """
-    predicted = outcome.predicted
-    distances = np.abs(predicted - outcome.grades)
-    chances = outcome.probabilities.max(axis=1)
-    worst = np.lexsort((-chances, -distances))
-    wrong: NDArray[np.int64] = worst[distances[worst] > 0]
-    return wrong[:most]
 
 
 def add_picture(trainer: Trainer, tag: str, figure: Figure, step: int) -> bytes:

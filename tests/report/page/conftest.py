@@ -4,7 +4,7 @@ import pytest
 
 from djd.plots.style import figure_png
 from djd.report.answer import Answer
-from djd.report.page.page import WIDTH_PIXELS, image, page
+from djd.report.page.page import image, page
 from djd.report.page.plots import Plot, plots
 from djd.sweeps.sweep import Sweep
 from tests.answers import Told
@@ -32,7 +32,7 @@ def large(compared: Told) -> DrawnPage:
     answer = replace(answer, findings=replace(answer.findings, settings=settings))
     drawn = plots(answer, stamp=contents.stamp)
     images = {
-        name: image(figure_png(each.figure, width=WIDTH_PIXELS), alt=each.alt)
+        name: image(figure_png(each.figure, width=each.width), alt=each.alt)
         for name, each in drawn.items()
     }
     html = page(contents, answer, images)
