@@ -25,7 +25,6 @@ wording.FOR_WINDOWS = False
 Compose = Callable[..., dict[str, Any]]
 
 TINY = (
-    "recipe=none",
     "data.phantom_patients=40",
     "data.test_count=8",
     "data.folds=3",
@@ -37,6 +36,7 @@ TINY = (
     "score_epochs=[1]",
     "report=false",
     "plots=false",
+    "recipe=none",
 )
 
 
@@ -67,7 +67,14 @@ def tiny_values(phantom_folder: Path, root: Path, *overrides: str) -> dict[str, 
     cache.mkdir(exist_ok=True)
     if not (cache / phantom_folder.name).exists():
         link(cache / phantom_folder.name, phantom_folder)
-    return compose_values(*TINY, f"paths.cache='{cache}'", *overrides)
+    return compose_values(*tiny_beside(overrides), f"paths.cache='{cache}'", *overrides)
+
+
+def tiny_beside(overrides: Iterable[str]) -> list[str]:
+    """`TINY` without the keys that overrides have; an experiment chooses its own recipe."""
+    said = {each.partition("=")[0] for each in overrides}
+    said |= {"recipe"} if "experiment" in said else set()
+    return [each for each in TINY if each.partition("=")[0] not in said]
 
 
 @pytest.fixture

@@ -29,5 +29,5 @@ def finished(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     root = tmp_path_factory.mktemp("finished")
     folder = root / "run"
     folder.mkdir()
-    values = tiny_values(phantom_folder, root, "plots=true")
+    values = tiny_values(phantom_folder, root, "plots=true", "optim.lr=0.001")
     return FinishedRun(values, folder, run(values, folder))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import train
-from tests.conftest import TINY
+from tests.conftest import tiny_beside
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,9 +40,7 @@ def run_train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 def sweep_arguments(cache: Path, sweep: Path, *axes: str) -> list[str]:
     """A sweep of tiny cells; what the axes say counts more than `TINY`."""
-    said = {axis.partition("=")[0] for axis in axes}
-    fixed = [each for each in TINY if each.partition("=")[0] not in said]
-    return ["-m", *axes, *fixed, f"paths.cache={cache}", f"hydra.sweep.dir={sweep}"]
+    return ["-m", *axes, *tiny_beside(axes), f"paths.cache={cache}", f"hydra.sweep.dir={sweep}"]
 
 
 def start_train(log: Path, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:

@@ -269,7 +269,7 @@ def test_a_network_without_a_depth_goes_by_its_name(answer: Answer) -> None:
     findings = findings_of(answer)
     best = findings.settings[0]
     mine = without_depth(best.setting)
-    assert re.match(r"Network mine with \w+ at 0\.001 for 100 epochs", in_words(mine))
+    assert re.match(r"Network mine with \w+ at 0\.01 for 100 epochs", in_words(mine))
     alone = replace(findings, settings=(replace(best, setting=mine),), effects=())
     assert question_sentences("depth", alone, {}) == [
         "Not compared: every setting has network mine."

@@ -124,7 +124,7 @@ def test_the_text_tells_who_was_on_each_part_and_the_command(
     patients = finished.result.validation[0].patients
     assert f"| validation | {patients} | {knees} |" in about
     assert f"| torch | {finished.result.versions['torch']} |" in about
-    assert "    python train.py data=phantom model=cnn loss=cross_entropy" in about
+    assert "    python train.py data=phantom recipe=none model=cnn" in about
     assert "data.fold=0" in about
     assert "test=never" in about
 

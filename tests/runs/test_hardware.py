@@ -121,12 +121,12 @@ def test_bf16_trains_in_bfloat16_and_grades_in_float32(
     monkeypatch.setattr(KneeCNN, "forward", noted)
     for name in ("bf16", "float32"):
         (tmp_path / name).mkdir()
-    balanced = "loss.class_weights=balanced"
-    result = run(tiny("trainer.precision=bf16", balanced), tmp_path / "bf16")
+    slow, balanced = "optim.lr=0.001", "loss.class_weights=balanced"
+    result = run(tiny("trainer.precision=bf16", slow, balanced), tmp_path / "bf16")
     assert seen == {(True, torch.bfloat16), (False, torch.float32)}
     assert " precision=bf16 " in result.setting
     assert result.test
-    run(tiny(balanced, "test=never"), tmp_path / "float32")
+    run(tiny(slow, balanced, "test=never"), tmp_path / "float32")
     rough, full = (metrics_of(tmp_path / name)[-1] for name in ("bf16", "float32"))
     for part in ("train", "validation"):
         assert rough[f"{part}_loss"] != full[f"{part}_loss"]

@@ -42,7 +42,7 @@ def test_everything_of_ones_own_is_trained_pictured_and_kept(tiny: Compose, tmp_
     assert all(float(counts.min()) >= 0 for counts, _ in received), "raw counts, never scaled ones"
     received.clear()
     rates = [float(row["learning_rate"]) for row in rows_of(folder / "metrics.csv")]
-    assert rates == pytest.approx([0.001, 0.0005])
+    assert rates == pytest.approx([0.01, 0.005])
     assert [scores.epoch for scores in result.validation] == [2], "a schedule scores the last alone"
     rows = rows_of(folder / "predictions.csv")
     chances = np.array([[float(row[f"p{grade}"]) for grade in range(5)] for row in rows])

@@ -27,7 +27,7 @@ def test_a_cosine_schedule_lets_the_rate_fall_to_nearly_nothing(
 ) -> None:
     rows = metrics_of(tiny, tmp_path / "run", "optim.schedule=cosine", "trainer.max_epochs=4")
     rates = [float(row["learning_rate"]) for row in rows]
-    expected = [0.001 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
+    expected = [0.01 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
     assert rates == pytest.approx(expected, rel=1e-4)
 
 

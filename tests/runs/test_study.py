@@ -90,7 +90,7 @@ def test_the_experiment_is_the_studys_protocol() -> None:
         config.model.arguments["clip_logits"],
     ) == (3, 16, True)
     assert config.optim.target == "torch.optim.SGD"
-    assert config.optim.arguments == {}
+    assert config.optim.arguments == {"weight_decay": 0}
     assert (config.optim.learning_rate, config.data.batch_size) == (0.001, 32)
     assert config.trainer.max_epochs == 100
     assert config.data.exclude == ("0000001", "0000058", "0000615", "0000823")
