@@ -27,9 +27,9 @@ from djd.sweeps.setting_scores import Setting, by_repeat
 def require_weights(best: Setting) -> None:
     """Raise InputError where the first repeat of a setting has lost its weights."""
     for cell in by_repeat(best.cells)[0]:
-        path = epoch_checkpoint(cell.folder, best.epochs)
-        if not is_there(path):
-            raise InputError(f"{path}: the weights are not there (keep={cell.config.keep})")
+        if not is_there(epoch_checkpoint(cell.folder, best.epochs)):
+            name, keep = cell.folder.name, cell.config.keep
+            raise InputError(f"{name} has no weights after epoch {best.epochs} (keep={keep})")
 
 
 def explained(
