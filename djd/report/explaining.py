@@ -55,16 +55,19 @@ def explained(
     if missing := set(range(len(knees))) - set(maps):
         names = ", ".join(f"{chosen[place].scan} {chosen[place].side}" for place in sorted(missing))
         raise InputError(f"no fold of {best.name} held out {names}")
-    data = best.configs[0].data
-    looks = {"views": data.views, "scaling": "counts", "mirror_left": data.mirror_left}
-    crops = select_views(cohort, knees, **looks)
+    looks = best.configs[0].data
+    crops = select_views(
+        cohort, knees, views=looks.views, scaling="counts", mirror_left=looks.mirror_left
+    )
     return crops.astype(np.uint16), np.stack([maps[place] for place in range(len(knees))])
 
 
 def _indices(chosen: Sequence[ChosenKnee], cohort: Cohort) -> NDArray[np.int64]:
     """The cohort's knees; raises InputError where one is missing."""
     pairs = zip(cohort.scan_index, cohort.side_index, strict=True)
-    places = {(cohort.scans[scan], SIDES[side]): place for place, (scan, side) in enumerate(pairs)}
+    places: dict[tuple[str, str], int] = {
+        (cohort.scans[scan], SIDES[side]): place for place, (scan, side) in enumerate(pairs)
+    }
     try:
         return np.array([places[each.scan, each.side] for each in chosen], dtype=np.int64)
     except KeyError as error:

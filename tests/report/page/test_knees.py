@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
+from djd.data.datamodule import Batch
 from djd.data.split import PatientSplit
 from djd.plots.style import figure_png
 from djd.report import explaining
@@ -18,6 +19,7 @@ from djd.report.page.plots import plots
 from djd.report.report import answer_again, with_knees
 from djd.runs.reading import read_data
 from djd.statistics.held_out import HeldOut
+from djd.sweeps.cells import FinishedCell
 from djd.sweeps.sweep import read_folder
 from tests.report.page.conftest import DrawnPage
 from tests.report.page.parsed import parsed
@@ -82,11 +84,11 @@ def test_each_knee_is_explained_by_the_fold_that_held_it_out(
     trained, maps = explaining._trained, explaining._maps
     used: list[tuple[Path, NDArray[np.int64]]] = []
 
-    def taken(cell: explaining.FinishedCell, *given: object) -> object:
+    def taken(cell: FinishedCell, *given: object) -> object:
         used.append((cell.folder, np.array([])))
         return trained(cell, *given)  # type: ignore[arg-type]
 
-    def drawn(classifier: object, batch: explaining.Batch, *given: object) -> object:
+    def drawn(classifier: object, batch: Batch, *given: object) -> object:
         used[-1] = used[-1][0], batch["knee"].numpy()
         return maps(classifier, batch, *given)  # type: ignore[arg-type]
 
