@@ -41,6 +41,12 @@ def html(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def test_nothing_sticks_out_of_windows_of_other_widths(browser: Browser, path: Path) -> None:
+    for width in (390, 768, 1000, 1920):
+        browser.open(path, width=width)
+        require_fit(browser, width)
+
+
 @pytest.fixture(params=[PHONE, DESK])
 def width(request: pytest.FixtureRequest, browser: Browser, path: Path) -> int:
     """The page is open this wide."""
@@ -66,6 +72,31 @@ def require_fit(browser: Browser, width: int) -> None:
         """
     )
     assert beyond == []
+
+
+def test_a_desktop_is_used_from_side_to_side(browser: Browser, path: Path) -> None:
+    browser.open(path, width=DESK)
+    boxes = browser.ask(
+        """
+        return [...document.querySelectorAll("main section")].map(each => {
+          const parts = [...each.querySelectorAll("p, li, img, table, dl")];
+          const boxes = parts.map(part => part.getBoundingClientRect());
+          return [each.querySelector("h2").id, Math.min(...boxes.map(box => box.left)),
+            Math.max(...boxes.map(box => box.right))];
+        });
+        """
+    )
+    sides = {name: (left, right) for name, left, right in boxes}
+    for name in ("answer", "flow", "settings", "grades", "knees", "scores"):
+        left, right = sides[name]
+        assert right - left > 0.85 * DESK, name
+    assert sides["made"][0] < DESK / 3
+    assert sides["words"][1] > 0.9 * DESK
+    lines = browser.ask(
+        "return [...document.querySelectorAll('p:not(.stamp)')].map(e => "
+        "e.getBoundingClientRect().width / parseFloat(getComputedStyle(e).fontSize))"
+    )
+    assert max(lines) <= 53, "a line of text that can be read"
 
 
 def test_answer_and_stamp_are_on_the_first_screen(browser: Browser, width: int) -> None:
@@ -170,7 +201,7 @@ def shown(browser: Browser) -> Element:
 def test_it_prints_on_a_few_pages_none_of_them_blank(browser: Browser, path: Path) -> None:
     browser.open(path, width=DESK)
     pages = printed_pages(browser.pdf())
-    assert 3 <= len(pages) <= 12
+    assert 3 <= len(pages) <= 14
     for number, content in enumerate(pages, start=1):
         drawn = len(re.findall(rb"\bT[jJ]\b", content))
         assert drawn >= 3, f"page {number} of {len(pages)} has {drawn} pieces of text"

@@ -1,6 +1,7 @@
 """Sheets of knees: crops as physicians read them, and as the network sees them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ _LOOK = 0.7
 
 _STRIP = 2.9  # inches of all pictures of a knee with bars beside them
 _LARGEST = 1.4222
-_NAMES, _NUMBERS = 0.75, 0.85  # words left and right of the bars
+_BARS, _NAMES, _NUMBERS = 0.9, 0.75, 0.85  # height of bars; words left and right of them
 _ABOVE, _BELOW, _UNDER = 0.2, 0.15, 0.2  # a knee's caption, air, the legend
 _PALE = "#C3CAD1"
 KNEES_PIXELS = 936
@@ -201,50 +202,51 @@ def graded_knees_figure(
     the true and the given grade of each; `probabilities` (knee, grade 5), 0 to 1.
     """
     pictures = _with_maps(1 - np.clip(crops / window, 0, 1), maps)
-    count = pictures.shape[1]
-    side = min(_LARGEST, (_STRIP - _MARGIN * (count - 1)) / count)
-    high = max(side, 0.9)
-    row = _ABOVE + high + _BELOW
-    height = _ABOVE + len(crops) * row + _UNDER
+    across = pictures.shape[1]
+    side = min(_LARGEST, (_STRIP - _MARGIN * (across - 1)) / across)
+    high = max(side, _BARS)
+    step = _ABOVE + high + _BELOW
+    height = _ABOVE + len(crops) * step + _UNDER
     figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title, constrained=False)
     heads = [*views, *(f"{view}, attention" for view in views[: maps.shape[1]])]
+    for column, head in enumerate(heads):
+        _write(figure, _MARGIN + column * (side + _MARGIN), height - 0.15, head, fontsize=7.5)
+    left = across * (side + _MARGIN) + _MARGIN + _NAMES
+    width = PAGE_INCHES - left
     for place, caption in enumerate(captions):
-        bottom = height - _ABOVE - place * row - _ABOVE - high
-        words = _cut(caption, int((PAGE_INCHES - 2 * _MARGIN) * _CHARACTERS))
-        at = (_MARGIN / PAGE_INCHES, (bottom + high + 0.05) / figure.get_figheight())
-        figure.text(*at, words, fontsize=8.5, weight="bold", va="bottom")
+        top = height - (place + 1) * step + _BELOW + high - _ABOVE
+        words = _cut(caption, int(PAGE_INCHES * _CHARACTERS))
+        _write(figure, _MARGIN, top + 0.05, words, fontsize=8.5, weight="bold")
         for column, picture in enumerate(pictures[place]):
-            left = _MARGIN + column * (side + _MARGIN)
-            axes = axes_at(figure, left, bottom + high - side, side, side)
-            axes.imshow(picture, interpolation="auto", aspect="auto")
-            axes.set(xticks=[], yticks=[])
-            for spine in axes.spines.values():
-                spine.set(color=GREY, linewidth=0.5)
-            if not place:
-                at = (left / PAGE_INCHES, (height - 0.15) / figure.get_figheight())
-                figure.text(*at, heads[column], fontsize=7.5)
-        left = _MARGIN + count * (side + _MARGIN) + _NAMES
-        width = PAGE_INCHES - left
-        axes = axes_at(figure, left, bottom + (high - 0.9) / 2, width, 0.9)
+            beside = _MARGIN + column * (side + _MARGIN)
+            _plot_picture(axes_at(figure, beside, top - side, side, side), picture)
+        axes = axes_at(figure, left, top - (high + _BARS) / 2, width, _BARS)
         _plot_bars(axes, probabilities[place], *grades[place], reach=width / (width - _NUMBERS))
-    figure.legend(
-        handles=[
-            *(
-                [Patch(color=ORANGE, alpha=_LOOK, label="speaks for the given grade")]
-                if maps.shape[1]
-                else []
-            ),
-            Patch(color=BLUE, label="probability of the given grade"),
-            Patch(color=_PALE, label="of others"),
-        ],
-        loc="lower left",
-        bbox_to_anchor=(0, 0),
-        ncols=3,
-        columnspacing=1,
-        fontsize=8,
-        borderaxespad=0.1,
-    )
+    _plot_legend(figure, attention=maps.shape[1] > 0)
     return figure
+
+
+def _write(figure: Figure, left: float, bottom: float, words: str, **looks: Any) -> None:
+    """Write words at a place in inches from the figure's lower left corner."""
+    across, up = figure.get_size_inches()
+    figure.text(left / across, bottom / up, words, va="bottom", **looks)
+
+
+def _plot_picture(axes: Axes, picture: Pixels) -> None:
+    axes.imshow(picture, interpolation="auto", aspect="auto")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(color=GREY, linewidth=0.5)
+
+
+def _plot_legend(figure: Figure, *, attention: bool) -> None:
+    handles = [
+        Patch(color=ORANGE, alpha=_LOOK, label="speaks for the given grade"),
+        Patch(color=BLUE, label="probability of the given grade"),
+        Patch(color=_PALE, label="of others"),
+    ]
+    looks: dict[str, Any] = {"columnspacing": 1, "fontsize": 8, "borderaxespad": 0.1}
+    figure.legend(handles=handles[not attention :], loc="lower left", ncols=3, **looks)
 
 
 def _with_maps(greys: NDArray[np.float64], maps: Pixels) -> Pixels:

@@ -27,9 +27,9 @@ from djd.sweeps.setting_scores import Setting
 def require_weights(best: Setting) -> None:
     """Raise InputError where the first repeat of a setting has lost its weights."""
     for cell in by_repeat(best.cells)[0]:
-        path = epoch_checkpoint(cell.folder, best.epochs)
-        if not is_there(path):
-            raise InputError(f"{path}: the weights are not there (keep={cell.config.keep})")
+        if not is_there(epoch_checkpoint(cell.folder, best.epochs)):
+            name, keep = cell.folder.name, cell.config.keep
+            raise InputError(f"{name} has no weights after epoch {best.epochs} (keep={keep})")
 
 
 def explained(
@@ -55,9 +55,9 @@ def explained(
     if missing := set(range(len(knees))) - set(maps):
         names = ", ".join(f"{chosen[place].scan} {chosen[place].side}" for place in sorted(missing))
         raise InputError(f"no fold of {best.name} held out {names}")
-    seen = best.configs[0].data
+    looks = best.configs[0].data
     crops = select_views(
-        cohort, knees, views=seen.views, scaling="counts", mirror_left=seen.mirror_left
+        cohort, knees, views=looks.views, scaling="counts", mirror_left=looks.mirror_left
     )
     return crops.astype(np.uint16), np.stack([maps[place] for place in range(len(knees))])
 
