@@ -97,7 +97,7 @@ def test_without_figures_no_training_draws_any(
     """And their drawing changed nothing, to the last bit."""
     plain = tmp_path / "plain"
     plain.mkdir()
-    run(tiny("plots=false"), plain)
+    run(tiny("plots=false", "optim.lr=0.001"), plain)
     assert images_of(plain) == {}
     assert not [*plain.rglob("*.png")]
     for path in finished.folder.rglob("predictions.csv"):

@@ -124,7 +124,7 @@ def test_two_runs_with_one_seed_are_equal_to_the_last_digit(
     finished: FinishedRun, tiny: Compose, tmp_path: Path
 ) -> None:
     torch.rand(5)
-    run(tiny(), tmp_path)
+    run(tiny("optim.lr=0.001"), tmp_path)
     one, two = (
         [path.read_bytes() for path in sorted(folder.rglob("predictions.csv"))]
         for folder in (finished.folder, tmp_path)
