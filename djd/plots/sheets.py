@@ -208,7 +208,9 @@ def graded_knees_figure(
     step = _ABOVE + high + _BELOW
     height = _ABOVE + len(crops) * step + _UNDER
     figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title, constrained=False)
-    heads = [*views, *(f"{view}, attention" for view in views[: maps.shape[1]])]
+    # A picture of four is narrower than "posterior, attention"; the legend names the orange.
+    beside = [f"{view}, attention" for view in views[: maps.shape[1]]]
+    heads = [*views, *(beside if across < 4 else views[: maps.shape[1]])]
     for column, head in enumerate(heads):
         _write(figure, _MARGIN + column * (side + _MARGIN), height - 0.15, head, fontsize=7.5)
     left = across * (side + _MARGIN) + _MARGIN + _NAMES
