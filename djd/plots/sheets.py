@@ -209,8 +209,8 @@ def graded_knees_figure(
     height = _ABOVE + len(crops) * step + _UNDER
     figure = new_figure(PAGE_INCHES, height, stamp=stamp, title=title, constrained=False)
     # A picture of four is narrower than "posterior, attention"; the legend names the orange.
-    beside = [f"{view}, attention" for view in views[: maps.shape[1]]]
-    heads = [*views, *(beside if across < 4 else views[: maps.shape[1]])]
+    mapped = [f"{view}, attention" for view in views[: maps.shape[1]]]
+    heads = [*views, *(mapped if across < 4 else views[: maps.shape[1]])]
     for column, head in enumerate(heads):
         _write(figure, _MARGIN + column * (side + _MARGIN), height - 0.15, head, fontsize=7.5)
     left = across * (side + _MARGIN) + _MARGIN + _NAMES
