@@ -85,7 +85,9 @@ def _values(cfg: DictConfig) -> dict[str, Any]:
     runtime = HydraConfig.get()
     with contextlib.chdir(runtime.runtime.cwd):  # a relative hydra.searchpath
         loader = GlobalHydra.instance().config_loader()
-        values = plain_values(cfg, runtime.runtime.choices, loader, runtime.overrides.task)
+        values = plain_values(
+            cfg, runtime.runtime.choices, loader, runtime.overrides.task, runtime.searchpath
+        )
     return absolute_paths(values, runtime.runtime.cwd) if runtime.job.chdir else values
 
 

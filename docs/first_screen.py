@@ -13,7 +13,7 @@ from selenium.webdriver.chrome.service import Service
 
 PICTURE = Path(__file__).with_name("report.png")
 
-WIDTH, HEIGHT = 1040, 900
+WIDTH, HEIGHT = 1280, 900
 """CSS pixels; the picture has twice as many."""
 
 

@@ -148,7 +148,7 @@ def test_a_forecast_names_settings_and_trains_nothing(own: Own) -> None:
 
 
 def test_help_shows_options_and_keys_of_ones_own(own: Own) -> None:
-    shown = own.train("model=mine", "optim=mine", "--help").stdout
+    shown = own.train("recipe=none", "model=mine", "optim=mine", "--help").stdout
     assert "model: cnn, mine" in shown
     assert "channels: 8" in shown
     assert "PolynomialLR" in shown

@@ -137,7 +137,7 @@ def test_a_bad_file_is_found_before_anything_is_trained_or_written(
     sentence = r"data\.second_reader: .*readings\.csv, line 2: expected a scan of the cohort"
     values = tiny()
     values["data"]["second_reader"] = str(path)
-    monkeypatch.setattr("djd.runs.train.fit_network", None)
+    monkeypatch.setattr("djd.runs.graders.fit_network", None)
     folder = tmp_path / "run"
     folder.mkdir()
     with pytest.raises(InputError, match=sentence):

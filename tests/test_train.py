@@ -90,7 +90,7 @@ def test_a_single_run_says_what_its_scores_are_worth_and_writes_its_tables(
     assert "on the test patients: uptake has kappa" in shown
     setting, majority, uptake, _ = rows_of(folder / "settings.csv")
     assert setting["setting"] == (
-        "model=cnn optim=adam depth=1 width=2 lr=0.001 batch_size=32 epochs=2"
+        "model=cnn optim=adam depth=1 width=2 lr=0.01 batch_size=32 epochs=2"
     )
     result = RunResult.load(folder / "result.json")
     for part, scores in (("", result.validation[-1]), ("test_", result.test[-1])):

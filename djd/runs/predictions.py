@@ -12,7 +12,7 @@ from djd.data.cohort import Cohort
 from djd.errors import InputError
 from djd.files import read_bytes, write_rows
 from djd.grades import GRADE_COUNT, SIDES
-from djd.runs.result import PartScores, stamp_column
+from djd.runs.result import PROBABILITY_DIGITS, PartScores, stamp_column
 from djd.statistics.held_out import GradedKnees, HeldOut
 
 _CHANCES = tuple(f"p{grade}" for grade in range(GRADE_COUNT))
@@ -49,7 +49,10 @@ def prediction_rows(
             "grade": int(cohort.grades[knee]),
             "predicted": int(given),
         }
-        row |= {name: f"{chance:.8f}" for name, chance in zip(_CHANCES, chances, strict=True)}
+        row |= {
+            name: f"{chance:.{PROBABILITY_DIGITS}f}"
+            for name, chance in zip(_CHANCES, chances, strict=True)
+        }
         rows.append(row | same)
     return rows
 

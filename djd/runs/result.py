@@ -22,6 +22,9 @@ from djd.statistics.metrics import auroc, score_table
 RESULTS_VERSION = 3
 """One more for each change that gives other numbers for the same command and cohort."""
 
+PROBABILITY_DIGITS = 8
+"""Of probabilities in `predictions.csv`."""
+
 CountsOfGrade = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**31)]],
     Field(min_length=GRADE_COUNT, max_length=GRADE_COUNT),
@@ -103,7 +106,9 @@ class RunResult(BaseModel):
 def score_outcome(outcome: GradedKnees, cohort: Cohort, *, epoch: int) -> PartScores:
     """Every score of one pass over held-out knees."""
     scores = score_table(outcome.counts)
-    scores["auroc_any"] = float(auroc(outcome.grades >= 1, 1 - outcome.probabilities[:, 0]))
+    # As written: where a network is sure of all knees, further digits would order them.
+    written = np.round(outcome.probabilities[:, 0], PROBABILITY_DIGITS)
+    scores["auroc_any"] = float(auroc(outcome.grades >= 1, 1 - written))
     return PartScores(
         epoch=epoch,
         patients=len(np.unique(cohort.knee_patients[outcome.knees])),

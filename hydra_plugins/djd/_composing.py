@@ -4,12 +4,14 @@ A composition takes 44 to 92 ms, and 540 of them most of a minute, each time tha
 started: so Hydra composes one configuration, and one more for each further value of an axis.
 """
 
+import copy
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -25,18 +27,28 @@ if TYPE_CHECKING:
 CHANGEABLE_GROUPS = ("data", *SETTING_GROUPS, "trainer")
 """Groups whose changed values make another setting than their options' files."""
 
-OF_ANY_OPTION = ("optim.schedule", "optim.warmup", "optim.lr_times", "loss.class_weights")
-"""Keys of open groups that hold for all of a group's options."""
+OF_ANY_OPTION: Mapping[str, Any] = {
+    "optim.schedule": "constant",
+    "optim.warmup": 0,
+    "optim.lr_times": 1,
+    "loss.class_weights": "none",
+}
+"""Keys whose value in a recipe holds for every option whose own file has this value."""
 
 
 def plain_values(
-    cfg: DictConfig, choices: Mapping[str, Any], loader: ConfigLoader, overrides: Iterable[str]
+    cfg: DictConfig,
+    choices: Mapping[str, Any],
+    loader: ConfigLoader,
+    overrides: Iterable[str],
+    searchpath: Iterable[str] = (),
 ) -> dict[str, Any]:
     """A configuration of Hydra as plain values, with interpolations resolved.
 
     Hydra's `runtime.choices` are `choices`, the chosen option of each group. A recipe's values for
     an option, such as the depth of its network, leave another option alone, unless `overrides`
-    have them. Raises InputError for a value that is no text, such as a path.
+    have them. Files of options are in the loader's folders and in those of `hydra.searchpath`.
+    Raises InputError for a value that is no text, such as a path.
     """
     with open_dict(cfg):
         for key in ("hydra", "experiment"):
@@ -45,29 +57,53 @@ def plain_values(
     for key, value in flat(values).items():
         require_text(key, str(value))
     typed = {each.partition("=")[0].lstrip("+") for each in overrides}
-    values |= _without_recipe(values, choices, loader, typed)
+    files = options_files(loader, tuple(searchpath))
+    values |= _without_recipe(values, choices, files, typed)
     named = {group: str(choices.get(group)) for group in (RECIPE, *SETTING_GROUPS)}
-    return values | {"choices": named, "changed": list(changed_keys(values, choices, loader))}
+    return values | {"choices": named, "changed": list(changed_keys(values, choices, files))}
+
+
+@cache
+def options_files(loader: ConfigLoader, searchpath: tuple[str, ...]) -> ConfigRepository:
+    """The files of all options, those of `hydra.searchpath` among them."""
+    places = copy.deepcopy(loader.config_search_path)  # type: ignore[attr-defined]
+    schema = places.get_path().pop()
+    for place in searchpath:
+        places.append("hydra.searchpath", place)
+    places.append(schema.provider, schema.path)
+    return ConfigRepository(places)
 
 
 def _without_recipe(
     values: Mapping[str, Any],
     choices: Mapping[str, Any],
-    loader: ConfigLoader,
+    files: ConfigRepository,
     typed: Collection[str],
 ) -> dict[str, Any]:
     """Open groups without the values that a recipe meant for another option."""
-    recipe = _recipe(str(choices.get(RECIPE)), loader)
+    recipe = _recipe(str(choices.get(RECIPE)), files)
     groups: dict[str, Any] = {}
     for group in SETTING_GROUPS:
         option = str(choices.get(group))
-        in_file = flat({group: _file_values(group, option, loader)})
+        in_file = flat({group: _file_values(group, option, files)})
         kept = flat({group: values.get(group) or {}})
-        for key in [key for key in recipe.unmeant(group, option) if key in kept.keys() - typed]:
+        unmeant = recipe.unmeant(group, option, in_file)
+        for key in [key for key in unmeant if key in kept.keys() - typed]:
             del kept[key]
-            kept |= {key: in_file[key]} if key in in_file else {}
+            kept |= {name: each for name, each in in_file.items() if _is_in(name, key)}
         groups |= nested(kept)
     return groups
+
+
+def _is_in(name: str, key: str) -> bool:
+    """Whether a flat name is a key, or of a mapping at that key."""
+    return name == key or name.startswith(f"{key}.")
+
+
+def _holds(key: str, in_file: Mapping[str, Any]) -> bool:
+    """Whether a recipe's value holds for another option than the recipe's, with these values."""
+    own = [each for name, each in in_file.items() if _is_in(name, key)]
+    return key in OF_ANY_OPTION and all(each == OF_ANY_OPTION[key] for each in own)
 
 
 @dataclass(frozen=True)
@@ -78,25 +114,25 @@ class _Recipe:
     values: Mapping[str, Any]
     meant_for: Mapping[str, str]
 
-    def unmeant(self, group: str, option: str) -> list[str]:
-        """Keys of a group with values for another option."""
+    def unmeant(self, group: str, option: str, in_file: Mapping[str, Any]) -> list[str]:
+        """Keys of a group with values for another option than that of the file."""
         return [
             key
             for key, meant in self.meant_for.items()
-            if key.startswith(f"{group}.") and meant != option and key not in OF_ANY_OPTION
+            if key.startswith(f"{group}.") and meant != option and not _holds(key, in_file)
         ]
 
-    def values_of(self, group: str, option: str) -> dict[str, Any]:
+    def values_of(self, group: str, option: str, in_file: Mapping[str, Any]) -> dict[str, Any]:
         """Values of a group that hold for an option."""
-        unmeant = self.unmeant(group, option)
+        unmeant = self.unmeant(group, option, in_file)
         values = {key: each for key, each in self.values.items() if key.startswith(f"{group}.")}
         return {key: each for key, each in values.items() if key not in unmeant}
 
 
 @cache
-def _recipe(name: str, loader: ConfigLoader) -> _Recipe:
+def _recipe(name: str, files: ConfigRepository) -> _Recipe:
     """A recipe, on top of those in its defaults list; groups that no file names have no option."""
-    loaded = loader.repository.load_config(f"{RECIPE}/{name}")  # type: ignore[attr-defined]
+    loaded = files.load_config(f"{RECIPE}/{name}")
     options: dict[str, str] = {}
     values: dict[str, Any] = {}
     meant_for: dict[str, str] = {}
@@ -104,7 +140,7 @@ def _recipe(name: str, loader: ConfigLoader) -> _Recipe:
         if isinstance(default, GroupDefault) and default.override:
             options[str(default.group).strip("/")] = str(default.value)
         elif isinstance(default, ConfigDefault) and default.path not in (None, "_self_"):
-            base = _recipe(str(default.path), loader)
+            base = _recipe(str(default.path), files)
             options, values = {**base.options, **options}, {**base.values, **values}
             meant_for |= base.meant_for
     own = flat(OmegaConf.to_container(loaded.config, resolve=False) or {}) if loaded else {}  # type: ignore[arg-type]
@@ -114,19 +150,19 @@ def _recipe(name: str, loader: ConfigLoader) -> _Recipe:
 
 
 def changed_keys(
-    values: Mapping[str, Any], choices: Mapping[str, Any], loader: ConfigLoader
+    values: Mapping[str, Any], choices: Mapping[str, Any], files: ConfigRepository
 ) -> Iterator[str]:
     """Keys whose nested values differ from the files of the chosen options and of the recipe.
 
     With a recipe also the groups that have another option than the recipe's.
     """
-    recipe = _recipe(str(choices.get(RECIPE)), loader)
+    recipe = _recipe(str(choices.get(RECIPE)), files)
     for group in CHANGEABLE_GROUPS:
         option = str(choices.get(group))
         if recipe.options and group in SETTING_GROUPS and option != recipe.options.get(group):
             yield group
-        in_files = flat({group: _file_values(group, option, loader)})
-        in_files |= recipe.values_of(group, option)
+        in_files = flat({group: _file_values(group, option, files)})
+        in_files |= recipe.values_of(group, option, in_files)
         for key, value in flat({group: values.get(group) or {}}).items():
             in_file = in_files.get(key)
             if key not in in_files or (value != in_file and "${" not in str(in_file)):
@@ -134,18 +170,18 @@ def changed_keys(
 
 
 @cache  # each cell of a sweep asks for the same few files
-def _file_values(group: str, option: str, loader: ConfigLoader) -> dict[str, Any]:
+def _file_values(group: str, option: str, files: ConfigRepository) -> dict[str, Any]:
     """Values of an option's file and of those in its defaults list."""
-    loaded = loader.repository.load_config(f"{group}/{option}")  # type: ignore[attr-defined]
+    loaded = files.load_config(f"{group}/{option}")
     if loaded is None:
         return {}
     values: dict[str, Any] = {}
     for default in loaded.defaults_list or ():
         if isinstance(default, ConfigDefault) and default.path not in (None, "_self_", option):
-            values |= _file_values(group, str(default.path), loader)
+            values |= _file_values(group, str(default.path), files)
         elif isinstance(default, GroupDefault) and isinstance(default.value, str):
             inner = str(default.group)
-            values[inner] = _file_values(f"{group}/{inner}", default.value, loader)
+            values[inner] = _file_values(f"{group}/{inner}", default.value, files)
     own: Any = OmegaConf.to_container(loaded.config, resolve=False)
     return values | (own or {})
 
@@ -158,7 +194,8 @@ def compose_values(conf: str, overrides: Sequence[str]) -> dict[str, Any]:
     with initialize_config_dir(conf, version_base="1.3"):
         cfg = compose("config", overrides=list(overrides), return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
-        return plain_values(cfg, dict(cfg.hydra.runtime.choices), loader, overrides)
+        searchpath = list(cfg.hydra.searchpath)
+        return plain_values(cfg, dict(cfg.hydra.runtime.choices), loader, overrides, searchpath)
 
 
 @dataclass(frozen=True)
@@ -177,6 +214,8 @@ class CellComposer:
         self.loader = loader
         self.master = master
         self.axes = axes
+        self.searchpath = tuple(master.hydra.searchpath)
+        self.files = options_files(loader, self.searchpath)
         self.groups = {key for key in axes.values if loader.get_group_options(key)}
 
     def cells(self) -> list["Cell"]:
@@ -224,7 +263,7 @@ class CellComposer:
         from djd.sweeps.cells import Cell  # not needed by a single run
 
         config = {"logger": {}} | nested(composed.resolved)
-        config["changed"] = list(changed_keys(config, composed.choices, self.loader))
+        config["changed"] = list(changed_keys(config, composed.choices, self.files))
         axes: dict[str, AxisValue] = {
             key: typed if key in self.groups else value_of(composed.resolved, key)
             for key, typed in values.items()
@@ -241,7 +280,7 @@ class CellComposer:
         overrides = list(self._overrides(values))
         composed = self.loader.load_sweep_config(self.master, overrides)
         choices = dict(composed.hydra.runtime.choices)
-        resolved = plain_values(composed, choices, self.loader, overrides)
+        resolved = plain_values(composed, choices, self.loader, overrides, self.searchpath)
         raw: Any = OmegaConf.to_container(composed, resolve=False)
         return _Composed(flat(raw), flat(resolved), choices)
 

@@ -86,6 +86,16 @@ def test_a_schedule_of_a_recipe_holds_for_every_optimizer() -> None:
     assert config_of("recipe=best", "optim=sgd").optim.schedule == "one_cycle"
 
 
+def test_a_schedule_of_ones_own_wins_over_that_of_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "optim").mkdir()
+    for name, schedule in (("mine", {"_target_": "mine.Steps", "after": 3}), ("fallen", "cosine")):
+        own = {"_target_": "torch.optim.SGD", "lr": 0.5, "schedule": schedule}
+        (tmp_path / "optim" / f"{name}.yaml").write_text(yaml.safe_dump(own))
+        config = config_of("recipe=best", f"optim={name}", f"hydra.searchpath=[{tmp_path}]")
+        assert config.optim.schedule == schedule
+        assert config.optim.lr == 0.5
+
+
 def test_recipes_are_an_axis_beside_others(loader: ConfigLoader) -> None:
     cells = cells_of(loader, "recipe=study,best", "optim=sgd,adam", "data.fold=0,1")
     assert len({identity_of(cell.config, "") for cell in cells}) == 8
