@@ -16,6 +16,7 @@ def test_a_comparison_trained_on_a_null_cohort_finds_no_winner(
     make_cohort(scans, patients=80, seed=11, null=True)
     axes = ("model.depth=1,2", "optim=sgd,adam", "data.fold=0,1,2")
     fixed = (
+        "recipe=none",
         "data=mat",
         f"data.root={scans}",
         "data.test_count=20",
@@ -38,3 +39,30 @@ def test_a_comparison_trained_on_a_null_cohort_finds_no_winner(
     for axis in ("depth", "optim", "epochs"):
         assert f"{axis}: no difference was found" in shown
     assert "beats uptake alone" not in shown
+
+
+@pytest.mark.slow
+def test_no_recipe_finds_anything_on_a_null_cohort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scans, sweep = tmp_path / "scans", tmp_path / "sweep"
+    make_cohort(scans, patients=80, seed=11, null=True)
+    axes = ("recipe=coarse,pooled,augmented,views,best", "members=1,2", "seed=0,1")
+    fixed = (
+        "data=mat",
+        f"data.root={scans}",
+        "data.test_count=20",
+        "data.folds=3",
+        "data.fold=0,1,2",
+        "calibrate=temperature",
+        "trainer.max_epochs=15",
+        "score_epochs=[]",
+        "plots=false",
+        f"paths.cache={tmp_path / 'cache'}",
+        f"hydra.sweep.dir={sweep}",
+    )
+    assert run_train(monkeypatch, "-m", *axes, *fixed) == 0
+    settings = [row for row in rows_of(sweep / "settings.csv") if row["rank"]]
+    assert len(settings) == 10
+    assert float(settings[0]["kappa_low"]) <= 0  # 0 where all guesses are the same
+    assert "beats uptake alone" not in capsys.readouterr().out

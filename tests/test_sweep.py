@@ -335,8 +335,8 @@ def test_the_whole_matrix_is_counted_and_nothing_trained(
     arguments = ("experiment=matrix", "dry_run=true", *cohort, f"hydra.sweep.dir={folder}")
     assert run_train(monkeypatch, *arguments) == 0
     shown = capsys.readouterr().out
-    assert "324 settings in 540 cells" in shown
-    assert "0 cells done, 540 to do: about" in shown
+    assert "324 settings in 1620 cells" in shown
+    assert "0 cells done, 1620 to do: about" in shown
     assert not folder.exists()
 
 
