@@ -33,13 +33,16 @@ def weights(folder: Path) -> dict[str, Any]:
     return state
 
 
+TIMED = ("seconds", "fit_seconds", "seconds_a_training", "ms_a_knee")
+
+
 def texts(folder: Path) -> dict[str, str]:
     """All CSV files, without the seconds that something took."""
     contents = {}
     for path in sorted(folder.rglob("*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))
-        hidden = [i for i, name in enumerate(lines[0]) if name in ("seconds", "fit_seconds")]
+        hidden = [i for i, name in enumerate(lines[0]) if name in TIMED]
         shown = [",".join(cell for i, cell in enumerate(line) if i not in hidden) for line in lines]
         contents[str(path.relative_to(folder))] = "\n".join(shown)
     return contents
