@@ -230,7 +230,7 @@ def make_folder(name: str) -> Callable[[Path], None]:
 
 
 CELL = "left out: depth=1 fold=0: its result.json is damaged, or of another training"
-REFIT = "left out: winner/depth=2 epochs=1: not finished, or its result.json is damaged"
+REFIT = "left out: winner/WINNER: not finished, or its result.json is damaged"
 NOBODY = "None of the 3 other settings can be told apart from the best"
 """Said where all four settings can be compared."""
 
@@ -270,7 +270,8 @@ def test_damage_of_any_kind_is_named_and_no_traceback(
     assert run_djd(monkeypatch, "report", copy) == 0
     shown = capsys.readouterr().out
     assert "PHANTOM" in shown
-    assert named in shown
+    (winner,) = (copy / "winner").iterdir()
+    assert named.replace("WINNER", winner.name) in shown
     assert "uptake alone" in shown
 
 
@@ -378,7 +379,7 @@ def test_baselines_of_other_knees_are_left_out(
         patch.setattr("djd.report.report.read_data", no_scans)
         assert run_djd(monkeypatch, "report", copy) == 0
     shown = capsys.readouterr().out
-    assert "left out: the uptake baseline, which is of other knees, folds or views" in shown
+    assert "left out: the uptake baseline, which is of other knees, folds, views or rules" in shown
     assert "no baselines fitted: the scans can't be read again (no such folder)" in shown
     assert run_djd(monkeypatch, "report", copy) == 0
     assert path.read_text(encoding="utf-8").splitlines(keepends=True) == lines
