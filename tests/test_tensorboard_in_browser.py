@@ -176,7 +176,7 @@ def test_texts_tell_what_was_trained_on_whom_and_how_to_do_it_again(page: Page) 
     expected = (
         "PHANTOM",
         "max_epochs: 2",
-        "python train.py data=phantom model=cnn",
+        "python train.py data=phantom recipe=none model=cnn",
         "part patients knees normal minimal mild moderate severe train",
         "lightning",
     )
