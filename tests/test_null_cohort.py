@@ -8,26 +8,30 @@ from djd.data.phantom.cohort import make_cohort
 from tests.sweeping import rows_of, run_train
 
 
-@pytest.mark.slow
-def test_a_comparison_trained_on_a_null_cohort_finds_no_winner(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> Path:
+    """The folder of a sweep on three folds of 80 patients whose grades say nothing."""
     scans, sweep = tmp_path / "scans", tmp_path / "sweep"
     make_cohort(scans, patients=80, seed=11, null=True)
-    axes = ("model.depth=1,2", "optim=sgd,adam", "data.fold=0,1,2")
     fixed = (
-        "recipe=none",
         "data=mat",
         f"data.root={scans}",
         "data.test_count=20",
         "data.folds=3",
-        "model.width=4",
-        "trainer.max_epochs=20",
-        "score_epochs=[10]",
+        "data.fold=0,1,2",
         f"paths.cache={tmp_path / 'cache'}",
         f"hydra.sweep.dir={sweep}",
     )
-    assert run_train(monkeypatch, "-m", *axes, *fixed) == 0
+    assert run_train(monkeypatch, "-m", *overrides, *fixed) == 0
+    return sweep
+
+
+@pytest.mark.slow
+def test_a_comparison_trained_on_a_null_cohort_finds_no_winner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    axes = ("model.depth=1,2", "optim=sgd,adam")
+    fixed = ("recipe=none", "model.width=4", "trainer.max_epochs=20", "score_epochs=[10]")
+    sweep = compare(tmp_path, monkeypatch, *axes, *fixed)
     *settings, majority, uptake, features = rows_of(sweep / "settings.csv")
     assert len(settings) == 8
     assert {row["in_best_set"] for row in settings} == {"yes"}
@@ -45,23 +49,9 @@ def test_a_comparison_trained_on_a_null_cohort_finds_no_winner(
 def test_no_recipe_finds_anything_on_a_null_cohort(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scans, sweep = tmp_path / "scans", tmp_path / "sweep"
-    make_cohort(scans, patients=80, seed=11, null=True)
     axes = ("recipe=coarse,pooled,augmented,views,best", "members=1,2", "seed=0,1")
-    fixed = (
-        "data=mat",
-        f"data.root={scans}",
-        "data.test_count=20",
-        "data.folds=3",
-        "data.fold=0,1,2",
-        "calibrate=temperature",
-        "trainer.max_epochs=15",
-        "score_epochs=[]",
-        "plots=false",
-        f"paths.cache={tmp_path / 'cache'}",
-        f"hydra.sweep.dir={sweep}",
-    )
-    assert run_train(monkeypatch, "-m", *axes, *fixed) == 0
+    fixed = ("calibrate=temperature", "trainer.max_epochs=15", "score_epochs=[]", "plots=false")
+    sweep = compare(tmp_path, monkeypatch, *axes, *fixed)
     settings = [row for row in rows_of(sweep / "settings.csv") if row["rank"]]
     assert len(settings) == 10
     assert float(settings[0]["kappa_low"]) <= 0  # 0 where all guesses are the same

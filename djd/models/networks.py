@@ -1,5 +1,6 @@
 """The study's convolutional network, with its depth as a parameter."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -73,8 +74,7 @@ class KneeCNN(nn.Module):
     @property
     def trained_with(self) -> str:
         """Whether any block's training steps were compiled; plain layers differ by rounding."""
-        compiled = any(cast(KneeBlock, block).trained_compiled for block in self.blocks)
-        return "compiled blocks" if compiled else "plain layers"
+        return trained_with(cast(Iterable[KneeBlock], self.blocks))
 
     def grade(self, features: Tensor) -> Tensor:
         """Outputs float32 (knee, output) of the last block's map (knee, channel, row, column)."""
@@ -112,6 +112,12 @@ class KneeBlock(nn.Sequential):
         for layer in self:
             activation = layer(activation)
         return activation
+
+
+def trained_with(blocks: Iterable[KneeBlock]) -> str:
+    """Whether a training step of any block was compiled, in words."""
+    compiled = any(block.trained_compiled for block in blocks)
+    return "compiled blocks" if compiled else "plain layers"
 
 
 def choose_blocks(folder: Path) -> None:

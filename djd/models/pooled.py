@@ -9,7 +9,7 @@ from djd.data.crop import CROP_SIZE
 from djd.data.uptake import MEASURES
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT
-from djd.models.networks import KneeBlock, require_size
+from djd.models.networks import KneeBlock, require_size, trained_with
 
 
 class PooledCNN(nn.Module):
@@ -67,8 +67,7 @@ class PooledCNN(nn.Module):
     def trained_with(self) -> str | None:
         """As `KneeCNN.trained_with`; None where no block can be compiled."""
         blocks = [block for block in self.blocks if isinstance(block, KneeBlock)]
-        compiled = any(block.trained_compiled for block in blocks)
-        return ("compiled blocks" if compiled else "plain layers") if blocks else None
+        return trained_with(blocks) if blocks else None
 
     def forward(
         self,

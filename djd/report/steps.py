@@ -6,15 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from djd.report.scores import Scoreboard, scored
-from djd.runs.keys import AxisValue, as_typed
+from djd.runs.keys import RECIPE, AxisValue, as_typed
 from djd.statistics.intervals import Estimate, percentile_interval
 from djd.statistics.metrics import Array
 from djd.statistics.selection import Draws
 from djd.sweeps.setting_scores import Setting
 from djd.wording import listed
-
-RECIPE = "recipe"
-"""The axis whose values are steps."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -217,6 +217,11 @@ class RunConfig(_Group):
             )
         return self
 
+    @property
+    def sharing(self) -> dict[str, Any]:
+        """The values of `SHARING_KEYS`."""
+        return {key: getattr(self, key) for key in sorted(SHARING_KEYS)}
+
     def decision_at(self, epoch: int) -> Decision:
         """How a network of the configuration decides by itself after some epochs."""
         fitted = self.fitted or FittedConfig()

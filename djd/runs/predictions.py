@@ -12,7 +12,8 @@ from djd.data.cohort import Cohort
 from djd.errors import InputError
 from djd.files import read_bytes, write_rows
 from djd.grades import GRADE_COUNT, SIDES
-from djd.runs.result import PROBABILITY_DIGITS, PartScores, stamp_column
+from djd.runs.result import PartScores, stamp_column
+from djd.statistics.deciding import PROBABILITY_DIGITS
 from djd.statistics.held_out import GradedKnees, HeldOut
 
 _CHANCES = tuple(f"p{grade}" for grade in range(GRADE_COUNT))

@@ -16,14 +16,12 @@ from djd.errors import InputError
 from djd.files import read_bytes, write_whole
 from djd.grades import GRADE_COUNT
 from djd.runs.config import RunConfig
+from djd.statistics.deciding import PROBABILITY_DIGITS
 from djd.statistics.held_out import GradedKnees
 from djd.statistics.metrics import auroc, score_table
 
 RESULTS_VERSION = 3
 """One more for each change that gives other numbers for the same command and cohort."""
-
-PROBABILITY_DIGITS = 8
-"""Of probabilities in `predictions.csv`."""
 
 CountsOfGrade = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**31)]],

@@ -35,7 +35,7 @@ from djd.runs.folder import (
 )
 from djd.runs.graders import fits_of, model_names, refit_and_score
 from djd.runs.hardware import training_device
-from djd.runs.keys import FREE_KEYS, SHARING_KEYS
+from djd.runs.keys import FREE_KEYS
 from djd.runs.prepare import Prepared, prepare, write_inputs
 from djd.runs.reading import leave_for_report, read_readings
 from djd.runs.result import (
@@ -141,7 +141,7 @@ def _with_epochs_before(config: RunConfig, folder: Path) -> RunConfig:
             remove(folder / name)
         before = tuple(sorted({*before, *config.score_epochs}))
     # Cells of other decisions share the folder: its earlier epochs have the grades of the first.
-    shared = {key: getattr(saved, key) for key in SHARING_KEYS if config.kind == "cell"}
+    shared = saved.sharing if config.kind == "cell" else {}
     return config.model_copy(update={"score_epochs": before, **shared})
 
 

@@ -16,7 +16,10 @@ from djd.grades import GRADE_COUNT, Decide
 Array = NDArray[np.float64]
 Grades = NDArray[np.int64]
 
-STEPS = 10**8
+PROBABILITY_DIGITS = 8
+"""Of probabilities in `predictions.csv`."""
+
+STEPS: int = 10**PROBABILITY_DIGITS
 """Steps of a probability from 0 to 1."""
 
 _BOUNDS = (-1.0, float(GRADE_COUNT))
@@ -167,6 +170,15 @@ def cross_fitted(
     decisions = []
     for held_out in range(len(folds)):
         others = [fold for place, fold in enumerate(folds) if place != held_out]
-        probabilities, grades = (np.concatenate(each) for each in zip(*others, strict=True))
-        decisions.append(Decision.fitted(rule, probabilities, grades, calibrate=calibrate))
+        decisions.append(fitted_on(rule, others, calibrate=calibrate))
     return decisions
+
+
+def fitted_on(
+    rule: Decide, folds: Sequence[tuple[Array, Grades]], *, calibrate: bool = False
+) -> Decision:
+    """The decision for other knees, fitted on folds as in `cross_fitted`; without folds no fit."""
+    if not folds:
+        return Decision(rule)
+    probabilities, grades = (np.concatenate(each) for each in zip(*folds, strict=True))
+    return Decision.fitted(rule, probabilities, grades, calibrate=calibrate)

@@ -9,7 +9,7 @@ than it is, so the grades of every candidate are kept.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -28,7 +28,7 @@ from djd.grades import GRADE_COUNT, Decide
 from djd.machine import one_blas_thread
 from djd.runs.config import RunConfig
 from djd.runs.reading import split_cell
-from djd.statistics.deciding import Decision, cross_fitted
+from djd.statistics.deciding import cross_fitted, fitted_on
 from djd.statistics.held_out import GradedKnees, HeldOut
 from djd.statistics.metrics import quadratic_kappa, ranked_probability_score
 from djd.sweeps.grade_models import Regressed, extra_trees, fit_and_predict, logistic
@@ -134,7 +134,7 @@ def fit_baselines(
             parts the plainest candidate stands.
         views: The networks' views.
         test: Test patients, who have no say in the choice; None leaves them unscored.
-        rules: By which uptake may decide. Majority has its own.
+        rules: By which uptake and features may decide. Majority has its own.
     """
     for module in ("linear_model", "ensemble", "svm"):
         import_module(f"sklearn.{module}")  # limits reach only the libraries that are loaded
@@ -157,9 +157,7 @@ def fit_baselines(
     # the fits for 205 patients and 15 folds took up to 40 s instead of 2.
     with one_blas_thread():
         return tuple(
-            _best_of(
-                name, each, grades, parts, test, rules if name != "majority" else ["likeliest"]
-            )
+            _best_of(name, each, grades, parts, test, _ITS_OWN if name == "majority" else rules)
             for name, each in models.items()
         )
 
@@ -179,7 +177,8 @@ def _best_of(
     model, rule = named[best]
     tested = _on_test(models[model], grades, test)
     if tested:
-        tested = replace(tested, decision=_decision(rule, fitted[model].values()))
+        known = [(fold.probabilities, fold.grades) for fold in fitted[model].values()]
+        tested = replace(tested, decision=fitted_on(rule, known))
     return Baseline(name, best, candidates, tested)
 
 
@@ -196,15 +195,6 @@ def _decided(folds: Mapping[Place, GradedKnees], rule: Decide) -> dict[Place, Gr
         for (place, fold), decision in zip(same.items(), cross_fitted(rule, known), strict=True):
             decided[place] = replace(fold, decision=decision)
     return decided
-
-
-def _decision(rule: Decide, folds: Iterable[GradedKnees]) -> Decision:
-    """A rule for the test patients, fitted on all knees held out."""
-    known = [(fold.probabilities, fold.grades) for fold in folds]
-    if not known:
-        return Decision(rule)
-    probabilities, grades = (np.concatenate(each) for each in zip(*known, strict=True))
-    return Decision.fitted(rule, probabilities, grades, calibrate=False)
 
 
 def basis_of(

@@ -21,6 +21,9 @@ from djd.runs.keys import (
 )
 from djd.runs.result import RESULTS_VERSION, RunResult
 
+MAX_EPOCHS = "trainer.max_epochs"
+"""The length of a training: an axis that a setting has as its epochs."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -80,8 +83,6 @@ class Job:
     seconds: float
 
 
-MAX_EPOCHS = "trainer.max_epochs"
-
 Launch = Callable[[Sequence[Job]], None]
 """Train the jobs; a job that fails leaves its reason in its folder, and stops no other job."""
 
@@ -94,10 +95,11 @@ def identity_of(config: RunConfig, cohort_digest: str) -> str:
 
 def numbers_of(config: RunConfig) -> dict[str, Any]:
     """The keys that can change a number of a training, with their values."""
+    numberless = numberless_keys(config)
     return {
         key: value
         for key, value in config.by_key().items()
-        if key not in numberless_keys(config) and (key, value) not in NEUTRAL_VALUES.items()
+        if key not in numberless and (key, value) not in NEUTRAL_VALUES.items()
     }
 
 
@@ -116,7 +118,7 @@ def refitted(
     )
     changes = {
         "data.fold": "null",
-        "trainer.max_epochs": str(epochs),
+        MAX_EPOCHS: str(epochs),
         "score_epochs": f"[{','.join(map(str, score_epochs))}]",
     }
     if fitted:

@@ -158,7 +158,7 @@ def plan_cells(
         cohort_digest=digest,
         axes=axes,
         fixed=_uncompared(_shared([numbers_of(cell.config) for cell in cells]), axes),
-        sharing=_uncompared(_shared([_sharing(cell.config) for cell in cells]), axes),
+        sharing=_uncompared(_shared([cell.config.sharing for cell in cells]), axes),
         options=_uncompared(_shared([cell.config.choices for cell in cells]), axes),
         choices=_choices(cells, axes, before),
         arguments=tuple(arguments),
@@ -225,7 +225,7 @@ def _choices_of_recipes(
     """By each recipe that was ever compared, its values of all keys and groups that differ."""
     by_recipe: dict[str, list[dict[str, Any]]] = {}
     for cell in cells:
-        values = {**numbers_of(cell.config), **_sharing(cell.config), **cell.config.choices}
+        values = {**numbers_of(cell.config), **cell.config.sharing, **cell.config.choices}
         by_recipe.setdefault(f"{RECIPE}={cell.config.choices[RECIPE]}", []).append(values)
     shared = {name: _shared(values) for name, values in by_recipe.items()}
     everywhere = _shared([*shared.values()])
@@ -267,10 +267,6 @@ def _require_same(folder: Path, before: Plan, now: Plan) -> None:
             f"{folder}: expected the comparison that was started there, received another one: it "
             f"has {'; '.join(found)}; say the same, compare that key, or {OTHER_FOLDER}"
         )
-
-
-def _sharing(config: RunConfig) -> dict[str, Any]:
-    return {key: getattr(config, key) for key in sorted(SHARING_KEYS)}
 
 
 def _shared(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -87,10 +87,10 @@ def _without_recipe(
         option = str(choices.get(group))
         in_file = flat({group: _file_values(group, option, files)})
         kept = flat({group: values.get(group) or {}})
-        unmeant = recipe.unmeant(group, option, in_file)
-        for key in [key for key in unmeant if key in kept.keys() - typed]:
-            del kept[key]
-            kept |= {name: each for name, each in in_file.items() if _is_in(name, key)}
+        for key in recipe.unmeant(group, option, in_file):
+            if key in kept and key not in typed:
+                del kept[key]
+                kept |= {name: each for name, each in in_file.items() if _is_in(name, key)}
         groups |= nested(kept)
     return groups
 
