@@ -3,12 +3,13 @@
 import math
 from collections.abc import Collection, Iterable, Mapping
 
+from djd.report.against import FINER, against_uptake
 from djd.report.answer import OUT_OF_FOLD, UPTAKE, Answer
 from djd.report.axes import COMPARED, EPOCHS, QUESTIONS, AxisEffect, Question, axis_words, place_of
 from djd.report.findings import Findings
 from djd.report.more_patients import SHARE, more_patients_sentences
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, scored
-from djd.report.sentences import FINER, against_uptake, best_set_words, effect_sentence
+from djd.report.sentences import best_set_words, effect_sentence
 from djd.runs.keys import AxisValue, as_typed, short_names
 from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, count_of

@@ -102,7 +102,7 @@ def steps_sentence(found: Sequence[Step]) -> str:
     rest = [each.name for each in found if each.gain and not each.helped and not each.hurt]
     said = [
         f"{listed(helped)} can be told apart from no gain" if helped else "",
-        f"{listed(hurt)} made it worse" if hurt else "",
+        f"{listed(hurt)} lowered kappa" if hurt else "",
         f"{listed(rest)} can't be told apart from no gain" if rest else "",
     ]
     finer = [each.name for each in found if each.gain_in_rps and each.gain_in_rps.low > 0]

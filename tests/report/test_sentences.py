@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from djd.report.against import against_uptake
 from djd.report.axes import AxisEffect
 from djd.report.scores import scored
 from djd.report.sentences import (
-    against_uptake,
     edge_sentences,
     effect_sentence,
     sentences,
