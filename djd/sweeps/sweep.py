@@ -116,13 +116,17 @@ class Sweep:
         return [*self.to_do, *(cell for cell, _ in self.failed), *self.elsewhere]
 
     @property
+    def phantom(self) -> bool:
+        """Whether the scans are known to be invented."""
+        sources = {cell.config.data.source for cell in self.cells}
+        return "phantom" in sources or any(cell.result.phantom for cell in self.finished)
+
+    @property
     def stamp(self) -> str | None:
         """The warning on everything that is made of the sweep."""
         if not self.cells:
             return None
-        sources = {cell.config.data.source for cell in self.cells}
-        phantom = "phantom" in sources or any(cell.result.phantom for cell in self.finished)
-        return self.config.stamp(phantom=phantom)  # `data.leak` is no axis: one for all cells
+        return self.config.stamp(phantom=self.phantom)  # `data.leak` is no axis: one for all cells
 
 
 def _first_in(folder: Path) -> Path | None:
