@@ -78,19 +78,25 @@ def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
     all_configs = [cell.config for cell in sweep.trainings]
     running = after = OTHER_BYTES * len(all_configs)
     steps = measured_steps(all_configs, at_once=at_once)
-    pretraining = {
-        weights_place(each): pretraining_seconds(each, step)
-        for each, (step, _) in zip(all_configs, steps, strict=True)
-    }
     for each, (_, values) in zip(all_configs, steps, strict=True):
         epochs = len(each.epochs_to_score)
         # Beside the score epochs: the checkpoint to resume from, weights and two moments.
         running += values * BYTES_A_WEIGHT * (epochs + 3)
         after += values * BYTES_A_WEIGHT * epochs if config.keep == "all" else 0
     by_folder = {cell.folder: each for cell, each in zip(cells, seconds, strict=True)}
-    before = _shared(list(filter(None, pretraining.values())), at_once)
+    before = _pretraining([*(cell.config for cell in cells), *refits], at_once)
     total = before + _shared(seconds, at_once) + _shared(of_refits, at_once)
     return Forecast(by_folder, total, running, after, before)
+
+
+def _pretraining(configs: Sequence[RunConfig], at_once: int) -> float:
+    """Seconds of all first weights that the cache lacks, each trained once."""
+    steps = measured_steps(configs, at_once=at_once)
+    first = {
+        weights_place(config): pretraining_seconds(config, step)
+        for config, (step, _) in zip(configs, steps, strict=True)
+    }
+    return _shared([each for each in first.values() if each], at_once)
 
 
 def _shared(seconds: Sequence[float], at_once: int) -> float:
