@@ -15,7 +15,6 @@ from djd.report.ranking import terminal_tables
 from djd.report.sentences import sentences
 from djd.report.tables import write_tables
 from djd.runs.folder import MODEL_NAME, WINNER, kept_readings
-from djd.runs.pretrain import pretrained_sentences
 from djd.runs.reading import read_data
 from djd.runs.result import RunResult
 from djd.runs.summary import openings_sentence, say, tensorboard_line
@@ -156,8 +155,7 @@ def _work_out(
 ) -> Answer:
     """The answer, with the second reader of the folder."""
     readings, damage = _readable(kept_readings, sweep.folder, "second reader")
-    configs = [cell.config for cell in sweep.cells]
-    said = [*pretrained_sentences(configs, phantom=sweep.phantom), *notes, *damage]
+    said = [*sweep.pretrained, *notes, *damage]
     return work_out(evidence, refits=refits, baselines=baselines, notes=said, readings=readings)
 
 

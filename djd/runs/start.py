@@ -20,6 +20,7 @@ from djd.files import is_there, read_bytes, remove_half_written, write_whole
 from djd.grades import GRADE_COUNT
 from djd.locks import remove_lock, wait_for_lock
 from djd.models.classifier import GradeClassifier
+from djd.runs.callbacks.checkpoints import finished_epochs
 from djd.runs.config import RunConfig
 from djd.runs.fit import build_classifier, fit_network
 from djd.runs.folder import LAST_CHECKPOINT, epoch_checkpoint
@@ -132,6 +133,10 @@ def _training(prepared: Prepared, folder: Path) -> _Pretraining:
     remove_lock(lock)
     nobody = np.arange(0)
     parts = Parts(train=np.arange(len(cohort)), validation=nobody, test=nobody)
+    try:
+        finished_epochs(folder / LAST_CHECKPOINT)
+    except InputError:  # damaged
+        shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
     fingerprint, threads = cohort.fingerprint(), THREADS_IN_SWEEP
     return _Pretraining(config, folder, folder, cohort, fingerprint, split, parts, threads)
@@ -160,6 +165,6 @@ def _require_others(prepared: Prepared, crops: frozenset[str]) -> None:
         given = prepared.config.pretrain
         raise InputError(
             f"pretrain.seed: expected patients that are not in {prepared.cohort.root}, received "
-            f"{given.seed} (style {given.style}), of whose crops {shared} are there; say another "
-            "pretrain.seed"
+            f"{given.seed} (style {given.style}), of whose views of knees {shared} are there; say "
+            "another pretrain.seed"
         )

@@ -295,7 +295,7 @@ def test_knees_of_the_pretraining_are_refused_with_weights_that_are_there(
     crops = ready.cohort.crops.copy()
     training = start._training(ready, tmp_path / "again")
     crops[3, 0] = training.cohort.crops[5, 0]  # one view of one knee
-    with pytest.raises(InputError, match="of whose crops 1 are there"):
+    with pytest.raises(InputError, match="of whose views of knees 1 are there"):
         start_weights(replace(ready, cohort=replace(ready.cohort, crops=crops)))
 
 
