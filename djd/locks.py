@@ -70,7 +70,7 @@ def try_lock(path: Path, *, seconds: float = SECONDS_TO_TRY) -> Iterator[bool]:
 
 
 @contextmanager
-def wait_for_lock(path: Path, *, patience: float = _PATIENCE) -> Iterator[None]:
+def wait_for_lock(path: Path, *, patience: float | None = None) -> Iterator[None]:
     """Hold the lock of a file; a longer wait prints the holder's name.
 
     Raises:
@@ -78,6 +78,7 @@ def wait_for_lock(path: Path, *, patience: float = _PATIENCE) -> Iterator[None]:
             minutes, beyond `stale_after`.
     """
     began, said = time.monotonic(), False
+    patience = _PATIENCE if patience is None else patience
     while not (held := _take(path)):
         waited = time.monotonic() - began
         if waited > _SECONDS_WITHOUT_A_LINE and not said:

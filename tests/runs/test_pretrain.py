@@ -28,6 +28,7 @@ from djd.runs.start import start_weights, started
 from djd.sweeps.cells import numbers_of
 from tests.conftest import Compose
 from tests.ordinary_user import link, posix
+from tests.sweeping import run_train, sweep_arguments
 from tests.training import run_cell
 
 PATIENTS = 12
@@ -267,6 +268,7 @@ def test_without_pretraining_an_identity_is_what_it_was(tiny: Compose) -> None:
     assert not [key for key in numbers_of(config) if key.startswith("pretrain")]
     assert config.setting_name == read_config(tiny()).setting_name
     assert "pretrain" not in config.setting_name
+    assert read_config(tiny("recipe=best")).named_choices == {"recipe": "best"}
 
 
 def test_the_cohorts_own_seed_is_refused_before_anything_is_read(pretrained: Compose) -> None:
@@ -342,3 +344,28 @@ def test_the_forecast_counts_weights_that_are_missing(pretrained: Compose, tiny:
     place.touch()
     assert pretraining_seconds(config, 0.5) == 0
     assert pretraining_seconds(read_config(tiny()), 0.5) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_timing")
+def test_a_sweep_is_widened_by_pretraining_and_says_what_flatters(
+    pretrained: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    cache, folder = Path(pretrained()["paths"]["cache"]), tmp_path / "sweep"
+    rest = ("data.fold=0,1", "score_epochs=[]", "trainer.max_epochs=1", "report=true")
+    assert run_train(monkeypatch, *sweep_arguments(cache, folder, *rest)) == 0
+    assert "flatters" not in capfd.readouterr().out
+    axes = ("pretrain=none,phantom", *PRETRAIN[1:-2], *rest)
+    assert run_train(monkeypatch, *sweep_arguments(cache, folder, *axes)) == 0
+    said = capfd.readouterr().out
+    assert "2 cells done, 2 to do" in said
+    sentence = f"Pretrained on {PATIENTS} invented patients (style plain). On an invented cohort"
+    assert sentence in said
+    for name in ("report.html", "settings.tex"):
+        assert sentence in (folder / name).read_text(encoding="utf-8")
+    logs = [path.read_text(encoding="utf-8") for path in folder.glob("*/run.log")]
+    assert sum(f"pretraining on {PATIENTS} invented patients: epoch" in log for log in logs) == 1
+    assert len(list((cache / "pretrained").glob("*.ckpt"))) == 1
