@@ -70,20 +70,21 @@ def try_lock(path: Path, *, seconds: float = SECONDS_TO_TRY) -> Iterator[bool]:
 
 
 @contextmanager
-def wait_for_lock(path: Path) -> Iterator[None]:
+def wait_for_lock(path: Path, *, patience: float | None = None) -> Iterator[None]:
     """Hold the lock of a file; a longer wait prints the holder's name.
 
     Raises:
-        InputError: Another living process keeps the lock for more than two minutes beyond
-            `stale_after`.
+        InputError: Another living process keeps the lock for `patience` seconds, by default two
+            minutes, beyond `stale_after`.
     """
     began, said = time.monotonic(), False
+    patience = _PATIENCE if patience is None else patience
     while not (held := _take(path)):
         waited = time.monotonic() - began
         if waited > _SECONDS_WITHOUT_A_LINE and not said:
             _log.warning("waiting for %s, which %s holds", path, holder_of(path) or UNKNOWN)
             said = True
-        if waited > stale_after() + _PATIENCE:
+        if waited > stale_after() + patience:
             raise InputError(
                 f"{path}: expected a lock that comes free, received one that "
                 f"{holder_of(path) or UNKNOWN} has held for {in_words(waited)}; end that process"

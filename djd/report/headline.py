@@ -27,7 +27,12 @@ NOTHING_HELD_OUT = "Nothing was held out (data.fold=null): there are no validati
 
 NOTHING_FINISHED = "Nothing finished: no setting has graded the held-out knees of all its folds"
 
-USUAL: Mapping[str, str] = {"model": "cnn", "loss": "cross_entropy", "augment": "none"}
+USUAL: Mapping[str, str] = {
+    "model": "cnn",
+    "loss": "cross_entropy",
+    "augment": "none",
+    "pretrain": "none",
+}
 """Options that are not named where no other option was compared."""
 
 ASKED: Mapping[Question, tuple[str, ...]] = {

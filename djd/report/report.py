@@ -93,7 +93,7 @@ def answer_now(
         except OSError as error:
             said.append(f"no baselines: {error.filename} can't be written ({error.strerror})")
     kept, damage = _readable(kept_baselines, folder, "baselines")
-    return _work_out(folder, evidence, refits, kept or (), [*said, *damage])
+    return _work_out(sweep, evidence, refits, kept or (), [*said, *damage])
 
 
 def answer_again(sweep: Sweep) -> Answer:
@@ -115,7 +115,7 @@ def answer_again(sweep: Sweep) -> Answer:
             notes += [*damage, said]
         else:
             return answer_now(sweep, evidence, cohort, split, notes)
-    return _work_out(sweep.folder, evidence, refits, kept or (), notes)
+    return _work_out(sweep, evidence, refits, kept or (), notes)
 
 
 def _gather(sweep: Sweep) -> tuple[Evidence, list[str]]:
@@ -147,15 +147,15 @@ def _left_out(sweep: Sweep, settings: Sequence[Setting], incomplete: int) -> Ite
 
 
 def _work_out(
-    folder: Path,
+    sweep: Sweep,
     evidence: Evidence,
     refits: Sequence[OpenedRefit],
     baselines: Sequence[KeptBaseline],
     notes: Sequence[str],
 ) -> Answer:
     """The answer, with the second reader of the folder."""
-    readings, damage = _readable(kept_readings, folder, "second reader")
-    said = [*notes, *damage]
+    readings, damage = _readable(kept_readings, sweep.folder, "second reader")
+    said = [*sweep.pretrained, *notes, *damage]
     return work_out(evidence, refits=refits, baselines=baselines, notes=said, readings=readings)
 
 

@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from djd import wording
 from djd.environment import expand_home
 from djd.errors import InputError
-from djd.runs.keys import FREE_KEYS, SETTING_GROUPS, SHARING_KEYS
+from djd.runs.keys import FREE_KEYS, PRETRAIN, SETTING_GROUPS, SHARING_KEYS
 from djd.wording import in_shell, line_end
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ RUNS, SWEEPS = Path("outputs"), Path("multirun")
 """Default folders of runs and sweeps, below the working directory."""
 
 _ALSO_SAID = {"data.root", "data.on_error", "trainer.accelerator", "plots"}
-_NOT_SAID = FREE_KEYS - _ALSO_SAID | SHARING_KEYS - {"decide"} | {"data.source"}
-"""Keys that a command to train again leaves out; `data=` gives the source."""
+_NOT_SAID = FREE_KEYS - _ALSO_SAID | SHARING_KEYS - {"decide"} | {"data.source", "pretrain.source"}
+"""Keys that a command to train again leaves out; `data=` and `pretrain=` give the sources."""
 
 _NO_TEXT = ("true", "false", "null", "nan", "inf")
 """Words that are values of other types in Hydra's grammar."""
@@ -73,7 +73,7 @@ def hydra_sentence(error: Exception) -> str:
             f"{found[1]}: expected a key of the configuration (python train.py --help shows all), "
             "received one that it doesn't have"
         )
-        if found[1].partition(".")[0] in SETTING_GROUPS:
+        if found[1].partition(".")[0] in {*SETTING_GROUPS} - {PRETRAIN}:
             sentence += f"; a further argument of the class has a plus: +{found[1]}=..."
         return sentence
     return "\n".join(str(part) for part in (error, error.__cause__) if part)

@@ -17,6 +17,7 @@ from djd.grades import LEAK_STAMP, PHANTOM_STAMP, Decide, LabelsFrom, OnError, P
 from djd.runs.fields import Count, Rate, Seed, UserPath, or_users_own, require_names
 from djd.runs.keys import (
     NUMBERLESS_KEYS,
+    PRETRAIN,
     RECIPE,
     SHARING_KEYS,
     UNNAMED_KEYS,
@@ -34,7 +35,7 @@ Precision = Literal["float32", "tf32", "bf16"]
 Keep = Literal["winner", "all", "none"]
 """Settings whose folds keep their weights after a sweep."""
 
-NEUTRAL = {RECIPE: "none", "loss": "cross_entropy", "augment": "none"}
+NEUTRAL = {RECIPE: "none", "loss": "cross_entropy", "augment": "none", PRETRAIN: "none"}
 """Options that a setting's name leaves out: earlier versions had only these."""
 
 
@@ -117,6 +118,16 @@ class LossConfig(OpenGroup):
     class_weights: Literal["none", "balanced"] = "none"
 
 
+class PretrainConfig(_Group):
+    """`pretrain.*`: invented patients whose network every training starts from."""
+
+    source: Literal["none", "phantom"] = "none"
+    patients: Annotated[int, Field(ge=2)] = 2000
+    seed: Seed = 1000
+    style: PhantomStyle = "soft"
+    epochs: Count = 4
+
+
 class OptimConfig(OpenGroup):
     """`optim.*`; a file may leave out `lr_times` and `schedule`.
 
@@ -187,6 +198,7 @@ class RunConfig(_Group):
     model: OpenGroup
     loss: LossConfig
     augment: OpenGroup
+    pretrain: PretrainConfig = PretrainConfig()
     optim: OptimConfig
     trainer: TrainerConfig
     logger: dict[str, OpenGroup] = {}  # logger=[] leaves the group out
@@ -214,6 +226,13 @@ class RunConfig(_Group):
             raise ValueError(
                 f"optim.warmup: expected fewer epochs than the {self.trainer.max_epochs} of "
                 f"trainer.max_epochs, received {self.optim.warmup}"
+            )
+        invented = self.data.source == self.pretrain.source == "phantom"
+        if invented and self.pretrain.seed == self.data.phantom_seed:
+            # Of any style: one seed draws the same severities, and `odd` shares images with `soft`.
+            raise ValueError(
+                f"pretrain.seed: expected another seed than data.phantom_seed, whose patients the "
+                f"network is scored on, received {self.pretrain.seed} for both"
             )
         return self
 
@@ -271,8 +290,13 @@ class RunConfig(_Group):
         return dict(self.model_dump(mode="json", by_alias=True))
 
     def by_key(self) -> dict[str, Any]:
-        """Values by keys such as `model.depth`, without loggers, choices, kind and fits."""
+        """Values by keys such as `model.depth`, without loggers, choices, kind and fits.
+
+        Without a pretraining `pretrain.source` stands for its group.
+        """
         plain = self.plain()
+        if self.pretrain.source == "none":
+            plain[PRETRAIN] = {"source": "none"}
         for group in ("logger", "choices", "changed", "kind", "fitted"):
             del plain[group]
         return flat(plain)

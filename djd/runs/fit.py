@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from lightning.fabric.utilities import rank_zero_only
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from numpy.typing import NDArray
+from torch import Tensor
 
 from djd.data.cohort import Cohort
 from djd.data.crop import VIEW_INDICES, network_views
@@ -56,17 +57,19 @@ class Fit:
 
 
 @as_configured()
-def fit_network(prepared: Prepared) -> Fit:
+def fit_network(prepared: Prepared, start: Mapping[str, Tensor] | None = None) -> Fit:
     """Train one network; metrics, predictions, weights and loggers' files go to its folder.
 
     A stopped training goes on from the folder's last epoch and ends with the weights of one that
-    was never stopped. A run by itself also keeps its best validation epoch (optimistic).
+    was never stopped. A run by itself also keeps its best validation epoch (optimistic). `start`
+    has values of the classifier's state that replace those of the seed.
     """
     config, folder, parts = prepared.config, prepared.folder, prepared.parts
     # Lightning may have taken a launcher's rank when another program imported Lightning.
     setattr(rank_zero_only, "rank", 0)  # noqa: B010
     lightning.seed_everything(config.seed, verbose=False)
     classifier = build_classifier(config, prepared.cohort.grades[parts.train])
+    classifier.load_state_dict(start or {}, strict=False)
     datamodule = build_datamodule(config, prepared.cohort, parts, inputs=classifier.inputs)
     held_out = bool(len(parts.validation))
     last = folder / LAST_CHECKPOINT

@@ -31,6 +31,7 @@ from djd.runs.folder import (
 from djd.runs.predictions import prediction_rows, write_predictions
 from djd.runs.prepare import Prepared
 from djd.runs.result import PartScores, score_outcome
+from djd.runs.start import start_weights
 from djd.runs.test_ledger import record_opening
 from djd.statistics.deciding import LIKELIEST, Decision
 from djd.statistics.held_out import GradedKnees
@@ -43,7 +44,11 @@ def fits_of(prepared: Prepared) -> list[Fit]:
         return [take_cell(prepared, prepared.top / name) for name in fitted.cells]
     if fitted.seeds:
         return [fit_member(prepared, seed) for seed in fitted.seeds]
-    return [fit_network(prepared)]
+    return [_trained(prepared)]
+
+
+def _trained(prepared: Prepared) -> Fit:
+    return fit_network(prepared, start_weights(prepared))
 
 
 def refit_and_score(
@@ -63,7 +68,7 @@ def refit_and_score(
         epochs = epochs[-1:]
     if prepared.config.data.fold is not None:
         prepared = prepared.refit(folder)
-        fits = [fit_network(prepared)]
+        fits = [_trained(prepared)]
     for name, fit in zip(model_names(fits), fits, strict=True):
         fit.trainer.save_checkpoint(folder / name, weights_only=True)
     config, cohort = prepared.config, prepared.cohort
@@ -138,7 +143,7 @@ def fit_member(prepared: Prepared, seed: int) -> Fit:
     folder = prepared.folder / f"seed={seed}"
     folder.mkdir(exist_ok=True)
     config = prepared.config.model_copy(update={"seed": seed})
-    fit = fit_network(replace(prepared, config=config, folder=folder))
+    fit = _trained(replace(prepared, config=config, folder=folder))
     end_runs(fit.trainer.loggers)
     with quiet_lightning():
         trainer = build_trainer(config, folder, [], loggers=[], held_out=False)

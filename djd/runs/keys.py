@@ -24,7 +24,10 @@ COHORT_KEYS = frozenset(
 )
 """Keys that choose the knees and the test patients; the cohort's digest stands for them."""
 
-SETTING_GROUPS = ("model", "loss", "augment", "optim")
+PRETRAIN = "pretrain"
+"""The group of the weights that a training starts from."""
+
+SETTING_GROUPS = ("model", "loss", "augment", "optim", PRETRAIN)
 """Config groups whose chosen options make a setting."""
 
 RECIPE = "recipe"
@@ -40,8 +43,10 @@ NEUTRAL_VALUES: Mapping[str, Any] = {
     "members": 1,
     "winner": "refit",
     "calibrate": "none",
+    PRETRAIN: "none",
+    f"{PRETRAIN}.source": "none",
 }
-"""Keys that earlier versions didn't have, with the values that mean what those versions did.
+"""Keys and groups that earlier versions didn't have, with the values that mean what they did.
 
 An identity leaves them out at these values, so that older folders stay known."""
 
@@ -155,7 +160,10 @@ def spelt_alike(name: str) -> str:
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:
-    """The last word of each key, or the whole key where several keys end alike."""
-    last = {key: key.rpartition(".")[2] for key in keys}
+    """The last word of each key, or the whole key where several keys end alike.
+
+    Keys of a pretraining are whole: its epochs and its seed are none of the setting's.
+    """
+    last = {key: key if key.startswith(PRETRAIN) else key.rpartition(".")[2] for key in keys}
     words = list(last.values())
     return {key: word if words.count(word) == 1 else key for key, word in last.items()}

@@ -37,6 +37,7 @@ from djd.runs.graders import fits_of, model_names, refit_and_score
 from djd.runs.hardware import training_device
 from djd.runs.keys import FREE_KEYS
 from djd.runs.prepare import Prepared, prepare, write_inputs
+from djd.runs.pretrain import pretraining_seconds, require_pretrain
 from djd.runs.reading import leave_for_report, read_readings
 from djd.runs.result import (
     RESULTS_VERSION,
@@ -74,6 +75,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
     use_stale_after(config.paths.stale_after)
     if alone:
         require_together([config])
+        require_pretrain([config])
         require_unfinished(folder)
         require_room(folder, [f"{WINNER}/{config.setting_name}"], "hydra.run.dir")
         wait_for_silent([folder])
@@ -109,6 +111,7 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
 def print_duration(config: RunConfig, folder: Path) -> None:
     """Print the training and its duration (`dry_run=true`); raises InputError as `train`."""
     require_together([config])
+    require_pretrain([config])
     read_readings(config)
     count_values(config)
     _say_duration(prepare(config, folder))
@@ -228,12 +231,14 @@ def _say_duration(prepared: Prepared) -> None:
     train, held_out = len(prepared.parts.train), len(prepared.parts.validation)
     step = time_step(config)
     seconds = training_seconds(config, step, train_knees=train, validation_knees=held_out)
-    refit_too = ""
+    pretraining = pretraining_seconds(config, step)
+    refit_too, first = "", f", with {in_words(pretraining)} to pretrain," if pretraining else ""
     if config.test != "never" and held_out:
         refit_too = f" and once more on {prepared.all_patients}"
         all_knees = len(prepared.refit(prepared.folder).parts.train)
         seconds += training_seconds(config, step, train_knees=all_knees, validation_knees=0)
     say(
         f"Training {config.setting_name} on {prepared.fold_name}{refit_too}: about "
-        f"{in_words(seconds)} on {training_device(config)} ({prepared.threads} threads)"
+        f"{in_words(seconds + pretraining)}{first} on {training_device(config)} "
+        f"({prepared.threads} threads)"
     )

@@ -22,6 +22,7 @@ from djd.runs.folder import (
     record_loss,
     wait_for_silent,
 )
+from djd.runs.pretrain import require_pretrain
 from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
 from djd.runs.together import require_together
 from djd.sweeps.cells import Cell, Job, Launch, by_setting
@@ -151,6 +152,7 @@ def compare(
     plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
     for setting in by_setting(placed):
         require_together([cell.config for cell in setting])
+    require_pretrain([cell.config for cell in placed])
     # A refit has the setting's name and its epochs in place of the fold.
     require_room(folder, [f"{WINNER}/{each.folder.name}" for each in placed], "hydra.sweep.dir")
     sweep = Sweep(folder, tuple(placed), plan=plan).looked_at()

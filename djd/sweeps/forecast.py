@@ -15,6 +15,7 @@ from djd.files import write_whole
 from djd.runs.config import RunConfig
 from djd.runs.duration import middle, training_seconds
 from djd.runs.keys import as_typed, short_names
+from djd.runs.pretrain import pretraining_seconds, weights_place
 from djd.runs.summary import say, say_cohort
 from djd.runs.together import networks_to_train
 from djd.sweeps.cells import Cell, by_setting, refitted
@@ -46,12 +47,14 @@ class Forecast:
         total_seconds: Of all unfinished cells and refits, a few at a time.
         bytes_running: Disk of the whole sweep with the weights of all score epochs.
         bytes_after: Disk without the weights that are dropped in the end.
+        pretraining_seconds: The part of `total_seconds` in which cells wait for first weights.
     """
 
     seconds: Mapping[Path, float]
     total_seconds: float
     bytes_running: int
     bytes_after: int
+    pretraining_seconds: float = 0.0
 
 
 def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
@@ -81,8 +84,19 @@ def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
         running += values * BYTES_A_WEIGHT * (epochs + 3)
         after += values * BYTES_A_WEIGHT * epochs if config.keep == "all" else 0
     by_folder = {cell.folder: each for cell, each in zip(cells, seconds, strict=True)}
-    total = _shared(seconds, at_once) + _shared(of_refits, at_once)
-    return Forecast(by_folder, total, running, after)
+    before = _pretraining([*(cell.config for cell in cells), *refits], at_once)
+    total = before + _shared(seconds, at_once) + _shared(of_refits, at_once)
+    return Forecast(by_folder, total, running, after, before)
+
+
+def _pretraining(configs: Sequence[RunConfig], at_once: int) -> float:
+    """Seconds of all first weights that the cache lacks, each trained once."""
+    steps = measured_steps(configs, at_once=at_once)
+    first = {
+        weights_place(config): pretraining_seconds(config, step)
+        for config, (step, _) in zip(configs, steps, strict=True)
+    }
+    return _shared([each for each in first.values() if each], at_once)
 
 
 def _shared(seconds: Sequence[float], at_once: int) -> float:
@@ -200,6 +214,8 @@ def say_head(
     if expected.seconds:
         together = count_of(at_once, "cell")
         counts += f": about {in_words(expected.total_seconds)}, {together} at a time"
+    if expected.pretraining_seconds:
+        counts += f", with {in_words(expected.pretraining_seconds)} to pretrain, once for all"
     say(counts)
     if again := sum(has_unusable_result(cell) for cell in sweep.to_do):
         say(

@@ -18,6 +18,7 @@ from djd.runs.folder import (
     saved_config,
 )
 from djd.runs.keys import RECIPE, SHARING_KEYS, UNNAMED_KEYS, AxisValue, value_of
+from djd.runs.pretrain import pretrained_sentences
 from djd.runs.result import RESULTS_VERSION, RunResult
 from djd.sweeps.cells import Cell, FinishedCell, at_axes, by_setting, one_a_folder
 from djd.sweeps.folder import COMPARISON_NAME, read_plan, sweep_above
@@ -116,13 +117,23 @@ class Sweep:
         return [*self.to_do, *(cell for cell, _ in self.failed), *self.elsewhere]
 
     @property
+    def phantom(self) -> bool:
+        """Whether the scans are known to be invented."""
+        sources = {cell.config.data.source for cell in self.cells}
+        return "phantom" in sources or any(cell.result.phantom for cell in self.finished)
+
+    @property
+    def pretrained(self) -> list[str]:
+        """Sentences on networks that began with weights of a pretraining."""
+        configs = [cell.config for cell in self.cells]
+        return pretrained_sentences(configs, phantom=self.phantom)
+
+    @property
     def stamp(self) -> str | None:
         """The warning on everything that is made of the sweep."""
         if not self.cells:
             return None
-        sources = {cell.config.data.source for cell in self.cells}
-        phantom = "phantom" in sources or any(cell.result.phantom for cell in self.finished)
-        return self.config.stamp(phantom=phantom)  # `data.leak` is no axis: one for all cells
+        return self.config.stamp(phantom=self.phantom)  # `data.leak` is no axis: one for all cells
 
 
 def _first_in(folder: Path) -> Path | None:

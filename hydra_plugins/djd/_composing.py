@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from djd.errors import require_text
 from djd.runs.config import read_config
-from djd.runs.keys import RECIPE, SETTING_GROUPS, AxisValue, flat, nested, value_of
+from djd.runs.keys import NEUTRAL_VALUES, RECIPE, SETTING_GROUPS, AxisValue, flat, nested, value_of
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Cell
@@ -159,7 +159,8 @@ def changed_keys(
     recipe = _recipe(str(choices.get(RECIPE)), files)
     for group in CHANGEABLE_GROUPS:
         option = str(choices.get(group))
-        if recipe.options and group in SETTING_GROUPS and option != recipe.options.get(group):
+        of_recipe = recipe.options.get(group, NEUTRAL_VALUES.get(group))
+        if recipe.options and group in SETTING_GROUPS and option != of_recipe:
             yield group
         in_files = flat({group: _file_values(group, option, files)})
         in_files |= recipe.values_of(group, option, in_files)

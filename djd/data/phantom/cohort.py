@@ -105,8 +105,7 @@ def cached_phantom(
     The cohort is made beside its place and renamed when whole: a stopped process leaves no half
     cohort, and two processes at once do no harm. Errors are those of `make_cohort`.
     """
-    styled = "" if style == "plain" else f"-style={style}"
-    folder = cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}{styled}"
+    folder = phantom_folder(cache, patients=patients, seed=seed, style=style)
     if folder.is_dir():
         return folder
     beside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
@@ -119,6 +118,12 @@ def cached_phantom(
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder
+
+
+def phantom_folder(cache: Path, *, patients: int, seed: int, style: PhantomStyle) -> Path:
+    """The place of an invented cohort in the cache, made or not."""
+    styled = "" if style == "plain" else f"-style={style}"
+    return cache / f"phantom-v{PHANTOM_VERSION}-patients={patients}-seed={seed}{styled}"
 
 
 def is_phantom(path: Path) -> bool:

@@ -51,7 +51,8 @@ WORST_FIRST = ("failed", "unusable", "running elsewhere", "not trained")
 def write_page(contents: Sweep, answer: Answer) -> Path:
     """Write `report.html`, `figures/` and `settings.tex`; the path of the page."""
     folder, stamp = contents.folder, contents.stamp
-    write_whole(folder / LATEX_NAME, settings_in_latex(answer, stamp=stamp))
+    said = ". ".join(filter(None, [stamp, *contents.pretrained])) or None
+    write_whole(folder / LATEX_NAME, settings_in_latex(answer, stamp=said))
     images = _write_plots(folder / FIGURES, plots(answer, stamp=stamp))
     write_whole(folder / REPORT_NAME, page(contents, answer, images))
     return folder / REPORT_NAME

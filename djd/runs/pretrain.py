@@ -1,0 +1,141 @@
+"""`pretrain=phantom` in words, seconds and the cache. Nothing here imports torch."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.machinery import PathFinder
+from importlib.metadata import version
+from pathlib import Path
+
+from djd.data.cohort_cache import CACHE_VERSION
+from djd.data.phantom.cohort import PHANTOM_VERSION, phantom_folder
+from djd.errors import InputError
+from djd.grades import SIDES
+from djd.runs.config import PretrainConfig, RunConfig
+from djd.runs.duration import training_seconds
+from djd.runs.keys import NUMBERLESS_KEYS, PRETRAIN
+
+PRETRAIN_VERSION = 1
+"""Raised whenever weights of the same values come about, or are stored, in another way."""
+
+SECONDS_A_PATIENT = 0.16
+"""Of inventing a patient and reading the scan (one core, 2026-11-24)."""
+
+_UNUSED = NUMBERLESS_KEYS | {"data.fold", "data.folds", "data.split_seed", "data.share"}
+_UNUSED |= {"data.leak", f"{PRETRAIN}.source"}
+
+
+def pretraining_of(config: RunConfig) -> RunConfig:
+    """The training on invented patients that a configuration's trainings start from.
+
+    Everything that chooses the cohort and its split is replaced; nothing is held out.
+    """
+    given = config.pretrain
+    phantoms = {
+        "source": "phantom",
+        "root": None,
+        "phantom_patients": given.patients,
+        "phantom_seed": given.seed,
+        "phantom_style": given.style,
+        "format_module": None,
+        "labels_from": "ids",
+        "on_error": "stop",
+        "test_count": 1,  # which trains, too
+        "fold": None,
+        "exclude": (),
+        **dict.fromkeys(("groups", "test_list", "second_reader", "grade_names")),
+    }
+    warmup = min(config.optim.warmup, given.epochs - 1)
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update=phantoms),
+            "optim": config.optim.model_copy(update={"warmup": warmup}),
+            "trainer": config.trainer.model_copy(update={"max_epochs": given.epochs}),
+            "seed": given.seed,
+            PRETRAIN: PretrainConfig(),
+            "score_epochs": (),
+            "decide": "likeliest",
+            "fitted": None,
+            "logger": {},
+            "plots": False,
+            "kind": "cell",
+        }
+    )
+
+
+def weights_place(config: RunConfig) -> Path:
+    """The file in the cache of the weights; its name is a digest of all that can change them.
+
+    The hardware is not among it, as in no identity.
+    """
+    training = pretraining_of(config)
+    numbers = {key: each for key, each in training.by_key().items() if key not in _UNUSED}
+    code = {key: _code(str(each)) for key, each in numbers.items() if key.endswith("_target_")}
+    patients = config.pretrain.model_dump()
+    formats = (PRETRAIN_VERSION, PHANTOM_VERSION, CACHE_VERSION, version("torch"))
+    written = json.dumps([formats, patients, numbers, code], sort_keys=True)
+    digest = hashlib.sha256(written.encode()).hexdigest()[:24]
+    return config.paths.cache / "pretrained" / f"{digest}.ckpt"
+
+
+def _code(target: str) -> str:
+    """Digest of the file of a class or function, which a person may change; "" where none is found.
+
+    Nothing is imported.
+    """
+    names, places, file = target.split(".")[:-1], None, None
+    for end in range(1, len(names) + 1):
+        spec = PathFinder.find_spec(".".join(names[:end]), places)
+        if spec is None:
+            return ""
+        places, file = spec.submodule_search_locations, spec.origin
+    try:
+        return hashlib.sha256(Path(file or "").read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def invented_folder(config: RunConfig) -> Path:
+    """The place in the cache of the scans of a pretraining."""
+    given = config.pretrain
+    return phantom_folder(
+        config.paths.cache, patients=given.patients, seed=given.seed, style=given.style
+    )
+
+
+def pretraining_seconds(config: RunConfig, step_seconds: float) -> float:
+    """Seconds of making the weights, by those of one step; 0 where they are there or not wanted."""
+    given = config.pretrain
+    if given.source == "none" or weights_place(config).exists():
+        return 0.0
+    there = invented_folder(config).is_dir()
+    training = training_seconds(
+        pretraining_of(config),
+        step_seconds,
+        train_knees=len(SIDES) * given.patients,
+        validation_knees=0,
+    )
+    return training + (0 if there else SECONDS_A_PATIENT * given.patients)
+
+
+def require_pretrain(configs: Sequence[RunConfig]) -> None:
+    """Raise InputError where values of a pretraining were typed and no configuration has one."""
+    typed = [key for key in configs[0].changed if key.startswith(f"{PRETRAIN}.")]
+    if typed and all(config.pretrain.source == "none" for config in configs):
+        raise InputError(f"{typed[0]}: expected pretrain=phantom beside it, received pretrain=none")
+
+
+def pretrained_sentences(configs: Sequence[RunConfig], *, phantom: bool) -> list[str]:
+    """What stands beside the figures of networks that began with pretrained weights."""
+    pretrained = [each.pretrain for each in configs if each.pretrain.source != "none"]
+    sentences = []
+    for each in dict.fromkeys((each.patients, each.style) for each in pretrained):
+        who = f"{each[0]:,} invented patients (style {each[1]})"
+        if phantom:
+            sentences.append(
+                f"Pretrained on {who}. On an invented cohort this flatters: the same program drew "
+                "both, and real scans may gain less, or nothing"
+            )
+        else:
+            sentences.append(f"Pretrained: started from weights trained on {who}")
+    return sentences
