@@ -10,7 +10,8 @@ from djd.report.findings import Findings
 from djd.report.more_patients import SHARE, more_patients_sentences
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, scored
 from djd.report.sentences import best_set_words, effect_sentence
-from djd.runs.keys import AxisValue, as_typed, short_names
+from djd.runs.config import NEUTRAL
+from djd.runs.keys import RECIPE, AxisValue, as_typed, short_names
 from djd.sweeps.setting_scores import Setting
 from djd.wording import capital, count_of
 
@@ -29,9 +30,7 @@ NOTHING_FINISHED = "Nothing finished: no setting has graded the held-out knees o
 
 USUAL: Mapping[str, str] = {
     "model": "cnn",
-    "loss": "cross_entropy",
-    "augment": "none",
-    "pretrain": "none",
+    **{group: option for group, option in NEUTRAL.items() if group != RECIPE},
 }
 """Options that are not named where no other option was compared."""
 

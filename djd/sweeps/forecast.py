@@ -91,10 +91,11 @@ def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
 
 def _pretraining(configs: Sequence[RunConfig], at_once: int) -> float:
     """Seconds of all first weights that the cache lacks, each trained once."""
-    steps = measured_steps(configs, at_once=at_once)
+    pretrained = [config for config in configs if config.pretrain.source != "none"]
+    steps = measured_steps(pretrained, at_once=at_once)
     first = {
         weights_place(config): pretraining_seconds(config, step)
-        for config, (step, _) in zip(configs, steps, strict=True)
+        for config, (step, _) in zip(pretrained, steps, strict=True)
     }
     return _shared([each for each in first.values() if each], at_once)
 
