@@ -1,18 +1,18 @@
 """What each idea of docs/recipes.md is worth on phantoms, for choosing recipes.
 
-    python bench/ideas.py                          # all of them, about an hour on two cores
+    python bench/ideas.py                          # all of them: hours
     python bench/ideas.py base residual            # some, by name
     python bench/ideas.py mine optim.lr=0.02       # an idea of one's own
 
 Trains `recipe=best`, with what each idea changes, on the five folds of invented cohorts that
 nothing else uses, one sweep a cohort. Prints a line of Markdown an idea: quadratic kappa by the
 median and ranked probability score, out of fold, means over the cohorts; both are worked out here
-from `predictions.csv`. What came out is in docs/recipes.md.
+from `predictions.csv`. The base took 252 s (two-core x86-64 with AVX-512, 2026-11-29). The tables
+of docs/recipes.md are older than this script and say how they were made.
 """
 
 import argparse
 import csv
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -22,7 +22,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
-TRAIN = str(Path(__file__).parents[1] / "train.py")
+sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
+
+from bench.sweeps import run_all
 
 COHORT_SEEDS = (101, 102, 103, 104, 105)
 """Of the cohorts that recipes are tuned on; docs/recipes.md reports on others."""
@@ -61,14 +63,10 @@ IDEAS = {
 def scores(overrides: Sequence[str], cohort_seed: int, folder: Path) -> list[tuple[float, float]]:
     """Kappa by the median and ranked probability score of each training seed, out of fold."""
     fixed = ("data.fold=0,1,2,3,4", "test=never", "keep=none", "report=false", "plots=false")
-    command = [sys.executable, TRAIN, "-m", *fixed, "logger=[]", f"hydra.sweep.dir={folder}"]
-    run = subprocess.run(
-        [*command, f"data.phantom_seed={cohort_seed}", *overrides], capture_output=True, text=True
-    )
-    if run.returncode:
-        raise SystemExit(run.stdout[-2000:] + run.stderr[-2000:])
+    command = ["-m", *fixed, "logger=[]", f"data.phantom_seed={cohort_seed}", *overrides]
+    run_all([[*command, f"hydra.sweep.dir={folder / 'sweep'}"]], at_once=1, place=folder)
     lines = []
-    for file in folder.glob("*fold=*/predictions.csv"):
+    for file in folder.glob("sweep/*fold=*/predictions.csv"):
         with file.open(encoding="utf-8-sig") as rows:
             lines += list(csv.DictReader(rows))
     last = max(int(line["epoch"]) for line in lines)
@@ -96,13 +94,15 @@ def main() -> None:
     arguments = parser.parse_args()
     own = tuple(name for name in arguments.names if "=" in name)
     names = [name for name in arguments.names if "=" not in name] or list(IDEAS)
+    if not own and (unknown := set(names) - set(IDEAS)):
+        parser.error(f"expected an idea or its KEY=VALUE, received {', '.join(sorted(unknown))}")
     print("| idea | kappa | of each cohort | RPS | seconds |\n| --- | --- | --- | --- | --- |")
     for name in names:
         started, rows = time.perf_counter(), []
         for seed in arguments.cohorts:
             with TemporaryDirectory() as place:
                 changed = [*arguments.every, *IDEAS.get(name, own)]
-                rows.append(np.mean(scores(changed, seed, Path(place) / "sweep"), axis=0))
+                rows.append(np.mean(scores(changed, seed, Path(place)), axis=0))
         kappa, rps = np.mean(rows, axis=0)
         each = ", ".join(f"{row[0]:.2f}" for row in rows)
         seconds = time.perf_counter() - started
