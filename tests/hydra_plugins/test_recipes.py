@@ -17,8 +17,8 @@ from hydra_plugins.djd._axes import read_axes
 from hydra_plugins.djd._composing import CellComposer, plain_values
 from tests.conftest import compose_values
 
-LADDER = ["study", "scaled", "adaptive", "coarse", "pooled", "ordered"]
-LADDER += ["augmented", "cycled", "views", "best"]
+LADDER = ["study", "scaled", "adaptive", "coarse", "pooled", "augmented"]
+LADDER += ["cycled", "ordered", "views", "best"]
 
 
 def config_of(*overrides: str) -> RunConfig:
