@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from djd.plots.confusion import confusion_figure, confusion_multiples_figure
 from djd.plots.curves import learning_curves_figure, patients_figure
+from djd.plots.graded import KNEES_PIXELS, graded_knees_figure
 from djd.plots.grades import grades_figure
 from djd.plots.kappas import effects_figure, ranking_figure, steps_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
-from djd.plots.sheets import KNEES_PIXELS, graded_knees_figure
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
