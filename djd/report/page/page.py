@@ -82,12 +82,18 @@ def image(png: bytes, *, alt: str) -> Markup:
 
 def page(contents: Sweep, answer: Answer, images: Mapping[str, Markup]) -> str:
     """The page as HTML without links to files; its images by name, see `image`."""
-    looks = {"css": Markup(_file("report.css")), "script": Markup(_file("report.js"))}
-    return _template().render({**_values(contents, answer), **looks, "figures": images})
+    values = {**_values(contents, answer), **page_looks(), "figures": images}
+    return page_template(_file("report.html.j2")).render(values)
+
+
+def page_looks() -> dict[str, Markup]:
+    """The style and the script of every page, by the names in a template."""
+    return {"css": Markup(_file("report.css")), "script": Markup(_file("report.js"))}
 
 
 @cache
-def _template() -> Template:
+def page_template(text: str) -> Template:
+    """A template of a page, in which what is put in is escaped."""
     environment = Environment(
         autoescape=True,
         finalize=_unbroken,
@@ -95,7 +101,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.from_string(_file("report.html.j2"))
+    return environment.from_string(text)
 
 
 def _unbroken(value: object) -> object:

@@ -1,0 +1,93 @@
+"""The page over all graded scans, out of the rows of `predictions.csv`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.resources import files
+from itertools import groupby
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from djd.grades import SIDES
+from djd.report.page.page import page_looks, page_template
+from djd.wording import count_of, number
+
+HEAD = ("scan", "worse knee", "side", "right", "left", "apart", "flags")
+
+
+class ScanRow(NamedTuple):
+    """A scan in the table: its name, other cells, the address of its picture, and a class."""
+
+    scan: str
+    cells: Sequence[str]
+    picture: str
+    kind: str
+
+
+def index_page(
+    knees: Iterable[Mapping[str, str]],
+    *,
+    model: str,
+    stamp: str | None,
+    pictures: Mapping[str, str],
+    sentences: Sequence[str] = (),
+) -> str:
+    """The page as HTML: a row a scan, sortable, and a sentence for each that wasn't graded.
+
+    Args:
+        knees: Rows of `predictions.csv`; those of a scan follow each other.
+        model: Which model graded.
+        stamp: Such as PHANTOM; None for none.
+        pictures: Addresses of pictures, relative to the page, by scan.
+        sentences: Stand above the table.
+    """
+    rows, failed = [], []
+    for scan, group in groupby(knees, key=lambda knee: knee["scan"]):
+        both = list(group)
+        if error := both[0]["error"]:
+            failed.append(error)
+        else:
+            rows.append(_row(scan, both, pictures.get(scan, "")))
+    doubtful = sum(row.kind == "doubtful" for row in rows)
+    said = f"{count_of(len(rows), 'scan')} graded, {doubtful} with a doubtful knee"
+    looks = page_looks()
+    values = {
+        "title": "Knee DJD grades",
+        "stamp": stamp,
+        "model": model,
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "sentences": [f"{each}." for each in (said, *sentences)],
+        "head": HEAD,
+        "rows": rows,
+        "unreadable": failed,
+        "version": version("djd"),
+        "css": looks["css"] + Markup(_file("index.css")),
+        "script": looks["script"] + Markup(_file("index.js")),
+    }
+    return page_template(_file("index.html.j2")).render(values)
+
+
+def _row(scan: str, knees: Sequence[Mapping[str, str]], picture: str) -> ScanRow:
+    by_side = {knee["side"]: knee for knee in knees}
+    right, left = (by_side[side] for side in SIDES)
+    means = float(right["expected"]), float(left["expected"])
+    worse = SIDES[int(means[1] > means[0])]
+    flags = sorted({flag for knee in knees for flag in knee["flags"].split()})
+    cells = (
+        _grade(by_side[worse]),
+        worse,
+        _grade(right),
+        _grade(left),
+        number(abs(means[0] - means[1]), decimals=1),
+        ", ".join(flags) or "-",
+    )
+    return ScanRow(scan, cells, picture, "doubtful" if flags else "")
+
+
+def _grade(knee: Mapping[str, str]) -> str:
+    return f"{knee['predicted']} {knee['name']} ({number(float(knee['expected']), decimals=1)})"
+
+
+def _file(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
