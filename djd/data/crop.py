@@ -1,5 +1,6 @@
 """Scan to two knee crops: where they lie, and their pixels."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -29,6 +30,9 @@ Pixels = Literal[128, 64, 32]
 STUDY_WINDOW = slice(510, 638)
 STUDY_GAP_COLUMNS = slice(100, 150)
 STUDY_SHIFT = 70
+
+DIGEST_BYTES = 16
+"""Of `crop_digests`."""
 
 WINDOW_ROW = 538
 """First row of `knee_windows`; knees lie near row 602."""
@@ -124,3 +128,15 @@ def scale_crops(crops: NDArray[np.unsignedinteger[Any]], scaling: Scaling) -> ND
     values -= values.mean(axis=(-2, -1), keepdims=True)
     values /= np.where(deviation > 0, deviation, 1)
     return values
+
+
+def crop_digests(crops: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """BLAKE2b of each knee's counts, uint8 (knee, byte 16); crops uint16 (knee, view, row, column).
+
+    Equal on all machines, whatever order their bytes have.
+    """
+    little = crops.astype("<u2", order="C", copy=False)
+    digests = [
+        hashlib.blake2b(knee.tobytes(), digest_size=DIGEST_BYTES).digest() for knee in little
+    ]
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, DIGEST_BYTES).copy()

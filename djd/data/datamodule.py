@@ -76,18 +76,42 @@ def select_views(
     that medial is on the same side in all. Counts are summed to `pixels` rows and columns, then
     scaled.
     """
-    channels = np.asarray(VIEW_INDICES[views])
     # Views last in memory, as batches hold them.
-    values = np.empty((len(knees), pixels, pixels, len(channels)), dtype=np.float32)
+    values = np.empty((len(knees), pixels, pixels, len(VIEW_INDICES[views])), dtype=np.float32)
     values = values.transpose(0, 3, 1, 2)
     for first in range(0, len(knees), KNEES_AT_ONCE):
         some = knees[first : first + KNEES_AT_ONCE]
-        crops = cohort.crops[some[:, None], channels]
-        if mirror_left:
-            left = cohort.side_index[some] == 1
-            crops[left] = crops[left, ..., ::-1]
-        values[first : first + len(some)] = scale_crops(sum_neighbours(crops, pixels), scaling)
+        values[first : first + len(some)] = network_crops(
+            cohort.crops[some],
+            cohort.side_index[some] == 1,
+            views=views,
+            scaling=scaling,
+            mirror_left=mirror_left,
+            pixels=pixels,
+        )
     return values
+
+
+def network_crops(
+    crops: NDArray[np.uint16],
+    left: NDArray[np.bool_],
+    *,
+    views: Views,
+    scaling: Scaling,
+    mirror_left: bool,
+    pixels: Pixels = CROP_SIZE,
+) -> NDArray[np.float32]:
+    """As `select_views`, of crops uint16 (knee, view 2, row 128, column 128); `left` is (knee,)."""
+    chosen = np.take(crops, VIEW_INDICES[views], axis=1)
+    if mirror_left:
+        chosen[left] = chosen[left, ..., ::-1]
+    return scale_crops(sum_neighbours(chosen, pixels), scaling)
+
+
+def network_uptake(crops: NDArray[np.uint16], views: Views) -> NDArray[np.float32]:
+    """`relative_uptake` of the network's views, float32 (knee, measure); crops as there."""
+    chosen = np.take(crops, VIEW_INDICES[views], axis=1)
+    return relative_uptake(chosen).reshape(len(crops), -1).astype(np.float32)
 
 
 def other_knees(cohort: Cohort, knees: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -230,9 +254,8 @@ class KneeDataModule(lightning.LightningDataModule):
             knee=torch.from_numpy(knees).to(device),
         )
         if "uptake" in self.inputs:
-            crops = self.cohort.crops[knees[:, None], VIEW_INDICES[self.views]]
-            uptake = relative_uptake(crops).reshape(len(knees), -1)
-            batch["uptake"] = torch.from_numpy(uptake.astype(np.float32)).to(device)
+            uptake = network_uptake(self.cohort.crops[knees], self.views)
+            batch["uptake"] = torch.from_numpy(uptake).to(device)
         if {"other_knee", "has_other_knee"} & set(self.inputs):
             others = other_knees(self.cohort, knees)
             there = torch.from_numpy(others >= 0)

@@ -54,6 +54,8 @@ class Scan:
         unknown_names: Each severity name whose grade is not known, (right, left): empty where the
             knee has no text; None where the name is known or the file has no names. A name may
             identify a patient, so the name is never logged, kept or put in an error.
+        no_labels: Why a file has no severity ids that can be read, as key, expected and received;
+            None where it has them. `grades` are None then.
     """
 
     name: str
@@ -61,17 +63,25 @@ class Scan:
     grades: KneeGrades
     named_grades: KneeGrades | None
     unknown_names: tuple[str | None, str | None] = field(default=(None, None), repr=False)
+    no_labels: str | None = None
 
 
-def read_scan(path: Path | str, *, grade_names: GradeNames | None = None) -> Scan:
+def read_scan(
+    path: Path | str, *, grade_names: GradeNames | None = None, needs_labels: bool = True
+) -> Scan:
     """Read one scan of a registered format (`djd.data.formats`).
 
+    Without `needs_labels` a file may have no severity ids, or ids that can't be read.
+
     Raises:
-        ScanError: The file is missing, damaged, or not a graded whole-body scan.
+        ScanError: The file is missing, damaged, or not a (graded) whole-body scan.
         DriveError: The drive failed, whatever the file is.
     """
     path = Path(path)
-    return tried_again(lambda: _read_once(path, grade_names or {}), path)
+    scan = tried_again(lambda: _read_once(path, grade_names or {}), path)
+    if needs_labels and scan.no_labels:
+        raise _error(path, scan.no_labels)
+    return scan
 
 
 def _read_once(path: Path, grade_names: GradeNames) -> Scan:
@@ -86,7 +96,11 @@ def _read_once(path: Path, grade_names: GradeNames) -> Scan:
         scan = _require_image(reader(path, grade_names))
         return replace(scan, name=scan_name(path))
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them
-        raise ScanError(_printable(f"{path}: {_reason(path, error)}")) from error
+        raise _error(path, _reason(path, error)) from error
+
+
+def _error(path: Path, reason: str) -> ScanError:
+    return ScanError(_printable(f"{path}: {reason}"))
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -28,6 +28,19 @@ _PEAK_SIZE = 5  # pixels a side, about what the camera's blur makes of a point
 _LEAST = 1.0  # counts a pixel: a shaft as faint as its noise must not make any ratio huge
 
 
+def uptake_regions() -> dict[str, list[int]]:
+    """The numbers that `relative_uptake` is made of, by name: other numbers, other measures."""
+    femur, tibia = SHAFT_ROWS
+    return {
+        "edge columns": [_EDGE_COLUMNS],
+        "shaft rows": [femur.start, femur.stop, tibia.start, tibia.stop],
+        "shaft columns": [SHAFT_COLUMNS],
+        "knee rows": [KNEE_ROWS.start, KNEE_ROWS.stop],
+        "knee columns": [_KNEE_COLUMNS],
+        "peak size": [_PEAK_SIZE],
+    }
+
+
 def relative_uptake(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Mean and peak uptake of each knee relative to its leg's shafts, as logarithms of ratios.
 

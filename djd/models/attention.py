@@ -84,6 +84,20 @@ def contributions(
     return (gradients * features.detach())[: len(crops)].sum(dim=1)
 
 
+@torch.no_grad()
+def pooled_features(network: nn.Module, crops: Tensor, **inputs: Tensor) -> Tensor | None:
+    """Mean, then maximum, of each channel of the last feature map: float32 (knee, 2 * channel).
+
+    Arguments and None as for `contributions`.
+    """
+    with _evaluating(network):
+        features, _ = _last_feature_map(network, crops, inputs)
+    if features is None:
+        return None
+    own = features[: len(crops)].float()
+    return torch.cat([own.mean(dim=(2, 3)), own.amax(dim=(2, 3))], dim=1)
+
+
 def _last_feature_map(
     network: nn.Module, crops: Tensor, inputs: dict[str, Tensor]
 ) -> tuple[Tensor | None, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import lightning
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from djd.data.crop import CROP_SIZE
@@ -105,6 +106,11 @@ class GradeClassifier(lightning.LightningModule):
     def probabilities(self, outputs: Tensor, knees: int) -> Tensor:
         """(knee, grade 5) of the outputs (sample, output) of so many knees."""
         return self.loss.probabilities(outputs).reshape(knees, -1, GRADE_COUNT).mean(dim=1)
+
+    def exact_probabilities(self, outputs: Tensor, knees: int) -> NDArray[np.float64]:
+        """The same in double precision, before the decision's temperature."""
+        exact = outputs if outputs.device.type == "mps" else outputs.double()  # mps has no double
+        return self.probabilities(exact, knees).cpu().double().numpy()
 
     @property
     def versions(self) -> dict[str, str]:
@@ -215,8 +221,7 @@ class GradeClassifier(lightning.LightningModule):
             return
         outputs, grades, knees = (torch.cat(column) for column in zip(*steps, strict=True))
         mean = float(self._loss(outputs, grades))
-        exact = outputs if outputs.device.type == "mps" else outputs.double()  # mps has no double
-        shares = self.probabilities(exact, len(grades)).cpu().double().numpy()
+        shares = self.exact_probabilities(outputs, len(grades))
         self.outcomes[stage] = GradedKnees(
             knees.cpu().numpy(),
             grades.cpu().numpy(),

@@ -46,7 +46,7 @@ def report_run(folder: Path, result: RunResult) -> None:
         say(f"warning: {error.filename or folder}: can't be written ({error.strerror or error})")
     if result.test_openings:
         say(openings_sentence(result.test_openings))
-        _say_models(folder / WINNER / result.setting, result)
+        _say_model(folder / WINNER / result.setting, result)
     _say_where(folder, sweep.stamp)
 
 
@@ -226,14 +226,13 @@ def answer_lines(answer: Answer) -> list[str]:
     return [*terminal_tables(answer), *sentences(answer), *reader_sentences(answer.second_reader)]
 
 
-def _say_models(folder: Path, result: RunResult) -> None:
-    """Print the files of the networks that graded the test patients."""
-    names = result.models or [MODEL_NAME]
-    if len(names) == 1:
-        say(f"Model of all development patients: {folder / names[0]}")
-        return
+def _say_model(folder: Path, result: RunResult) -> None:
+    """Print the model file, and how many networks in it grade together."""
+    fitted = result.config.get("fitted") or {}
+    several = len(fitted.get("cells") or fitted.get("seeds") or ())
+    whole = f"{several} networks, which grade together, of" if several > 1 else "Model of"
     of = "the folds" if result.config.get("winner") == "folds" else "all development patients"
-    say(f"{len(names)} models of {of}, which grade together: {folder / names[0]} to {names[-1]}")
+    say(f"{whole} {of}: {folder / MODEL_NAME}")
 
 
 def _say_where(folder: Path, stamp: str | None) -> None:
@@ -276,6 +275,6 @@ def _say_winner(outcome: Outcome) -> None:
     elif result := outcome.sweep.result_of(winner):
         cache = outcome.sweep.config.paths.cache
         say(openings_sentence(count_openings(cache, outcome.cohort, outcome.split)))
-        _say_models(winner.folder, result)
+        _say_model(winner.folder, result)
     elif refit_name(winner) not in dict(outcome.failures):
         say(f"The winner {refit_name(winner)} is in another process's hands")

@@ -32,7 +32,6 @@ METRICS_NAME = "metrics.csv"
 PREDICTIONS_NAME = "predictions.csv"
 RESULT_NAME = "result.json"
 MODEL_NAME = "model.ckpt"
-MEMBER_NAME = "model-{}.ckpt"  # of several networks that grade together
 BLOCKS_NAME = "blocks.json"
 SECOND_READER_NAME = "second_reader.csv"
 LEDGER_NAME = "test_openings.jsonl"

@@ -22,12 +22,12 @@ from djd.runs.fit import (
     quiet_lightning,
 )
 from djd.runs.folder import (
-    MEMBER_NAME,
     MODEL_NAME,
     PREDICTIONS_NAME,
     TEST_MATRIX,
     epoch_checkpoint,
 )
+from djd.runs.model import keep_model
 from djd.runs.predictions import prediction_rows, write_predictions
 from djd.runs.prepare import Prepared
 from djd.runs.result import PartScores, score_outcome
@@ -69,8 +69,7 @@ def refit_and_score(
     if prepared.config.data.fold is not None:
         prepared = prepared.refit(folder)
         fits = [_trained(prepared)]
-    for name, fit in zip(model_names(fits), fits, strict=True):
-        fit.trainer.save_checkpoint(folder / name, weights_only=True)
+    keep_model(folder / MODEL_NAME, prepared, fits)
     config, cohort = prepared.config, prepared.cohort
     scored, rows, openings = [], [], 0
     for epoch in epochs:
@@ -88,12 +87,6 @@ def refit_and_score(
         (folder / TEST_MATRIX).parent.mkdir(exist_ok=True)
         save_figure(figure, folder / TEST_MATRIX)
     return scored, openings
-
-
-def model_names(fits: Sequence[Fit]) -> list[str]:
-    """The files of the networks, in their order."""
-    several = [MEMBER_NAME.format(number) for number in range(1, len(fits) + 1)]
-    return several if len(fits) > 1 else [MODEL_NAME]
 
 
 def _graded_together(fits: Sequence[Fit], epoch: int, decision: Decision) -> GradedKnees:

@@ -60,7 +60,6 @@ class RunResult(BaseModel):
         test: Scores of the refit on the test patients; empty where they weren't opened. One epoch,
             but with `test=each` every score epoch.
         test_openings: Of this cohort's test patients up to this one.
-        models: Files of the networks that graded the test patients, together.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -78,7 +77,6 @@ class RunResult(BaseModel):
     validation: list[PartScores]
     test: list[PartScores]
     test_openings: int | None
-    models: list[str] = []
 
     def save(self, path: Path) -> None:
         """Write the result as JSON."""

@@ -33,7 +33,7 @@ from djd.runs.folder import (
     saved_config,
     wait_for_silent,
 )
-from djd.runs.graders import fits_of, model_names, refit_and_score
+from djd.runs.graders import fits_of, refit_and_score
 from djd.runs.hardware import training_device
 from djd.runs.keys import FREE_KEYS
 from djd.runs.prepare import Prepared, prepare, write_inputs
@@ -222,7 +222,6 @@ def _result(
         validation=first.recorder.scored,
         test=test,
         test_openings=openings,
-        models=model_names(fits) if test else [],
     )
 
 

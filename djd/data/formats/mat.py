@@ -13,7 +13,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.scan import SCAN_SHAPE, GradeNames, KneeGrades, Scan, shortened, wrong
+from djd.data.scan import (
+    SCAN_SHAPE,
+    GradeNames,
+    KneeGrades,
+    Scan,
+    ScanError,
+    shortened,
+    wrong,
+)
 from djd.files import drive_failure
 from djd.grades import Grade
 
@@ -49,14 +57,14 @@ class MatVariables(NamedTuple):
     Attributes:
         image_name: Y, or V in older files.
         image: (row 1024, column 256, view 2), of any numeric type.
-        ids: `diaginfo.kneejointid`, of any type and shape.
+        ids: `diaginfo.kneejointid`, of any type and shape, or the error that there are none.
         names: Texts of `diaginfo.kneejointname`, with None in place of a value that is no text;
             empty where the field is no list of texts; None where there is no such field.
     """
 
     image_name: str
     image: NDArray[Any]
-    ids: NDArray[Any]
+    ids: NDArray[Any] | ScanError
     names: Sequence[str | None] | None
 
 
@@ -64,20 +72,21 @@ def read_mat(path: Path, grade_names: GradeNames) -> Scan:
     """Read one scan from a MATLAB file.
 
     Raises:
-        ScanError: The file is not a graded whole-body scan.
+        ScanError: The file is not a whole-body scan.
         Exception: The file is damaged.
     """
     from djd.data.formats.mat_v5 import read_v5  # that module imports this one
 
     variables = _read_v73(path) if h5py.is_hdf5(path) else read_v5(path)
     named_grades, unknown_names = _named_grades(variables.names, grade_names)
-    return Scan(
-        name=path.stem,
-        counts=_counts(variables),
-        grades=_grades(variables.ids),
-        named_grades=named_grades,
-        unknown_names=unknown_names,
-    )
+    counts = _counts(variables)
+    grades: KneeGrades = (None, None)
+    no_labels = None
+    try:
+        grades = _grades(variables.ids)
+    except ScanError as error:
+        no_labels = str(error)
+    return Scan(path.stem, counts, grades, named_grades, unknown_names, no_labels)
 
 
 def find_image(present: Sequence[str]) -> str:
@@ -129,8 +138,10 @@ def _counts(variables: MatVariables) -> NDArray[np.uint16]:
     return np.ascontiguousarray(np.moveaxis(image, -1, 0), dtype=np.uint16)
 
 
-def _grades(ids: NDArray[Any]) -> KneeGrades:
+def _grades(ids: NDArray[Any] | ScanError) -> KneeGrades:
     """Through the fixed table: in files whole doubles are narrowed to uint8, where -1 wraps."""
+    if isinstance(ids, ScanError):
+        raise ids
     expected = f"two numbers of {', '.join(f'{known:g}' for known in GRADE_OF_ID)}"
     if ids.dtype.kind not in "iuf":
         raise wrong(ID_KEY, expected=expected, received=f"{ids.dtype} values")
@@ -162,8 +173,11 @@ def _read_v73(path: Path) -> MatVariables:
     with h5py.File(path, "r", locking=False) as file:
         image_name = find_image([name for name in file if not name.startswith("#")])
         image = _image(file, image_name)
-        diaginfo = _diaginfo(file)
-        return MatVariables(image_name, image, _ids(diaginfo), _names(file, diaginfo))
+        try:
+            diaginfo = _diaginfo(file)
+            return MatVariables(image_name, image, _ids(diaginfo), _names(file, diaginfo))
+        except ScanError as error:
+            return MatVariables(image_name, image, error, None)
 
 
 def _image(file: h5py.File, name: str) -> NDArray[Any]:

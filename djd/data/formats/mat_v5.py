@@ -11,7 +11,7 @@ Format".
 import contextlib
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -32,7 +32,7 @@ from djd.data.formats.mat import (
     require_image,
     without_last_ones,
 )
-from djd.data.scan import wrong
+from djd.data.scan import ScanError, wrong
 
 _HEADER_BYTES = 128
 _BYTE_ORDERS = {b"IM": "<", b"MI": ">"}  # by the header's last two bytes
@@ -122,11 +122,11 @@ def read_v5(path: Path) -> MatVariables:
         image_name = find_image(list(places))
         declared = places[image_name].peek()
         require_image(image_name, declared.shape, declared.kind)
-        _require_struct(places.get("diaginfo"))
         image = _numbers(places[image_name].unpack(image_name))
-        fields = _fields(places["diaginfo"].unpack("diaginfo"), {"kneejointid", "kneejointname"})
-    ids, names = (fields.get(name) for name in ("kneejointid", "kneejointname"))
-    return MatVariables(image_name, image, _ids(ids, order), _names(names, order))
+        try:
+            return MatVariables(image_name, image, *_labels(places.get("diaginfo"), order))
+        except ScanError as error:
+            return MatVariables(image_name, image, error, None)
 
 
 def _find_variables(file: BinaryIO, order: str) -> dict[str, _Place]:
@@ -148,12 +148,19 @@ def _find_variables(file: BinaryIO, order: str) -> dict[str, _Place]:
     return places
 
 
-def _require_struct(place: _Place | None) -> None:
+def _labels(place: _Place | None, order: str) -> tuple[NDArray[Any], Sequence[str | None] | None]:
+    """Ids and names; see `MatVariables`."""
+    fields = _fields(_struct(place).unpack("diaginfo"), {"kneejointid", "kneejointname"})
+    ids, names = (fields.get(name) for name in ("kneejointid", "kneejointname"))
+    return _ids(ids, order), _names(names, order)
+
+
+def _struct(place: _Place | None) -> _Place:
     received = "no such variable"
     if place:
         declared = place.peek()
         if declared.kind == "struct" and declared.shape == (1, 1):
-            return
+            return place
         received = f"{described_shape(declared.shape)} {declared.kind}"
     raise wrong("diaginfo", expected="a 1x1 struct", received=received)
 
