@@ -243,4 +243,4 @@ def _apart(values: Tensor, views: int) -> Tensor:
     """An input of knees as that of their views: crops, measures of each view, or one for both."""
     if values.dim() == 1:
         return values.repeat_interleave(views)
-    return values.reshape(len(values) * views, -1, *values.shape[2:])
+    return values.reshape(values.shape[0] * views, -1, *values.shape[2:])

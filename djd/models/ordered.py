@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -154,9 +155,11 @@ def _above_entropy(logits: Tensor, grades: Tensor) -> Tensor:
 
 def _between(above: Tensor) -> Tensor:
     """Probabilities (knee, grade 5) of those of a grade above each cut, (knee, cut 4)."""
-    ends = above.new_ones(len(above), 1)
+    ends = torch.ones_like(above[:, :1])
     # A sigmoid may rise by a rounding where its argument falls.
-    falling = torch.cat([ends, above, 0 * ends], dim=1).cummin(dim=1).values
+    columns = torch.cat([ends, above, 0 * ends], dim=1).unbind(dim=1)
+    # ONNX has no cummin.
+    falling = torch.stack(list(accumulate(columns, torch.minimum)), dim=1)
     return falling[:, :-1] - falling[:, 1:]
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.errors import InputError
-from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES, Side
+from djd.grades import GRADE_NAMES, SIDES, Side
+from djd.statistics.deciding import expected_grade
 from djd.wording import number, share
 
 ASYMMETRIC = 1.0
@@ -49,18 +50,12 @@ def disease_cut(normals: NDArray[np.float64], specificity: float) -> DiseaseCut:
     return DiseaseCut(float(np.nextafter(highest, 2)), specificity, len(normals))
 
 
-def expected_grades(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean grade of five probabilities (..., grade 5): (...), 0 to 4."""
-    means: NDArray[np.float64] = probabilities @ np.arange(GRADE_COUNT)
-    return means
-
-
 def worse_side(probabilities: NDArray[np.float64]) -> Side:
     """The side with the larger expected grade; right where both are equal.
 
     `probabilities` are (side 2, grade 5), 0 to 1.
     """
-    right, left = expected_grades(probabilities)
+    right, left = expected_grade(probabilities)
     return SIDES[int(left > right)]
 
 
@@ -75,7 +70,7 @@ def patient_sentences(
         cut: Says from which probability a knee counts as diseased; None says nothing of it.
     """
     said = [_worse_sentence(probabilities, given)]
-    right, left = expected_grades(probabilities)
+    right, left = expected_grade(probabilities)
     if abs(right - left) >= ASYMMETRIC:
         said.append(f"The knees are unlike: {number(abs(right - left), decimals=1)} grades apart")
     if cut:
@@ -88,7 +83,7 @@ def _worse_sentence(probabilities: NDArray[np.float64], given: Sequence[int]) ->
     other = SIDES[1 - SIDES.index(worse)]
     grades = dict(zip(SIDES, given, strict=True))
     if grades[worse] == grades[other]:
-        means = dict(zip(SIDES, expected_grades(probabilities), strict=True))
+        means = dict(zip(SIDES, expected_grade(probabilities), strict=True))
         against = f"{number(means[worse], decimals=1)} against {number(means[other], decimals=1)}"
         return (
             f"Both knees are graded {GRADE_NAMES[grades[worse]]}, the {worse} one with the higher "
