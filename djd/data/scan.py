@@ -93,7 +93,7 @@ def _read_once(path: Path, grade_names: GradeNames) -> Scan:
             expected = f"a {known_suffixes()} file"
             raise wrong("file", expected=expected, received=path.suffix or "no suffix")
         _require_file(path)
-        scan = _require_image(reader(path, grade_names))
+        scan = require_image(reader(path, grade_names))
         return replace(scan, name=scan_name(path))
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them
         raise _error(path, _reason(path, error)) from error
@@ -130,7 +130,8 @@ def _require_file(path: Path) -> None:
         raise wrong("file", expected="a file that can be read", received=received) from error
 
 
-def _require_image(scan: Scan) -> Scan:
+def require_image(scan: Scan) -> Scan:
+    """The scan; raises `ScanError` where its counts are no image of a whole-body scan."""
     if scan.counts.shape != SCAN_SHAPE or scan.counts.dtype != np.uint16:
         expected = f"uint16 of the shape {SCAN_SHAPE}"
         received = f"{scan.counts.dtype} of {scan.counts.shape}"
