@@ -12,6 +12,7 @@ from djd.data.names import scan_name
 from djd.errors import InputError
 from djd.files import tried_again
 from djd.grades import Grade
+from djd.wording import printable
 
 SCAN_SHAPE = (2, 1024, 256)
 """Views (anterior, posterior), rows (head to foot), columns (left to right in the image)."""
@@ -100,7 +101,7 @@ def _read_once(path: Path, grade_names: GradeNames) -> Scan:
 
 
 def _error(path: Path, reason: str) -> ScanError:
-    return ScanError(_printable(f"{path}: {reason}"))
+    return ScanError(printable(f"{path}: {reason}"))
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -140,7 +141,3 @@ def require_image(scan: Scan) -> Scan:
         received = f"{scan.counts.min()} in every pixel"
         raise wrong("counts", expected="an image", received=received)
     return scan
-
-
-def _printable(sentence: str) -> str:
-    return "".join(sign if sign.isprintable() else "?" for sign in sentence)
