@@ -23,6 +23,7 @@ from djd.grades import (
     OnError,
     PhantomStyle,
 )
+from djd.wording import printable
 
 if TYPE_CHECKING:
     from djd.data.cohort import Cohort
@@ -179,8 +180,8 @@ def print_names(paths: Sequence[Path], grade_names: "GradeNames") -> None:
     from djd.data.check import unknown_spellings
 
     for name, count in sorted(unknown_spellings(paths, grade_names).items()):
-        shown = "".join(sign if sign.isprintable() else "?" for sign in name)
-        console.print(f"unknown name: {count} x {shown or '(none, or no text)'}", markup=False)
+        shown = printable(name) or "(none, or no text)"
+        console.print(f"unknown name: {count} x {shown}", markup=False)
 
 
 @contextmanager

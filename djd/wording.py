@@ -52,6 +52,11 @@ def capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def printable(text: str) -> str:
+    """Text out of a file for one line of a terminal: a ? for each other sign."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def in_words(seconds: float) -> str:
     """About how long, in words."""
     if seconds < 1.5:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from djd import load_model
 from djd.runs.predictions import read_predictions
 from djd.statistics.deciding import decided
 from tests.conftest import Compose
@@ -61,12 +62,13 @@ def test_the_folds_networks_grade_the_test_patients_together(
     assert run_train(monkeypatch, *sweep_arguments(cache, folder, *axes)) == 0
     (winner,) = folder.glob("winner/*")
     result = json.loads((winner / "result.json").read_text())
-    assert result["models"] == ["model-1.ckpt", "model-2.ckpt", "model-3.ckpt"]
     assert result["fit_seconds"] == 0
-    for fold, name in enumerate(result["models"]):
+    networks = load_model(folder).models[0].content.weights
+    assert len(networks) == 3
+    for fold, weights in enumerate(networks):
         kept = folder / f"fold={fold}" / "checkpoints" / "epoch=002.ckpt"
-        pair = [torch.load(path, weights_only=True)["state_dict"] for path in (kept, winner / name)]
-        assert all(torch.equal(value, pair[1][key]) for key, value in pair[0].items())
+        before = torch.load(kept, weights_only=True)["state_dict"]
+        assert all(torch.equal(value, weights[key]) for key, value in before.items())
     knees = read_predictions(winner / "predictions.csv")["2"]
     cuts = result["config"]["fitted"]["cuts"]["2"]
     assert knees.predicted.tolist() == decided(knees.probabilities, "shares", cuts).tolist()

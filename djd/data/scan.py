@@ -12,6 +12,7 @@ from djd.data.names import scan_name
 from djd.errors import InputError
 from djd.files import tried_again
 from djd.grades import Grade
+from djd.wording import printable
 
 SCAN_SHAPE = (2, 1024, 256)
 """Views (anterior, posterior), rows (head to foot), columns (left to right in the image)."""
@@ -93,14 +94,14 @@ def _read_once(path: Path, grade_names: GradeNames) -> Scan:
             expected = f"a {known_suffixes()} file"
             raise wrong("file", expected=expected, received=path.suffix or "no suffix")
         _require_file(path)
-        scan = _require_image(reader(path, grade_names))
+        scan = require_image(reader(path, grade_names))
         return replace(scan, name=scan_name(path))
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them
         raise _error(path, _reason(path, error)) from error
 
 
 def _error(path: Path, reason: str) -> ScanError:
-    return ScanError(_printable(f"{path}: {reason}"))
+    return ScanError(printable(f"{path}: {reason}"))
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -130,7 +131,8 @@ def _require_file(path: Path) -> None:
         raise wrong("file", expected="a file that can be read", received=received) from error
 
 
-def _require_image(scan: Scan) -> Scan:
+def require_image(scan: Scan) -> Scan:
+    """The scan; raises `ScanError` where its counts are no image of a whole-body scan."""
     if scan.counts.shape != SCAN_SHAPE or scan.counts.dtype != np.uint16:
         expected = f"uint16 of the shape {SCAN_SHAPE}"
         received = f"{scan.counts.dtype} of {scan.counts.shape}"
@@ -139,7 +141,3 @@ def _require_image(scan: Scan) -> Scan:
         received = f"{scan.counts.min()} in every pixel"
         raise wrong("counts", expected="an image", received=received)
     return scan
-
-
-def _printable(sentence: str) -> str:
-    return "".join(sign if sign.isprintable() else "?" for sign in sentence)

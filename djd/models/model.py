@@ -18,6 +18,7 @@ from djd.models.classifier import GradeClassifier
 from djd.models.model_file import ModelContent, read_content
 from djd.models.trust import require_known
 from djd.statistics.deciding import Decision
+from djd.wording import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,4 +195,4 @@ def _said_of(path: Path, expected: str) -> Iterator[None]:
 
 
 def _expected(path: Path, expected: str, received: str) -> InputError:
-    return InputError(f"{path}: expected {expected}, received {received}")
+    return InputError(f"{path}: expected {expected}, received {printable(received)}")

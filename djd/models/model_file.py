@@ -22,6 +22,7 @@ from djd.data.crop import DIGEST_BYTES, Pixels, Placement, Scaling, Views
 from djd.errors import InputError
 from djd.files import read_bytes, tried_again, write_whole
 from djd.grades import GRADE_COUNT, Decide
+from djd.wording import printable
 
 FORMAT = "djd model"
 FORMAT_NUMBER = 1
@@ -50,6 +51,14 @@ def _shaped(dtype: torch.dtype, *shape: int | None) -> AfterValidator:
 
 InputName = Literal["uptake", "other_knee", "has_other_knee"]
 
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("signs that can't be printed")
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_printable)]
 _Digests = Annotated[Tensor, _shaped(torch.uint8, None, DIGEST_BYTES)]
 _Whole = Annotated[int, Field(ge=0)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -110,10 +119,10 @@ class TrainingCohort(_Part):
     """
 
     source: Literal["phantom", "mat"]
-    phantom_style: str | None
-    stamp: str | None
+    phantom_style: _Text | None
+    stamp: _Text | None
     leak: bool
-    fingerprint: str
+    fingerprint: _Text
     patients: _Whole
     knees_per_grade: Annotated[list[_Whole], Field(min_length=GRADE_COUNT, max_length=GRADE_COUNT)]
     count_quantiles: Annotated[Tensor, _shaped(torch.float64, 2, len(COUNT_QUANTILES))]
@@ -144,9 +153,9 @@ class ModelContent(_Part):
     decision: DecisionValues
     grade_names: Annotated[list[str], Field(min_length=GRADE_COUNT, max_length=GRADE_COUNT)]
     training: TrainingCohort
-    setting: str
-    created: str
-    versions: dict[str, str]
+    setting: _Text
+    created: _Text
+    versions: dict[_Text, _Text]
 
 
 def write_content(path: Path, content: ModelContent) -> str:
@@ -243,8 +252,7 @@ def _contiguous(value: Any) -> Any:
 
 
 def _expected(path: Path, received: str) -> InputError:
-    printable = "".join(sign if sign.isprintable() else "?" for sign in received)
-    return InputError(f"{path}: expected a model file (model.ckpt), received {printable}")
+    return InputError(f"{path}: expected a model file (model.ckpt), received {printable(received)}")
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -550,3 +550,47 @@ def test_a_file_that_may_not_be_read_is_one_sentence() -> None:
 
 def test_the_suffix_may_be_written_large(tmp_path: Path) -> None:
     assert read_scan(write_v5(tmp_path / "0000058.MAT")).name == "0000058"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"diaginfo": 3},
+        {"diaginfo": {"comment": 1}},
+        {"diaginfo": diaginfo([[7.0, 2.0]])},
+        {"diaginfo": diaginfo(cell([2.0, 3.0]))},
+    ],
+    ids=["none", "a number", "no ids", "an unknown id", "a cell"],
+)
+def test_a_v5_file_without_labels_is_a_scan_where_none_are_needed(
+    tmp_path: Path, labels: dict[str, Any]
+) -> None:
+    path = write_v5(tmp_path / "new.mat", {"Y": IMAGE, **labels})
+    sentence = sentence_of(path)
+    scan = read_scan(path, needs_labels=False)
+    assert scan.grades == (None, None)
+    assert f"{path}: {scan.no_labels}" == sentence
+    np.testing.assert_array_equal(scan.counts, [IMAGE[..., 0], IMAGE[..., 1]])
+
+
+def test_a_v73_file_without_labels_is_a_scan_where_none_are_needed(tmp_path: Path) -> None:
+    mat = Mat73(tmp_path / "new.mat")
+    mat.array(mat.file, "Y", IMAGE, "uint16")
+    path = mat.close()
+    assert "diaginfo: expected a 1x1 struct, received no such variable" in sentence_of(path)
+    scan = read_scan(path, needs_labels=False)
+    assert scan.grades == (None, None)
+    np.testing.assert_array_equal(scan.counts, [IMAGE[..., 0], IMAGE[..., 1]])
+
+
+def test_labels_are_read_where_none_are_needed_and_damage_stays_an_error(tmp_path: Path) -> None:
+    path = write_v5(tmp_path / "new.mat")
+    scan = read_scan(path, needs_labels=False)
+    assert (scan.grades, scan.no_labels) == ((4, 0), None)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ScanError):
+        read_scan(path, needs_labels=False)
+    write_v5(path, {"diaginfo": diaginfo()})
+    with pytest.raises(ScanError, match="Y: expected an image"):
+        read_scan(path, needs_labels=False)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from djd.errors import InputError
-from djd.models.classifier import GradeClassifier
+from djd.models.model import read_model
 from tests.conftest import Compose
 from tests.foreign import received
 from tests.sweeping import rows_of
@@ -49,10 +49,10 @@ def test_everything_of_ones_own_is_trained_pictured_and_kept(tiny: Compose, tmp_
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-6)
     assert (folder / "figures" / "confusion-validation.png").exists()
     (winner,) = (folder / "winner").iterdir()
-    classifier = GradeClassifier.load_from_checkpoint(winner / "model.ckpt", weights_only=True)
-    thresholds = classifier.state_dict()["loss.thresholds"]
+    model = read_model(winner / "model.ckpt", trust=["tests"])
+    thresholds = model.networks[0].state_dict()["loss.thresholds"]
     assert not torch.equal(thresholds, torch.arange(4.0) - 1.5), "parameters of the loss are fitted"
-    assert classifier.inputs == ("uptake", "other_knee", "has_other_knee")
+    assert model.networks[0].inputs == ("uptake", "other_knee", "has_other_knee")
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ LONG = (f"trainer.max_epochs={EPOCHS}", "score_epochs=[2, 4]")
 
 def weights(folder: Path) -> dict[str, Any]:
     (model,) = folder.glob("winner/*/model.ckpt")
-    state: dict[str, Any] = torch.load(model, weights_only=True)["state_dict"]
-    return state
+    (state,) = torch.load(model, weights_only=True)["content"]["weights"]
+    return dict(state)
 
 
 TIMED = ("seconds", "fit_seconds", "seconds_a_training", "ms_a_knee")

@@ -11,9 +11,9 @@ from djd.data.datamodule import select_views
 from djd.data.split import split_knees
 from djd.errors import InputError
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP
-from djd.models.classifier import GradeClassifier
 from djd.report.report import report_run
 from djd.runs.config import RunConfig, read_config
+from djd.runs.fit import build_classifier
 from djd.runs.reading import read_data
 from djd.runs.result import RunResult
 from tests.conftest import Compose
@@ -91,19 +91,21 @@ def test_validation_predicts_its_fold_and_no_test_patient(finished: FinishedRun)
     assert len(split["test"]) == 8
 
 
-def test_the_kept_model_rebuilds_itself_and_predicts_the_same(finished: FinishedRun) -> None:
-    values = finished.values
-    winner = finished.winner
-    classifier = GradeClassifier.load_from_checkpoint(winner / "model.ckpt", weights_only=True)
+def test_the_kept_model_is_plain_values_whose_weights_predict_the_same(
+    finished: FinishedRun,
+) -> None:
+    content = torch.load(finished.winner / "model.ckpt", weights_only=True)["content"]
+    classifier = build_classifier(read_config(finished.values), np.arange(5))
+    classifier.load_state_dict(content["weights"][0])
     classifier.eval()
-    cohort, patients = read_data(read_config(values))
+    cohort, patients = read_data(read_config(finished.values))
     parts = split_knees(cohort, patients, folds=3, fold=None, split_seed=0)
     crops = select_views(
         cohort, parts.test, views="anterior", scaling="standard", mirror_left=False
     )
     with torch.no_grad():
         chances = classifier(torch.from_numpy(crops)).softmax(dim=1).numpy()
-    rows = rows_of(winner / "predictions.csv")
+    rows = rows_of(finished.winner / "predictions.csv")
     kept = np.array([[float(row[f"p{grade}"]) for grade in range(5)] for row in rows])
     np.testing.assert_allclose(chances, kept, atol=1e-5)
 
