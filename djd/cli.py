@@ -34,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+TRUST_HELP = "Module of a network or loss of your own, whose code may run; repeat."
 DEFAULT_FOLDS = 5
 """As `data.folds`."""
 
@@ -131,6 +132,26 @@ def report(
     write_answer(contents, answer, with_page=True)
     console.print(f"Tables: settings.csv, effects.csv and cells.csv in {folder}", markup=False)
     console.print(report_line(folder), markup=False)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="Model file, or folder of a run or sweep.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="As an ONNX graph.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the graph goes.")] = Path("model.onnx"),
+    trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
+) -> None:
+    """Write a model for other programs: from counts to probabilities."""
+    from djd.models.model import read_model
+    from djd.predict.export import NOTICE, export_onnx
+    from djd.predict.loading import find_model
+
+    if not onnx:
+        raise InputError("djd export: expected --onnx, the one form so far, received no form")
+    read = read_model(find_model(model), trust or ())
+    export_onnx(read, out)
+    console.print(". ".join(filter(None, (read.stamp, NOTICE))), markup=False)
+    console.print(f"Graph: {out}", markup=False)
 
 
 def split_obstacles(cohort: "Cohort", test_count: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Losses that know the order of the grades; probabilities of neighbours never cross."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import torch
@@ -82,7 +82,7 @@ class Corn(WeighedLoss):
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """(knee, grade 5) of outputs (knee, cut 4)."""
-        return _between(outputs.sigmoid().cumprod(dim=1))
+        return _between(_running(torch.mul, outputs.sigmoid()))
 
 
 class SoftLabels(WeighedLoss):
@@ -157,10 +157,13 @@ def _between(above: Tensor) -> Tensor:
     """Probabilities (knee, grade 5) of those of a grade above each cut, (knee, cut 4)."""
     ends = torch.ones_like(above[:, :1])
     # A sigmoid may rise by a rounding where its argument falls.
-    columns = torch.cat([ends, above, 0 * ends], dim=1).unbind(dim=1)
-    # ONNX has no cummin.
-    falling = torch.stack(list(accumulate(columns, torch.minimum)), dim=1)
+    falling = _running(torch.minimum, torch.cat([ends, above, 0 * ends], dim=1))
     return falling[:, :-1] - falling[:, 1:]
+
+
+def _running(combine: Callable[[Tensor, Tensor], Tensor], values: Tensor) -> Tensor:
+    """Each column combined with all before it: ONNX has neither cummin nor cumprod."""
+    return torch.stack(list(accumulate(values.unbind(dim=1), combine)), dim=1)
 
 
 def _require_positive(key: str, value: object) -> None:

@@ -1,9 +1,9 @@
 """A model as an ONNX graph from counts to probabilities, for other programs."""
 
 import json
-import logging
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,12 @@ from djd.data.datamodule import scaled
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.grades import GRADE_COUNT
+from djd.models.classifier import GradeClassifier
 from djd.models.model import Model
 from djd.statistics.deciding import STEPS
+
+if TYPE_CHECKING:
+    import onnx
 
 OPSET = 20
 NOTICE = "Research use only, not a medical device"
@@ -25,6 +29,7 @@ class _Grader(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
+        self.graders = model.networks
         self.networks = nn.ModuleList(model.networks)
         self.crops = model.content.crops
         self.temperature = model.decision.temperature
@@ -34,18 +39,21 @@ class _Grader(nn.Module):
             counts = torch.where(left[:, None, None, None], counts.flip(-1), counts)
         pixels = self.crops.pixels
         block = CROP_SIZE // pixels
-        counts = counts.unflatten(-1, (pixels, block)).unflatten(-3, (pixels, block))
-        crops = scaled(counts.sum(dim=(-3, -1)), self.crops.scaling)
-        mean = torch.stack([_graded(network, crops) for network in self.networks]).mean(dim=0)
+        views = counts.shape[1]
+        sums = counts.reshape(-1, views, pixels, block, pixels, block).sum(dim=(-3, -1))
+        crops = scaled(sums, self.crops.scaling)
+        mean = torch.stack([_graded(each, crops) for each in self.graders]).mean(dim=0)
         if self.temperature == 1:
             return mean
         tempered = mean.clamp(min=1 / STEPS).pow(1 / self.temperature)
         return tempered / tempered.sum(dim=1, keepdim=True)
 
 
-def _graded(network: nn.Module, crops: Tensor) -> Tensor:
-    shares: Tensor = network.loss.probabilities(network(crops))  # type: ignore[operator,union-attr]
-    return shares.unflatten(0, (crops.shape[0], -1)).mean(dim=1)
+def _graded(network: GradeClassifier, crops: Tensor) -> Tensor:
+    outputs = network(crops)
+    views = 2 if network.hparams["each_view"] else 1  # a sample each
+    shares = network.loss.probabilities(outputs)
+    return shares.reshape(-1, views, GRADE_COUNT).mean(dim=1)
 
 
 def export_onnx(model: Model, path: Path) -> None:
@@ -75,8 +83,11 @@ def export_onnx(model: Model, path: Path) -> None:
     try:
         graph = _graph(model)
     except Exception as error:  # of many types, for what a person's network does
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = _root(error)
         raise InputError(f"{model.path}: the network can't be exported ({reason})") from error
+    if graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value:
+        reason = "the graph takes a fixed number of knees"
+        raise InputError(f"{model.path}: the network can't be exported ({reason})")
     onnx.helper.set_model_props(graph, _properties(model))
     onnx.checker.check_model(graph)
     try:
@@ -103,6 +114,13 @@ def _graph(model: Model) -> "onnx.ModelProto":
         )
     assert program is not None
     return program.model_proto
+
+
+def _root(error: BaseException) -> str:
+    """The first line of the error that caused all others: the exporter's own are advice."""
+    while error.__cause__:
+        error = error.__cause__
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _properties(model: Model) -> dict[str, str]:
