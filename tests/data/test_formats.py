@@ -40,7 +40,7 @@ def test_importing_the_package_loads_no_numbers_library() -> None:
     assert shown.stdout.strip() == "[]"
 
 
-IMAGE = np.arange(2 * 1024 * 256).reshape(2, 1024, 256).astype(np.uint16)
+ANY = np.arange(2 * 1024 * 256).reshape(2, 1024, 256).astype(np.uint16)
 
 
 def documented_module() -> str:
@@ -146,7 +146,7 @@ def test_the_check_command_takes_a_format_of_ones_own(
         (b"", "file: expected a scan, received 0 bytes"),
         (b"hello", r"file: expected a .npz scan, received a damaged one or another kind \(.+\)"),
         (
-            {"counts": IMAGE},
+            {"counts": ANY},
             "grades: expected the grades of the right and left knee, received none",
         ),
         ({"grades": [0, 1], "counts": np.zeros((2, 8, 8))}, r"counts: .* received float64 of "),
