@@ -135,6 +135,50 @@ def report(
 
 
 @app.command()
+def predict(
+    model: Annotated[
+        Path, typer.Argument(help="A model file, or the folder of a run or sweep: its winner.")
+    ],
+    scans: Annotated[list[Path], typer.Argument(help="Files of scans, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder that predictions.csv is written to.")],
+    more: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="A model that grades together with the first; repeat."),
+    ] = None,
+    trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
+    format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Grade new scans; labels are not needed. Research use only.
+
+    Rows of a stopped command are kept. Exit status 0: all scans are graded, 1: some can't be, 2:
+    none is.
+    """
+    from djd.data.formats import import_formats
+    from djd.predict.answer import as_object, say_predicted
+    from djd.predict.loading import find_sources, load_model
+    from djd.predict.table import predict_into
+
+    try:
+        if format_module:
+            import_formats(format_module)
+        grader = load_model(model, *(more or ()), trust=trust or ())
+        paths = find_sources(scans)
+        with progress_bar("grading scans", len(paths)) as on_scan:
+            predicted = predict_into(as_stored(out), grader, paths, on_scan)
+    except InputError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(as_object(predicted, grader))
+    else:
+        for line in say_predicted(predicted, grader):
+            console.print(line, markup=False)
+    if predicted.failed:
+        raise typer.Exit(1 if predicted.graded else 2)
+
+
+@app.command()
 def export(
     model: Annotated[Path, typer.Argument(help="Model file, or folder of a run or sweep.")],
     onnx: Annotated[bool, typer.Option("--onnx", help="As an ONNX graph.")] = False,

@@ -139,6 +139,20 @@ def test_a_report_is_written_without_the_classes(own: Own, sweep: Path) -> None:
 
 
 @pytest.mark.slow
+def test_new_scans_are_graded_with_ones_own_classes_once_they_are_trusted(
+    own: Own, sweep: Path, phantom_folder: Path
+) -> None:
+    scan = min(phantom_folder.glob("*.mat"))
+    command = ("-c", "from djd.cli import main; main()", "predict", sweep, scan, "--out", "grades")
+    refused = own.call(*command)
+    assert refused.returncode == 2
+    assert re.search(r"received (losses|networks)\.\w+; .* say --trust \1 ", refused.stderr)
+    graded = own.call(*command, "--trust", "losses", "--trust", "networks")
+    assert graded.returncode == 0, graded.stdout + graded.stderr
+    assert len(rows_of(own.folder / "grades" / "predictions.csv")) == 2
+
+
+@pytest.mark.slow
 def test_a_forecast_names_settings_and_trains_nothing(own: Own) -> None:
     axes = ("model=cnn,mine", "optim=sgd,adam", "loss=cross_entropy,mine")
     forecast = own.train("-m", *axes, "dry_run=true", "hydra.sweep.dir=forecast")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from djd.data.crop import CROP_SIZE, network_views
 from djd.data.datamodule import Batch, inputs_of, network_crops, network_uptake
 from djd.data.uptake import uptake_regions
 from djd.errors import InputError
@@ -141,23 +142,33 @@ def read_model(path: Path, trust: Collection[str] = ()) -> Model:
 
 
 def _network(content: ModelContent, number: int) -> GradeClassifier:
+    weights = content.weights[number]
+    # Values may ask for more memory than the machine has; on this device nothing takes any.
+    with torch.device("meta"):
+        expected = {name: each.shape for name, each in _untrained(content).state_dict().items()}
+    if expected != {name: each.shape for name, each in weights.items()}:
+        raise ValueError("its weights have other names or shapes")
+    classifier = _untrained(content)
+    if list(classifier.inputs) != content.crops.inputs:
+        raise ValueError(f"it takes {classifier.inputs} beside crops")
+    classifier.load_state_dict(weights)
+    return classifier.eval()
+
+
+def _untrained(content: ModelContent) -> GradeClassifier:
     crops = content.crops
-    classifier = GradeClassifier(
+    return GradeClassifier(
         network=content.network,
         loss=content.loss,
         optimizer={},
         learning_rate=0.0,
         schedule="constant",
         epochs=1,
-        views=1 if crops.views in ("anterior", "posterior", "each") else 2,
+        views=network_views(crops.views),
         each_view=crops.views == "each",
         pixels=crops.pixels,
         class_weights=content.class_weights,
     )
-    if list(classifier.inputs) != crops.inputs:
-        raise ValueError(f"it takes {classifier.inputs} beside crops, and not {crops.inputs}")
-    classifier.load_state_dict(content.weights[number])
-    return classifier.eval()
 
 
 def _require_alike(path: Path, content: ModelContent) -> None:
@@ -176,7 +187,7 @@ def _require_alike(path: Path, content: ModelContent) -> None:
 
 def _require_probabilities(model: Model) -> None:
     """Raise InputError where the networks don't give five probabilities."""
-    crops = np.ones((1, len(SIDES), 2, 128, 128), dtype=np.uint16)
+    crops = np.ones((1, len(SIDES), 2, CROP_SIZE, CROP_SIZE), dtype=np.uint16)
     with _said_of(model.path, "a network that grades"):
         for present in (True, False):
             given = model.probabilities(crops, np.full((1, len(SIDES)), present))

@@ -1,9 +1,10 @@
 """The models that a person names: files, or folders of runs and sweeps."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from djd.data.cohort import find_scans
 from djd.errors import InputError
 from djd.files import as_stored, is_there, read_bytes
 from djd.models.model import Model, read_model
@@ -84,3 +85,15 @@ def _expected(folder: Path, received: str) -> InputError:
         f"{folder}: expected a model file, or the folder of a run or comparison with a winner, "
         f"received {received}"
     )
+
+
+def find_sources(places: Iterable[Path]) -> list[Path]:
+    """Files of scans; those of a folder in order of name. Files need not be there.
+
+    Raises:
+        InputError: A folder holds no scan.
+    """
+    found: list[Path] = []
+    for place in map(as_stored, places):
+        found += find_scans(place) if place.is_dir() else [place]
+    return found

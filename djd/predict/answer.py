@@ -1,0 +1,59 @@
+"""What `djd predict` prints: lines for people, or one JSON object for programs."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from djd.grades import GRADE_COUNT
+from djd.predict.grading import Grader
+from djd.predict.table import RESEARCH, Predicted, Row
+from djd.wording import capital, count_of
+
+
+def say_predicted(predicted: Predicted, grader: Grader) -> Iterable[str]:
+    """The warning, errors, counts and the table's path."""
+    if grader.stamp:
+        yield f"{grader.stamp} (the model's training)"
+    for row in predicted.rows:
+        if row["error"]:
+            yield f"not graded: {row['error']}"
+    kept = f" ({predicted.kept} of them before)" if predicted.kept else ""
+    yield f"{count_of(predicted.graded, 'scan')} graded{kept}, {predicted.failed} not"
+    yield f"{capital(RESEARCH)}. Predictions: {predicted.path}"
+
+
+def as_object(predicted: Predicted, grader: Grader) -> str:
+    """One JSON object: models, counts, and each scan's knees or error."""
+    scans: dict[str, dict[str, Any]] = {}
+    for row in predicted.rows:
+        scan = scans.setdefault(row["file"], {"scan": row["scan"], "file": row["file"]})
+        if row["error"]:
+            scan["error"] = row["error"]
+        else:
+            scan.setdefault("knees", []).append(_knee(row))
+    models = [
+        {"file": str(each.path), "digest": each.digest, "setting": each.content.setting}
+        for each in grader.models
+    ]
+    answer = {
+        "use": RESEARCH,
+        "stamp": grader.stamp,
+        "models": models,
+        "predictions": str(predicted.path),
+        "graded": predicted.graded,
+        "failed": predicted.failed,
+        "scans": list(scans.values()),
+    }
+    return json.dumps(answer, ensure_ascii=False)
+
+
+def _knee(row: Row) -> dict[str, Any]:
+    return {
+        "side": row["side"],
+        "predicted": int(row["predicted"]),
+        "name": row["name"],
+        "probabilities": [float(row[f"p{grade}"]) for grade in range(GRADE_COUNT)],
+        **{key: float(row[key]) for key in ("expected", "entropy")},
+        **{key: int(row[key]) for key in ("row", "column")},
+        "flags": row["flags"],
+    }

@@ -1,0 +1,182 @@
+"""`predictions.csv` of `djd predict`: a row a knee, written as scans are graded."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from djd.data.crop import CROP_SIZE
+from djd.data.names import scan_name
+from djd.errors import InputError
+from djd.files import append_text, is_there, read_bytes, write_rows
+from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
+from djd.locks import remove_lock, try_lock
+from djd.predict.grading import GradedScan, Grader, UnreadScan, entropy_of
+from djd.statistics.deciding import PROBABILITY_DIGITS, expected_grade
+
+TABLE_NAME = "predictions.csv"
+
+RESEARCH = "research use only"
+
+_CHANCES = tuple(f"p{grade}" for grade in range(GRADE_COUNT))
+_OF_KNEE = ("predicted", "name", *_CHANCES, "expected", "entropy", "row", "column", "flags")
+_OF_FILE = ("file", "bytes", "modified")
+COLUMNS = ("use", "stamp", "scan", "side", *_OF_KNEE, "error", "model", *_OF_FILE)
+
+_LOCK_NAME = ".predict.lock"
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What became of the scans of a command.
+
+    Attributes:
+        path: The table.
+        rows: Rows of `COLUMNS` of these scans, in their order: two of a graded scan, one with
+            an error of another.
+        graded, failed: Numbers of scans.
+        kept: Graded scans whose rows were there already.
+    """
+
+    path: Path
+    rows: tuple[Row, ...]
+    graded: int
+    failed: int
+    kept: int
+
+
+def predict_into(
+    folder: Path,
+    grader: Grader,
+    scans: Sequence[Path],
+    on_scan: Callable[[int], None] = lambda done: None,
+) -> Predicted:
+    """Grade scans into a folder's table.
+
+    Rows of the same file and models that are there already are kept, those of other files too, so
+    that a stopped command goes on. `on_scan` is called with the number of scans done.
+
+    Raises:
+        InputError: The table is none, is of other models, or another process writes it.
+        DriveError: The drive failed; rows so far are in the table.
+        OSError: The table can't be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with try_lock(folder / _LOCK_NAME) as held:
+        if not held:
+            raise InputError(
+                f"{folder}: expected a folder that nobody writes to, received one in which another "
+                "djd predict is at work"
+            )
+        predicted = _predict(folder / TABLE_NAME, grader, scans, on_scan)
+    remove_lock(folder / _LOCK_NAME)
+    return predicted
+
+
+def _predict(
+    path: Path, grader: Grader, scans: Sequence[Path], on_scan: Callable[[int], None]
+) -> Predicted:
+    model = " ".join(each.digest for each in grader.models)
+    there = _rows_there(path, model)
+    wanted = {str(scan): _state(scan) for scan in dict.fromkeys(each.absolute() for each in scans)}
+    by_file = {file: rows for file, rows in there.items() if file not in wanted}
+    kept = {file: there[file] for file in wanted if _is_same(there.get(file, ()), wanted[file])}
+    write_rows(path, COLUMNS, _joined({**by_file, **kept}))
+    done = len(kept)
+    on_scan(done)
+    graded = dict(kept)
+    for each in grader.grade_each(Path(file) for file in wanted if file not in kept):
+        file = str(each.path)
+        rows = [{"use": RESEARCH, "stamp": grader.stamp or "", "model": model, **row}
+                for row in _rows_of(each, wanted[file])]  # fmt: skip
+        append_text(path, _lines(rows))
+        graded[file] = rows
+        done += 1
+        on_scan(done)
+    # In the order of the command, whatever was kept or failed before.
+    ordered = {file: graded[file] for file in wanted}
+    write_rows(path, COLUMNS, _joined({**by_file, **ordered}))
+    failed = sum(any(row["error"] for row in rows) for rows in ordered.values())
+    return Predicted(path, tuple(_joined(ordered)), len(ordered) - failed, failed, len(kept))
+
+
+def _joined(by_file: dict[str, list[Row]]) -> list[Row]:
+    return [row for rows in by_file.values() for row in rows]
+
+
+def _lines(rows: Iterable[Row]) -> str:
+    text = io.StringIO(newline="")
+    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _rows_there(path: Path, model: str) -> dict[str, list[Row]]:
+    """Rows of an earlier command by file; raises InputError where they are of other models."""
+    if not is_there(path):
+        return {}
+    try:
+        lines = csv.reader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""))
+        header = next(lines, [])
+        # A command that was killed may have left half a line at the end.
+        rows = [dict(zip(header, line, strict=True)) for line in lines if len(line) == len(header)]
+    except (ValueError, csv.Error):
+        header, rows = [], []
+    if tuple(header) != COLUMNS:
+        raise InputError(
+            f"{path}: expected predictions of this version of djd predict, received another file; "
+            "choose another --out"
+        )
+    if {row["model"] for row in rows} - {model}:
+        raise InputError(
+            f"{path}: expected predictions of the same models, received those of others; choose "
+            "another --out"
+        )
+    by_file: dict[str, list[Row]] = {}
+    for row in rows:
+        by_file.setdefault(row["file"], []).append(row)
+    return by_file
+
+
+def _state(path: Path) -> Row:
+    """What a changed file would show; empty where there is no file."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return dict.fromkeys(_OF_FILE, "") | {"file": str(path)}
+    return {"file": str(path), "bytes": str(state.st_size), "modified": str(state.st_mtime_ns)}
+
+
+def _is_same(rows: Sequence[Row], state: Row) -> bool:
+    """Whether rows grade both knees of the file as it is now."""
+    whole = [row["side"] for row in rows] == list(SIDES) and not any(row["error"] for row in rows)
+    return whole and all(row[key] == value for row in rows for key, value in state.items())
+
+
+def _rows_of(each: GradedScan | UnreadScan, state: Row) -> Iterable[Row]:
+    if isinstance(each, UnreadScan):
+        blank = dict.fromkeys(("side", *_OF_KNEE), "")
+        yield {"scan": scan_name(each.path), **blank, "error": str(each.error), **state}
+        return
+    expected, entropy = expected_grade(each.probabilities), entropy_of(each.probabilities)
+    for place, side in enumerate(SIDES):
+        chances = each.probabilities[place]
+        numbers = dict(zip(_CHANCES, chances, strict=True))
+        numbers |= {"expected": expected[place], "entropy": np.float64(entropy[place])}
+        grade = int(each.predicted[place])
+        yield {
+            "scan": each.name,
+            "side": side,
+            "predicted": str(grade),
+            "name": GRADE_NAMES[grade],
+            **{name: f"{value:.{PROBABILITY_DIGITS}f}" for name, value in numbers.items()},
+            "row": str(each.first_row),
+            "column": str(place * CROP_SIZE),
+            "flags": "",
+            "error": "",
+            **state,
+        }
