@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -148,6 +149,7 @@ def predict(
     trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    pictures: Annotated[bool, typer.Option(help="Draw a picture a scan, and index.html.")] = True,
 ) -> None:
     """Grade new scans; labels are not needed. Research use only.
 
@@ -155,8 +157,9 @@ def predict(
     none is.
     """
     from djd.data.formats import import_formats
-    from djd.predict.answer import as_object, say_predicted
+    from djd.predict.answer import as_object, say_predicted, write_index
     from djd.predict.loading import find_sources, load_model
+    from djd.predict.pictures import patient_png
     from djd.predict.table import predict_into
 
     try:
@@ -165,7 +168,9 @@ def predict(
         grader = load_model(model, *(more or ()), trust=trust or ())
         paths = find_sources(scans)
         with progress_bar("grading scans", len(paths)) as on_scan:
-            predicted = predict_into(as_stored(out), grader, paths, on_scan)
+            draw = partial(patient_png, grader=grader) if pictures else None
+            predicted = predict_into(as_stored(out), grader, paths, on_scan, draw=draw)
+        page = write_index(predicted, grader)
     except InputError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
         raise typer.Exit(2) from None
@@ -174,6 +179,7 @@ def predict(
     else:
         for line in say_predicted(predicted, grader):
             console.print(line, markup=False)
+        console.print(f"Page: {page}", markup=False)
     if predicted.failed:
         raise typer.Exit(1 if predicted.graded else 2)
 
@@ -187,14 +193,14 @@ def export(
 ) -> None:
     """Write a model for other programs: from counts to probabilities."""
     from djd.models.model import read_model
-    from djd.predict.export import NOTICE, export_onnx
+    from djd.predict.export import export_onnx
     from djd.predict.loading import find_model
 
     if not onnx:
         raise InputError("djd export: expected --onnx, the one form so far, received no form")
     read = read_model(find_model(model), trust or ())
     export_onnx(read, out)
-    console.print(". ".join(filter(None, (read.stamp, NOTICE))), markup=False)
+    console.print(". ".join(filter(None, (read.stamp, "Research use only"))), markup=False)
     console.print(f"Graph: {out}", markup=False)
 
 

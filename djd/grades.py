@@ -24,6 +24,9 @@ Decide = Literal["likeliest", "median", "shares", "expected"]
 PhantomStyle = Literal["plain", "soft", "odd"]
 """How an invented cohort is drawn; see `djd.data.phantom.style`."""
 
+RESEARCH = "research use only"
+"""Stands on every grade of a new scan."""
+
 PHANTOM_STAMP = "PHANTOM: invented scans, not patients"
 """Stands on everything made from an invented cohort."""
 

@@ -2,12 +2,17 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from djd.grades import GRADE_COUNT
+from djd.files import write_whole
+from djd.grades import GRADE_COUNT, RESEARCH
 from djd.predict.grading import Grader
-from djd.predict.table import RESEARCH, Predicted, Row
-from djd.wording import capital, count_of
+from djd.predict.pages import index_page
+from djd.predict.table import Predicted, Row
+from djd.wording import capital, count_of, listed
+
+INDEX_NAME = "index.html"
 
 
 def say_predicted(predicted: Predicted, grader: Grader) -> Iterable[str]:
@@ -20,6 +25,14 @@ def say_predicted(predicted: Predicted, grader: Grader) -> Iterable[str]:
     kept = f" ({predicted.kept} of them before)" if predicted.kept else ""
     yield f"{count_of(predicted.graded, 'scan')} graded{kept}, {predicted.failed} not"
     yield f"{capital(RESEARCH)}. Predictions: {predicted.path}"
+
+
+def write_index(predicted: Predicted, grader: Grader) -> Path:
+    """Write the page over the whole table beside it; the path of the page."""
+    names = [f"{each.content.setting} ({each.digest[:12]})" for each in grader.models]
+    page = index_page(predicted.table, model=f"Graded by {listed(names)}", stamp=grader.stamp)
+    write_whole(predicted.path.parent / INDEX_NAME, page)
+    return predicted.path.parent / INDEX_NAME
 
 
 def as_object(predicted: Predicted, grader: Grader) -> str:

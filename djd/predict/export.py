@@ -12,7 +12,7 @@ from djd.data.crop import CROP_SIZE, VIEW_INDICES
 from djd.data.datamodule import scaled
 from djd.errors import InputError
 from djd.files import write_whole
-from djd.grades import GRADE_COUNT
+from djd.grades import GRADE_COUNT, RESEARCH
 from djd.models.classifier import GradeClassifier
 from djd.models.model import Model
 from djd.statistics.deciding import STEPS
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 20
-NOTICE = "Research use only, not a medical device"
 
 
 class _Grader(nn.Module):
@@ -127,7 +126,7 @@ def _properties(model: Model) -> dict[str, str]:
     """How counts are cut and probabilities become grades, as texts, values in JSON."""
     crops, decision = model.content.crops, model.decision
     return {
-        "use": NOTICE,
+        "use": RESEARCH,
         "stamp": model.stamp or "",
         "model_digest": model.digest,
         "setting": model.content.setting,

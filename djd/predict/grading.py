@@ -28,6 +28,7 @@ class GradedScan:
     Attributes:
         name: File stem.
         path: The file; None where a `Scan` was given.
+        counts: uint16 (view 2, row 1024, column 256), counts a pixel.
         first_row: First row of the crops in the scan, as the first model places them.
         crops: uint16 (side 2, view 2, row 128, column 128), counts a pixel, of the first model.
         present: bool (side 2), False for a knee that the file's labels leave unspecified.
@@ -37,6 +38,7 @@ class GradedScan:
 
     name: str
     path: Path | None
+    counts: NDArray[np.uint16]
     first_row: int
     crops: NDArray[np.uint16]
     present: NDArray[np.bool_]
@@ -78,17 +80,16 @@ class KneeGrades:
         return len(self.scans)
 
     @classmethod
-    def of(cls, graded: Sequence[GradedScan]) -> "KneeGrades":
-        """The knees of graded scans."""
-        empty = np.zeros((0, len(SIDES), GRADE_COUNT))
-        by_scan = np.array([each.probabilities for each in graded]) if graded else empty
-        probabilities = by_scan.reshape(-1, GRADE_COUNT)
-        predicted = np.array([each.predicted for each in graded], dtype=np.uint8).reshape(-1)
+    def of(cls, graded: Iterable[GradedScan]) -> "KneeGrades":
+        """The knees of graded scans, whose images aren't held."""
+        lines = [(each.name, each.probabilities, each.predicted) for each in graded]
+        names, by_scan, grades = zip(*lines, strict=True) if lines else ((), (), ())
+        probabilities = np.array(by_scan, dtype=np.float64).reshape(-1, GRADE_COUNT)
         return cls(
-            scans=tuple(each.name for each in graded for _ in SIDES),
-            sides=SIDES * len(graded),
+            scans=tuple(name for name in names for _ in SIDES),
+            sides=SIDES * len(names),
             probabilities=probabilities.astype(np.float32),
-            predicted=predicted,
+            predicted=np.array(grades, dtype=np.uint8).reshape(-1),
             expected=expected_grade(probabilities).astype(np.float32),
             entropy=entropy_of(probabilities).astype(np.float32),
         )
@@ -137,12 +138,7 @@ class Grader:
             ScanError: A file can't be read; `grade_each` goes on with the others.
             DriveError: The drive failed.
         """
-        graded = []
-        for each in self.grade_each(scans, at_once=at_once):
-            if isinstance(each, UnreadScan):
-                raise each.error
-            graded.append(each)
-        return KneeGrades.of(graded)
+        return KneeGrades.of(map(_read, self.grade_each(scans, at_once=at_once)))
 
     def grade_each(
         self, scans: Source | Iterable[Source], *, at_once: int = SCANS_AT_ONCE
@@ -173,8 +169,7 @@ class Grader:
                 return UnreadScan(path, error)
         placements = dict.fromkeys(each.content.crops.placement for each in self.models)
         crops = {placement: crop_knees(scan, placement) for placement in placements}
-        first_row = PLACEMENTS[next(iter(placements))](scan.counts[0])
-        return _CutScan(scan.name, path, first_row, crops, _present(scan))
+        return _CutScan(scan, path, crops, _present(scan))
 
     def _graded(self, scans: Sequence["_CutScan"]) -> Iterator[GradedScan]:
         present = np.stack([each.present for each in scans])
@@ -186,20 +181,26 @@ class Grader:
         probabilities = np.mean(found, axis=0)
         predicted = self.decision.grades(probabilities.reshape(-1, GRADE_COUNT))
         given = zip(scans, probabilities, predicted.reshape(-1, len(SIDES)), strict=True)
-        for scan, chances, grades in given:
-            first = next(iter(scan.crops.values()))
-            yield GradedScan(
-                scan.name, scan.path, scan.first_row, first, scan.present, chances, grades
-            )
+        for cut, chances, grades in given:
+            placement, crops = next(iter(cut.crops.items()))
+            counts = cut.scan.counts
+            first_row = PLACEMENTS[placement](counts[0])
+            place = (cut.scan.name, cut.path, counts, first_row)
+            yield GradedScan(*place, crops, cut.present, chances, grades)
 
 
 @dataclass(frozen=True, eq=False)
 class _CutScan:
-    name: str
+    scan: Scan
     path: Path | None
-    first_row: int
     crops: dict[Placement, NDArray[np.uint16]]  # by placement, that of the first model first
     present: NDArray[np.bool_]
+
+
+def _read(each: GradedScan | UnreadScan) -> GradedScan:
+    if isinstance(each, UnreadScan):
+        raise each.error
+    return each
 
 
 def _present(scan: Scan) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from itertools import groupby
 from typing import NamedTuple
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -30,25 +31,23 @@ def index_page(
     *,
     model: str,
     stamp: str | None,
-    pictures: Mapping[str, str],
     sentences: Sequence[str] = (),
 ) -> str:
     """The page as HTML: a row a scan, sortable, and a sentence for each that wasn't graded.
 
     Args:
-        knees: Rows of `predictions.csv`; those of a scan follow each other.
+        knees: Rows of `predictions.csv`; those of a file follow each other.
         model: Which model graded.
         stamp: Such as PHANTOM; None for none.
-        pictures: Addresses of pictures, relative to the page, by scan.
         sentences: Stand above the table.
     """
     rows, failed = [], []
-    for scan, group in groupby(knees, key=lambda knee: knee["scan"]):
+    for _, group in groupby(knees, key=lambda knee: knee["file"]):
         both = list(group)
         if error := both[0]["error"]:
             failed.append(error)
         else:
-            rows.append(_row(scan, both, pictures.get(scan, "")))
+            rows.append(_row(both))
     doubtful = sum(row.kind == "doubtful" for row in rows)
     said = f"{count_of(len(rows), 'scan')} graded, {doubtful} with a doubtful knee"
     looks = page_looks()
@@ -68,7 +67,7 @@ def index_page(
     return page_template(_file("index.html.j2")).render(values)
 
 
-def _row(scan: str, knees: Sequence[Mapping[str, str]], picture: str) -> ScanRow:
+def _row(knees: Sequence[Mapping[str, str]]) -> ScanRow:
     by_side = {knee["side"]: knee for knee in knees}
     right, left = (by_side[side] for side in SIDES)
     means = float(right["expected"]), float(left["expected"])
@@ -82,7 +81,8 @@ def _row(scan: str, knees: Sequence[Mapping[str, str]], picture: str) -> ScanRow
         number(abs(means[0] - means[1]), decimals=1),
         ", ".join(flags) or "-",
     )
-    return ScanRow(scan, cells, picture, "doubtful" if flags else "")
+    address = quote(knees[0]["picture"])
+    return ScanRow(knees[0]["scan"], cells, address, "doubtful" if flags else "")
 
 
 def _grade(knee: Mapping[str, str]) -> str:

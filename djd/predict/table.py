@@ -1,8 +1,9 @@
 """`predictions.csv` of `djd predict`: a row a knee, written as scans are graded."""
 
 import csv
+import hashlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,24 +12,27 @@ import numpy as np
 from djd.data.crop import CROP_SIZE
 from djd.data.names import scan_name
 from djd.errors import InputError
-from djd.files import append_text, is_there, read_bytes, write_rows
-from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
+from djd.files import append_text, is_there, read_bytes, write_rows, write_whole
+from djd.grades import GRADE_COUNT, GRADE_NAMES, RESEARCH, SIDES
 from djd.locks import remove_lock, try_lock
 from djd.predict.grading import GradedScan, Grader, UnreadScan, entropy_of
 from djd.statistics.deciding import PROBABILITY_DIGITS, expected_grade
 
 TABLE_NAME = "predictions.csv"
-
-RESEARCH = "research use only"
+PICTURES = "pictures"
 
 _CHANCES = tuple(f"p{grade}" for grade in range(GRADE_COUNT))
 _OF_KNEE = ("predicted", "name", *_CHANCES, "expected", "entropy", "row", "column", "flags")
 _OF_FILE = ("file", "bytes", "modified")
-COLUMNS = ("use", "stamp", "scan", "side", *_OF_KNEE, "error", "model", *_OF_FILE)
+COLUMNS = ("use", "stamp", "scan", "side", *_OF_KNEE, "error", "picture", "model", *_OF_FILE)
 
 _LOCK_NAME = ".predict.lock"
 
 Row = dict[str, str]
+
+
+Draw = Callable[[GradedScan], bytes]
+"""A scan's picture as a PNG."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,14 @@ class Predicted:
         path: The table.
         rows: Rows of `COLUMNS` of these scans, in their order: two of a graded scan, one with
             an error of another.
+        table: Rows of the whole table: those of files of earlier commands, then `rows`.
         graded, failed: Numbers of scans.
         kept: Graded scans whose rows were there already.
     """
 
     path: Path
     rows: tuple[Row, ...]
+    table: tuple[Row, ...]
     graded: int
     failed: int
     kept: int
@@ -55,11 +61,14 @@ def predict_into(
     grader: Grader,
     scans: Sequence[Path],
     on_scan: Callable[[int], None] = lambda done: None,
+    *,
+    draw: Draw | None = None,
 ) -> Predicted:
-    """Grade scans into a folder's table.
+    """Grade scans into a folder's table and, where `draw` makes pictures, into `pictures/`.
 
     Rows of the same file and models that are there already are kept, those of other files too, so
-    that a stopped command goes on. `on_scan` is called with the number of scans done.
+    that a stopped command goes on; a scan whose picture is missing is graded again. `on_scan` is
+    called with the number of scans done.
 
     Raises:
         InputError: The table is none, is of other models, or another process writes it.
@@ -73,36 +82,62 @@ def predict_into(
                 f"{folder}: expected a folder that nobody writes to, received one in which another "
                 "djd predict is at work"
             )
-        predicted = _predict(folder / TABLE_NAME, grader, scans, on_scan)
+        predicted = _predict(folder / TABLE_NAME, grader, scans, on_scan, draw)
     remove_lock(folder / _LOCK_NAME)
     return predicted
 
 
 def _predict(
-    path: Path, grader: Grader, scans: Sequence[Path], on_scan: Callable[[int], None]
+    path: Path,
+    grader: Grader,
+    scans: Sequence[Path],
+    on_scan: Callable[[int], None],
+    draw: Draw | None,
 ) -> Predicted:
     model = " ".join(each.digest for each in grader.models)
     there = _rows_there(path, model)
     wanted = {str(scan): _state(scan) for scan in dict.fromkeys(each.absolute() for each in scans)}
     by_file = {file: rows for file, rows in there.items() if file not in wanted}
     kept = {file: there[file] for file in wanted if _is_same(there.get(file, ()), wanted[file])}
+    if draw:
+        kept = {file: rows for file, rows in kept.items() if _has_picture(path.parent, rows[0])}
+    pictures = {row["picture"] for row in _joined({**by_file, **kept})}
     write_rows(path, COLUMNS, _joined({**by_file, **kept}))
     done = len(kept)
     on_scan(done)
     graded = dict(kept)
     for each in grader.grade_each(Path(file) for file in wanted if file not in kept):
         file = str(each.path)
-        rows = [{"use": RESEARCH, "stamp": grader.stamp or "", "model": model, **row}
-                for row in _rows_of(each, wanted[file])]  # fmt: skip
+        picture = ""
+        if draw and isinstance(each, GradedScan):
+            picture = _free_picture(each.name, file, pictures)
+            pictures.add(picture)
+            (path.parent / PICTURES).mkdir(exist_ok=True)
+            write_whole(path.parent / picture, draw(each))
+        of_all = {"use": RESEARCH, "stamp": grader.stamp or "", "model": model, "picture": picture}
+        rows = [{**of_all, **row} for row in _rows_of(each, wanted[file])]
         append_text(path, _lines(rows))
         graded[file] = rows
         done += 1
         on_scan(done)
     # In the order of the command, whatever was kept or failed before.
     ordered = {file: graded[file] for file in wanted}
-    write_rows(path, COLUMNS, _joined({**by_file, **ordered}))
+    whole = _joined({**by_file, **ordered})
+    write_rows(path, COLUMNS, whole)
     failed = sum(any(row["error"] for row in rows) for rows in ordered.values())
-    return Predicted(path, tuple(_joined(ordered)), len(ordered) - failed, failed, len(kept))
+    of_these = tuple(_joined(ordered))
+    return Predicted(path, of_these, tuple(whole), len(ordered) - failed, failed, len(kept))
+
+
+def _has_picture(folder: Path, row: Row) -> bool:
+    return bool(row["picture"]) and is_there(folder / row["picture"])
+
+
+def _free_picture(scan: str, file: str, taken: Container[str]) -> str:
+    """Where a scan's picture goes; scans of one name in two folders have two pictures."""
+    plain = f"{PICTURES}/{scan}.png"
+    digest = hashlib.blake2b(file.encode(errors="surrogateescape"), digest_size=4).hexdigest()
+    return f"{PICTURES}/{scan} {digest}.png" if plain in taken else plain
 
 
 def _joined(by_file: dict[str, list[Row]]) -> list[Row]:

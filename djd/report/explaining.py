@@ -50,7 +50,8 @@ def explained(
             classifier = _trained(cell, best.epochs, cohort.grades[parts.train])
             data = build_datamodule(cell.config, cohort, parts, inputs=classifier.inputs)
             batch = data.batch_of(knees[held_out])
-            found = _maps(classifier, batch, torch.from_numpy(given[held_out]), cohort.crops)
+            size = (cohort.crops.shape[-2], cohort.crops.shape[-1])
+            found = attention_of(classifier, batch, torch.from_numpy(given[held_out]), size)
             maps |= dict(zip(held_out.tolist(), found, strict=True))
     if missing := set(range(len(knees))) - set(maps):
         names = ", ".join(f"{chosen[place].scan} {chosen[place].side}" for place in sorted(missing))
@@ -83,13 +84,17 @@ def _trained(cell: FinishedCell, epochs: int, grades: NDArray[np.int64]) -> Grad
     return classifier
 
 
-def _maps(
-    classifier: GradeClassifier, batch: Batch, given: Tensor, crops: NDArray[np.uint16]
+def attention_of(
+    classifier: GradeClassifier, batch: Batch, given: Tensor, size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """uint8 (knee, map, row, column) in the size of the cohort's crops; maybe no map a knee."""
+    """What speaks for a grade of each knee: uint8 (knee, map, row, column), 0 to 255.
+
+    `given` are grades int64 (knee,), `size` rows and columns. No map a knee where no part of the
+    network gives a map of features.
+    """
     found = grade_attention(classifier, batch, given)
     if found is None:
-        return np.zeros((len(given), 0, *crops.shape[2:]), dtype=np.uint8)
-    large = nn.functional.interpolate(found.float(), size=crops.shape[2:], mode="bilinear")
+        return np.zeros((len(given), 0, *size), dtype=np.uint8)
+    large = nn.functional.interpolate(found.float(), size=size, mode="bilinear")
     shares: NDArray[np.float32] = large.clamp(0, 1).numpy()
     return np.round(255 * shares).astype(np.uint8)

@@ -70,7 +70,7 @@ def test_onnx_runtime_gives_the_same_probabilities(
     expected = model.probabilities(crops, np.ones(crops.shape[:2], dtype=bool)).reshape(-1, 5)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     properties = session.get_modelmeta().custom_metadata_map
-    assert properties["use"] == "Research use only, not a medical device"
+    assert properties["use"] == "research use only"
     assert properties["stamp"] == "PHANTOM: invented scans, not patients"
     assert properties["decide"] == model.decision.rule
     assert json.loads(properties["grade_names"]) == [

@@ -81,7 +81,7 @@ def best_of(folder: Path) -> HeldOut:
 def test_each_knee_is_explained_by_the_fold_that_held_it_out(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    trained, maps = explaining._trained, explaining._maps
+    trained, maps = explaining._trained, explaining.attention_of
     used: list[tuple[Path, NDArray[np.int64]]] = []
 
     def taken(cell: FinishedCell, *given: object) -> object:
@@ -93,7 +93,7 @@ def test_each_knee_is_explained_by_the_fold_that_held_it_out(
         return maps(classifier, batch, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(explaining, "_trained", taken)
-    monkeypatch.setattr(explaining, "_maps", drawn)
+    monkeypatch.setattr(explaining, "attention_of", drawn)
     findings = answer_again(read_folder(sweep.folder)).findings
     assert findings
     cohort, split = read_data(findings.settings[0].setting.configs[0])
