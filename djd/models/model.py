@@ -16,7 +16,8 @@ from djd.errors import InputError
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
 from djd.models.attention import pooled_features
 from djd.models.classifier import GradeClassifier
-from djd.models.model_file import ModelContent, read_content
+from djd.models.model_content import ModelContent
+from djd.models.model_file import read_content
 from djd.models.trust import require_known
 from djd.statistics.deciding import Decision
 from djd.wording import printable

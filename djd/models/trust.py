@@ -2,6 +2,7 @@
 
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Collection
 from importlib import import_module
@@ -12,7 +13,6 @@ from torch import nn
 
 import djd.models
 from djd.errors import InputError
-from djd.models.model_file import printable_target
 
 Part = Literal["network", "loss"]
 
@@ -26,7 +26,7 @@ def require_known(path: Path, part: Part, target: object, trust: Collection[str]
     Raises:
         InputError: The class is another, or can't be imported.
     """
-    shown = printable_target(target)
+    shown = _import_path(target)
     if shown is None:
         raise _expected(path, part, "no import path")
     module = shown.rpartition(".")[0]
@@ -47,6 +47,13 @@ def require_known(path: Path, part: Part, target: object, trust: Collection[str]
         within = callable(named) and _is_trusted(getattr(named, "__module__", "") or "", trust)
     if not within or not _FITS[part](named):
         raise _expected(path, part, shown)
+
+
+def _import_path(target: object) -> str | None:
+    """An import path such as `own.networks.Net`, or None for anything else."""
+    if type(target) is str and len(target) < 200:
+        return target if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", target) else None
+    return None
 
 
 def _own_modules() -> set[str]:

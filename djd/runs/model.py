@@ -16,15 +16,15 @@ from djd.data.uptake import uptake_regions
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 from djd.models.classifier import GradeClassifier
 from djd.models.model import knee_features
-from djd.models.model_file import (
+from djd.models.model_content import (
     COUNT_QUANTILES,
     CropValues,
     DecisionValues,
     InputName,
     ModelContent,
     TrainingCohort,
-    write_content,
 )
+from djd.models.model_file import write_content
 from djd.runs.fit import Fit
 from djd.runs.folder import epoch_checkpoint
 from djd.runs.prepare import Prepared

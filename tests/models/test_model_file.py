@@ -18,7 +18,8 @@ import torch
 from djd.data.crop import crop_digests
 from djd.errors import InputError
 from djd.models.model import read_model
-from djd.models.model_file import COUNT_QUANTILES, content_digest
+from djd.models.model_content import COUNT_QUANTILES
+from djd.models.model_file import content_digest
 from djd.runs.config import read_config
 from djd.runs.reading import read_data, split_cell
 from tests.finished_run import FinishedRun
