@@ -66,7 +66,7 @@ def crop_doubts(
         crops: uint16 (side 2, view 2, row 128, column 128), counts a pixel; see `crop_knees`.
     """
     of_scan = [each for each in oddities_of(counts) if each == UPSIDE_DOWN]
-    if page_order(counts) < 0:
+    if not of_scan and page_order(counts) < 0:
         of_scan.append(PAGES_SWAPPED)
     measures = measure_crops(crops)
     return tuple(
@@ -119,7 +119,7 @@ def _measure_side(gross: Array, background: float) -> dict[str, float]:
     away = np.arange(CROP_SIZE) - axis[:, None]
     squares = uniform_filter(net, 9, mode="nearest")
     to_midline = CROP_SIZE - 1 - np.array([above, below, int(knee.argmax())])
-    excess, rise = _profile(np.where(np.abs(away) <= _BESIDE + 2, net, 0).sum(axis=1))
+    row, rise = _profile(np.where(np.abs(away) <= _BESIDE + 2, net, 0).sum(axis=1))
     along = np.where(np.abs(away) <= _SHAFT // 2, net, 0).sum(axis=1) / _SHAFT
     signals = [
         _signal(gross[rows], background, column)
@@ -130,7 +130,7 @@ def _measure_side(gross: Array, background: float) -> dict[str, float]:
         "likeness": _likeness(net),
         "least": float(uniform_filter1d(along, 9)[20:108].min() / shafts),
         "rise": rise,
-        "row": float(excess),
+        "row": float(row),
         "medial": float(net[:, -_EDGE:].mean() / shafts),
         "ahead": float(2 * to_midline[1] - to_midline[0]),
         "middle": float(to_midline[1] + to_midline[2]),
@@ -170,9 +170,9 @@ def page_order(counts: NDArray[np.uint16]) -> float:
     """
     pages = counts.astype(np.float64)
     pages[1] = pages[1, :, ::-1]
-    edges = np.median(uniform_filter(pages, (0, 9, 9))[..., [4, -5]], axis=(1, 2))
+    edges = np.median(uniform_filter(pages, (1, 9, 9))[..., [4, -5]], axis=(1, 2))
     net = pages - edges[:, None, None]
-    squares = uniform_filter(net, (0, *_BLADDER_SIZE))
+    squares = uniform_filter(net, (1, *_BLADDER_SIZE))
     region = squares.sum(axis=0)[_BLADDER_ROWS, _BLADDER_COLUMNS]
     down, across = np.unravel_index(int(region.argmax()), region.shape)
     row, column = int(down) + _BLADDER_ROWS.start, int(across) + _BLADDER_COLUMNS.start
