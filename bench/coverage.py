@@ -45,6 +45,7 @@ from djd.statistics.metrics import (
     ranked_probability_score,
     score_table,
 )
+from djd.statistics.risk_coverage import HALF, SHARES, entropy, risk_curve
 from djd.statistics.scoring import (
     loss_draws,
     score_settings_draws,
@@ -191,6 +192,44 @@ def interval_trial(cohort: Cohort, skill: float, seed: int) -> dict[str, float]:
         for name, (_, low, high) in scored.items()
         if np.isfinite(low)
     }
+
+
+@cache
+def true_risks(skill: float) -> Array:
+    """Mean ranked probability score and share of wrong grades by share kept, (loss 2, share)."""
+    generator = np.random.default_rng(98)
+    grades, given, guess = simulate(generator, Cohort(TRUTH_KNEES // 2), [skill])
+    setting = held_out(grades, given[0], probabilities_of(guess[0], skill))
+    order = np.argsort(entropy(setting.probabilities))
+    kept = np.rint(SHARES * len(order)).astype(np.int64)
+    return np.stack([np.cumsum(loss[order])[kept - 1] / kept for loss in losses_of(setting)])
+
+
+def losses_of(setting: HeldOut) -> tuple[Array, Array]:
+    """Ranked probability score of each knee, and 1 for a wrong grade, float64 (knee,) each."""
+    wrong = (setting.predicted != setting.grades).astype(np.float64)
+    return ranked_probability_score(setting.grades, setting.probabilities), wrong
+
+
+def risk_trial(cohort: Cohort, skill: float, seed: int) -> dict[str, float]:
+    """Whether intervals of the error by the share of knees kept hold the truth."""
+    generator = np.random.default_rng([seed, cohort.patients, 17])
+    grades, given, guesses = simulate(generator, cohort, [skill])
+    setting = held_out(grades, given[0], probabilities_of(guesses[0], skill))
+    weights = draw_patients(cohort.patients, draws=DRAWS, seed=seed)
+    held: dict[str, float] = {}
+    half = int(np.searchsorted(SHARES, HALF))
+    named = zip(("rps", "wrong"), losses_of(setting), true_risks(skill), strict=True)
+    for name, losses, truth in named:
+        curve = risk_curve(setting, losses, weights)
+        held |= {
+            f"{name}, {share:.0%} kept": low <= true <= high
+            for share, true, (_, low, high) in zip(SHARES, truth, curve.risks, strict=True)
+        }
+        held[f"{name}, half less than all"] = (
+            curve.gain.low <= truth[-1] - truth[half] <= curve.gain.high
+        )
+    return held
 
 
 def rps_lead_trial(cohort: Cohort, skill: float, other: float, seed: int) -> dict[str, float]:
@@ -494,7 +533,16 @@ def study_rps(trials: int) -> None:
         run(title, partial(rps_lead_trial, cohort, skill, other), trials)
 
 
+def study_risk(trials: int) -> None:
+    """Error by the share of knees kept, the surest first."""
+    for cohort, skill in product(cohorts(), (0.55, 0.75, 0.9)):
+        true_risks(skill)
+        title = f"{cohort.name}, error by share kept, skill {skill}"
+        run(title, partial(risk_trial, cohort, skill), trials)
+
+
 STUDIES = {
+    "risk": study_risk,
     "rps": study_rps,
     "intervals": study_intervals,
     "choice": study_choice,

@@ -1,13 +1,14 @@
 """The answer of a comparison: findings, scores of the test patients, and what is missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from djd.data.split import PatientSplit
 from djd.data.tables import Readings
 from djd.errors import InputError
 from djd.report.findings import Findings, find
 from djd.report.knees import ShownKnees
+from djd.report.risk_coverage import NETWORK, Risks, risks_of
 from djd.report.scores import Agreement, GraderScores, ScoresOnTest, agreement, score_tested
 from djd.runs.folder import SPLIT_NAME
 from djd.statistics.held_out import HeldOut
@@ -42,6 +43,7 @@ class Answer:
         notes: Sentences on missing and unusable things.
         second_reader: By part, without parts of which the reader graded nothing; None without one.
         knees: Of the best setting, out of fold; None where they can't be shown.
+        risks: Error of the best setting and uptake by the share of knees kept, out of fold.
     """
 
     findings: Findings | None
@@ -50,6 +52,7 @@ class Answer:
     notes: tuple[str, ...]
     second_reader: Mapping[str, Agreement] | None = None
     knees: ShownKnees | None = None
+    risks: Risks = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, GraderScores]:
@@ -97,6 +100,7 @@ def work_out(
     said += more
     knees = {OUT_OF_FOLD: evidence.knees, TEST: knees_of(list(refitted.values())[:1])}
     findings, serving = None, []
+    risks: Risks = {}
     if evidence.settings:
         serving = [each for each in baselines if serves(each, evidence)]
         others = [each.name for each in baselines if each not in serving]
@@ -110,11 +114,15 @@ def work_out(
         }
         asked = _test_patients(evidence.settings[0])
         findings = find(evidence, on_folds, finer, test_patients=asked)
+        best = {NETWORK: evidence.held_out[0]}
+        chosen = {name: first for name, (first, *_) in on_folds.items() if name == UPTAKE}
+        by_rps = {name: each for name, each in finer.items() if name == UPTAKE}
+        risks = risks_of(best | by_rps, best | chosen)
     tested, second_reader = _score_tested(refitted, baselines), None
     if readings is not None:
         agreed = {part: agreement(readings, asked) for part, asked in knees.items()}
         second_reader = {part: each for part, each in agreed.items() if each}
-    return Answer(findings, tested, tuple(serving), tuple(said), second_reader)
+    return Answer(findings, tested, tuple(serving), tuple(said), second_reader, risks=risks)
 
 
 def serves(baseline: KeptBaseline, evidence: Evidence) -> bool:

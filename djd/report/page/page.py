@@ -35,6 +35,7 @@ from djd.report.page.rows import (
     scores_table,
     steps_page_table,
 )
+from djd.report.risk_coverage import risk_sentence
 from djd.report.sentences import edge_sentences, remarks
 from djd.report.tables import settings_in_latex, unfinished
 from djd.runs.folder import LEDGER_NAME
@@ -141,6 +142,7 @@ def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
         "grades": grades_table(answer),
         "scores": scores_table(answer),
         "knees": [f"{sentence}." for sentence in answer.knees.sentences] if answer.knees else [],
+        "risk": risk_sentence(answer.risks) if answer.risks else None,
         "missing": missing,
         "openings": _openings(contents, tested=answer.tested is not None),
         "made": made_how(contents),

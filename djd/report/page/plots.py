@@ -16,6 +16,7 @@ from djd.plots.graded import KNEES_PIXELS, graded_knees_figure
 from djd.plots.grades import grades_figure
 from djd.plots.kappas import effects_figure, ranking_figure, steps_figure
 from djd.plots.reliability import reliability_bins, reliability_figure
+from djd.plots.risk_coverage import risk_coverage_figure
 from djd.report.answer import OUT_OF_FOLD, TEST, Answer
 from djd.report.axes import QUESTIONS, AxisEffect, axis_words
 from djd.report.findings import Findings
@@ -23,6 +24,7 @@ from djd.report.headline import compared, effects_on
 from djd.report.knees import ShownKnees
 from djd.report.more_patients import learning_curve
 from djd.report.ranking import READER, ranking
+from djd.report.risk_coverage import RPS, WRONG, Risks
 from djd.report.scores import scored
 from djd.report.steps import Step
 from djd.runs.folder import METRICS_NAME
@@ -55,6 +57,7 @@ NAMES = (
     "learning-curves",
     "reliability-before",
     "reliability",
+    "risk-coverage",
 )
 """Names of all possible plots."""
 
@@ -79,6 +82,8 @@ def plots(answer: Answer, *, stamp: str | None) -> dict[str, Plot]:
         plotted["grades"] = Plot(figure, f"{title}; the table has them.")
     if answer.knees:
         plotted |= _knees(answer.knees, stamp)
+    if answer.risks:
+        plotted["risk-coverage"] = _risk_coverage(answer.risks, stamp)
     for part, grader in parts.items():
         figure = confusion_figure(grader.confusion, title=capital(part), stamp=stamp)
         right = share(grader.scores["accuracy"].value)
@@ -238,6 +243,20 @@ def _reliability(
     figure = reliability_figure(bins, title=title, stamp=stamp)
     said = "; ".join(f"{each.predicted:.2f} predicted, {each.observed.value:.2f}" for each in bins)
     return Plot(figure, f"Share of diseased knees by predicted probability: {said}.")
+
+
+def _risk_coverage(risks: Risks, stamp: str | None) -> Plot:
+    labels = {RPS: "ranked probability score", WRONG: "wrong grades"}
+    panels = {label: risks[loss] for loss, label in labels.items()}
+    title = "Error by the share of knees kept, out of fold"
+    figure = risk_coverage_figure(panels, title=title, stamp=stamp)
+    said = "; ".join(
+        f"{label} of the {name} {number(curve.half.value, decimals=3)} on the surest half, "
+        f"{number(curve.whole.value, decimals=3)} on all"
+        for label, curves in panels.items()
+        for name, curve in curves.items()
+    )
+    return Plot(figure, f"{title}: {said}.")
 
 
 def read_metrics(path: Path, *, last: int) -> dict[str, list[float]]:

@@ -117,6 +117,7 @@ def test_a_page_has_a_section_for_everything_there_is(large: DrawnPage) -> None:
         "settings",
         "grades",
         "scores",
+        "sure",
         "openings",
         "made",
         "words",

@@ -29,6 +29,7 @@ ALL = {
     "confusion-test",
     "confusion-settings",
     "reliability",
+    "risk-coverage",
 }
 
 
@@ -62,6 +63,8 @@ def test_alternative_texts_have_the_figures_that_are_drawn(large: DrawnPage) -> 
     for level, mean, best in zip((1, 2), depth.mean.scores, depth.best.scores, strict=True):
         told = f"depth {level}: mean {mean:.2f}, best {best:.2f}"
         assert told in drawn["effects-depth"].alt
+    half = large.answer.risks["rps"]["uptake"].half.value
+    assert f"score of the uptake {half:.3f} on the surest half" in drawn["risk-coverage"].alt
     assert "the best 30 of 108 settings" in drawn["ranking"].alt
     assert "36 settings" in drawn["confusion-settings"].alt
 
@@ -78,9 +81,9 @@ def test_what_is_not_known_is_not_drawn(answer: Answer) -> None:
     assert answer.findings
     closed = replace(answer, tested=None)
     assert closed.parts.keys() == {"out of fold"}
-    nothing = replace(answer, findings=None, tested=None)
+    nothing = replace(answer, findings=None, tested=None, risks={})
     assert plots(nothing, stamp=None) == {}
-    unheld = replace(answer, findings=None)
+    unheld = replace(answer, findings=None, risks={})
     assert names(unheld) == {"glance", "grades", "confusion-test"}
 
 
@@ -96,6 +99,7 @@ def test_effects_that_no_grid_supports_are_left_out(answer: Answer) -> None:
     assert names(replace(answer, findings=few, tested=None)) == expected
 
 
+ALONE = {"glance", "grades", "confusion-out-of-fold", "reliability", "risk-coverage"}
 METRICS = "epoch,train_loss,validation_loss,validation_kappa,stamp\n"
 
 
@@ -106,7 +110,7 @@ def run_answer(folder: Path, **skills: float) -> Answer:
 
 def test_a_single_setting_is_held_against_nobody(tmp_path: Path) -> None:
     answer = run_answer(tmp_path)
-    assert names(answer) == {"glance", "grades", "confusion-out-of-fold", "reliability"}
+    assert names(answer) == ALONE
     assert "ranking" in names(tell(tmp_path, uptake=0.4)[1])
 
 
@@ -142,7 +146,7 @@ def test_damaged_metrics_cost_the_curves_alone(tmp_path: Path, content: bytes | 
     else:
         (tmp_path / "metrics.csv").write_bytes(content)
     assert read_metrics(tmp_path / "metrics.csv", last=100) == {}
-    assert names(answer) == {"glance", "grades", "confusion-out-of-fold", "reliability"}
+    assert names(answer) == ALONE
 
 
 def test_a_line_that_was_cut_costs_its_missing_figures_alone(tmp_path: Path) -> None:
