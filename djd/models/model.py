@@ -61,14 +61,27 @@ class Model:
             present: bool (scan, side 2). A network of both knees leaves out an absent one beside
                 the other; the absent knee itself is graded all the same.
         """
+        return self.together(self.of_networks(crops, present))
+
+    def of_networks(
+        self, crops: NDArray[np.uint16], present: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Each network's own probabilities, before any temperature.
+
+        float64 (network, scan, side 2, grade 5), arguments as for `probabilities`.
+        """
         batch, knees = self.batch(crops, present), 2 * len(crops)
         found = []
         with torch.inference_mode():
             for network in self.networks:
                 outputs = network(batch["crop"], **inputs_of(batch, network.inputs))
                 found.append(network.exact_probabilities(outputs, knees))
-        mean = found[0] if len(found) == 1 else np.mean(found, axis=0)
-        return self.decision.calibrated(mean).reshape(len(crops), len(SIDES), GRADE_COUNT)
+        return np.array(found).reshape(len(found), len(crops), len(SIDES), GRADE_COUNT)
+
+    def together(self, of_networks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The calibrated mean (scan, side 2, grade 5) of what `of_networks` gives."""
+        mean = of_networks[0] if len(of_networks) == 1 else of_networks.mean(axis=0)
+        return self.decision.calibrated(mean.reshape(-1, GRADE_COUNT)).reshape(mean.shape)
 
     def features(
         self, crops: NDArray[np.uint16], present: NDArray[np.bool_]
@@ -181,6 +194,13 @@ def _require_alike(path: Path, content: ModelContent) -> None:
         raise _expected(
             path, "uptake measured as this version of djd does", "that of another version"
         )
+    training = content.training
+    if len(training.knee_patients) != len(training.features):
+        raise _expected(path, "a patient of each training knee", "too few, or too many")
+    graded = None if training.out_of_fold is None else training.out_of_fold.shape[1]
+    grades = training.out_of_fold_grades
+    if graded != (None if grades is None else len(grades)):
+        raise _expected(path, "a grade of each knee out of fold", "too few, or too many")
     cuts = content.decision.cuts
     if cuts and cuts != sorted(cuts):
         raise _expected(path, "cuts in ascending order", str(cuts))

@@ -93,7 +93,11 @@ class TrainingCohort(_Part):
         test_digests: The same of the test patients' knees.
         features: float32 (knee, feature), `knee_features` of the first network, in the order of
             `digests`; no feature where the network has no map of features.
-        out_of_fold: float32 (knee, grade 5), probabilities of knees that were graded out of fold.
+        knee_patients: int64 (knee,), a number a patient, in the order of `digests`.
+        out_of_fold: float32 (network, knee, grade 5), before the decision's temperature: of knees
+            that were graded out of fold, by each of the networks that grade together. None where
+            no knee was held out.
+        out_of_fold_grades: uint8 (knee,), the true grades of these knees.
     """
 
     source: Literal["phantom", "mat"]
@@ -107,7 +111,9 @@ class TrainingCohort(_Part):
     digests: _Digests
     test_digests: _Digests
     features: Annotated[Tensor, _shaped(torch.float32, None, None)]
-    out_of_fold: Annotated[Tensor, _shaped(torch.float32, None, GRADE_COUNT)] | None = None
+    knee_patients: Annotated[Tensor, _shaped(torch.int64, None)]
+    out_of_fold: Annotated[Tensor, _shaped(torch.float32, None, None, GRADE_COUNT)] | None = None
+    out_of_fold_grades: Annotated[Tensor, _shaped(torch.uint8, None)] | None = None
 
 
 class ModelContent(_Part):

@@ -5,6 +5,7 @@ that no network in question trained on. The check of the crop needs no network: 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +35,18 @@ class FlagLimits:
     disagreement: float = np.inf
 
     @classmethod
-    def fitted(cls, members: Array, *, share: float = FLAGGED_SHARE) -> "FlagLimits":
+    def fitted(
+        cls, members: Array, together: Array | None = None, *, share: float = FLAGGED_SHARE
+    ) -> "FlagLimits":
         """Limits of a training cohort.
 
         Args:
             members: float64 (member, knee, grade 5), 0 to 1, out of fold: probabilities of each
                 knee by networks that did not train on its patient.
+            together: (knee, grade 5), those that decide; by default the members' mean.
             share: Of the knees, above each limit.
         """
-        flat = limit_of(entropy(members.mean(axis=0)), share)
+        flat = limit_of(entropy(members.mean(axis=0) if together is None else together), share)
         several = limit_of(disagreement(members), share) if len(members) > 1 else np.inf
         return cls(flat, several)
 
@@ -82,7 +86,7 @@ class Likeness:
     def fitted(
         cls,
         features: NDArray[np.float32],
-        patients: NDArray[np.str_],
+        patients: NDArray[Any],
         *,
         share: float = FLAGGED_SHARE,
     ) -> "Likeness":
@@ -95,7 +99,7 @@ class Likeness:
             patients: Of each knee, (knee,).
             share: Of the knees, above the limit.
         """
-        if not features.shape[1]:
+        if not features.shape[1] or len(np.unique(patients)) < 2:
             return cls(np.zeros(0), np.zeros((0, 0)), np.inf)
         distances = np.empty(len(features))
         parts = GroupKFold(min(_FOLDS, len(np.unique(patients))))

@@ -13,7 +13,9 @@ from djd.data.scan import Scan, ScanError, read_scan, require_image
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT, SIDES, Side
 from djd.models.model import Model
+from djd.predict.doubts import Doubts, Flags
 from djd.statistics.deciding import Decision, expected_grade
+from djd.statistics.risk_coverage import entropy
 
 SCANS_AT_ONCE = 32
 """Scans of a batch, 64 knees."""
@@ -34,6 +36,7 @@ class GradedScan:
         present: bool (side 2), False for a knee that the file's labels leave unspecified.
         probabilities: float64 (side 2, grade 5), calibrated, 0 to 1, sums are 1.
         predicted: int64 (side 2), 0 to 4.
+        flags: Why each knee is doubtful, (side 2); see `Doubts`.
     """
 
     name: str
@@ -44,6 +47,7 @@ class GradedScan:
     present: NDArray[np.bool_]
     probabilities: NDArray[np.float64]
     predicted: NDArray[np.int64]
+    flags: tuple[Flags, ...]
 
 
 @dataclass(frozen=True)
@@ -91,15 +95,8 @@ class KneeGrades:
             probabilities=probabilities.astype(np.float32),
             predicted=np.array(grades, dtype=np.uint8).reshape(-1),
             expected=expected_grade(probabilities).astype(np.float32),
-            entropy=entropy_of(probabilities).astype(np.float32),
+            entropy=entropy(probabilities).astype(np.float32),
         )
-
-
-def entropy_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Entropy in nats, (knee,), of probabilities (knee, grade 5)."""
-    logs = np.log(np.where(probabilities > 0, probabilities, 1))
-    entropy: NDArray[np.float64] = np.abs(-(probabilities * logs).sum(axis=1))
-    return entropy
 
 
 @dataclass(frozen=True)
@@ -109,15 +106,17 @@ class Grader:
     Attributes:
         models: One or more.
         decision: How the mean of their calibrated probabilities becomes a grade.
+        doubts: Those of the first model.
     """
 
     models: tuple[Model, ...]
     decision: Decision
+    doubts: Doubts
 
     @classmethod
     def of(cls, models: Sequence[Model]) -> "Grader":
         """A grader of models with one rule; raises InputError where they have several."""
-        return cls(tuple(models), common_decision(models))
+        return cls(tuple(models), common_decision(models), Doubts.of(models[0]))
 
     @property
     def stamp(self) -> str | None:
@@ -173,20 +172,28 @@ class Grader:
 
     def _graded(self, scans: Sequence["_CutScan"]) -> Iterator[GradedScan]:
         present = np.stack([each.present for each in scans])
-        found = []
+        found, networks = [], []
         for model in self.models:
-            placement = model.content.crops.placement
-            crops = np.stack([each.crops[placement] for each in scans])
-            found.append(model.probabilities(crops, present))
-        probabilities = np.mean(found, axis=0)
+            networks.append(model.of_networks(_crops_of(scans, model), present))
+            found.append(model.together(networks[-1]))
+        probabilities, members = np.mean(found, axis=0), np.concatenate(networks)
+        features = self.models[0].features(_crops_of(scans, self.models[0]), present)
         predicted = self.decision.grades(probabilities.reshape(-1, GRADE_COUNT))
-        given = zip(scans, probabilities, predicted.reshape(-1, len(SIDES)), strict=True)
-        for cut, chances, grades in given:
+        grades = predicted.reshape(-1, len(SIDES))
+        for place, cut in enumerate(scans):
             placement, crops = next(iter(cut.crops.items()))
-            counts = cut.scan.counts
-            first_row = PLACEMENTS[placement](counts[0])
-            place = (cut.scan.name, cut.path, counts, first_row)
-            yield GradedScan(*place, crops, cut.present, chances, grades)
+            counts, chances = cut.scan.counts, probabilities[place]
+            yield GradedScan(
+                name=cut.scan.name,
+                path=cut.path,
+                counts=counts,
+                first_row=PLACEMENTS[placement](counts[0]),
+                crops=crops,
+                present=cut.present,
+                probabilities=chances,
+                predicted=grades[place],
+                flags=self.doubts.flags(counts, crops, members[:, place], chances, features[place]),
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +202,10 @@ class _CutScan:
     path: Path | None
     crops: dict[Placement, NDArray[np.uint16]]  # by placement, that of the first model first
     present: NDArray[np.bool_]
+
+
+def _crops_of(scans: Sequence[_CutScan], model: Model) -> NDArray[np.uint16]:
+    return np.stack([each.crops[model.content.crops.placement] for each in scans])
 
 
 def _read(each: GradedScan | UnreadScan) -> GradedScan:

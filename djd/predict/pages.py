@@ -72,7 +72,7 @@ def _row(knees: Sequence[Mapping[str, str]]) -> ScanRow:
     right, left = (by_side[side] for side in SIDES)
     means = float(right["expected"]), float(left["expected"])
     worse = SIDES[int(means[1] > means[0])]
-    flags = sorted({flag for knee in knees for flag in knee["flags"].split()})
+    flags = sorted({flag for knee in knees for flag in knee["flags"].split("; ") if flag})
     cells = (
         _grade(by_side[worse]),
         worse,

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from djd.data.crop import CROP_SIZE, VIEW_INDICES
-from djd.grades import RESEARCH, SIDES
+from djd.grades import GRADE_NAMES, RESEARCH, SIDES
 from djd.models.model import Model
 from djd.plots.graded import patient_figure
 from djd.plots.sheets import counts_window
@@ -14,7 +14,7 @@ from djd.predict.grading import GradedScan, Grader
 from djd.predict.patient import DiseaseCut, patient_sentences
 from djd.report.explaining import attention_of
 from djd.statistics.deciding import expected_grade
-from djd.wording import capital, number, share
+from djd.wording import capital, number
 
 
 def patient_png(graded: GradedScan, grader: Grader, *, cut: DiseaseCut | None = None) -> bytes:
@@ -43,7 +43,13 @@ def _captions(graded: GradedScan) -> list[list[str]]:
     for side, name in enumerate(SIDES):
         given, chances = int(graded.predicted[side]), graded.probabilities[side]
         mean = number(float(expected_grade(chances[None])[0]), decimals=1)
-        lines.append([f"{name}: grade {given}", f"expected grade {mean}, {share(chances[given])}"])
+        lines.append(
+            [
+                f"{name}: {GRADE_NAMES[given]}",
+                f"grade {given}; expected grade {mean}",
+                *([f"doubtful: {'; '.join(graded.flags[side])}"] if graded.flags[side] else []),
+            ]
+        )
     return lines
 
 

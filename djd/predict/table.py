@@ -15,8 +15,9 @@ from djd.errors import InputError
 from djd.files import append_text, is_there, read_bytes, write_rows, write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES, RESEARCH, SIDES
 from djd.locks import remove_lock, try_lock
-from djd.predict.grading import GradedScan, Grader, UnreadScan, entropy_of
+from djd.predict.grading import GradedScan, Grader, UnreadScan
 from djd.statistics.deciding import PROBABILITY_DIGITS, expected_grade
+from djd.statistics.risk_coverage import entropy
 
 TABLE_NAME = "predictions.csv"
 PICTURES = "pictures"
@@ -197,11 +198,11 @@ def _rows_of(each: GradedScan | UnreadScan, state: Row) -> Iterable[Row]:
         blank = dict.fromkeys(("side", *_OF_KNEE), "")
         yield {"scan": scan_name(each.path), **blank, "error": str(each.error), **state}
         return
-    expected, entropy = expected_grade(each.probabilities), entropy_of(each.probabilities)
+    expected, unsure = expected_grade(each.probabilities), entropy(each.probabilities)
     for place, side in enumerate(SIDES):
         chances = each.probabilities[place]
         numbers = dict(zip(_CHANCES, chances, strict=True))
-        numbers |= {"expected": expected[place], "entropy": np.float64(entropy[place])}
+        numbers |= {"expected": expected[place], "entropy": np.float64(unsure[place])}
         grade = int(each.predicted[place])
         yield {
             "scan": each.name,
@@ -211,7 +212,7 @@ def _rows_of(each: GradedScan | UnreadScan, state: Row) -> Iterable[Row]:
             **{name: f"{value:.{PROBABILITY_DIGITS}f}" for name, value in numbers.items()},
             "row": str(each.first_row),
             "column": str(place * CROP_SIZE),
-            "flags": "",
+            "flags": "; ".join(each.flags[place]),
             "error": "",
             **state,
         }

@@ -27,6 +27,7 @@ from djd.runs.folder import (
     TEST_MATRIX,
     epoch_checkpoint,
 )
+from djd.runs.held_out import OutOfFold
 from djd.runs.model import keep_model
 from djd.runs.predictions import prediction_rows, write_predictions
 from djd.runs.prepare import Prepared
@@ -66,10 +67,12 @@ def refit_and_score(
     epochs = prepared.config.epochs_to_score
     if prepared.config.kind == "run":
         epochs = epochs[-1:]
+    held_out = OutOfFold.load(folder)
     if prepared.config.data.fold is not None:
+        held_out = OutOfFold.of_outcome(fits[0].classifier.outcomes.get("validation"))
         prepared = prepared.refit(folder)
         fits = [_trained(prepared)]
-    keep_model(folder / MODEL_NAME, prepared, fits)
+    keep_model(folder / MODEL_NAME, prepared, fits, held_out)
     config, cohort = prepared.config, prepared.cohort
     scored, rows, openings = [], [], 0
     for epoch in epochs:

@@ -27,12 +27,18 @@ from djd.models.model_content import (
 from djd.models.model_file import write_content
 from djd.runs.fit import Fit
 from djd.runs.folder import epoch_checkpoint
+from djd.runs.held_out import OutOfFold
 from djd.runs.prepare import Prepared
 from djd.runs.result import installed_versions
 
 
-def keep_model(path: Path, prepared: Prepared, fits: Sequence[Fit]) -> None:
-    """Write the model file of networks that grade together, with their last epoch's weights."""
+def keep_model(
+    path: Path, prepared: Prepared, fits: Sequence[Fit], held_out: OutOfFold | None = None
+) -> None:
+    """Write the model file of networks that grade together, with their last epoch's weights.
+
+    `held_out` are the knees that networks of the same setting graded out of fold.
+    """
     config = prepared.config
     epoch = config.trainer.max_epochs
     for fit in fits:
@@ -60,7 +66,7 @@ def keep_model(path: Path, prepared: Prepared, fits: Sequence[Fit]) -> None:
             temperature=decision.temperature,
         ),
         grade_names=list(GRADE_NAMES),
-        training=_training(prepared, fits[0]),
+        training=_training(prepared, fits[0], held_out),
         setting=config.setting_name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=dict(installed_versions()),
@@ -68,23 +74,27 @@ def keep_model(path: Path, prepared: Prepared, fits: Sequence[Fit]) -> None:
     write_content(path, content)
 
 
-def _training(prepared: Prepared, fit: Fit) -> TrainingCohort:
+def _training(prepared: Prepared, fit: Fit, held_out: OutOfFold | None) -> TrainingCohort:
     config, cohort = prepared.config, prepared.cohort
     knees = _training_knees(prepared)
     grades = np.bincount(cohort.grades[knees], minlength=GRADE_COUNT)
     invented = config.data.source == "phantom"
+    patients, numbers = np.unique(cohort.knee_patients[knees], return_inverse=True)
     return TrainingCohort(
         source=config.data.source,
         phantom_style=config.data.phantom_style if invented else None,
         stamp=prepared.stamp,
         leak=config.data.leak,
         fingerprint=prepared.fingerprint,
-        patients=len(np.unique(cohort.knee_patients[knees])),
+        patients=len(patients),
         knees_per_grade=grades.tolist(),
         count_quantiles=torch.from_numpy(count_quantiles(cohort.crops, knees)),
         digests=torch.from_numpy(crop_digests(cohort.crops[knees])),
         test_digests=torch.from_numpy(crop_digests(cohort.crops[prepared.parts.test])),
         features=torch.from_numpy(_features(fit, knees)),
+        knee_patients=torch.from_numpy(numbers),
+        out_of_fold=torch.from_numpy(held_out.probabilities) if held_out else None,
+        out_of_fold_grades=torch.from_numpy(held_out.grades) if held_out else None,
     )
 
 

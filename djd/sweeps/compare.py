@@ -3,12 +3,14 @@
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
+from djd.errors import InputError
 from djd.files import remove, write_whole
 from djd.markers import use_stale_after
 from djd.runs.config import RunConfig
@@ -28,6 +30,7 @@ from djd.runs.together import require_together
 from djd.sweeps.cells import Cell, Job, Launch, by_setting
 from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
 from djd.sweeps.forecast import Forecast, forecast, say_head, training_estimates
+from djd.sweeps.out_of_fold import networks_out_of_fold
 from djd.sweeps.plan import cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep
@@ -222,6 +225,9 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
     winner, refits = None, []
     if best and config.test != "never":
         refits = [winner := winner_refit(sweep.folder, best, evidence)]
+        if not sweep.result_of(winner):
+            with suppress(InputError):  # its flags are worth no winner
+                networks_out_of_fold(best.cells, best.epochs).save(winner.folder)
         if config.test == "each":
             refits += each_refit(sweep.folder, sweep.cells, evidence)
         _launch_refits(sweep, refits, trainer)

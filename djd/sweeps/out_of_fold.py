@@ -14,6 +14,7 @@ import numpy as np
 from djd.errors import InputError
 from djd.runs.config import RunConfig
 from djd.runs.folder import PREDICTIONS_NAME
+from djd.runs.held_out import OutOfFold
 from djd.runs.predictions import read_predictions, require_agreement
 from djd.runs.result import PartScores
 from djd.runs.together import seeds_together
@@ -119,6 +120,28 @@ def mean_of(members: Sequence[HeldOut]) -> HeldOut:
         place = {knee: index for index, knee in enumerate(each.knees)}
         chances.append(each.probabilities[[place[knee] for knee in first.knees]])
     return replace(first, probabilities=np.mean(chances, axis=0))
+
+
+def networks_out_of_fold(cells: Sequence[FinishedCell], epoch: int) -> OutOfFold:
+    """The knees of a setting's first repeat, by each of the networks that grade together.
+
+    Raises:
+        InputError: As `read_cells`.
+    """
+    networks = []
+    for seed in by_seed(by_repeat(cells)[0]):
+        folds = [each[epoch] for each in read_cells(seed, {})]
+        rows = {
+            knee: (grade, chances)
+            for fold in folds
+            for knee, grade, chances in zip(
+                fold.knees, fold.grades, fold.probabilities, strict=True
+            )
+        }
+        networks.append([rows[knee] for knee in sorted(rows)])
+    grades = np.array([grade for grade, _ in networks[0]], dtype=np.uint8)
+    chances = np.array([[each for _, each in rows] for rows in networks], dtype=np.float32)
+    return OutOfFold(chances, grades)
 
 
 def decision_of(config: RunConfig, held_out: HeldOut) -> Decision:

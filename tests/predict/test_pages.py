@@ -23,7 +23,7 @@ def knee(scan: str, side: str, grade: int, expected: float, flags: str = "") -> 
 def rows() -> list[dict[str, str]]:
     return [
         knee("0000001", "right", 1, 1.2),
-        knee("0000001", "left", 3, 2.6, "flat unlike"),
+        knee("0000001", "left", 3, 2.6, "flat; unlike"),
         knee("무릎 <b>", "right", 0, 0.3),
         knee("무릎 <b>", "left", 0, 0.1),
         {**dict.fromkeys(knee("", "", 0, 0), ""), "scan": "bad", "error": "bad.mat: <cut>"},

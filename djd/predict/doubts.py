@@ -1,0 +1,91 @@
+"""Why each knee of a scan is doubtful: its crop, its probabilities, its image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from djd.models.model import Model
+from djd.predict.crop_check import crop_doubts
+from djd.predict.flags import FlagLimits, Likeness, disagreement
+from djd.predict.patient import DiseaseCut, disease_cut
+from djd.statistics.metrics import Array
+from djd.statistics.risk_coverage import entropy
+
+FLAT, MEMBERS, UNLIKE = "flat", "members", "unlike"
+"""Flags without further words; the flag of the crop says why."""
+
+Flags = tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Doubts:
+    """What makes a knee doubtful, by what a model file knows of its training cohort.
+
+    Attributes:
+        limits: Of entropy and disagreement.
+        likeness: To the training crops.
+    """
+
+    limits: FlagLimits
+    likeness: Likeness
+
+    @classmethod
+    def of(cls, model: Model) -> "Doubts":
+        """Limits of the training cohort; what the file doesn't know flags nothing."""
+        training = model.content.training
+        limits = FlagLimits(np.inf)
+        if (members := _out_of_fold(model)) is not None:
+            limits = FlagLimits.fitted(members, model.decision.calibrated(members.mean(axis=0)))
+        knees = training.knee_patients.numpy()
+        return cls(limits, Likeness.fitted(training.features.numpy(), knees))
+
+    def flags(
+        self,
+        counts: NDArray[np.uint16],
+        crops: NDArray[np.uint16],
+        members: Array,
+        probabilities: Array,
+        features: NDArray[np.float32],
+    ) -> tuple[Flags, ...]:
+        """Flags of the right and the left knee of a scan; none for an ordinary knee.
+
+        Args:
+            counts: uint16 (view 2, row 1024, column 256), counts a pixel.
+            crops: uint16 (side 2, view 2, row 128, column 128), counts a pixel.
+            members: (network, side 2, grade 5), 0 to 1: each network's own probabilities.
+            probabilities: (side 2, grade 5), those that decide.
+            features: float32 (side 2, feature), as `TrainingCohort.features`.
+        """
+        limits, apart = self.limits, disagreement(members)
+        unlike = self.likeness.distances(features) > self.likeness.limit
+        flat = entropy(probabilities) > limits.entropy
+        return tuple(
+            (
+                *(f"crop: {reason}" for reason in reasons),
+                *([FLAT] if flat[side] else []),
+                *([MEMBERS] if apart[side] > limits.disagreement else []),
+                *([UNLIKE] if unlike[side] else []),
+            )
+            for side, reasons in enumerate(crop_doubts(counts, crops))
+        )
+
+
+def _out_of_fold(model: Model) -> Array | None:
+    kept = model.content.training.out_of_fold
+    return None if kept is None else kept.numpy().astype(np.float64)
+
+
+def model_cut(models: Sequence[Model], specificity: float) -> DiseaseCut | None:
+    """The cut of `disease_cut` by the normal knees that a model graded out of fold.
+
+    None where the model file has none, or where several models grade together, whose
+    probabilities are others.
+    """
+    training, members = models[0].content.training, _out_of_fold(models[0])
+    if members is None or training.out_of_fold_grades is None or len(models) > 1:
+        return None
+    normal = training.out_of_fold_grades.numpy() == 0
+    chances = models[0].decision.calibrated(members.mean(axis=0))
+    return disease_cut(1 - chances[normal, 0], specificity) if normal.any() else None
