@@ -112,9 +112,9 @@ def test_without_figures_no_training_draws_any(
         assert path.read_bytes() == other.read_bytes()
     for path in finished.folder.rglob("*.ckpt"):
         if path.name != "last.ckpt":
-            one, two = map(weights, (path, plain / path.relative_to(finished.folder)))
-            assert one.keys() == two.keys()
-            assert all(torch.equal(one[name], two[name]) for name in one), path
+            kept, same = map(weights, (path, plain / path.relative_to(finished.folder)))
+            assert kept.keys() == same.keys()
+            assert all(torch.equal(kept[name], same[name]) for name in kept), path
     seconds = {"seconds": None}
     for one, two in zip(
         rows_of(finished.folder / "metrics.csv"), rows_of(plain / "metrics.csv"), strict=True
