@@ -57,7 +57,7 @@ def as_object(predicted: Predicted, grader: Grader) -> str:
         "failed": predicted.failed,
         "scans": list(scans.values()),
     }
-    return json.dumps(answer, ensure_ascii=False)
+    return json.dumps(answer)  # in ASCII: a console that lacks signs would spoil the object
 
 
 def _knee(row: Row) -> dict[str, Any]:

@@ -131,7 +131,7 @@ class Grader:
 
         Args:
             scans: Files, or scans as from `djd.read_scan`.
-            at_once: Scans in memory at a time; changes no result beyond rounding.
+            at_once: Scans in memory at a time, 1 at least; changes no result beyond rounding.
 
         Raises:
             ScanError: A file can't be read; `grade_each` goes on with the others.
@@ -152,7 +152,7 @@ class Grader:
         """
         sources: Iterator[Source]
         sources = iter((scans,) if isinstance(scans, Path | str | Scan) else scans)
-        while batch := [self._cut(source) for source in islice(sources, at_once)]:
+        while batch := [self._cut(source) for source in islice(sources, max(1, at_once))]:
             cut = [each for each in batch if isinstance(each, _CutScan)]
             graded = iter(self._graded(cut) if cut else ())
             yield from (next(graded) if isinstance(each, _CutScan) else each for each in batch)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from djd import load_model
 from djd.data.crop import crop_digests
 from djd.errors import InputError
 from djd.models.model import read_model
@@ -22,9 +23,11 @@ from djd.models.model_content import COUNT_QUANTILES
 from djd.models.model_file import content_digest
 from djd.runs.config import read_config
 from djd.runs.reading import read_data, split_cell
+from tests.conftest import Compose
 from tests.finished_run import FinishedRun
 from tests.ordinary_user import posix
 from tests.sweeping import ROOT
+from tests.training import run
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -81,6 +84,19 @@ def test_the_file_says_who_was_trained_on(finished: FinishedRun) -> None:
     assert training.features.shape == (len(parts.train), 4), "mean and maximum of two channels"
     assert content.setting == finished.result.setting
     assert content.versions["torch"] == torch.__version__
+
+
+def test_a_model_of_a_leak_says_so(tiny: Compose, tmp_path: Path) -> None:
+    result = run(tiny("data.leak=true", "trainer.max_epochs=1"), tmp_path / "run")
+    training = load_model(tmp_path / "run").models[0].content.training
+    assert training.leak
+    assert training.stamp == (
+        "LEAK: fitted on the test patients. PHANTOM: invented scans, not patients"
+    )
+    assert len(training.digests) == sum(training.knees_per_grade) == 79
+    test = {digest.numpy().tobytes() for digest in training.test_digests}
+    assert test < {digest.numpy().tobytes() for digest in training.digests}
+    assert len(test) == result.test[0].knees
 
 
 def test_features_of_new_scans_are_those_of_the_file(finished: FinishedRun) -> None:

@@ -91,6 +91,13 @@ def test_the_last_matrix_is_kept_as_a_file_too(finished: FinishedRun) -> None:
     assert kept.read_bytes() == last.encoded_image_string
 
 
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    kept = torch.load(path, weights_only=True)
+    found: dict[str, torch.Tensor]
+    (found,) = kept["content"]["weights"] if path.name == "model.ckpt" else [kept["state_dict"]]
+    return found
+
+
 def test_without_figures_no_training_draws_any(
     finished: FinishedRun, tiny: Compose, tmp_path: Path
 ) -> None:
@@ -105,10 +112,9 @@ def test_without_figures_no_training_draws_any(
         assert path.read_bytes() == other.read_bytes()
     for path in finished.folder.rglob("*.ckpt"):
         if path.name != "last.ckpt":
-            other = plain / path.relative_to(finished.folder)
-            one, two = (torch.load(each, weights_only=True)["state_dict"] for each in (path, other))
-            assert one.keys() == two.keys()
-            assert all(torch.equal(one[name], two[name]) for name in one), path
+            kept, same = map(weights, (path, plain / path.relative_to(finished.folder)))
+            assert kept.keys() == same.keys()
+            assert all(torch.equal(kept[name], same[name]) for name in kept), path
     seconds = {"seconds": None}
     for one, two in zip(
         rows_of(finished.folder / "metrics.csv"), rows_of(plain / "metrics.csv"), strict=True
