@@ -89,27 +89,33 @@ class Knee:
     lost: bool
 
 
-def fresh_knees(scans: int, seed: int) -> Iterator[Knee]:
-    """Both knees of so many scans of each style and case, and of plain scans thinned."""
-    kinds: list[tuple[PhantomStyle, Case | None]] = [("plain", None), ("soft", None)]
-    kinds += [("odd", case) for case in CASES]
-    number = 0
-    for place, (style, case) in enumerate(kinds):
-        rng = np.random.default_rng([seed, place])
-        for patient_seed in np.random.SeedSequence([seed, place]).spawn(scans):
-            patient = invent_patient(patient_seed, STYLES[style], case=case, null=False)
-            knees = [invent_knee(each, patient.image, STYLES[style]) for each in patient.severities]
-            body, (right, left) = patient.body, knees
-            expected = expected_counts(body, (right, left), patient.image, patient.pose)
-            pages, centres = turn_pages(case, count(expected, patient.image), body.knee_centres)
-            joints = [each.joint for each in body.sides]
-            grades = [-1 if each is None else each for each in patient.grades]
-            yield from _knees(case or style, number, pages, centres, joints, grades)
-            for share, name in ((0.5, "half the counts"), (0.1, "a tenth of the counts")):
-                if style == "plain":
-                    thin = rng.binomial(pages, share).astype(np.uint16)
-                    yield from _knees(f"plain, {name}", number, thin, centres, joints, grades)
-            number += 1
+KINDS: tuple[tuple[PhantomStyle, Case | None], ...] = (
+    ("plain", None),
+    ("soft", None),
+    *(("odd", case) for case in CASES),
+)
+
+
+def fresh_knees(style: PhantomStyle, case: Case | None, *, scans: int, seed: int) -> Iterator[Knee]:
+    """Both knees of so many scans of a style or case, and of plain scans thinned."""
+    place = KINDS.index((style, case))
+    seeds = np.random.SeedSequence([seed, place])
+    rng = np.random.default_rng(seeds)
+    for number, patient_seed in enumerate(seeds.spawn(scans), start=scans * place):
+        patient = invent_patient(patient_seed, STYLES[style], case=case, null=False)
+        right, left = (
+            invent_knee(each, patient.image, STYLES[style]) for each in patient.severities
+        )
+        body = patient.body
+        expected = expected_counts(body, (right, left), patient.image, patient.pose)
+        pages, centres = turn_pages(case, count(expected, patient.image), body.knee_centres)
+        joints = [each.joint for each in body.sides]
+        grades = [-1 if each is None else each for each in patient.grades]
+        yield from _knees(case or style, number, pages, centres, joints, grades)
+        for share, name in ((0.5, "half the counts"), (0.1, "a tenth of the counts")):
+            if style == "plain":
+                thin = rng.binomial(pages, share).astype(np.uint16)
+                yield from _knees(f"plain, {name}", number, thin, centres, joints, grades)
 
 
 def _knees(
@@ -215,15 +221,18 @@ def main() -> None:
         cells, cache = Path(folder) / "cells", Path(folder) / "cache"
         cells.mkdir()
         grader = train_grader(cells, cache, seed=arguments.training_seed, epochs=arguments.epochs)
-    kinds: dict[str, list[Knee]] = defaultdict(list)
-    for knee in fresh_knees(arguments.scans, arguments.seed):
-        kinds[knee.kind].append(knee)
-        if knee.lost:
-            kinds[LOST].append(knee)
     print(f"| knees | number | flagged % | {' | '.join(FLAGS)} | kappa | kappa of the others |")
-    print("| --- " * (len(FLAGS) + 5) + "|")
-    for kind, knees in kinds.items():
-        print(_line(kind, knees, grader))
+    print("| --- " * (len(FLAGS) + 5) + "|", flush=True)
+    lost: list[Knee] = []
+    for style, case in KINDS:
+        kinds: dict[str, list[Knee]] = defaultdict(list)
+        for knee in fresh_knees(style, case, scans=arguments.scans, seed=arguments.seed):
+            kinds[knee.kind].append(knee)
+            if knee.lost:
+                lost.append(knee)
+        for kind, knees in kinds.items():
+            print(_line(kind, knees, grader), flush=True)
+    print(_line(LOST, lost, grader))
 
 
 def _line(kind: str, knees: Sequence[Knee], grader: Grader) -> str:
