@@ -149,6 +149,9 @@ def predict(
     trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    specificity: Annotated[
+        float, typer.Option(help="Share of normal knees that shall not count as diseased.")
+    ] = 0.9,
     pictures: Annotated[bool, typer.Option(help="Draw a picture a scan, and index.html.")] = True,
 ) -> None:
     """Grade new scans; labels are not needed. Research use only.
@@ -157,7 +160,8 @@ def predict(
     none is.
     """
     from djd.data.formats import import_formats
-    from djd.predict.answer import as_object, say_predicted, write_index
+    from djd.predict.answer import as_object, say_predicted, write_index, write_patients
+    from djd.predict.doubts import model_cut
     from djd.predict.loading import find_sources, load_model
     from djd.predict.pictures import patient_png
     from djd.predict.table import predict_into
@@ -168,8 +172,10 @@ def predict(
         grader = load_model(model, *(more or ()), trust=trust or ())
         paths = find_sources(scans)
         with progress_bar("grading scans", len(paths)) as on_scan:
-            draw = partial(patient_png, grader=grader) if pictures else None
+            cut = model_cut(grader.models, specificity)
+            draw = partial(patient_png, grader=grader, cut=cut) if pictures else None
             predicted = predict_into(as_stored(out), grader, paths, on_scan, draw=draw)
+        write_patients(predicted, cut)
         page = write_index(predicted, grader)
     except InputError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)

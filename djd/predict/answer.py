@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from djd.files import write_whole
+from djd.files import write_rows, write_whole
 from djd.grades import GRADE_COUNT, RESEARCH
 from djd.predict.grading import Grader
 from djd.predict.pages import index_page
+from djd.predict.patient import PATIENT_COLUMNS, DiseaseCut, patient_row
 from djd.predict.table import Predicted, Row
 from djd.wording import capital, count_of, listed
 
 INDEX_NAME = "index.html"
+PATIENTS_NAME = "patients.csv"
 
 
 def say_predicted(predicted: Predicted, grader: Grader) -> Iterable[str]:
@@ -33,6 +36,16 @@ def write_index(predicted: Predicted, grader: Grader) -> Path:
     page = index_page(predicted.table, model=f"Graded by {listed(names)}", stamp=grader.stamp)
     write_whole(predicted.path.parent / INDEX_NAME, page)
     return predicted.path.parent / INDEX_NAME
+
+
+def write_patients(predicted: Predicted, cut: DiseaseCut | None) -> None:
+    """Write a row a graded scan of the whole table beside it."""
+    rows = [
+        patient_row(knees, cut)
+        for _, group in groupby(predicted.table, key=lambda row: row["file"])
+        if not (knees := list(group))[0]["error"]
+    ]
+    write_rows(predicted.path.parent / PATIENTS_NAME, PATIENT_COLUMNS, rows)
 
 
 def as_object(predicted: Predicted, grader: Grader) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from djd.data.crop import crop_digests
 from djd.models.model import Model
 from djd.predict.crop_check import crop_doubts
 from djd.predict.flags import FlagLimits, Likeness, disagreement
@@ -13,7 +14,7 @@ from djd.predict.patient import DiseaseCut, disease_cut
 from djd.statistics.metrics import Array
 from djd.statistics.risk_coverage import entropy
 
-FLAT, MEMBERS, UNLIKE = "flat", "members", "unlike"
+FLAT, MEMBERS, UNLIKE, TRAINED_ON = "flat", "members", "unlike", "trained on"
 """Flags without further words; the flag of the crop says why."""
 
 Flags = tuple[str, ...]
@@ -26,20 +27,23 @@ class Doubts:
     Attributes:
         limits: Of entropy and disagreement.
         likeness: To the training crops.
+        trained_on: Digests of the training crops of all models.
     """
 
     limits: FlagLimits
     likeness: Likeness
+    trained_on: frozenset[bytes]
 
     @classmethod
-    def of(cls, model: Model) -> "Doubts":
-        """Limits of the training cohort; what the file doesn't know flags nothing."""
-        training = model.content.training
+    def of(cls, models: Sequence[Model]) -> "Doubts":
+        """Limits of the first model's cohort; what its file doesn't know flags nothing."""
+        model, training = models[0], models[0].content.training
         limits = FlagLimits(np.inf)
         if (members := _out_of_fold(model)) is not None:
             limits = FlagLimits.fitted(members, model.decision.calibrated(members.mean(axis=0)))
         knees = training.knee_patients.numpy()
-        return cls(limits, Likeness.fitted(training.features.numpy(), knees))
+        seen = [row.tobytes() for each in models for row in each.content.training.digests.numpy()]
+        return cls(limits, Likeness.fitted(training.features.numpy(), knees), frozenset(seen))
 
     def flags(
         self,
@@ -61,12 +65,14 @@ class Doubts:
         limits, apart = self.limits, disagreement(members)
         unlike = self.likeness.distances(features) > self.likeness.limit
         flat = entropy(probabilities) > limits.entropy
+        digests = [row.tobytes() for row in crop_digests(crops)]
         return tuple(
             (
                 *(f"crop: {reason}" for reason in reasons),
                 *([FLAT] if flat[side] else []),
                 *([MEMBERS] if apart[side] > limits.disagreement else []),
                 *([UNLIKE] if unlike[side] else []),
+                *([TRAINED_ON] if digests[side] in self.trained_on else []),
             )
             for side, reasons in enumerate(crop_doubts(counts, crops))
         )

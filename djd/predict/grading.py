@@ -106,7 +106,7 @@ class Grader:
     Attributes:
         models: One or more.
         decision: How the mean of their calibrated probabilities becomes a grade.
-        doubts: Those of the first model.
+        doubts: What makes a knee doubtful.
     """
 
     models: tuple[Model, ...]
@@ -116,7 +116,7 @@ class Grader:
     @classmethod
     def of(cls, models: Sequence[Model]) -> "Grader":
         """A grader of models with one rule; raises InputError where they have several."""
-        return cls(tuple(models), common_decision(models), Doubts.of(models[0]))
+        return cls(tuple(models), common_decision(models), Doubts.of(models))
 
     @property
     def stamp(self) -> str | None:

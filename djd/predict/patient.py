@@ -1,13 +1,13 @@
 """Both knees of a patient: the worse one, how unlike they are, and whether one is diseased."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from djd.errors import InputError
-from djd.grades import GRADE_NAMES, SIDES, Side
+from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES, Side
 from djd.statistics.deciding import expected_grade
 from djd.wording import number, share
 
@@ -74,7 +74,7 @@ def patient_sentences(
     if abs(right - left) >= ASYMMETRIC:
         said.append(f"The knees are unlike: {number(abs(right - left), decimals=1)} grades apart")
     if cut:
-        said.append(_disease_sentence(1 - probabilities[:, 0], cut))
+        said.append(_disease_sentence(probabilities, cut))
     return said
 
 
@@ -95,16 +95,53 @@ def _worse_sentence(probabilities: NDArray[np.float64], given: Sequence[int]) ->
     )
 
 
-def _disease_sentence(diseased: NDArray[np.float64], cut: DiseaseCut) -> str:
-    sides = [
-        side for side, chance in zip(SIDES, diseased, strict=True) if chance >= cut.probability
-    ]
-    named = {
-        0: "Neither knee counts",
-        1: f"The {'/'.join(sides)} knee counts",
-        2: "Both knees count",
-    }
+def _disease_sentence(probabilities: NDArray[np.float64], cut: DiseaseCut) -> str:
+    sides = diseased_sides(probabilities, cut)
+    one = f"The {sides[0]} knee counts" if sides else "Neither knee counts"
+    counts = "Both knees count" if len(sides) == len(SIDES) else one
     return (
-        f"{named[len(sides)]} as diseased (minimal or worse) at a specificity of "
-        f"{share(cut.specificity)}, which asks for a probability of {share(cut.probability)}"
+        f"{counts} as diseased (minimal or worse) at a specificity of {share(cut.specificity)}, "
+        f"which asks for a probability of {share(cut.probability)}"
     )
+
+
+PATIENT_COLUMNS = (
+    *("use", "stamp", "scan", "worse_side", "grade", "name", "expected_right", "expected_left"),
+    *("asymmetry", "diseased", "specificity", "flags", "sentence", "model", "file"),
+)
+"""Columns of `patients.csv`: a row a graded scan."""
+
+
+def patient_row(knees: Sequence[Mapping[str, str]], cut: DiseaseCut | None) -> dict[str, str]:
+    """The row of `PATIENT_COLUMNS` of a scan's two rows of `predictions.csv`, right and left.
+
+    `asymmetry` is the right knee's expected grade less the left one's. `diseased` names the knees
+    from the cut on, `neither`, or nothing where there is no cut.
+    """
+    probabilities = np.array(
+        [[float(knee[f"p{grade}"]) for grade in range(GRADE_COUNT)] for knee in knees]
+    )
+    worse = worse_side(probabilities)
+    there = knees[SIDES.index(worse)]
+    right, left = expected_grade(probabilities)
+    flags = {flag: None for knee in knees for flag in knee["flags"].split("; ") if flag}
+    said = patient_sentences(probabilities, [int(knee["predicted"]) for knee in knees], cut)
+    return {
+        **{name: knees[0][name] for name in ("use", "stamp", "scan", "model", "file")},
+        "worse_side": worse,
+        "grade": there["predicted"],
+        "name": there["name"],
+        "expected_right": f"{right:.4f}",
+        "expected_left": f"{left:.4f}",
+        "asymmetry": f"{right - left:.4f}",
+        "diseased": " ".join(diseased_sides(probabilities, cut)) or "neither" if cut else "",
+        "specificity": f"{cut.specificity:g}" if cut else "",
+        "flags": "; ".join(flags),
+        "sentence": ". ".join(said),
+    }
+
+
+def diseased_sides(probabilities: NDArray[np.float64], cut: DiseaseCut) -> list[Side]:
+    """The sides whose probability of any disease reaches the cut."""
+    chances = 1 - probabilities[:, 0]
+    return [side for side, chance in zip(SIDES, chances, strict=True) if chance >= cut.probability]
