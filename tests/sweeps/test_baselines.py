@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from djd.data.cohort import Cohort
 from djd.data.crop import Views
@@ -51,6 +51,7 @@ FOLDS: Folds = {
 }
 ONE_FOLD: Folds = {(3, 0): FOLDS[3, 0]}
 DEVELOPMENT = split_knees(COHORT, SPLIT, folds=2, fold=None, split_seed=0)
+UPTAKES = relative_uptake(COHORT.crops[:, :1])[:, 0]
 
 
 def parts(train: Sequence[int], validation: Sequence[int]) -> Folds:
@@ -131,9 +132,10 @@ GRID: dict[str, Choice] = {
 def plain_fit(choice: Choice, train: NDArray[np.int64], knees: NDArray[np.int64]) -> Any:
     """Probabilities of the knees' grades in plain scikit-learn; every grade is trained on."""
     c, weight, measures = choice
-    table = relative_uptake(COHORT.crops[:, :1])[:, 0, measures]
+    table = UPTAKES[:, measures]
     logistic = LogisticRegression(C=c, class_weight=weight, max_iter=1000)
-    model = make_pipeline(StandardScaler(), logistic).fit(table[train], COHORT.grades[train])
+    with threadpool_limits(1):  # two threads wait for each other longer than they work
+        model = make_pipeline(StandardScaler(), logistic).fit(table[train], COHORT.grades[train])
     return model.predict_proba(table[knees])
 
 
