@@ -78,6 +78,16 @@ def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def null_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An invented cohort of 120 patients whose grades say nothing; not to be changed."""
+    from djd.data.phantom.cohort import make_cohort
+
+    folder = tmp_path_factory.mktemp("null") / "scans"
+    make_cohort(folder, patients=120, seed=11, null=True)
+    return folder
+
+
 def tiny_values(phantom_folder: Path, root: Path, *overrides: str) -> dict[str, Any]:
     """A configuration that trains in a second, on 40 invented patients, with a ledger of its own.
 
