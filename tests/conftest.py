@@ -1,3 +1,6 @@
+import copy
+import functools
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -47,27 +50,60 @@ def compose_values(*overrides: str) -> dict[str, Any]:
     """
     if not any(each.startswith(("recipe=", "experiment=")) for each in overrides):
         overrides = ("recipe=none", *overrides)
+    if any("hydra.searchpath" in each for each in overrides):  # folders whose files may change
+        return _composing.compose_values(train.CONF, overrides)
+    places = Path.cwd(), train._cache(), os.environ.get("PYTHONPATH")
+    return copy.deepcopy(_composed(overrides, *places))
+
+
+@functools.cache  # a composition takes 0.1 s, and many tests have the same
+def _composed(overrides: tuple[str, ...], *places: object) -> dict[str, Any]:
+    """See `compose_values`; the values have these places in them."""
     return _composing.compose_values(train.CONF, overrides)
 
 
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The invented cohort of 40 patients that all tests share; not to be changed."""
+    """The invented cohort of 40 patients that all tests share; not to be changed.
+
+    As read by default it lies beside, in `cohorts`.
+    """
+    from djd.data.cohort import find_scans
+    from djd.data.cohort_cache import cached_cohort
     from djd.data.phantom.cohort import cached_phantom
 
-    return cached_phantom(tmp_path_factory.mktemp("cache"), patients=40, seed=0)
+    cache = tmp_path_factory.mktemp("cache")
+    folder = cached_phantom(cache, patients=40, seed=0)
+    cached_cohort(cache, find_scans(folder), placement="study", labels_from="auto")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def null_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An invented cohort of 120 patients whose grades say nothing; not to be changed."""
+    from djd.data.phantom.cohort import make_cohort
+
+    folder = tmp_path_factory.mktemp("null") / "scans"
+    make_cohort(folder, patients=120, seed=11, null=True)
+    return folder
 
 
 def tiny_values(phantom_folder: Path, root: Path, *overrides: str) -> dict[str, Any]:
     """A configuration that trains in a second, on 40 invented patients, with a ledger of its own.
 
-    The cohort is shared between tests by a link; all else in the cache is the test's own.
+    The cohort and what was read of it are shared between tests by links; all else in the cache is
+    the test's own.
     """
     cache = root / "cache"
-    cache.mkdir(exist_ok=True)
-    if not (cache / phantom_folder.name).exists():
-        link(cache / phantom_folder.name, phantom_folder)
-    return compose_values(*tiny_beside(overrides), f"paths.cache='{cache}'", *overrides)
+    (cache / "cohorts").mkdir(parents=True, exist_ok=True)
+    for shared in (phantom_folder, *phantom_folder.parent.glob("cohorts/*.npz")):
+        place = cache / shared.relative_to(phantom_folder.parent)
+        if not place.exists():
+            link(place, shared)
+    values = compose_values(*tiny_beside(overrides), *overrides)
+    if not any(each.startswith("paths.cache=") for each in overrides):
+        values["paths"]["cache"] = str(cache)
+    return values
 
 
 def tiny_beside(overrides: Iterable[str]) -> list[str]:

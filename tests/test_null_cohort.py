@@ -4,14 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from djd.data.phantom.cohort import make_cohort
+from tests.ordinary_user import link
 from tests.sweeping import rows_of, run_train
 
 
-def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> Path:
+def compare(
+    null_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str
+) -> Path:
     """The folder of a sweep on three folds of 80 patients whose grades say nothing."""
     scans, sweep = tmp_path / "scans", tmp_path / "sweep"
-    make_cohort(scans, patients=80, seed=11, null=True)
+    scans.mkdir()
+    for path in sorted(null_folder.glob("*.mat"))[:80]:
+        link(scans / path.name, path)
     fixed = (
         "data=mat",
         f"data.root={scans}",
@@ -27,11 +31,14 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) ->
 
 @pytest.mark.slow
 def test_a_comparison_trained_on_a_null_cohort_finds_no_winner(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    null_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     axes = ("model.depth=1,2", "optim=sgd,adam")
     fixed = ("recipe=none", "model.width=4", "trainer.max_epochs=20", "score_epochs=[10]")
-    sweep = compare(tmp_path, monkeypatch, *axes, *fixed)
+    sweep = compare(null_folder, tmp_path, monkeypatch, *axes, *fixed)
     *settings, majority, uptake, features = rows_of(sweep / "settings.csv")
     assert len(settings) == 8
     assert {row["in_best_set"] for row in settings} == {"yes"}
@@ -47,11 +54,14 @@ def test_a_comparison_trained_on_a_null_cohort_finds_no_winner(
 
 @pytest.mark.slow
 def test_no_recipe_finds_anything_on_a_null_cohort(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    null_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     axes = ("recipe=coarse,pooled,augmented,views,best", "members=1,2", "seed=0,1")
     fixed = ("calibrate=temperature", "trainer.max_epochs=15", "score_epochs=[]", "plots=false")
-    sweep = compare(tmp_path, monkeypatch, *axes, *fixed)
+    sweep = compare(null_folder, tmp_path, monkeypatch, *axes, *fixed)
     settings = [row for row in rows_of(sweep / "settings.csv") if row["rank"]]
     assert len(settings) == 10
     assert float(settings[0]["kappa_low"]) <= 0  # 0 where all guesses are the same

@@ -18,6 +18,7 @@ from sklearn.metrics import (
 )
 
 from djd.errors import InputError
+from djd.plots.style import figure_png
 from tests.ordinary_user import as_ordinary_user, posix
 from tests.sweeping import Sweep, rows_of
 from tests.test_cli import run_djd
@@ -31,6 +32,14 @@ def copy(sweep: Sweep, tmp_path: Path) -> Path:
     folder = tmp_path / "sweep, (한글)"
     shutil.copytree(sweep.folder, folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of few pixels: these tests are of tables and sentences."""
+    monkeypatch.setattr(
+        "djd.report.page.page.figure_png", lambda figure, width=None: figure_png(figure, width=60)
+    )
 
 
 def scores_by_hand(rows: Rows) -> dict[str, float]:

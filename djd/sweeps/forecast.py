@@ -5,6 +5,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -127,13 +128,14 @@ def measured_steps(configs: Sequence[RunConfig], *, at_once: int) -> list[Step]:
         return []
     cache = configs[0].paths.cache
     kept = _kept_steps(cache)
-    shapes = {_shape(config, at_once): config for config in configs}
-    if missing := {shape: config for shape, config in shapes.items() if shape not in kept}:
+    shapes = [_shape(config, at_once) for config in configs]
+    by_shape = dict(zip(shapes, configs, strict=True))
+    if missing := {shape: config for shape, config in by_shape.items() if shape not in kept}:
         kept |= _measure_shapes(missing, at_once)
         with suppress(OSError):
             cache.mkdir(parents=True, exist_ok=True)
             write_whole(cache / STEP_TIMES_NAME, json.dumps(kept, indent=1))
-    return [kept.get(_shape(config, at_once), (0.0, 0)) for config in configs]
+    return [kept.get(shape, (0.0, 0)) for shape in shapes]
 
 
 def _measure_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, Step]:
@@ -182,8 +184,13 @@ def _shape(config: RunConfig, at_once: int) -> str:
     return (
         f"{groups} views={data.views} pixels={data.pixels} batch_size={data.batch_size} "
         f"accelerator={trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)} "
-        f"precision={trainer.precision} torch={version('torch')} {platform.node()}"
+        f"precision={trainer.precision} torch={_torch_version()} {platform.node()}"
     )
+
+
+@cache  # it takes a millisecond, and each cell of a sweep asks
+def _torch_version() -> str:
+    return version("torch")
 
 
 def _kept_steps(cache: Path) -> dict[str, Step]:

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from djd.errors import require_text
 from djd.runs.config import read_config
 from djd.runs.keys import NEUTRAL_VALUES, RECIPE, SETTING_GROUPS, AxisValue, flat, nested, value_of
+from hydra_plugins.djd._parsing import files_parsed_once
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Cell
@@ -226,6 +227,10 @@ class CellComposer:
             HydraException: Hydra can't compose a value or key.
             InputError: A value is not as expected.
         """
+        with files_parsed_once(self.loader):
+            return self._cells()
+
+    def _cells(self) -> list["Cell"]:
         first = self._composed({})
         others = {
             (key, value): self._composed({key: value})

@@ -18,6 +18,7 @@ from djd.runs.keys import differences
 from djd.sweeps.cells import Cell, identity_of
 from hydra_plugins.djd._axes import Axes, read_axes
 from hydra_plugins.djd._composing import CellComposer, plain_values
+from hydra_plugins.djd._parsing import files_parsed_once
 
 VALUES = {
     "optim.lr_times": ("0.1", "1", "1e1"),
@@ -68,6 +69,23 @@ def test_few_compositions_make_many_cells(
     axes = Axes({key: VALUES[key] for key in ("optim", "optim.lr_times", "data.fold")}, ())
     assert len(CellComposer(loader, master, axes).cells()) == 27
     assert len(composed) == 1 + 2 + 2 + 2
+
+
+def test_files_are_parsed_anew_after_the_cells_are_composed(
+    tmp_path: Path, loader: ConfigLoader
+) -> None:
+    file = tmp_path / "optim" / "mine.yaml"
+    file.parent.mkdir()
+    said = [f"hydra.searchpath=['{tmp_path}']", "recipe=none", "optim=mine"]
+    for rate in (0.5, 0.25):
+        file.write_text(f"lr: {rate}")
+        with files_parsed_once(loader):
+            for _ in range(2):
+                composed = loader.load_configuration("config", said, run_mode=RunMode.RUN)
+                assert composed.optim.lr == rate
+    (tmp_path / "optim" / "mine.yaml").unlink()
+    with pytest.raises(HydraException, match="mine"):
+        loader.load_configuration("config", said, run_mode=RunMode.RUN)
 
 
 def test_an_axis_that_another_value_is_made_of_is_composed_by_hydra(

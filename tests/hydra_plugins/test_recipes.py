@@ -137,7 +137,7 @@ def test_a_ladder_grows_and_goes_on_in_part(loader: ConfigLoader, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["hyperparameters", "architecture", "optimizers", "matrix"])
 def test_experiments_ask_about_the_chosen_recipe(loader: ConfigLoader, name: str) -> None:
-    said = [f"experiment={name}", "recipe=study"]
+    said = [f"experiment={name}", "recipe=study", "data.fold=0"]
     master = loader.load_configuration("config", said, run_mode=RunMode.MULTIRUN)
     params = OmegaConf.to_container(master.hydra.sweeper.params)
     axes = read_axes(params, said, loader)  # type: ignore[arg-type]

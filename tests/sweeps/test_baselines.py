@@ -2,6 +2,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -12,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from djd.data.cohort import Cohort
 from djd.data.crop import Views
@@ -51,6 +52,7 @@ FOLDS: Folds = {
 }
 ONE_FOLD: Folds = {(3, 0): FOLDS[3, 0]}
 DEVELOPMENT = split_knees(COHORT, SPLIT, folds=2, fold=None, split_seed=0)
+UPTAKES = relative_uptake(COHORT.crops[:, :1])[:, 0]
 
 
 def parts(train: Sequence[int], validation: Sequence[int]) -> Folds:
@@ -62,6 +64,18 @@ def both(cohort: Cohort, folds: Folds, test: Parts | None = None) -> tuple[Basel
     majority, uptake, _ = fit_baselines(cohort, folds, views="anterior", test=test)
     assert (majority.name, uptake.name) == ("majority", "uptake")
     return majority, uptake
+
+
+@cache
+def of_one_fold(*, test: bool) -> tuple[Baseline, Baseline]:
+    """Of the cohort as it is."""
+    return both(COHORT, ONE_FOLD, DEVELOPMENT if test else None)
+
+
+@cache
+def of_all_folds() -> tuple[Baseline, Baseline]:
+    """The same, with the test patients."""
+    return both(COHORT, FOLDS, DEVELOPMENT)
 
 
 def held_out(baseline: Baseline) -> GradedKnees:
@@ -131,9 +145,10 @@ GRID: dict[str, Choice] = {
 def plain_fit(choice: Choice, train: NDArray[np.int64], knees: NDArray[np.int64]) -> Any:
     """Probabilities of the knees' grades in plain scikit-learn; every grade is trained on."""
     c, weight, measures = choice
-    table = relative_uptake(COHORT.crops[:, :1])[:, 0, measures]
+    table = UPTAKES[:, measures]
     logistic = LogisticRegression(C=c, class_weight=weight, max_iter=1000)
-    model = make_pipeline(StandardScaler(), logistic).fit(table[train], COHORT.grades[train])
+    with threadpool_limits(1):  # two threads wait for each other longer than they work
+        model = make_pipeline(StandardScaler(), logistic).fit(table[train], COHORT.grades[train])
     return model.predict_proba(table[knees])
 
 
@@ -150,7 +165,7 @@ def plain_kappa(choice: Choice) -> float:
 
 
 def test_what_every_candidate_graded_is_handed_on() -> None:
-    _, uptake = both(COHORT, ONE_FOLD)
+    _, uptake = of_one_fold(test=False)
     part = FOLDS[3, 0]
     for name, choice in GRID.items():
         (fold,) = uptake.candidates[name].values()
@@ -160,7 +175,7 @@ def test_what_every_candidate_graded_is_handed_on() -> None:
 
 
 def test_uptake_is_the_best_of_a_plain_scikit_learn_grid() -> None:
-    _, uptake = both(COHORT, FOLDS, DEVELOPMENT)
+    _, uptake = of_all_folds()
     kappas = {name: plain_kappa(choice) for name, choice in GRID.items()}
     assert set(uptake.candidates) == set(GRID)
     assert kappas[uptake.setting] == pytest.approx(max(kappas.values()))
@@ -173,7 +188,7 @@ def test_uptake_is_the_best_of_a_plain_scikit_learn_grid() -> None:
 
 
 def test_the_test_patients_are_graded_by_the_choice_fitted_on_all_others() -> None:
-    for baseline in both(COHORT, ONE_FOLD, DEVELOPMENT):
+    for baseline in of_one_fold(test=True):
         fold = baseline.test
         assert fold is not None
         np.testing.assert_array_equal(fold.knees, DEVELOPMENT.test)
@@ -186,7 +201,7 @@ def test_the_test_patients_are_graded_by_the_choice_fitted_on_all_others() -> No
 
 
 def test_the_test_patients_are_left_alone_unless_asked_for() -> None:
-    without, with_test = both(COHORT, ONE_FOLD), both(COHORT, ONE_FOLD, DEVELOPMENT)
+    without, with_test = of_one_fold(test=False), of_one_fold(test=True)
     for one, other in zip(without, with_test, strict=True):
         assert one.test is None
         assert one.setting == other.setting
@@ -195,7 +210,7 @@ def test_the_test_patients_are_left_alone_unless_asked_for() -> None:
 
 
 def test_the_test_patients_grades_change_nothing_and_their_crops_only_their_own_fold() -> None:
-    before = both(COHORT, ONE_FOLD, DEVELOPMENT)
+    before = of_one_fold(test=True)
     other_grades = both(with_other_knees(DEVELOPMENT.test, crops=False), ONE_FOLD, DEVELOPMENT)
     other_crops = both(with_other_knees(DEVELOPMENT.test), ONE_FOLD, DEVELOPMENT)
     for one, grades, crops in zip(before, other_grades, other_crops, strict=True):
@@ -243,7 +258,7 @@ def test_uptake_is_that_of_the_views_that_networks_see(views: Views, same: bool)
 
 
 def test_probabilities_are_shares_and_the_likeliest_grade_is_given() -> None:
-    for baseline in both(COHORT, ONE_FOLD, DEVELOPMENT):
+    for baseline in of_one_fold(test=True):
         for fold in (*baseline.validation.values(), baseline.test):
             assert fold is not None
             assert (fold.probabilities >= 0).all()
@@ -298,15 +313,17 @@ def test_where_nothing_is_held_out_the_plainest_candidate_stands() -> None:
 
 
 def test_the_same_knees_give_the_same_baselines() -> None:
-    for one, other in zip(both(COHORT, ONE_FOLD), both(COHORT, ONE_FOLD), strict=True):
+    for one, other in zip(of_one_fold(test=False), both(COHORT, ONE_FOLD), strict=True):
         assert one.setting == other.setting
         assert_same(held_out(one), held_out(other))
 
 
 def test_other_work_keeps_its_threads() -> None:
-    before = threadpool_info()
-    both(COHORT, ONE_FOLD)
-    assert threadpool_info() == before
+    with threadpool_limits(2):
+        before = threadpool_info()
+        assert {each["num_threads"] for each in before} != {1}
+        both(COHORT, ONE_FOLD)
+        assert threadpool_info() == before
 
 
 def test_no_network_library_is_needed() -> None:
@@ -376,11 +393,8 @@ def test_two_knees_are_enough_for_every_model_of_features() -> None:
 
 def test_uptake_chooses_among_the_networks_rules_and_shares_never_see_their_own_fold() -> None:
     rules: tuple[Decide, ...] = ("likeliest", "shares")
-    uptakes = [
-        fit_baselines(COHORT, FOLDS, views="anterior", test=None, rules=each)[1]
-        for each in (("likeliest",), rules)
-    ]
-    plain, chosen = uptakes
+    _, plain = of_all_folds()
+    _, chosen, _ = fit_baselines(COHORT, FOLDS, views="anterior", test=None, rules=rules)
     assert len(chosen.candidates) == 2 * len(plain.candidates)
     for name, folds in plain.candidates.items():
         same, shared = (chosen.candidates[f"{name} decide={rule}"] for rule in rules)
@@ -401,7 +415,7 @@ def test_the_test_patients_get_uptakes_grades_by_the_chosen_rule() -> None:
     uptake = fit_baselines(COHORT, FOLDS, views="anterior", test=DEVELOPMENT, rules=("shares",))[1]
     assert uptake.setting.endswith("decide=shares")
     assert uptake.test is not None
-    plain = both(COHORT, FOLDS, DEVELOPMENT)[1].candidates
+    plain = of_all_folds()[1].candidates
     folds = plain[uptake.setting.removesuffix(" decide=shares")].values()
     expected = np.concatenate([expected_grade(fold.probabilities) for fold in folds])
     cuts = cuts_of(expected, np.concatenate([fold.grades for fold in folds]))
@@ -411,7 +425,7 @@ def test_the_test_patients_get_uptakes_grades_by_the_chosen_rule() -> None:
 
 def test_the_finer_score_is_that_of_the_candidate_with_the_best_probabilities() -> None:
     """Balanced weights, which kappa may choose, must not let a network beat their probabilities."""
-    _, uptake, _ = fit_baselines(COHORT, ONE_FOLD, views="anterior", test=None)
+    _, uptake = of_one_fold(test=False)
 
     def rps(folds: Mapping[Any, GradedKnees]) -> float:
         (fold,) = folds.values()

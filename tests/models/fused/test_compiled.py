@@ -36,6 +36,24 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "compiled"
+    library.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "kept_folder", lambda: folder)
+        assert library(in_double=False) is not None
+    return folder
+
+
+@pytest.fixture
+def built(built_once: Path, kept: Path) -> Path:
+    """The library in the folder, as this machine has built it."""
+    shutil.copytree(built_once, kept)
+    (path,) = kept.glob("*.so")
+    return path
+
+
 def refuse(*command: Any, **options: Any) -> None:
     raise AssertionError("compiled again")
 
@@ -51,21 +69,16 @@ def test_what_was_built_is_kept_and_taken_again(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9])
-def test_a_damaged_file_is_not_loaded_but_built_again(kept: Path, share: float) -> None:
+def test_a_damaged_file_is_not_loaded_but_built_again(built: Path, share: float) -> None:
     """Loading half a library kills the process."""
-    library(in_double=False)
-    (built,) = kept.glob("*.so")
     whole = built.read_bytes()
-    built.unlink()  # this process has it in use
     built.write_bytes(whole[: int(share * len(whole))])
-    library.cache_clear()
     assert library(in_double=False) is not None
     assert built.read_bytes() == whole
 
 
-def test_a_file_of_another_user_is_not_loaded(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    library(in_double=False)
-    library.cache_clear()
+@pytest.mark.usefixtures("built")
+def test_a_file_of_another_user_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 4711)
     monkeypatch.setattr(subprocess, "run", refuse)
     with pytest.raises(AssertionError, match="compiled again"):
@@ -78,12 +91,11 @@ def test_a_folder_that_cannot_be_written_costs_only_time(kept: Path) -> None:
     assert library(in_double=False) is not None
 
 
+@pytest.mark.usefixtures("built")
 @pytest.mark.parametrize("changed", ["another processor", "another compiler", "another source"])
 def test_what_was_built_elsewhere_is_not_taken(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
-    library(in_double=False)
-    library.cache_clear()
     if changed == "another processor":
         monkeypatch.setattr(compiled, "_processor", lambda: "flags: fewer")
     elif changed == "another compiler":
