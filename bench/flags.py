@@ -10,8 +10,8 @@ and by each flag, and quadratic kappa with its 95 % interval, of all knees and o
 flagged. Limits were chosen on the scan seeds 101 to 105; the default seeds are others.
 
 Of the cases that can't be graded 98.8 to 100 % were flagged, of knees far from the middle of their
-crop 89 %, of plain knees 1.0 %, of soft ones 2.0 %, with half the counts 2.2 % (2026-11-29, two-core
-x86-64, one thread, half an hour beside other work); docs/flags.md has the whole table.
+crop 89 %, of plain knees 1.0 %, of soft ones 2.0 %, with half the counts 2.2 % (2026-11-29,
+two-core x86-64, one thread, half an hour beside other work); docs/flags.md has the whole table.
 """
 
 import argparse
