@@ -35,7 +35,7 @@ from djd.report.page.page import image, page_looks, page_template
 from djd.report.page.plots import WIDTH_PIXELS
 from djd.statistics.deciding import PROBABILITY_DIGITS
 from djd.statistics.intervals import Estimate
-from djd.wording import count_of, listed, share
+from djd.wording import capital, count_of, listed, share
 
 PAGE_NAME, SCORES_NAME = "score.html", "scores.json"
 
@@ -138,7 +138,7 @@ def score_page(folder: ScoredFolder, grader: Grader) -> str:
         "folder": folder.cohort.root.absolute().name,
         "model": f"graded by {listed(names)}",
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "who": list(who_sentences(folder)),
+        "who": [capital(each) for each in who_sentences(folder)],
         "warnings": [*folder.cohort.unreadable.values(), *warnings_of(folder.cohort)],
         "distance": list(distance_sentences(folder.distance)),
         "answers": list(score_sentences(found)),

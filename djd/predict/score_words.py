@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from rich.table import Table as Printed
 
+from djd.data.problems import warnings_of
 from djd.grades import GRADE_NAMES, RESEARCH
 from djd.predict.doubts import UNLIKE
 from djd.predict.flags import FLAGGED_SHARE
@@ -35,15 +36,16 @@ def stamp_of(scored_folder: ScoredFolder, grader: Grader) -> str | None:
 def who_sentences(folder: ScoredFolder) -> Iterable[str]:
     """Who is scored and who is left out."""
     graded = folder.graded
-    yield f"{_knees(len(graded.grades))} of {count_of(graded.patients, 'patient')} scored"
+    yield f"scored: {_knees(len(graded.grades))} of {count_of(graded.patients, 'patient')}"
     if folder.trained_on:
-        yield f"{_knees(folder.trained_on)} left out: the model was trained on their patients"
+        yield f"left out: {_knees(folder.trained_on)} of patients whom the model was trained on"
     if folder.cohort.unspecified:
-        yield f"{_knees(folder.cohort.unspecified)} left out: they have no grade"
+        yield f"left out: {_knees(folder.cohort.unspecified)} without a grade"
     if folder.tested:
         yield (
-            f"{_knees(folder.tested)} of test patients of the model's own cohort, which makes "
-            f"{count_of(folder.openings, 'opening')} of them by the ledger ({LEDGER_NAME})"
+            f"test patients of the model's own cohort: {_knees(folder.tested)}, and "
+            f"{count_of(folder.openings, 'opening')} with this one by the ledger of the cache "
+            f"({LEDGER_NAME})"
         )
 
 
@@ -77,11 +79,8 @@ def score_sentences(found: Scored) -> Iterable[str]:
         yield f"Quadratic kappa {scored(scores['kappa'])}, uptake alone {scored(uptake['kappa'])}"
         lead = found.lead
         if lead.has_interval:
-            apart = lead.low > 0 or lead.high < 0
-            yield (
-                f"The model's kappa less that of uptake is {scored(lead)}: the two "
-                f"{'can' if apart else 'can not'} be told apart"
-            )
+            can = "can" if lead.low > 0 or lead.high < 0 else "can't"
+            yield f"The model's kappa less uptake's is {scored(lead)}: the two {can} be told apart"
     yield (
         f"{scored(scores['accuracy'], percent=True)} of the knees are graded right, "
         f"{scored(scores['off_by_one'], percent=True)} within one grade"
@@ -131,8 +130,8 @@ def say_scored(folder: ScoredFolder, grader: Grader) -> Iterable[str]:
     found = folder.scored
     if stamp := stamp_of(folder, grader):
         yield stamp
-    for sentence in folder.cohort.unreadable.values():
-        yield f"left out: {sentence}"
+    yield from (f"left out: {each}" for each in folder.cohort.unreadable.values())
+    yield from warnings_of(folder.cohort)
     yield from who_sentences(folder)
     yield from distance_sentences(folder.distance)
     yield from score_sentences(found)
