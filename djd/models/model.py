@@ -150,6 +150,7 @@ def read_model(path: Path, trust: Collection[str] = ()) -> Model:
     require_known(path, "loss", content.loss.get("_target_"), trust)
     with _said_of(path, "a network that its values describe"):
         networks = tuple(_network(content, number) for number in range(len(content.weights)))
+    _require_training(path, content)
     model = Model(path, digest, content, networks)
     _require_probabilities(model)
     return model
@@ -194,6 +195,13 @@ def _require_alike(path: Path, content: ModelContent) -> None:
         raise _expected(
             path, "uptake measured as this version of djd does", "that of another version"
         )
+    cuts = content.decision.cuts
+    if cuts and cuts != sorted(cuts):
+        raise _expected(path, "cuts in ascending order", str(cuts))
+
+
+def _require_training(path: Path, content: ModelContent) -> None:
+    """Raise InputError where the values of the training knees don't belong together."""
     training = content.training
     if len(training.knee_patients) != len(training.features):
         raise _expected(path, "a patient of each training knee", "too few, or too many")
@@ -209,9 +217,6 @@ def _require_alike(path: Path, content: ModelContent) -> None:
     grades = training.out_of_fold_grades
     if graded != (None if grades is None else len(grades)):
         raise _expected(path, "a grade of each knee out of fold", "too few, or too many")
-    cuts = content.decision.cuts
-    if cuts and cuts != sorted(cuts):
-        raise _expected(path, "cuts in ascending order", str(cuts))
 
 
 def _require_probabilities(model: Model) -> None:
