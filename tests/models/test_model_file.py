@@ -240,7 +240,7 @@ CHANGES: list[tuple[Change, str]] = [
         "a grade of each training knee",
     ),
     (
-        lambda c: c["training"].update(uptake=c["training"]["uptake"][:, 1:]),
+        lambda c: c["training"].update(uptake=c["training"]["uptake"][:, 1:].contiguous()),
         "2 measures of each training knee's uptake",
     ),
     (lambda c: c["training"]["uptake"].fill_(torch.inf), "finite measures of uptake"),
