@@ -45,7 +45,9 @@ COLUMNS = ("use", "stamp", *_OF_KNEE, "model")
 
 
 def require_own_folder(out: Path) -> None:
-    """Raise InputError where a folder has predictions of another command."""
+    """Raise InputError where a folder has predictions of another command, or is a file."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: expected a folder for scores, received a file")
     if is_there(out / TABLE_NAME) and not is_there(out / SCORES_NAME):
         raise InputError(
             f"{out}: expected a folder for scores, received one with {TABLE_NAME} of another "
@@ -62,7 +64,7 @@ def write_scores(out: Path, folder: ScoredFolder, grader: Grader) -> None:
     """
     require_own_folder(out)
     out.mkdir(parents=True, exist_ok=True)
-    stamp = stamp_of(folder, grader)
+    stamp = stamp_of(grader.stamp, folder.cohort.stamp)
     write_whole(out / SCORES_NAME, json.dumps(as_object(folder, grader), indent=2))
     model = " ".join(each.digest for each in grader.models)
     same = {"use": RESEARCH, "stamp": stamp or "", "model": model}
@@ -92,7 +94,7 @@ def as_object(folder: ScoredFolder, grader: Grader) -> dict[str, Any]:
     found, distance = folder.scored, folder.distance
     return {
         "use": RESEARCH,
-        "stamp": stamp_of(folder, grader),
+        "stamp": stamp_of(grader.stamp, folder.cohort.stamp),
         "models": [
             {"digest": each.digest, "setting": each.content.setting} for each in grader.models
         ],
@@ -130,7 +132,7 @@ def _plain(score: Estimate) -> dict[str, float | None]:
 
 def score_page(folder: ScoredFolder, grader: Grader) -> str:
     """The page as HTML without links to files."""
-    found, stamp = folder.scored, stamp_of(folder, grader)
+    found, stamp = folder.scored, stamp_of(grader.stamp, folder.cohort.stamp)
     names = [f"{each.content.setting} ({each.digest[:12]})" for each in grader.models]
     values = {
         "title": "Knee DJD grading: scores of other scans",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
 from rich.table import Table as Printed
 
 from djd.data.problems import warnings_of
@@ -23,9 +24,8 @@ from djd.wording import capital, count_of, number, share
 _SHARES = ("recall", "precision")
 
 
-def stamp_of(scored_folder: ScoredFolder, grader: Grader) -> str | None:
-    """The words for all that is made: PHANTOM or LEAK of the model, PHANTOM of the scans."""
-    model, scans = grader.stamp, scored_folder.cohort.stamp
+def stamp_of(model: str | None, scans: str | None) -> str | None:
+    """The words for all that is made, out of the stamps of the model and of the scored scans."""
     if model == scans:
         return model
     of_model = f"{model} (the model's training)" if model else None
@@ -85,6 +85,10 @@ def score_sentences(found: Scored) -> Iterable[str]:
         f"{scored(scores['accuracy'], percent=True)} of the knees are graded right, "
         f"{scored(scores['off_by_one'], percent=True)} within one grade"
     )
+    knees = [each.knees for each in found.reliability]
+    predicted = np.average([each.predicted for each in found.reliability], weights=knees)
+    observed = np.average([each.observed.value for each in found.reliability], weights=knees)
+    yield f"Any disease: {share(predicted)} predicted on average, {share(observed)} observed"
 
 
 def scores_table(found: Scored) -> Table:
@@ -128,7 +132,7 @@ def reliability_table(found: Scored) -> Table:
 def say_scored(folder: ScoredFolder, grader: Grader) -> Iterable[str]:
     """Everything for the terminal: who, how far, how well, and the warning."""
     found = folder.scored
-    if stamp := stamp_of(folder, grader):
+    if stamp := stamp_of(grader.stamp, folder.cohort.stamp):
         yield stamp
     yield from (f"left out: {each}" for each in folder.cohort.unreadable.values())
     yield from warnings_of(folder.cohort)

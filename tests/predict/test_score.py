@@ -20,6 +20,7 @@ from djd.data.phantom.cohort import make_cohort
 from djd.data.uptake import relative_uptake
 from djd.models.model_content import COUNT_QUANTILES
 from djd.predict.score_files import COLUMNS
+from djd.predict.score_words import stamp_of
 from djd.predict.scoring import baselines_of, distance_of, score_knees
 from djd.runs.config import read_config
 from djd.runs.reading import read_data
@@ -129,6 +130,11 @@ def test_the_files_and_the_terminal_say_research_use_only_and_phantom(scored: Sc
     assert "http" not in page
     knees = len(scored.rows)
     assert f"scored: {knees} knees of {PATIENTS} patients" in scored.said
+    chances = numbers(scored.rows, "p0")[:, 0]
+    ill = numbers(scored.rows, "grade")[:, 0] > 0
+    predicted, observed = 100 * (1 - chances).mean(), 100 * ill.mean()
+    average = f"{predicted:.0f} % predicted on average, {observed:.0f} % observed"
+    assert f"Any disease: {average}" in scored.said
     far, well = scored.said.index("Counts a pixel"), scored.said.index("Quadratic kappa")
     assert far < well, "first how far the scans lie from the training"
 
@@ -257,6 +263,10 @@ def test_predictions_of_a_training_are_never_overwritten(
     said = refused(monkeypatch, capsys, finished.folder, new_scans, "--out", finished.winner)
     assert "choose another --out" in said
     assert (finished.winner / "predictions.csv").read_bytes() == before
+    file = finished.winner / "predictions.csv"
+    assert "received a file" in refused(
+        monkeypatch, capsys, finished.folder, new_scans, "--out", file
+    )
 
 
 def test_the_baselines_are_fitted_on_the_training_knees(
@@ -318,6 +328,22 @@ def test_the_distance_counts_knees_outside_the_training_range() -> None:
     assert posterior.training_median == pytest.approx(np.median(means[1]))
     assert found.flagged == {"flat": 0.2, "unlike": 0.1}
     assert found.any_flag == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("model", "scans", "expected"),
+    [
+        (None, None, None),
+        (STAMP, STAMP, STAMP),
+        (None, STAMP, f"{STAMP} (the scored scans)"),
+        (STAMP, None, f"{STAMP} (the model's training)"),
+        ("LEAK", STAMP, f"LEAK (the model's training). {STAMP} (the scored scans)"),
+    ],
+)
+def test_the_stamp_says_whose_it_is(
+    model: str | None, scans: str | None, expected: str | None
+) -> None:
+    assert stamp_of(model, scans) == expected
 
 
 @pytest.mark.slow
