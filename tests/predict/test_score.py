@@ -19,6 +19,7 @@ from djd.data.crop import VIEW_INDICES
 from djd.data.phantom.cohort import make_cohort
 from djd.data.uptake import relative_uptake
 from djd.models.model_content import COUNT_QUANTILES
+from djd.predict.grading import Grader
 from djd.predict.score_files import COLUMNS
 from djd.predict.score_words import stamp_of
 from djd.predict.scoring import baselines_of, distance_of, score_knees
@@ -181,6 +182,19 @@ def test_new_scans_open_no_ledger(finished: FinishedRun, scored: ScoredScans) ->
     ledger = Path(finished.values["paths"]["cache"]) / "test_openings.jsonl"
     fingerprint = read_cohort(find_scans(scored.scans)).fingerprint()
     assert fingerprint not in ledger.read_text()
+
+
+def test_the_opening_is_in_the_ledger_before_anything_is_graded(
+    monkeypatch: pytest.MonkeyPatch, finished: FinishedRun, phantom_folder: Path, tmp_path: Path
+) -> None:
+    def stopped(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Grader, "grade_each", stopped)
+    given = ("--out", tmp_path / "out", "--cache", tmp_path)
+    assert run_djd(monkeypatch, "score", finished.folder, phantom_folder, *given) == 130
+    assert len((tmp_path / "test_openings.jsonl").read_text().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def refused(
