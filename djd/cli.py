@@ -1,7 +1,7 @@
 """The `djd` command: everything that is not training."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -81,7 +81,7 @@ def check(
     from djd.data.check import save_crop_sheet
     from djd.data.cohort import find_scans, read_cohort
     from djd.data.formats import import_formats
-    from djd.data.names import one_form, scan_name, unknown_names
+    from djd.data.names import scan_name
     from djd.data.problems import obstacles
     from djd.data.tables import read_grade_names, read_groups
 
@@ -89,8 +89,7 @@ def check(
         import_formats(format_module)
     folder = as_stored(folder)
     scans = {scan_name(path) for path in find_scans(folder)}
-    if unknown := unknown_names(map(one_form, exclude or ()), scans):
-        console.print(f"--exclude names no scan: {', '.join(unknown)}", markup=False)
+    say_unknown(exclude or (), scans)
     patients = read_groups(as_stored(groups), known=scans) if groups else {}
     paths = find_scans(folder, exclude or ())
     known = read_grade_names(as_stored(grade_names)) if grade_names else {}
@@ -191,6 +190,75 @@ def predict(
 
 
 @app.command()
+def score(
+    model: Annotated[
+        Path, typer.Argument(help="A model file, or the folder of a run or sweep: its winner.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="Folder of graded scans.")],
+    out: Annotated[Path, typer.Option(help="Folder that the files are written to.")] = Path(
+        "score"
+    ),
+    more: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="A model that grades together with the first; repeat."),
+    ] = None,
+    trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
+    labels_from: Annotated[LabelsFrom, typer.Option(help="As data.labels_from.")] = "auto",
+    exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
+    groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
+    grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of the ledger; by default that of the training.")
+    ] = None,
+) -> None:
+    """Score a model on the graded scans of another hospital. Research use only.
+
+    Exit status 0: all scans are scored, 1: files can't be read, 2: nothing can be scored.
+    """
+    from djd.data.cohort import find_scans, read_cohort
+    from djd.data.formats import import_formats
+    from djd.data.names import scan_name
+    from djd.data.problems import require_trainable
+    from djd.data.tables import read_grade_names, read_groups
+    from djd.predict.loading import load_model
+    from djd.predict.score_files import require_own_folder, write_scores
+    from djd.predict.score_folder import score_cohort
+    from djd.predict.score_words import say_scored
+
+    out, folder = as_stored(out), as_stored(folder)
+    try:
+        if format_module:
+            import_formats(format_module)
+        require_own_folder(out)
+        grader = load_model(model, *(more or ()), trust=trust or ())
+        known = {scan_name(path): path for path in find_scans(folder)}
+        say_unknown(exclude or (), known)
+        paths = find_scans(folder, exclude or ())
+        with progress_bar("reading scans", len(paths)) as on_scan:
+            cohort = read_cohort(
+                paths,
+                patients=read_groups(as_stored(groups), known=set(known)) if groups else {},
+                placement=grader.models[0].content.crops.placement,
+                labels_from=labels_from,
+                grade_names=read_grade_names(as_stored(grade_names)) if grade_names else {},
+                on_scan=on_scan,
+            )
+        require_trainable(cohort, labels_from=labels_from, on_error="skip")
+        with progress_bar("grading scans", len(paths)) as on_scan:
+            found = score_cohort(cohort, grader, known, on_scan, cache=cache)
+        write_scores(out, found, grader)
+    except InputError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
+        raise typer.Exit(2) from None
+    for part in say_scored(found, grader):
+        console.print(part, markup=False)
+    console.print(f"Page: {out / 'score.html'}", markup=False)
+    if cohort.unreadable:
+        raise typer.Exit(1)
+
+
+@app.command()
 def export(
     model: Annotated[Path, typer.Argument(help="Model file, or folder of a run or sweep.")],
     onnx: Annotated[bool, typer.Option("--onnx", help="As an ONNX graph.")] = False,
@@ -208,6 +276,14 @@ def export(
     export_onnx(read, out)
     console.print(". ".join(filter(None, (read.stamp, "Research use only"))), markup=False)
     console.print(f"Graph: {out}", markup=False)
+
+
+def say_unknown(exclude: Sequence[str], scans: Collection[str]) -> None:
+    """Print the names of `--exclude` that no scan has."""
+    from djd.data.names import one_form, unknown_names
+
+    if unknown := unknown_names(map(one_form, exclude), scans):
+        console.print(f"--exclude names no scan: {', '.join(unknown)}", markup=False)
 
 
 def split_obstacles(cohort: "Cohort", test_count: int) -> list[str]:

@@ -35,9 +35,7 @@ def oddities_of(counts: NDArray[np.uint16]) -> list[str]:
     Args:
         counts: uint16 (view 2, row 1024, column 256), counts a pixel.
     """
-    half = SCAN_SHAPE[1] // 2
-    upper, lower = float(counts[:, :half].sum()), float(counts[:, half:].sum())
-    if lower - upper > MOST_BELOW * (upper + lower):
+    if is_upside_down(counts):
         return [UPSIDE_DOWN]
     odd = [
         f"{page} {what}"
@@ -47,6 +45,13 @@ def oddities_of(counts: NDArray[np.uint16]) -> list[str]:
     one, other = counts
     same = np.array_equal(one, other) or np.array_equal(one, other[:, ::-1])
     return [*odd, SAME_PAGES] if same else odd
+
+
+def is_upside_down(counts: NDArray[np.uint16]) -> bool:
+    """Whether the lower half of a scan has more counts; `counts` as for `oddities_of`."""
+    half = SCAN_SHAPE[1] // 2
+    upper, lower = float(counts[:, :half].sum()), float(counts[:, half:].sum())
+    return lower - upper > MOST_BELOW * (upper + lower)
 
 
 def _oddity_of_page(image: NDArray[np.uint16]) -> str | None:

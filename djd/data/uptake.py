@@ -14,7 +14,7 @@ and so measure in part how narrow the uptake is: the whole joint was kept.
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.crop import CROP_SIZE
+from djd.data.crop import CROP_SIZE, VIEW_INDICES, Views
 
 MEASURES = ("mean", "peak")
 """What is measured of a knee, in this order."""
@@ -60,6 +60,12 @@ def relative_uptake(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
     knee = np.stack([_brightest(crops, KNEE_ROWS, _KNEE_COLUMNS), _peak(crops)], axis=-1)
     of_knee = np.log(np.maximum(knee - background[..., None], _LEAST))
     return of_knee - np.log(shaft_of(crops))[..., None]
+
+
+def uptake_measures(crops: NDArray[np.uint16], views: Views) -> NDArray[np.float32]:
+    """`relative_uptake` of the views that a network sees, view by view, float32 (knee, measure)."""
+    measured = relative_uptake(crops[:, VIEW_INDICES[views]])
+    return measured.reshape(len(crops), -1).astype(np.float32)
 
 
 def shaft_of(crops: NDArray[np.uint16]) -> NDArray[np.float64]:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from djd.data.crop import CROP_SIZE, network_views
+from djd.data.crop import CROP_SIZE, VIEW_INDICES, network_views
 from djd.data.datamodule import Batch, inputs_of, network_crops, network_uptake
-from djd.data.uptake import uptake_regions
+from djd.data.uptake import MEASURES, uptake_regions
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
 from djd.models.attention import pooled_features
@@ -150,6 +150,7 @@ def read_model(path: Path, trust: Collection[str] = ()) -> Model:
     require_known(path, "loss", content.loss.get("_target_"), trust)
     with _said_of(path, "a network that its values describe"):
         networks = tuple(_network(content, number) for number in range(len(content.weights)))
+    _require_training(path, content)
     model = Model(path, digest, content, networks)
     _require_probabilities(model)
     return model
@@ -194,16 +195,28 @@ def _require_alike(path: Path, content: ModelContent) -> None:
         raise _expected(
             path, "uptake measured as this version of djd does", "that of another version"
         )
+    cuts = content.decision.cuts
+    if cuts and cuts != sorted(cuts):
+        raise _expected(path, "cuts in ascending order", str(cuts))
+
+
+def _require_training(path: Path, content: ModelContent) -> None:
+    """Raise InputError where the values of the training knees don't belong together."""
     training = content.training
     if len(training.knee_patients) != len(training.features):
         raise _expected(path, "a patient of each training knee", "too few, or too many")
+    counted = torch.bincount(training.grades.long(), minlength=GRADE_COUNT).tolist()
+    if len(training.grades) != len(training.digests) or counted != training.knees_per_grade:
+        raise _expected(path, "a grade of each training knee, 0 to 4", "others than it counts")
+    measures = len(VIEW_INDICES[content.crops.views]) * len(MEASURES)
+    if training.uptake.shape != (len(training.digests), measures):
+        raise _expected(path, f"{measures} measures of each training knee's uptake", "others")
+    if not training.uptake.isfinite().all():
+        raise _expected(path, "finite measures of uptake", "others")
     graded = None if training.out_of_fold is None else training.out_of_fold.shape[1]
     grades = training.out_of_fold_grades
     if graded != (None if grades is None else len(grades)):
         raise _expected(path, "a grade of each knee out of fold", "too few, or too many")
-    cuts = content.decision.cuts
-    if cuts and cuts != sorted(cuts):
-        raise _expected(path, "cuts in ascending order", str(cuts))
 
 
 def _require_probabilities(model: Model) -> None:

@@ -94,6 +94,9 @@ class TrainingCohort(_Part):
         features: float32 (knee, feature), `knee_features` of the first network, in the order of
             `digests`; no feature where the network has no map of features.
         knee_patients: int64 (knee,), a number a patient, in the order of `digests`.
+        grades: uint8 (knee,), 0 to 4, in the order of `digests`.
+        uptake: float32 (knee, measure), `relative_uptake` of the network's views, view by view, in
+            the order of `digests`.
         out_of_fold: float32 (network, knee, grade 5), before the decision's temperature: of knees
             that were graded out of fold, by each of the networks that grade together. None where
             no knee was held out.
@@ -112,6 +115,8 @@ class TrainingCohort(_Part):
     test_digests: _Digests
     features: Annotated[Tensor, _shaped(torch.float32, None, None)]
     knee_patients: Annotated[Tensor, _shaped(torch.int64, None)]
+    grades: Annotated[Tensor, _shaped(torch.uint8, None)]
+    uptake: Annotated[Tensor, _shaped(torch.float32, None, None)]
     out_of_fold: Annotated[Tensor, _shaped(torch.float32, None, None, GRADE_COUNT)] | None = None
     out_of_fold_grades: Annotated[Tensor, _shaped(torch.uint8, None)] | None = None
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from djd.data.crop import crop_digests
 from djd.data.datamodule import EVALUATION_BATCH_SIZE, Batch
-from djd.data.uptake import uptake_regions
+from djd.data.uptake import uptake_measures, uptake_regions
 from djd.grades import GRADE_COUNT, GRADE_NAMES
 from djd.models.classifier import GradeClassifier
 from djd.models.model import knee_features
@@ -93,6 +93,8 @@ def _training(prepared: Prepared, fit: Fit, held_out: OutOfFold | None) -> Train
         test_digests=torch.from_numpy(crop_digests(cohort.crops[prepared.parts.test])),
         features=torch.from_numpy(_features(fit, knees)),
         knee_patients=torch.from_numpy(numbers),
+        grades=torch.from_numpy(cohort.grades[knees].astype(np.uint8)),
+        uptake=torch.from_numpy(uptake_measures(cohort.crops[knees], config.data.views)),
         out_of_fold=torch.from_numpy(held_out.probabilities) if held_out else None,
         out_of_fold_grades=torch.from_numpy(held_out.grades) if held_out else None,
     )

@@ -4,7 +4,7 @@ Every look at the test patients makes the next one worth less.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,34 +31,51 @@ def record_opening(
 
     Digests of pixels identify the scans, so another crop, label or file name starts no new count.
     """
+    scans = _test_scans(cohort, split)
+    return record_scans(cohort, scans, setting=setting, folders=(folder, cache))
+
+
+def record_scans(
+    cohort: Cohort, scans: Iterable[str], *, setting: str, folders: Sequence[Path]
+) -> int:
+    """Record an opening of test scans, by their names, in the ledgers of folders.
+
+    Returns:
+        Openings in the last folder's ledger that share a scan with these, this one included.
+    """
+    digests = _digests(cohort, scans)
     record = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "fingerprint": cohort.fingerprint(),
         "setting": setting,
-        "test_scans": _test_digests(cohort, split),
+        "test_scans": digests,
     }
-    require_ledger(cache)
-    for ledger in (folder / LEDGER_NAME, cache / LEDGER_NAME):
+    require_ledger(folders[-1])
+    for ledger in (folder / LEDGER_NAME for folder in folders):
         # Two machines that append to one file at once overwrite each other over NFS.
         with wait_for_lock(ledger.with_name(f".{LEDGER_NAME}.lock")):
             append_line(ledger, record)
-    return count_openings(cache, cohort, split)
+    return _count_sharing(folders[-1], digests)
 
 
 def count_openings(cache: Path, cohort: Cohort, split: PatientSplit) -> int:
     """Openings in the cache's ledger that share a test patient with this split."""
-    digests = set(_test_digests(cohort, split))
+    return _count_sharing(cache, _digests(cohort, _test_scans(cohort, split)))
+
+
+def _count_sharing(cache: Path, digests: Sequence[str]) -> int:
     opened = [each.get("test_scans") for each in openings_in(cache / LEDGER_NAME)]
-    return sum(isinstance(each, list) and not digests.isdisjoint(each) for each in opened)
+    return sum(isinstance(each, list) and not set(digests).isdisjoint(each) for each in opened)
 
 
-def _test_digests(cohort: Cohort, split: PatientSplit) -> list[str]:
-    test = set(split.test)
-    return sorted(
-        cohort.pixel_digests[name][:12]
-        for name, patient in zip(cohort.scans, cohort.patients, strict=True)
-        if patient in test and name in cohort.pixel_digests
-    )
+def _test_scans(cohort: Cohort, split: PatientSplit) -> list[str]:
+    test, scans = set(split.test), zip(cohort.scans, cohort.patients, strict=True)
+    return [name for name, patient in scans if patient in test]
+
+
+def _digests(cohort: Cohort, scans: Iterable[str]) -> list[str]:
+    known = cohort.pixel_digests
+    return sorted(known[name][:12] for name in scans if name in known)
 
 
 def openings_in(ledger: Path) -> Iterator[dict[str, Any]]:

@@ -235,6 +235,27 @@ def fit_to(
     return fit_baselines(cohort, parts, views=configs[0].data.views, test=test, rules=rules)
 
 
+def plainest(
+    uptake: NDArray[np.floating], grades: NDArray[np.int64], fresh: NDArray[np.floating]
+) -> dict[BaselineName, _Probabilities]:
+    """Majority and the plainest candidate of uptake on knees of other patients.
+
+    Args:
+        uptake: (training knee, measure), all measures of all views.
+        grades: int64 (training knee,), 0 to 4.
+        fresh: (knee, measure), of the knees to grade.
+
+    Returns:
+        float64 (knee, grade 5) by name.
+    """
+    c, weight, _ = _CANDIDATES[0]
+    features = np.concatenate([uptake, fresh]).astype(np.float64)
+    train, knees = np.split(np.arange(len(features)), [len(uptake)])
+    with one_blas_thread():
+        graded = _fitted(partial(logistic, c, weight), features, grades, train, knees)
+    return {"majority": _grade_shares(grades, train, knees), "uptake": graded}
+
+
 def _on_folds(
     model: _Model, grades: NDArray[np.int64], parts: Mapping[tuple[int, int], Parts]
 ) -> dict[Place, GradedKnees]:

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from djd import load_model
-from djd.data.crop import crop_digests
+from djd.data.crop import VIEW_INDICES, crop_digests
+from djd.data.uptake import relative_uptake
 from djd.errors import InputError
 from djd.models.model import read_model
 from djd.models.model_content import COUNT_QUANTILES
@@ -81,6 +82,11 @@ def test_the_file_says_who_was_trained_on(finished: FinishedRun) -> None:
     digests = crop_digests(cohort.crops)
     np.testing.assert_array_equal(training.digests.numpy(), digests[parts.train])
     np.testing.assert_array_equal(training.test_digests.numpy(), digests[parts.test])
+    assert training.grades.tolist() == cohort.grades[parts.train].tolist()
+    uptake = relative_uptake(cohort.crops[parts.train][:, VIEW_INDICES[config.data.views]])
+    np.testing.assert_allclose(
+        training.uptake.numpy(), uptake.reshape(len(parts.train), -1), rtol=1e-5, atol=1e-6
+    )
     assert training.features.shape == (len(parts.train), 4), "mean and maximum of two channels"
     assert content.setting == finished.result.setting
     assert content.versions["torch"] == torch.__version__
@@ -227,6 +233,17 @@ CHANGES: list[tuple[Change, str]] = [
     (lambda c: c["network"].update(pixels=10**6), "a network that its values describe"),
     (lambda c: c["network"].update(outputs=10**12), "a network that its values describe"),
     (lambda c: c["training"].update(digests=torch.ones(2, 3)), "a wrong value at training.digests"),
+    (lambda c: c["training"].pop("grades"), "a wrong value at training.grades"),
+    (lambda c: c["training"]["grades"].fill_(5), "a grade of each training knee"),
+    (
+        lambda c: c["training"].update(grades=c["training"]["grades"][1:]),
+        "a grade of each training knee",
+    ),
+    (
+        lambda c: c["training"].update(uptake=c["training"]["uptake"][:, 1:].contiguous()),
+        "2 measures of each training knee's uptake",
+    ),
+    (lambda c: c["training"]["uptake"].fill_(torch.inf), "finite measures of uptake"),
     (lambda c: c["training"].update(patients=-1), "a wrong value at training.patients"),
     (lambda c: c["training"].update(patients=True), "a wrong value at training.patients"),
     (lambda c: c.update(setting=(1, 2)), "a value of the type tuple"),
