@@ -46,6 +46,9 @@ RIVALS: Mapping[str, str] = {
 NOT_SHOWN = ("command", "scans", "versions")
 """Rows of `made_how` that stand elsewhere, or name a folder of the machine."""
 
+OVERRIDES_NAME = ".hydra/overrides.yaml"
+"""Hydra's own record of a single run's command."""
+
 Cells = Iterable[Sequence[str]]
 
 
@@ -237,5 +240,6 @@ def _made(sweep: Sweep) -> dict[str, Any]:
     return {
         "typed": made.get("command"),
         "made": [(name, value) for name, value in made.items() if name not in NOT_SHOWN],
+        "overrides": OVERRIDES_NAME if is_there(sweep.folder / OVERRIDES_NAME) else None,
         "report": REPORT_NAME if is_there(sweep.folder / REPORT_NAME) else None,
     }

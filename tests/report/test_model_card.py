@@ -217,3 +217,16 @@ def test_a_leak_is_said(tmp_path: Path) -> None:
     card = model_card(contents, answer, opened((contents, answer)))
     assert "LEAK" in card.partition("\n## ")[0]
     assert "trained on the test patients" in section(card, "What it can't do")
+
+
+def test_the_card_of_a_run_leads_to_what_was_typed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    leave_run(folder)
+    (folder / ".hydra").mkdir()
+    (folder / ".hydra" / "overrides.yaml").write_text("- seed=1\n")
+    contents, answer = tell(folder, tested=0.7)
+    refit = opened((contents, answer))
+    made = section(model_card(contents, answer, refit), "How it was made")
+    (link,) = [each for each in re.findall(r"\]\(([^)]+)\)", made) if "overrides" in each]
+    assert (refit.folder / link).is_file()
+    assert "python train.py -" not in made
