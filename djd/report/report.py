@@ -11,6 +11,7 @@ from djd.errors import ElsewhereError, InputError
 from djd.report.answer import REPORT_NAME, Answer, serves, work_out
 from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
 from djd.report.knees import Data, shown_knees
+from djd.report.model_card import write_cards
 from djd.report.ranking import terminal_tables
 from djd.report.sentences import sentences
 from djd.report.tables import write_tables
@@ -192,7 +193,7 @@ def _data(sweep: Sweep, best: Setting) -> tuple[Cohort, PatientSplit]:
 def write_answer(
     sweep: Sweep, answer: Answer, *, with_page: bool, data: Data | None = None
 ) -> None:
-    """Write the tables of an answer, and the page with its plots, into its folder.
+    """Write the tables of an answer, the page with its plots, and cards of winners into its folder.
 
     Pictures of knees need the scans once, from `data` or else read again; see `shown_knees`.
 
@@ -204,6 +205,7 @@ def write_answer(
         from djd.report.page.page import write_page  # matplotlib takes half a second
 
         write_page(sweep, with_knees(sweep, answer, data))
+    write_cards(sweep, answer)
 
 
 def with_knees(sweep: Sweep, answer: Answer, data: Data | None = None) -> Answer:
