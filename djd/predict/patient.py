@@ -84,10 +84,12 @@ def _worse_sentence(probabilities: NDArray[np.float64], given: Sequence[int]) ->
     grades = dict(zip(SIDES, given, strict=True))
     if grades[worse] == grades[other]:
         means = dict(zip(SIDES, expected_grade(probabilities), strict=True))
-        against = f"{number(means[worse], decimals=1)} against {number(means[other], decimals=1)}"
+        high, low = (number(means[side], decimals=1) for side in (worse, other))
+        if high == low:
+            return f"Both knees are graded {GRADE_NAMES[grades[worse]]} (expected grade {high})"
         return (
             f"Both knees are graded {GRADE_NAMES[grades[worse]]}, the {worse} one with the higher "
-            f"expected grade ({against})"
+            f"expected grade ({high} against {low})"
         )
     return (
         f"The {worse} knee is the worse one: {GRADE_NAMES[grades[worse]]}, "

@@ -56,6 +56,12 @@ def test_knees_of_one_grade_are_told_apart_by_their_expected_grades() -> None:
     ]
 
 
+def test_knees_that_are_alike_have_one_expected_grade() -> None:
+    assert patient_sentences(SURE[[2, 2]], [2, 2]) == [
+        "Both knees are graded mild (expected grade 2.0)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("chances", "words"),
     [
