@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.sweeping import Sweep
 
 # Shared machines stall: a slow example is no failure. The examples are the same in every run.
-hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("project", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("project")
 
 # Commands that tests read back are spelt for POSIX shells, on every system.

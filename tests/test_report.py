@@ -306,6 +306,7 @@ def test_a_sweep_of_which_nothing_is_finished_still_says_phantom(
     }
 
 
+@pytest.mark.slow
 def test_a_folder_without_its_scans_keeps_its_baselines(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -328,6 +329,7 @@ def test_baselines_that_are_gone_are_fitted_again(
         assert again.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_test_patients_that_were_not_opened_stay_closed_to_baselines(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +344,7 @@ def test_test_patients_that_were_not_opened_stay_closed_to_baselines(
         assert not (copy / "baselines" / kept / "test_predictions.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_of_before_features_still_reports_without_its_scans(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_kept_reader_that_is_damaged_costs_itself_alone(
     assert "A second reader agrees" not in shown
 
 
+@pytest.mark.slow
 def test_test_knees_are_told_where_they_were_opened(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

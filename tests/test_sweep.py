@@ -110,6 +110,7 @@ def test_which_blocks_are_compiled_is_recorded_once_for_cells_and_winner(sweep: 
     assert list(sweep.folder.rglob("blocks.json")) == [sweep.folder / "blocks.json"]
 
 
+@pytest.mark.slow
 def test_the_same_command_trains_nothing_again(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

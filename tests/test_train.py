@@ -177,6 +177,7 @@ def test_no_run_by_itself_is_a_refit(
     assert "kind: expected run, which only a sweep changes, received refit" in shown
 
 
+@pytest.mark.slow
 def test_a_stopped_run_says_how_to_go_on_and_resume_latest_does(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -62,6 +62,7 @@ def test_the_flow_is_read_back_as_written(tmp_path: Path) -> None:
     assert Flow.load(tmp_path) == some_flow()
 
 
+@pytest.mark.slow
 @given(st.integers(2, 8), st.integers(0, 20))
 def test_files_that_come_or_go_while_scans_are_read_cost_no_sum(scans: int, found: int) -> None:
     cohort = invented_cohort(cycling_grades(scans))

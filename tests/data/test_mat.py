@@ -491,7 +491,7 @@ def test_a_v73_file_cut_short_is_one_sentence(tmp_path: Path, share: float) -> N
     assert "received a damaged one" in sentence_of(path)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_any_damage_is_a_scan_error_or_a_scan(data: st.DataObject) -> None:
     """Nothing but `ScanError` ever comes out, and no warning is printed."""

@@ -223,7 +223,7 @@ def test_no_text_in_the_names_ever_changes_the_grades_by_id(names: list[str]) ->
             assert [name is None for name in one.unknown_names] == known
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(
     kind=st.integers(0, 18),
     shape=st.lists(st.integers(-1, 70_000), max_size=3),

@@ -38,6 +38,7 @@ def centre_of(row: dict[str, str]) -> tuple[int, int]:
     return round(float(row["row"])), round(float(row["column_anterior"]))
 
 
+@pytest.mark.slow
 def test_every_other_odd_patient_is_a_case_and_the_manifest_says_which(odd_folder: Path) -> None:
     rows = manifest(odd_folder)
     assert [row["case"] for row in rows[::4]] == [""] * len(CASES)
@@ -47,6 +48,7 @@ def test_every_other_odd_patient_is_a_case_and_the_manifest_says_which(odd_folde
     assert json.loads((odd_folder / "phantom.json").read_text())["style"] == "odd"
 
 
+@pytest.mark.slow
 def test_ordinary_odd_patients_are_soft_ones_and_pages_are_turned_by_the_case(
     odd_folder: Path, odd: OddScans, tmp_path: Path
 ) -> None:
@@ -67,6 +69,7 @@ def test_ordinary_odd_patients_are_soft_ones_and_pages_are_turned_by_the_case(
             assert float(row["column_anterior"]) == pytest.approx(mirrored, abs=0.11)
 
 
+@pytest.mark.slow
 def test_a_knee_lies_where_the_manifest_says_in_every_case(
     odd: OddScans,
 ) -> None:
@@ -85,6 +88,7 @@ def test_a_knee_lies_where_the_manifest_says_in_every_case(
             assert (here < 0.5 * rim) if implant else (here > 10 * max(beside, 0.1)), (case, row)
 
 
+@pytest.mark.slow
 def test_missing_knees_have_no_truth_and_implants_no_grade(
     odd: OddScans,
 ) -> None:
@@ -100,6 +104,7 @@ def test_missing_knees_have_no_truth_and_implants_no_grade(
     assert [grade is None for grade in scan.grades].count(True) in (1, 2)
 
 
+@pytest.mark.slow
 def test_cases_show_what_their_names_say(odd: OddScans) -> None:
     def net(case: str) -> NDArray[np.float64]:
         view = odd[case][0].counts[0].astype(np.float64)

@@ -408,6 +408,7 @@ def test_ones_own_class_is_imported_only_where_its_module_is_trusted(
     monkeypatch.delitem(sys.modules, "strangers")
 
 
+@pytest.mark.slow
 def test_reading_needs_no_file_beside_and_no_configuration(tmp_path: Path, good: bytes) -> None:
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "any name.bin").write_bytes(good)

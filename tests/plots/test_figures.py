@@ -145,6 +145,7 @@ def test_a_saved_picture_has_the_colours_of_its_figure(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_the_same_figure_is_the_same_picture() -> None:
     for figure, again in zip(figures(STAMP), figures(STAMP), strict=True):
         assert figure_png(figure, width=700) == figure_png(again, width=700)

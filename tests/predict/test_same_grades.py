@@ -76,6 +76,7 @@ def test_each_kind_of_winner_grades_the_test_patients_as_it_was_scored(
     assert grader.stamp == "PHANTOM: invented scans, not patients"
 
 
+@pytest.mark.slow
 def test_networks_of_folds_grade_together_out_of_one_file(
     tiny: Compose, tmp_path: Path, phantom_folder: Path
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_scan_that_cannot_be_read_costs_itself_alone(
         grader.grade([good[0], bad])
 
 
+@pytest.mark.slow
 def test_models_grade_together_by_their_mean(whole: Made, phantom_folder: Path) -> None:
     rule = ("decide=shares", "calibrate=temperature")
     one, first = whole(*rule, "fitted={temperature:{2:1.5},cuts:{2:[1,2,3,4]}}")

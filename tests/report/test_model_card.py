@@ -138,6 +138,7 @@ def test_the_line_of_the_card_names_the_model(sweep: Sweep, card: str) -> None:
     assert (sweep.folder.parent / words[2]).samefile(winner(sweep.folder) / "model.ckpt")
 
 
+@pytest.mark.slow
 def test_djd_report_writes_the_card_again(
     sweep: Sweep, card: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def test_the_last_patients_are_judged_with_their_interval(
     assert {f"{kappa:.2f}" for kappa in best.values()} <= set(texts(figure))
 
 
+@pytest.mark.slow
 def test_two_shares_or_unknown_patients_make_no_curve(tmp_path: Path) -> None:
     two, unknown = tmp_path / "two", tmp_path / "unknown"
     leave(two, 0.3, 0.6, shares=(0.5, 1.0))

@@ -41,6 +41,7 @@ def noisy(grades: Sequence[int], seed: int = 0) -> list[int]:
 MANY = np.random.default_rng(7).integers(0, 5, 160).tolist()
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.none() | st.integers(0, 4)), min_size=1, max_size=40)
 )

@@ -192,6 +192,7 @@ def test_nothing_is_said_of_knees_where_nothing_was_held_out(copied: Path) -> No
     assert with_knees(contents, answer, never) is answer
 
 
+@pytest.mark.slow
 def test_noisy_knees_leave_a_large_page_below_two_megabytes(large: DrawnPage) -> None:
     random = np.random.default_rng(0)
     chosen = choose_knees(held_out(*((g, g, 0.5) for g in range(5)), *[(0, 4, 0.6)] * 6))
