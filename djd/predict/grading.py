@@ -1,6 +1,7 @@
 """Scans to grades, a batch at a time."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -142,7 +143,7 @@ class Grader:
     def grade_each(
         self, scans: Source | Iterable[Source], *, at_once: int = SCANS_AT_ONCE
     ) -> Iterator[GradedScan | UnreadScan]:
-        """Grade scans one after the other, in their order; memory holds those of one batch.
+        """Grade scans one after the other, in their order; memory holds those of two batches.
 
         A labelled scan says which knees a network of both knees takes for absent, as in training;
         of a scan without labels both are there.
@@ -152,10 +153,19 @@ class Grader:
         """
         sources: Iterator[Source]
         sources = iter((scans,) if isinstance(scans, Path | str | Scan) else scans)
-        while batch := [self._cut(source) for source in islice(sources, max(1, at_once))]:
-            cut = [each for each in batch if isinstance(each, _CutScan)]
-            graded = iter(self._graded(cut) if cut else ())
-            yield from (next(graded) if isinstance(each, _CutScan) else each for each in batch)
+
+        def read() -> list[_CutScan | UnreadScan]:
+            return [self._cut(source) for source in islice(sources, max(1, at_once))]
+
+        # Files are read and unpacked while the scans before them are graded.
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            batch = read()
+            while batch:
+                following = reader.submit(read)
+                cut = [each for each in batch if isinstance(each, _CutScan)]
+                graded = iter(self._graded(cut) if cut else ())
+                yield from (next(graded) if isinstance(each, _CutScan) else each for each in batch)
+                batch = following.result()
 
     def _cut(self, source: Source) -> "_CutScan | UnreadScan":
         if isinstance(source, Scan):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -214,7 +215,7 @@ def test_a_file_without_labels_has_both_knees(
     )
 
 
-def test_memory_holds_the_scans_of_one_batch(
+def test_memory_holds_the_scans_of_two_batches(
     whole: Made, phantom_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, grader = whole()
@@ -226,6 +227,7 @@ def test_memory_holds_the_scans_of_one_batch(
             asked.append(number)
             yield path
 
-    each = grader.grade_each(scans(), at_once=2)  # type: ignore[arg-type]
+    each: Any = grader.grade_each(scans(), at_once=2)  # type: ignore[arg-type]
     next(each)
-    assert asked == [0, 1]
+    each.close()  # waits for the batch that is read meanwhile
+    assert asked == [0, 1, 2, 3]
