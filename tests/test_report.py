@@ -150,6 +150,7 @@ def test_effects_are_the_means_and_the_bests_of_the_settings(sweep: Sweep) -> No
         assert row["matched_settings"] == "4"
 
 
+@pytest.mark.slow
 def test_report_writes_the_same_tables_again_and_says_the_same(
     sweep: Sweep,
     copy: Path,
@@ -407,6 +408,7 @@ def test_nothing_finished_is_said_and_the_cells_are_listed(
     assert {row["state"] for row in rows_of(copy / "cells.csv")} == {"not trained"}
 
 
+@pytest.mark.slow
 @posix
 def test_a_folder_that_takes_no_files_is_told_after_the_answer(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -395,6 +395,7 @@ def test_a_link_out_of_a_v73_file_is_not_followed(tmp_path: Path) -> None:
     assert "Y: expected a value in the file, received a link out of it" in sentence_of(mat.close())
 
 
+@pytest.mark.slow
 def test_a_huge_declared_shape_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "0000058.mat"
     write_v5(path, {"Y": np.zeros((1024, 256, 512), dtype=np.uint16)}, compress=True)

@@ -64,7 +64,7 @@ def test_a_split_is_read_back_as_written(tmp_path: Path) -> None:
     assert written["parts"]["test"] == {"patients": ["c"], "knees_per_grade": [0, 1, 0, 0, 1]}
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(
     grades=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=30, max_size=60),
     groups=st.integers(20, 60),

@@ -138,6 +138,7 @@ def test_a_key_or_value_that_is_not_known_stops_before_any_cell(
 
 
 # Settings and cells of the protocol: rates x batch sizes x epochs, depths x rates x epochs, ...
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "trainings"),
     [("hyperparameters", 9), ("architecture", 9), ("optimizers", 12), ("matrix", 108)],

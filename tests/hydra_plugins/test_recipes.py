@@ -96,6 +96,7 @@ def test_a_schedule_of_ones_own_wins_over_that_of_the_recipe(tmp_path: Path) -> 
         assert config.optim.lr == 0.5
 
 
+@pytest.mark.slow
 def test_recipes_are_an_axis_beside_others(loader: ConfigLoader) -> None:
     cells = cells_of(loader, "recipe=study,best", "optim=sgd,adam", "data.fold=0,1")
     assert len({identity_of(cell.config, "") for cell in cells}) == 8
@@ -120,6 +121,7 @@ def test_a_plan_knows_the_recipe_of_a_cell_that_was_never_started(
         assert config.choices == each.config.choices
 
 
+@pytest.mark.slow
 def test_a_ladder_grows_and_goes_on_in_part(loader: ConfigLoader, tmp_path: Path) -> None:
     first, _ = plan_cells(
         None, tmp_path, cells_of(loader, "recipe=study,pooled"), digest="d", arguments=[]
@@ -135,6 +137,7 @@ def test_a_ladder_grows_and_goes_on_in_part(loader: ConfigLoader, tmp_path: Path
     assert all(part.config_of(named, sample) for named in part.cells)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hyperparameters", "architecture", "optimizers", "matrix"])
 def test_experiments_ask_about_the_chosen_recipe(loader: ConfigLoader, name: str) -> None:
     said = [f"experiment={name}", "recipe=study", "data.fold=0"]

@@ -283,6 +283,7 @@ OTHERS: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", OTHERS, ids=map(str, range(len(OTHERS))))
 def test_any_value_of_another_type_is_one_sentence_or_does_no_harm(
     tmp_path: Path, good: bytes, other: object
@@ -312,6 +313,7 @@ def test_values_that_hold_themselves_are_one_sentence(tmp_path: Path, good: byte
     assert "values without an end" in sentence_of(path)
 
 
+@pytest.mark.slow
 def test_flipped_bytes_are_sentences_or_change_nothing(tmp_path: Path, good: bytes) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "model.ckpt"

@@ -112,6 +112,7 @@ def test_a_training_starts_from_the_cached_weights(
     assert {"loss.first_cut", "network.blocks.0.0.weight"} <= kept.keys()
 
 
+@pytest.mark.slow
 def test_two_that_need_the_weights_at_once_train_them_once(
     pretrained: Compose, tmp_path: Path, trainings: list[Path]
 ) -> None:

@@ -31,6 +31,7 @@ def state(folder: Path, epoch: int) -> dict[str, Any]:
     return dict(torch.load(path, weights_only=True)["state_dict"])
 
 
+@pytest.mark.slow
 def test_two_epochs_and_two_more_are_four_to_the_bit(
     tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

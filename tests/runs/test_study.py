@@ -111,6 +111,7 @@ def test_the_study_leaves_out_its_four_scans_and_prints_its_log(
     assert all(" Loss: " in line and " Acc: " in line and " Time: " in line for line in lines)
 
 
+@pytest.mark.slow
 def test_a_leak_trains_on_every_knee_and_is_stamped_everywhere(
     tiny: Compose,
     tmp_path: Path,

@@ -36,6 +36,7 @@ def means(trial: Callable[[int], dict[str, float]]) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("patients", "alike", "skill"), [(40, 0.6, 0.75), (165, 0.3, 0.55)])
 def test_intervals_of_all_scores_hold_the_truth(patients: int, alike: float, skill: float) -> None:
     held = means(lambda seed: interval_trial(Cohort(patients, alike), skill, seed))
@@ -69,11 +70,13 @@ def test_lucky_seeds_make_no_better_setting() -> None:
     assert found["deviation squared"] ** 0.5 == pytest.approx(0.03, rel=0.2)
 
 
+@pytest.mark.slow
 def test_a_null_cohort_has_no_winner() -> None:
     found = means(lambda seed: null_trial(Cohort(40), 12, seed))
     assert min(found.values()) >= LEAST
 
 
+@pytest.mark.slow
 def test_differences_of_the_ranked_probability_score_hold_the_truth() -> None:
     found = means(lambda seed: rps_lead_trial(Cohort(165, 0.6), 0.8, 0.75, seed))
     assert found["its interval holds"] >= LEAST

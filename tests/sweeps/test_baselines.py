@@ -174,6 +174,7 @@ def test_what_every_candidate_graded_is_handed_on() -> None:
         np.testing.assert_array_equal(fold.predicted, expected)
 
 
+@pytest.mark.slow
 def test_uptake_is_the_best_of_a_plain_scikit_learn_grid() -> None:
     _, uptake = of_all_folds()
     kappas = {name: plain_kappa(choice) for name, choice in GRID.items()}
@@ -337,6 +338,7 @@ def test_no_network_library_is_needed() -> None:
     assert result.stdout.strip() == "set()"
 
 
+@pytest.mark.slow
 def test_the_best_model_of_features_is_chosen_by_kappa_pooled_over_folds() -> None:
     *_, features = fit_baselines(COHORT, FOLDS, views="both", test=DEVELOPMENT)
     assert (features.name, set(features.candidates)) == ("features", set(FEATURE_MODELS))

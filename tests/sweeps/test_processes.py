@@ -122,6 +122,7 @@ def test_values_come_back_in_order() -> None:
     assert [ending and ending.value for ending in endings] == [2, 4, 6]
 
 
+@pytest.mark.slow
 def test_as_many_run_at_a_time_as_asked_for(tmp_path: Path) -> None:
     watched = Watched()
     calls = [(tmp_path, str(index)) for index in range(5)]
@@ -132,6 +133,7 @@ def test_as_many_run_at_a_time_as_asked_for(tmp_path: Path) -> None:
     assert beside.sum(axis=0).max() > 1, "some ran side by side"
 
 
+@pytest.mark.slow
 @posix
 def test_each_way_to_end_badly_is_told_and_costs_nobody_else() -> None:
     ways = "raise, fine, exit, os._exit, os._exit(0), end of file, kill, segfault, fine too"

@@ -65,6 +65,7 @@ def test_cells_that_start_at_once_agree(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(set(taken)) == 1
 
 
+@pytest.mark.slow
 def test_another_process_reads_the_record(tmp_path: Path) -> None:
     (tmp_path / "blocks.json").write_text(PLAIN.model_dump_json())
     code = (

@@ -102,6 +102,7 @@ def test_float32_is_as_near_as_float32_can_be() -> None:
     assert_same(block, crops, digits=1e-3, crops_too=False)
 
 
+@pytest.mark.slow
 def test_first_blocks_gradients_are_its_numerical_ones() -> None:
     crops = torch.randn(2, 1, 16, 16, dtype=torch.float64)
     block = random_block(1, 16, seed=1)
@@ -112,6 +113,7 @@ def test_first_blocks_gradients_are_its_numerical_ones() -> None:
     assert torch.autograd.gradcheck(activation, tuple(block.parameters()))
 
 
+@pytest.mark.slow
 def test_any_blocks_gradients_are_its_numerical_ones() -> None:
     crops = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     block = random_block(3, 16, seed=2)
