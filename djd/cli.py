@@ -35,7 +35,17 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-TRUST_HELP = "Module of a network or loss of your own, whose code may run; repeat."
+ModelPath = Annotated[
+    Path, typer.Argument(help="A model file, or the folder of a run or sweep: its winner.")
+]
+More = Annotated[
+    list[Path] | None,
+    typer.Option("--with", help="A model that grades together with the first; repeat."),
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(help="Module of a network or loss of your own, whose code may run; repeat."),
+]
 DEFAULT_FOLDS = 5
 """As `data.folds`."""
 
@@ -136,22 +146,17 @@ def report(
 
 @app.command()
 def predict(
-    model: Annotated[
-        Path, typer.Argument(help="A model file, or the folder of a run or sweep: its winner.")
-    ],
+    model: ModelPath,
     scans: Annotated[list[Path], typer.Argument(help="Files of scans, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder that predictions.csv is written to.")],
-    more: Annotated[
-        list[Path] | None,
-        typer.Option("--with", help="A model that grades together with the first; repeat."),
-    ] = None,
-    trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
+    more: More = None,
+    trust: Trust = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     specificity: Annotated[
         float, typer.Option(help="Share of normal knees that shall not count as diseased.")
     ] = 0.9,
-    pictures: Annotated[bool, typer.Option(help="Draw a picture a scan, and index.html.")] = True,
+    pictures: Annotated[bool, typer.Option(help="Draw a picture a scan.")] = True,
 ) -> None:
     """Grade new scans; labels are not needed. Research use only.
 
@@ -165,7 +170,7 @@ def predict(
     from djd.predict.pictures import patient_png
     from djd.predict.table import predict_into
 
-    try:
+    with exit_2_on_error():
         if format_module:
             import_formats(format_module)
         grader = load_model(model, *(more or ()), trust=trust or ())
@@ -176,9 +181,6 @@ def predict(
             predicted = predict_into(as_stored(out), grader, paths, on_scan, draw=draw)
         write_patients(predicted, cut)
         page = write_index(predicted, grader)
-    except InputError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
-        raise typer.Exit(2) from None
     if as_json:
         typer.echo(as_object(predicted, grader))
     else:
@@ -191,18 +193,13 @@ def predict(
 
 @app.command()
 def score(
-    model: Annotated[
-        Path, typer.Argument(help="A model file, or the folder of a run or sweep: its winner.")
-    ],
+    model: ModelPath,
     folder: Annotated[Path, typer.Argument(help="Folder of graded scans.")],
     out: Annotated[Path, typer.Option(help="Folder that the files are written to.")] = Path(
         "score"
     ),
-    more: Annotated[
-        list[Path] | None,
-        typer.Option("--with", help="A model that grades together with the first; repeat."),
-    ] = None,
-    trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
+    more: More = None,
+    trust: Trust = None,
     labels_from: Annotated[LabelsFrom, typer.Option(help="As data.labels_from.")] = "auto",
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
@@ -227,7 +224,7 @@ def score(
     from djd.predict.score_words import say_scored
 
     out, folder = as_stored(out), as_stored(folder)
-    try:
+    with exit_2_on_error():
         if format_module:
             import_formats(format_module)
         require_own_folder(out)
@@ -248,9 +245,6 @@ def score(
         with progress_bar("grading scans", len(paths)) as on_scan:
             found = score_cohort(cohort, grader, known, on_scan, cache=cache)
         write_scores(out, found, grader)
-    except InputError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
-        raise typer.Exit(2) from None
     for part in say_scored(found, grader):
         console.print(part, markup=False)
     console.print(f"Page: {out / 'score.html'}", markup=False)
@@ -260,10 +254,10 @@ def score(
 
 @app.command()
 def export(
-    model: Annotated[Path, typer.Argument(help="Model file, or folder of a run or sweep.")],
+    model: ModelPath,
     onnx: Annotated[bool, typer.Option("--onnx", help="As an ONNX graph.")] = False,
     out: Annotated[Path, typer.Option(help="Where the graph goes.")] = Path("model.onnx"),
-    trust: Annotated[list[str] | None, typer.Option(help=TRUST_HELP)] = None,
+    trust: Trust = None,
 ) -> None:
     """Write a model for other programs: from counts to probabilities."""
     from djd.models.model import read_model
@@ -335,6 +329,16 @@ def print_names(paths: Sequence[Path], grade_names: "GradeNames") -> None:
     for name, count in sorted(unknown_spellings(paths, grade_names).items()):
         shown = printable(name) or "(none, or no text)"
         console.print(f"unknown name: {count} x {shown}", markup=False)
+
+
+@contextmanager
+def exit_2_on_error() -> Iterator[None]:
+    """End with the sentence of an error and exit status 2: nothing was graded."""
+    try:
+        yield
+    except InputError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
+        raise typer.Exit(2) from None
 
 
 @contextmanager

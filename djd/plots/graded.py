@@ -78,7 +78,6 @@ def graded_knees_figure(
     return figure
 
 
-SCAN_COLUMNS = 256
 _BODY = (0.84, 3.36)
 """Width and height of a view of the whole body."""
 _KNEE = 1.0
@@ -122,7 +121,8 @@ def patient_figure(
         axes = axes_at(figure, left, _UNDER, *_BODY)
         plot_counts(axes, body[view], window=window).set_interpolation("antialiased")
         axes.set(xticks=[], yticks=[], aspect="auto")
-        _frame(axes, corners, crops.shape[-1], mirrored=view == 1)
+        mirrored_in = body.shape[-1] if view == 1 else None
+        _frame(axes, corners, crops.shape[-1], mirrored_in=mirrored_in)
         _write(figure, left, _UNDER + _BODY[1] + 0.02, name, fontsize=7.5)
     pictures = _with_maps(1 - np.clip(crops[:, None] / window, 0, 1), maps)
     left = 2 * (_BODY[0] + _MARGIN) + 4 * _MARGIN
@@ -162,10 +162,12 @@ def _plot_knee(
     _plot_bars(axes, probabilities, None, given, reach=width / (width - 0.4))
 
 
-def _frame(axes: Axes, corners: Sequence[tuple[int, int]], size: int, *, mirrored: bool) -> None:
-    """Plot a frame around each crop; in the posterior view the sides are exchanged."""
+def _frame(
+    axes: Axes, corners: Sequence[tuple[int, int]], size: int, *, mirrored_in: int | None
+) -> None:
+    """Plot a frame around each crop, mirrored in a view of so many columns, or in none."""
     for name, (row, column) in zip(SIDES, corners, strict=True):
-        left = SCAN_COLUMNS - column - size if mirrored else column
+        left = mirrored_in - column - size if mirrored_in else column
         axes.add_patch(
             Rectangle((left, row), size - 1, size - 1, fill=False, edgecolor=BLUE, linewidth=0.9)
         )

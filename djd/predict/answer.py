@@ -12,7 +12,7 @@ from djd.predict.grading import Grader
 from djd.predict.pages import index_page
 from djd.predict.patient import PATIENT_COLUMNS, DiseaseCut, patient_row
 from djd.predict.table import Predicted, Row
-from djd.wording import capital, count_of, listed
+from djd.wording import capital, count_of
 
 INDEX_NAME = "index.html"
 PATIENTS_NAME = "patients.csv"
@@ -32,8 +32,7 @@ def say_predicted(predicted: Predicted, grader: Grader) -> Iterable[str]:
 
 def write_index(predicted: Predicted, grader: Grader) -> Path:
     """Write the page over the whole table beside it; the path of the page."""
-    names = [f"{each.content.setting} ({each.digest[:12]})" for each in grader.models]
-    page = index_page(predicted.table, model=f"Graded by {listed(names)}", stamp=grader.stamp)
+    page = index_page(predicted.table, model=f"Graded by {grader.in_words}", stamp=grader.stamp)
     write_whole(predicted.path.parent / INDEX_NAME, page)
     return predicted.path.parent / INDEX_NAME
 

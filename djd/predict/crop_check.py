@@ -173,11 +173,13 @@ def page_order(counts: NDArray[np.uint16]) -> float:
     strips = np.stack([pages[..., :_EDGE_COLUMNS], pages[..., -_EDGE_COLUMNS:]]).mean(axis=-1)
     edges = np.median(uniform_filter1d(strips, _EDGE_COLUMNS, axis=-1), axis=(0, 2))
     # Squares of the region alone: those of the whole scan take thirty times as long.
-    (up, across_half) = (size // 2 for size in _BLADDER_SIZE)
-    rows = slice(_BLADDER_ROWS.start - up, _BLADDER_ROWS.stop + up)
-    columns = slice(_BLADDER_COLUMNS.start - across_half, _BLADDER_COLUMNS.stop + across_half)
+    half_rows, half_columns = (size // 2 for size in _BLADDER_SIZE)
+    rows = slice(_BLADDER_ROWS.start - half_rows, _BLADDER_ROWS.stop + half_rows)
+    columns = slice(_BLADDER_COLUMNS.start - half_columns, _BLADDER_COLUMNS.stop + half_columns)
     around = pages[:, rows, columns] - edges[:, None, None]
-    squares = uniform_filter(around, (1, *_BLADDER_SIZE))[:, up:-up, across_half:-across_half]
+    squares = uniform_filter(around, (1, *_BLADDER_SIZE))[
+        :, half_rows:-half_rows, half_columns:-half_columns
+    ]
     region = squares.sum(axis=0)
     down, across = np.unravel_index(int(region.argmax()), region.shape)
     row, column = int(down) + _BLADDER_ROWS.start, int(across) + _BLADDER_COLUMNS.start

@@ -39,8 +39,8 @@ class Doubts:
         """Limits of the first model's cohort; what its file doesn't know flags nothing."""
         model, training = models[0], models[0].content.training
         limits = FlagLimits(np.inf)
-        if (members := _out_of_fold(model)) is not None:
-            limits = FlagLimits.fitted(members, model.decision.calibrated(members.mean(axis=0)))
+        if known := _out_of_fold(model):
+            limits = FlagLimits.fitted(*known)
         knees = training.knee_patients.numpy()
         seen = [row.tobytes() for each in models for row in each.content.training.digests.numpy()]
         return cls(limits, Likeness.fitted(training.features.numpy(), knees), frozenset(seen))
@@ -78,9 +78,13 @@ class Doubts:
         )
 
 
-def _out_of_fold(model: Model) -> Array | None:
+def _out_of_fold(model: Model) -> tuple[Array, Array] | None:
+    """Out-of-fold probabilities (network, knee, grade 5), and those that decide (knee, grade 5)."""
     kept = model.content.training.out_of_fold
-    return None if kept is None else kept.numpy().astype(np.float64)
+    if kept is None:
+        return None
+    members = kept.numpy().astype(np.float64)
+    return members, model.decision.calibrated(members.mean(axis=0))
 
 
 def model_cut(models: Sequence[Model], specificity: float) -> DiseaseCut | None:
@@ -89,9 +93,8 @@ def model_cut(models: Sequence[Model], specificity: float) -> DiseaseCut | None:
     None where the model file has none, or where several models grade together, whose
     probabilities are others.
     """
-    training, members = models[0].content.training, _out_of_fold(models[0])
-    if members is None or training.out_of_fold_grades is None or len(models) > 1:
+    known, grades = _out_of_fold(models[0]), models[0].content.training.out_of_fold_grades
+    if known is None or grades is None or len(models) > 1:
         return None
-    normal = training.out_of_fold_grades.numpy() == 0
-    chances = models[0].decision.calibrated(members.mean(axis=0))
+    normal, (_, chances) = grades.numpy() == 0, known
     return disease_cut(1 - chances[normal, 0], specificity) if normal.any() else None

@@ -3,7 +3,7 @@
 import json
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from djd.data.crop import CROP_SIZE, VIEW_INDICES
 from djd.data.datamodule import scaled
 from djd.errors import InputError
 from djd.files import write_whole
-from djd.grades import GRADE_COUNT, RESEARCH
+from djd.grades import RESEARCH
 from djd.models.classifier import GradeClassifier
 from djd.models.model import Model
 from djd.statistics.deciding import STEPS
@@ -28,7 +28,6 @@ class _Grader(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self.graders = model.networks
         self.networks = nn.ModuleList(model.networks)
         self.crops = model.content.crops
         self.temperature = model.decision.temperature
@@ -41,7 +40,8 @@ class _Grader(nn.Module):
         views = counts.shape[1]
         sums = counts.reshape(-1, views, pixels, block, pixels, block).sum(dim=(-3, -1))
         crops = scaled(sums, self.crops.scaling)
-        mean = torch.stack([_graded(each, crops) for each in self.graders]).mean(dim=0)
+        shares = [_graded(cast(GradeClassifier, each), crops) for each in self.networks]
+        mean = torch.stack(shares).mean(dim=0)
         if self.temperature == 1:
             return mean
         tempered = mean.clamp(min=1 / STEPS).pow(1 / self.temperature)
@@ -49,10 +49,7 @@ class _Grader(nn.Module):
 
 
 def _graded(network: GradeClassifier, crops: Tensor) -> Tensor:
-    outputs = network(crops)
-    views = 2 if network.hparams["each_view"] else 1  # a sample each
-    shares = network.loss.probabilities(outputs)
-    return shares.reshape(-1, views, GRADE_COUNT).mean(dim=1)
+    return network.probabilities(network(crops), crops.shape[0])
 
 
 def export_onnx(model: Model, path: Path) -> None:

@@ -17,6 +17,7 @@ from djd.models.model import Model
 from djd.predict.doubts import Doubts, Flags
 from djd.statistics.deciding import Decision, expected_grade
 from djd.statistics.risk_coverage import entropy
+from djd.wording import listed
 
 SCANS_AT_ONCE = 32
 """Scans of a batch, 64 knees."""
@@ -124,6 +125,11 @@ class Grader:
         """The words for everything made with the models: PHANTOM, LEAK; None for neither."""
         stamps = {each.stamp: None for each in self.models if each.stamp}
         return ". ".join(stamps) or None
+
+    @property
+    def in_words(self) -> str:
+        """Setting of each model, and the start of its digest."""
+        return listed([f"{each.content.setting} ({each.digest[:12]})" for each in self.models])
 
     def grade(
         self, scans: Source | Iterable[Source], *, at_once: int = SCANS_AT_ONCE

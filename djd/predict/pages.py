@@ -11,6 +11,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from djd.grades import SIDES
+from djd.predict.patient import flags_of
 from djd.report.page.page import page_looks, page_template
 from djd.wording import count_of, number
 
@@ -72,7 +73,7 @@ def _row(knees: Sequence[Mapping[str, str]]) -> ScanRow:
     right, left = (by_side[side] for side in SIDES)
     means = float(right["expected"]), float(left["expected"])
     worse = SIDES[int(means[1] > means[0])]
-    flags = sorted({flag for knee in knees for flag in knee["flags"].split("; ") if flag})
+    flags = sorted(flags_of(knees))
     cells = (
         _grade(by_side[worse]),
         worse,

@@ -42,7 +42,9 @@ def disease_cut(normals: NDArray[np.float64], specificity: float) -> DiseaseCut:
         InputError: No normal knee is known, or the specificity is no such share.
     """
     if not 0 < specificity <= 1:
-        raise InputError(f"specificity: expected a share above 0 and up to 1, got {specificity}")
+        raise InputError(
+            f"specificity: expected a share above 0 and up to 1, received {specificity}"
+        )
     if not len(normals):
         raise InputError("specificity: expected normal knees graded out of fold, received none")
     below = int(np.ceil(specificity * len(normals) - 1e-9))
@@ -126,7 +128,6 @@ def patient_row(knees: Sequence[Mapping[str, str]], cut: DiseaseCut | None) -> d
     worse = worse_side(probabilities)
     there = knees[SIDES.index(worse)]
     right, left = expected_grade(probabilities)
-    flags = {flag: None for knee in knees for flag in knee["flags"].split("; ") if flag}
     said = patient_sentences(probabilities, [int(knee["predicted"]) for knee in knees], cut)
     return {
         **{name: knees[0][name] for name in ("use", "stamp", "scan", "model", "file")},
@@ -138,9 +139,14 @@ def patient_row(knees: Sequence[Mapping[str, str]], cut: DiseaseCut | None) -> d
         "asymmetry": f"{right - left:.4f}",
         "diseased": " ".join(diseased_sides(probabilities, cut)) or "neither" if cut else "",
         "specificity": f"{cut.specificity:g}" if cut else "",
-        "flags": "; ".join(flags),
+        "flags": "; ".join(flags_of(knees)),
         "sentence": ". ".join(said),
     }
+
+
+def flags_of(knees: Sequence[Mapping[str, str]]) -> list[str]:
+    """Each flag in rows of `predictions.csv` once."""
+    return list({flag: None for knee in knees for flag in knee["flags"].split("; ") if flag})
 
 
 def diseased_sides(probabilities: NDArray[np.float64], cut: DiseaseCut) -> list[Side]:

@@ -35,7 +35,7 @@ from djd.report.page.page import image, page_looks, page_template
 from djd.report.page.plots import WIDTH_PIXELS
 from djd.statistics.deciding import PROBABILITY_DIGITS
 from djd.statistics.intervals import Estimate
-from djd.wording import capital, count_of, listed, share
+from djd.wording import capital, count_of, share
 
 PAGE_NAME, SCORES_NAME = "score.html", "scores.json"
 
@@ -133,12 +133,11 @@ def _plain(score: Estimate) -> dict[str, float | None]:
 def score_page(folder: ScoredFolder, grader: Grader) -> str:
     """The page as HTML without links to files."""
     found, stamp = folder.scored, stamp_of(grader.stamp, folder.cohort.stamp)
-    names = [f"{each.content.setting} ({each.digest[:12]})" for each in grader.models]
     values = {
         "title": "Knee DJD grading: scores of other scans",
         "stamp": stamp,
         "folder": folder.cohort.root.absolute().name,
-        "model": f"graded by {listed(names)}",
+        "model": f"graded by {grader.in_words}",
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "who": [capital(each) for each in who_sentences(folder)],
         "warnings": [*folder.cohort.unreadable.values(), *warnings_of(folder.cohort)],

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from djd.files import append_text, is_there, read_bytes, write_rows, write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES, RESEARCH, SIDES
 from djd.locks import remove_lock, try_lock
 from djd.predict.grading import GradedScan, Grader, UnreadScan
+from djd.runs.keys import free_name, spelt_alike
 from djd.statistics.deciding import PROBABILITY_DIGITS, expected_grade
 from djd.statistics.risk_coverage import entropy
 
@@ -102,7 +103,7 @@ def _predict(
     kept = {file: there[file] for file in wanted if _is_same(there.get(file, ()), wanted[file])}
     if draw:
         kept = {file: rows for file, rows in kept.items() if _has_picture(path.parent, rows[0])}
-    pictures = {row["picture"] for row in _joined({**by_file, **kept})}
+    taken = {spelt_alike(Path(row["picture"]).stem) for row in _joined({**by_file, **kept})}
     write_rows(path, COLUMNS, _joined({**by_file, **kept}))
     done = len(kept)
     on_scan(done)
@@ -111,8 +112,7 @@ def _predict(
         file = str(each.path)
         picture = ""
         if draw and isinstance(each, GradedScan):
-            picture = _free_picture(each.name, file, pictures)
-            pictures.add(picture)
+            picture = f"{PICTURES}/{free_name(each.name, _digest(file), taken)}.png"
             (path.parent / PICTURES).mkdir(exist_ok=True)
             write_whole(path.parent / picture, draw(each))
         of_all = {"use": RESEARCH, "stamp": grader.stamp or "", "model": model, "picture": picture}
@@ -134,11 +134,8 @@ def _has_picture(folder: Path, row: Row) -> bool:
     return bool(row["picture"]) and is_there(folder / row["picture"])
 
 
-def _free_picture(scan: str, file: str, taken: Container[str]) -> str:
-    """Where a scan's picture goes; scans of one name in two folders have two pictures."""
-    plain = f"{PICTURES}/{scan}.png"
-    digest = hashlib.blake2b(file.encode(errors="surrogateescape"), digest_size=4).hexdigest()
-    return f"{PICTURES}/{scan} {digest}.png" if plain in taken else plain
+def _digest(file: str) -> str:
+    return hashlib.blake2b(file.encode(errors="surrogateescape")).hexdigest()
 
 
 def _joined(by_file: dict[str, list[Row]]) -> list[Row]:

@@ -226,7 +226,7 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
     if best and config.test != "never":
         refits = [winner := winner_refit(sweep.folder, best, evidence)]
         if not sweep.result_of(winner):
-            with suppress(InputError, OSError):  # its flags are worth no winner
+            with suppress(InputError, OSError):  # a winner without flags is better than none
                 networks_out_of_fold(best.cells, best.epochs).save(winner.folder)
         if config.test == "each":
             refits += each_refit(sweep.folder, sweep.cells, evidence)
