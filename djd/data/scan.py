@@ -57,6 +57,7 @@ class Scan:
             identify a patient, so the name is never logged, kept or put in an error.
         no_labels: Why a file has no severity ids that can be read, as key, expected and received;
             None where it has them. `grades` are None then.
+        missing_views: Views that the files don't have; their pages are zeros.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Scan:
     named_grades: KneeGrades | None
     unknown_names: tuple[str | None, str | None] = field(default=(None, None), repr=False)
     no_labels: str | None = None
+    missing_views: tuple[str, ...] = ()
 
 
 def read_scan(

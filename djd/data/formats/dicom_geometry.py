@@ -1,0 +1,136 @@
+"""Images of other matrix and pixel sizes, brought to the study's matrix with their counts kept.
+
+The pixel of the study is taken as 2.26 mm: the public whole-body scan with the same matrix
+(`JPGExtended.dcm` among pydicom's test files) has this pixel.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from djd.data.scan import SCAN_SHAPE, wrong
+
+PIXEL_MM = 2.26
+ROWS, COLUMNS = SCAN_SHAPE[1:]
+MOST_COUNTS = 65535
+
+SAME_PIXEL = 0.01
+"""Relative difference of a 1024x256 image's pixel that is let be: 6 rows at the knees."""
+LEAST_LOST = 0.001
+"""Share of the counts outside the study's field from which rows are moved to keep more of them."""
+MOST_LOST = 0.05
+"""Share of the counts that may lie outside the study's field: more than background."""
+LENGTHS_MM = (1000, 4000)
+"""Lengths of an image that a whole body can have; other lengths come from a made-up pixel."""
+
+Spacing = tuple[float, float]
+"""Distance of rows and of columns in mm."""
+
+
+def to_study(image: NDArray[np.float64], spacing: Spacing | None) -> NDArray[np.uint16]:
+    """An image in the matrix of the study.
+
+    The head's end stays where it is and the columns are centred. Each pixel's counts go to the new
+    pixels by the area that they share, and the total stays what it is, to a half count. Where more
+    than 0.1 % of the counts lie outside the study's field, the rows are moved to keep the most.
+
+    Args:
+        image: float64 (row, column), counts a pixel, head at the top.
+        spacing: None where the file doesn't say.
+
+    Returns:
+        uint16 (row 1024, column 256).
+
+    Raises:
+        ScanError: Counts are negative or too many, the pixel isn't known or can't be right, or the
+            image is larger than the study's field.
+    """
+    _require_counts(image)
+    if not _is_same(image.shape, spacing):
+        image = _resampled(image, _required(spacing, image.shape))
+    counts = whole_counts(image)
+    if counts.max(initial=0) > MOST_COUNTS:
+        received = f"{counts.max():g} in a pixel"
+        raise wrong("counts", expected=f"at most {MOST_COUNTS}", received=received)
+    return counts.astype(np.uint16)
+
+
+def whole_counts(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Whole counts: what rounding one pixel leaves is carried to the next one of the row.
+
+    The total changes by a half at most, and each pixel by less than one.
+    """
+    if (image == np.rint(image)).all():
+        return image
+    totals = np.rint(np.cumsum(image.ravel()))
+    return np.diff(totals, prepend=0.0).reshape(image.shape)
+
+
+def _require_counts(image: NDArray[np.float64]) -> None:
+    bad = ~((image >= 0) & (image < np.inf))
+    if bad.any():
+        received = f"{bad.sum()} other values, such as {image[bad][0]:g}"
+        raise wrong("counts", expected="none below 0", received=received)
+
+
+def _is_same(shape: tuple[int, ...], spacing: Spacing | None) -> bool:
+    if shape != (ROWS, COLUMNS):
+        return False
+    return spacing is None or all(abs(each / PIXEL_MM - 1) <= SAME_PIXEL for each in spacing)
+
+
+def _required(spacing: Spacing | None, shape: tuple[int, ...]) -> Spacing:
+    size = f"{shape[0]}x{shape[1]}"
+    if spacing is None:
+        received = f"none, for an image of {size} pixels"
+        raise wrong("PixelSpacing", expected="two distances in mm", received=received)
+    length = shape[0] * spacing[0]
+    if not LENGTHS_MM[0] <= length <= LENGTHS_MM[1]:
+        low, high = LENGTHS_MM
+        received = f"{spacing[0]:g} mm for {shape[0]} rows"
+        raise wrong("PixelSpacing", expected=f"an image {low} to {high} mm long", received=received)
+    return spacing
+
+
+def _resampled(image: NDArray[np.float64], spacing: Spacing) -> NDArray[np.float64]:
+    rows, columns = (
+        size * distance / PIXEL_MM for size, distance in zip(image.shape, spacing, strict=True)
+    )
+    across = image @ _shares(image.shape[1], columns, COLUMNS, start=(COLUMNS - columns) / 2).T
+    total = image.sum()
+    placed = _shares(image.shape[0], rows, ROWS, start=0) @ across
+    if placed.sum() < (1 - LEAST_LOST) * total and rows > ROWS:
+        placed = _with_most_counts(across, rows)
+    lost = 1 - placed.sum() / total if total else 0.0
+    if lost > MOST_LOST:
+        field = f"{ROWS * PIXEL_MM:.0f} x {COLUMNS * PIXEL_MM:.0f} mm"
+        received = f"{100 * lost:.0f} % of the counts outside of it"
+        raise wrong("PixelSpacing", expected=f"a body within {field}", received=received)
+    return placed
+
+
+def _with_most_counts(across: NDArray[np.float64], rows: float) -> NDArray[np.float64]:
+    """The rows moved up by whole rows of the study, the fewest that keep the most counts."""
+    whole = _shares(len(across), rows, math.ceil(rows), start=0) @ across
+    below = np.concatenate([[0.0], np.cumsum(whole.sum(axis=1))])
+    kept = below[ROWS:] - below[: len(below) - ROWS]
+    first = int(np.argmax(kept >= kept.max() - 0.5))
+    return whole[first : first + ROWS]
+
+
+def _shares(size: int, extent: float, new_size: int, *, start: float) -> NDArray[np.float64]:
+    """Share of each old pixel that lies in each new one, float64 (new pixel, old pixel).
+
+    Args:
+        size: Number of old pixels.
+        extent: Their length together, in new pixels.
+        new_size: Number of new pixels.
+        start: Where the first old pixel begins, in new pixels.
+    """
+    edges = start + np.linspace(0, extent, size + 1)
+    low, high = edges[:-1], edges[1:]
+    new = np.arange(new_size)[:, np.newaxis]
+    overlap = np.minimum(high, new + 1) - np.maximum(low, new)
+    shares: NDArray[np.float64] = np.clip(overlap, 0, None) / (high - low)
+    return shares
