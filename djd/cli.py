@@ -22,6 +22,7 @@ from djd.grades import (
     SIDES,
     LabelsFrom,
     OnError,
+    PhantomFormat,
     PhantomStyle,
 )
 from djd.wording import printable
@@ -54,17 +55,28 @@ console = Console(soft_wrap=True, highlight=False)
 
 @app.command()
 def phantom(
-    out: Annotated[Path, typer.Argument(help="Folder to make; it may not hold .mat files yet.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make; it may not hold scans yet.")],
     patients: Annotated[int, typer.Option(min=1, help="Patients to invent.")] = 205,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another cohort.")] = 0,
     null: Annotated[bool, typer.Option("--null", help="Grades unrelated to images.")] = False,
     style: Annotated[PhantomStyle, typer.Option(help="As data.phantom_style.")] = "plain",
+    file_format: Annotated[
+        PhantomFormat, typer.Option("--format", help="MATLAB files, or DICOM and a grades.csv.")
+    ] = "mat",
 ) -> None:
-    """Invent a cohort of bone scans in the real file format."""
+    """Invent a cohort of bone scans in the real file formats."""
     from djd.data.phantom.cohort import make_cohort
 
     with progress_bar("inventing scans", patients) as on_scan:
-        make_cohort(out, patients=patients, seed=seed, null=null, style=style, on_scan=on_scan)
+        make_cohort(
+            out,
+            patients=patients,
+            seed=seed,
+            null=null,
+            style=style,
+            file_format=file_format,
+            on_scan=on_scan,
+        )
     console.print(f"{PHANTOM_STAMP}. {patients} scans in {out}", markup=False)
 
 
