@@ -100,6 +100,8 @@ def _pages(
 def _settled(views: Sequence[View | None], view_order: ViewOrder | None) -> list[View]:
     """The view of each frame, those that the files don't name by `view_order`.
 
+    Where one of two frames has no name, it is the other view.
+
     Raises:
         ScanError: A view isn't known, or is there twice.
     """
@@ -112,10 +114,10 @@ def _settled(views: Sequence[View | None], view_order: ViewOrder | None) -> list
             "first, or is the only one: data.view_order=anterior or data.view_order=posterior"
         )
     ordered = VIEWS if view_order == "anterior" else VIEWS[::-1]
-    settled = [view or by_order for view, by_order in zip(views, ordered, strict=False)]
+    unnamed = iter([view for view in ordered if view not in views])
+    settled = [next(unnamed) if view is None else view for view in views]
     if len(set(settled)) < len(settled):
-        received = f"{settled[0]} twice" + (f" (data.view_order={view_order})" * (None in views))
-        raise wrong("ViewCodeSequence", expected="one frame a view", received=received)
+        raise wrong("ViewCodeSequence", expected="one frame a view", received="one view twice")
     return settled
 
 

@@ -81,6 +81,10 @@ def _require_counts(dataset: "Dataset") -> tuple[int, int]:
         raise wrong("Rows", expected=f"frames of at most {MOST_PIXELS} pixels", received=received)
     if bits not in (8, 16, 32):
         raise wrong("BitsAllocated", expected="8, 16 or 32", received=bits)
+    stored, high = _stored_bits(dataset)
+    if not 1 <= stored <= high + 1 <= bits:
+        received = f"{stored} up to bit {high} of {bits}"
+        raise wrong("BitsStored", expected="bits within the word", received=received)
     return rows, columns
 
 
@@ -179,20 +183,16 @@ def _size_in_jpeg(frame: bytes) -> tuple[int, int, int] | None:
     return None
 
 
-def _without_unused_bits(pixels: NDArray[np.generic], dataset: "Dataset") -> NDArray[np.int64]:
-    """The stored values, without other bits that share the words (such as overlays).
+def _stored_bits(dataset: "Dataset") -> tuple[int, int]:
+    """The number of bits of a value, and the highest of them."""
+    stored = int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    return stored, int(dataset.get("HighBit") or stored - 1)
 
-    Raises:
-        ScanError: The bits aren't within the words.
-    """
-    words = pixels.astype(np.int64)
-    allocated = int(dataset.BitsAllocated)
-    stored = int(dataset.get("BitsStored") or allocated)
-    high = int(dataset.get("HighBit") or stored - 1)
-    if not 1 <= stored <= high + 1 <= allocated:
-        received = f"bits {high - stored + 1} to {high} of {allocated}"
-        raise wrong("BitsStored", expected="bits within the word", received=received)
-    values = (words >> (high + 1 - stored)) & ((1 << stored) - 1)
+
+def _without_unused_bits(pixels: NDArray[np.generic], dataset: "Dataset") -> NDArray[np.int64]:
+    """The stored values, without other bits that share the words (such as overlays)."""
+    stored, high = _stored_bits(dataset)
+    values = (pixels.astype(np.int64) >> (high + 1 - stored)) & ((1 << stored) - 1)
     if int(dataset.get("PixelRepresentation") or 0):
         values -= (values >> (stored - 1)) << stored
     return values
