@@ -3,7 +3,7 @@
 from djd.data.cohort import Cohort
 from djd.data.crop import Views
 from djd.data.names import alike_warning
-from djd.data.oddities import oddity_warnings
+from djd.data.oddities import MISSING_POSTERIOR, oddity_warnings
 from djd.errors import InputError
 from djd.grades import LabelsFrom, OnError
 from djd.wording import first_of
@@ -12,7 +12,9 @@ MOST_DISAGREEING = 0.1
 """Share of knees whose id and name may disagree before training stops."""
 
 
-def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> list[str]:
+def obstacles(
+    cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError, views: Views = "anterior"
+) -> list[str]:
     """The reasons why training would stop on this cohort, a sentence each."""
     sentences = []
     stops = on_error == "stop" or not cohort.pixel_digests
@@ -34,6 +36,11 @@ def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> 
         )
     elif not len(cohort):
         sentences.append(f"{cohort.root}: expected graded knees, received unspecified ones only")
+    if (missing := cohort.oddities.get(MISSING_POSTERIOR)) and views != "anterior":
+        sentences.append(
+            f"{cohort.root}: expected both views of each scan (data.views={views}), received "
+            f"{len(missing)} without a posterior one ({first_of(missing)}); say data.views=anterior"
+        )
     disagreeing = len(cohort.disagreements)
     if labels_from == "auto" and disagreeing > MOST_DISAGREEING * cohort.named_knees:
         sentences.append(
@@ -44,13 +51,15 @@ def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> 
     return sentences
 
 
-def require_trainable(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> None:
+def require_trainable(
+    cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError, views: Views = "anterior"
+) -> None:
     """Stop where a cohort is not fit for training.
 
     Raises:
         InputError: The first of `obstacles`.
     """
-    for sentence in obstacles(cohort, labels_from=labels_from, on_error=on_error):
+    for sentence in obstacles(cohort, labels_from=labels_from, on_error=on_error, views=views):
         raise InputError(sentence)
 
 

@@ -1,13 +1,16 @@
 """The scans of a folder and of its subfolders: which files each is in, and its name."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Literal
 
-from djd.data.formats import known_suffixes
+from djd.data.formats import known_suffixes, reader_of
+from djd.data.formats.dicom_file import is_dicom
+from djd.data.formats.dicom_headers import DicomFolder, DicomStudy, dicom_scans
 from djd.data.names import one_form
 from djd.data.placeholders import scans_among
 from djd.data.scan import ScanFiles, name_below
@@ -77,7 +80,8 @@ def find_scans(root: Path, exclude: Iterable[str] = (), *, source: Source = "dic
     """The scans of a folder and its subfolders, without those excluded by name.
 
     A scan with a placeholder in its place (`scans_among`) is among them, and can't be read. Hidden
-    subfolders are left out. A linked subfolder is looked at once, whatever else leads there.
+    subfolders are left out. A linked subfolder is looked at once, whatever else leads there. DICOM
+    files are one scan a study (`dicom_scans`); a scan in several files has the name of the first.
 
     Raises:
         InputError: The folder is missing, can't be listed or holds no scan, two scans have one
@@ -89,17 +93,41 @@ def find_scans(root: Path, exclude: Iterable[str] = (), *, source: Source = "dic
             f"data.root: expected a folder of {known_suffixes()} scans, received {root} "
             f"({received})"
         )
-    scans = []
-    for files in _by_folder(root):
-        for path in scans_among(files):
-            shown = path.relative_to(root)
-            require_text(f"{root}: name of a scan", str(shown))
-            scans.append(ScanFiles(name_below(shown), (path,)))
+    found = [
+        path for files in _by_folder(root) for path in scans_among(files, dicom=source == "dicom")
+    ]
+    for path in found:
+        require_text(f"{root}: name of a scan", str(path.relative_to(root)))
+    dicom = [path for path in found if not reader_of(path) and is_dicom(path)]
+    others = sorted(set(found).difference(dicom))
+    studies = dicom_scans(dicom) if dicom else DicomFolder([], Counter())
+    scans = [ScanFiles(name_below(path.relative_to(root)), (path,)) for path in others]
+    scans += _of_studies(root, studies.scans, {scan.name for scan in scans})
     scans.sort(key=lambda scan: scan.name)
     _require_one_file_each(root, scans)
     if not scans:
         raise _no_scans(root, "none")
-    return ScanFolder(root, tuple(scans)).without(exclude)
+    return ScanFolder(root, tuple(scans), left_out=studies.left_out).without(exclude)
+
+
+def _of_studies(
+    root: Path, studies: Sequence[DicomStudy], names: Collection[str]
+) -> list[ScanFiles]:
+    """Scans of DICOM studies; patients are numbered in order of their first scans' names.
+
+    A number that is the name of a scan is passed over.
+    """
+    named = [(name_below(study.paths[0].relative_to(root)), study) for study in studies]
+    by_name = sorted(named, key=lambda each: each[0])
+    taken = {*names, *(name for name, _ in by_name)}
+    keys = list(dict.fromkeys(study.patient_key for _, study in by_name if study.patient_key))
+    width = max(4, len(str(len(keys) + len(taken))))
+    numbers = (f"P{number:0{width}d}" for number in count(1))
+    patients = dict(zip(keys, (each for each in numbers if each not in taken), strict=False))
+    return [
+        ScanFiles(name, study.paths, patients.get(study.patient_key or ""), study.problem)
+        for name, study in by_name
+    ]
 
 
 def _by_folder(root: Path) -> Iterator[list[Path]]:

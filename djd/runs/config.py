@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from djd.data.crop import Pixels, Placement, Scaling, Views
+from djd.data.scan import ViewOrder
 from djd.errors import InputError
 from djd.grades import LEAK_STAMP, PHANTOM_STAMP, Decide, LabelsFrom, OnError, PhantomStyle
 from djd.runs.fields import Count, Rate, Seed, UserPath, or_users_own, require_names
@@ -66,6 +67,7 @@ class DataConfig(_Group):
     leak: bool
     labels_from: LabelsFrom
     grade_names: UserPath | None = None
+    view_order: ViewOrder | None = None
     on_error: OnError
     views: Views
     mirror_left: bool

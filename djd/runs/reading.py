@@ -48,9 +48,12 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
             placement=data.crop,
             labels_from=data.labels_from,
             grade_names=read_grade_names(data.grade_names) if data.grade_names else {},
+            view_order=data.view_order,
             on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
         )
-    require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)
+    require_trainable(
+        cohort, labels_from=data.labels_from, on_error=data.on_error, views=data.views
+    )
     named = None
     if data.test_list:
         named = read_names(

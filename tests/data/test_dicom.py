@@ -19,8 +19,8 @@ from pydicom.uid import (
 from djd.data.formats.dicom import read_dicom
 from djd.data.formats.dicom_file import is_dicom
 from djd.data.formats.dicom_headers import dicom_scans
-from djd.data.formats.dicom_views import View, ViewOrder
-from djd.data.scan import Scan, ScanError
+from djd.data.formats.dicom_views import View
+from djd.data.scan import Scan, ScanError, ViewOrder
 from tests.data.dicom_files import SCT, SECRETS, SRT, body, coded, dataset, write
 
 BOTH: tuple[View, View] = ("anterior", "posterior")

@@ -9,7 +9,9 @@ from djd.data.scan import ScanError
 from tests.data.dicom_files import body
 
 
-def placed(shape: tuple[int, int], spacing: float, *, mm: tuple[float, float]) -> NDArray[np.float64]:
+def placed(
+    shape: tuple[int, int], spacing: float, *, mm: tuple[float, float]
+) -> NDArray[np.float64]:
     """One hot pixel at a place in mm from the head's end and from the middle."""
     image = np.zeros(shape)
     image[int(mm[0] / spacing), int(shape[1] / 2 + mm[1] / spacing)] = 1000

@@ -19,13 +19,12 @@ from djd.data.formats.dicom_views import (
     VIEWS,
     Turn,
     View,
-    ViewOrder,
     frame_views,
     lies_feet_first,
     turn_of,
 )
 from djd.data.oddities import is_upside_down
-from djd.data.scan import SCAN_SHAPE, Scan, ScanError, wrong
+from djd.data.scan import SCAN_SHAPE, Scan, ScanError, ViewOrder, wrong
 from djd.files import drive_failure
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from djd.data.scan import ScanError, wrong
+from djd.files import tried_again
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -47,14 +48,21 @@ def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM by its first bytes, whatever its suffix.
 
     A file without a preamble is DICOM where two elements in ascending order are at its start.
-    False for an unreadable file.
+    False for a file that can't be opened.
+
+    Raises:
+        DriveError: The drive failed.
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(PREAMBLE + 4 + _MOST_FIRST)
+        start = tried_again(lambda: _start(path), path)
     except OSError:
         return False
     return start[PREAMBLE : PREAMBLE + 4] == b"DICM" or _begins_with_elements(start)
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(PREAMBLE + 4 + _MOST_FIRST)
 
 
 def _begins_with_elements(start: bytes) -> bool:

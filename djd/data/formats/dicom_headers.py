@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from djd.data.formats.dicom_file import quiet, read_header, require_pydicom
 from djd.data.formats.dicom_views import HEADER_TAGS, View, frame_count, frame_views
 from djd.data.scan import ScanError
-from djd.files import drive_failure
+from djd.errors import DriveError
+from djd.files import tried_again
 from djd.wording import first_of
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def dicom_scans(paths: Iterable[Path]) -> DicomFolder:
 
     Raises:
         ScanError: pydicom isn't installed.
-        OSError: A drive failed.
+        DriveError: The drive failed.
     """
     require_pydicom()
     scans: list[DicomStudy] = []
@@ -128,12 +129,12 @@ def dicom_scans(paths: Iterable[Path]) -> DicomFolder:
 def _image(path: Path) -> _Image | str | None:
     """A whole-body image, or what a file shows in place of one; None for a damaged header."""
     try:
-        header = read_header(path, _TAGS)
+        header = tried_again(lambda: read_header(path, _TAGS), path)
         with quiet():
             return _kind(header) or _of_header(path, header)
-    except Exception as error:  # pydicom raises many types on damaged files
-        if drive_failure(error):
-            raise
+    except DriveError:
+        raise
+    except Exception:  # pydicom raises many types on damaged files
         return None
 
 

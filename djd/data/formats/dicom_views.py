@@ -8,17 +8,14 @@ back, z to the head).
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from djd.data.scan import wrong
+from djd.data.scan import ViewOrder, wrong
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-View = Literal["anterior", "posterior"]
-ViewOrder = View
-"""The view of the first frame, or of the only one, where files don't say (`data.view_order`)."""
-
+View = ViewOrder
 VIEWS: tuple[View, ...] = get_args(View)
 
 _VIEW_OF_CODE: dict[str, View] = {
