@@ -157,8 +157,8 @@ def _require_dicom(path: Path) -> None:
     from djd.data.formats import DICOM_SUFFIXES, known_suffixes
     from djd.data.formats.dicom_file import is_dicom
 
-    if path.suffix.lower() not in DICOM_SUFFIXES and path.exists() and not is_dicom(path):
-        expected = f"a {known_suffixes()} or DICOM file"
+    if path.suffix.lower() not in DICOM_SUFFIXES and not is_dicom(path):
+        expected = f"a {known_suffixes()} file, or DICOM"
         raise wrong("file", expected=expected, received=path.suffix or "no suffix")
 
 
