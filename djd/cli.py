@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -47,6 +48,9 @@ More = Annotated[
 Trust = Annotated[
     list[str] | None,
     typer.Option(help="Module of a network or loss of your own, whose code may run; repeat."),
+]
+ViewOrderOption = Annotated[
+    Literal["anterior", "posterior"] | None, typer.Option(help="As data.view_order.")
 ]
 DEFAULT_FOLDS = 5
 """As `data.folds`."""
@@ -165,6 +169,7 @@ def predict(
     more: More = None,
     trust: Trust = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
+    view_order: ViewOrderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     specificity: Annotated[
         float, typer.Option(help="Share of normal knees that shall not count as diseased.")
@@ -187,6 +192,7 @@ def predict(
         if format_module:
             import_formats(format_module)
         grader = load_model(model, *(more or ()), trust=trust or ())
+        grader = replace(grader, view_order=view_order)
         paths = find_sources(scans)
         with progress_bar("grading scans", len(paths)) as on_scan:
             cut = model_cut(grader.models, specificity)
@@ -218,6 +224,7 @@ def score(
     groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
+    view_order: ViewOrderOption = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of the ledger; by default that of the training.")
     ] = None,
@@ -242,6 +249,7 @@ def score(
             import_formats(format_module)
         require_own_folder(out)
         grader = load_model(model, *(more or ()), trust=trust or ())
+        grader = replace(grader, view_order=view_order)
         scans = find_scans(folder)
         say_unknown(exclude or (), scans.names)
         patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
@@ -251,11 +259,12 @@ def score(
                 scans,
                 patients=patients,
                 placement=grader.models[0].content.crops.placement,
+                view_order=view_order,
                 labels_from=labels_from,
                 grade_names=read_grade_names(as_stored(grade_names)) if grade_names else {},
                 on_scan=on_scan,
             )
-        require_trainable(cohort, labels_from=labels_from, on_error="skip")
+        require_trainable(cohort, labels_from=labels_from, on_error="skip", views=grader.views)
         by_name = {files.name: files for files in scans}
         with progress_bar("grading scans", len(scans)) as on_scan:
             found = score_cohort(cohort, grader, by_name, on_scan, cache=cache)
