@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from djd.csv_files import as_named, write_rows
 from djd.data.names import meant
 from djd.data.table_rows import read_rows, wrong_line
 from djd.errors import InputError
-from djd.files import write_rows
 from djd.grades import GRADE_NAMES, SIDES, Grade, Side
 
 Readings = Mapping[tuple[str, Side], Grade]
@@ -58,7 +58,7 @@ def read_groups(path: Path, *, known: Collection[str]) -> dict[str, str]:
     """
     patients: dict[str, str] = {}
     for line in _lines(path, "data.groups", ("scan", "patient")):
-        scan, patient = line.name("scan", known), line.cells["patient"]
+        scan, patient = line.name("scan", known), line.text("patient")
         if not patient:
             raise line.wrong(f"the patient of {scan}", "none")
         if _NO_PATIENT.fullmatch(patient):
@@ -84,7 +84,7 @@ def read_grade_names(path: Path) -> dict[str, Grade | None]:
     grade_of: Mapping[str, Grade | None] = {**_GRADE_OF, "unspect": None, "none": None}
     grades: dict[str, Grade | None] = {}
     for line in _lines(path, key, ("spelling", "grade"), header_shown=False):
-        spelling, word = (line.cells[column].casefold() for column in ("spelling", "grade"))
+        spelling, word = (line.text(column).casefold() for column in ("spelling", "grade"))
         if not spelling:
             raise line.wrong("a spelling and its grade", "no spelling")
         if word not in grade_of:
@@ -141,14 +141,17 @@ class _Line:
     number: int
     cells: Mapping[str, str]
 
+    def text(self, column: str) -> str:
+        """A text as it is, or as `write_rows` writes it."""
+        return as_named(self.cells[column])
+
     def name(self, column: str, known: Collection[str] | None, *, what: str = "scan") -> str:
-        """A known name, or any (None)."""
-        name = self.cells[column]
-        if not name or (known is not None and name not in known):
-            raise self.wrong(
-                f"a {what} of the cohort", f"{name or 'none'}{meant(name, known or ())}"
-            )
-        return name
+        """A known name, or any (None), as it is or as `write_rows` writes it."""
+        typed = self.cells[column]
+        for name in (as_named(typed), typed):
+            if name and (known is None or name in known):
+                return name
+        raise self.wrong(f"a {what} of the cohort", f"{typed or 'none'}{meant(typed, known or ())}")
 
     def side(self) -> Side:
         for side in SIDES:
