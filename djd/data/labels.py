@@ -56,7 +56,7 @@ def read_labels(
     """The grade of each knee: columns scan, right and left, or scan, side and grade.
 
     Severity names need no `kind`: those of files, those of the grades, and `grade_names`, whatever
-    their case. Numbers are ids or grades as `kind` says. An empty cell means a knee without a grade.
+    their case. Numbers are ids or grades as `kind` says. A knee with an empty cell has no grade.
 
     Raises:
         InputError: The file can't be read, lacks a column, or grades no knee; it holds numbers,

@@ -110,8 +110,10 @@ def test_the_first_ten_of_many_wrong_lines_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "cell"),
-    [("ids", "1"), ("ids", "7"), ("ids", "2.5"), ("grades", "-1"), ("grades", "6")]
-    + [("names", "2"), ("names", "slight"), (None, "slight"), (None, "2.5")],
+    [
+        *(("ids", "1"), ("ids", "7"), ("ids", "2.5"), ("grades", "-1"), ("grades", "6")),
+        *(("names", "2"), ("names", "slight"), (None, "slight"), (None, "2.5")),
+    ],
 )
 def test_another_cell_is_no_label(tmp_path: Path, kind: LabelsKind | None, cell: str) -> None:
     with pytest.raises(InputError, match=rf"1 wrong line: line 2: expected .*received {cell}$"):
