@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -24,7 +23,8 @@ from djd.grades import (
     OnError,
     PhantomStyle,
 )
-from djd.wording import printable
+from djd.terminal import Terminal
+from djd.wording import on_terminal, printable
 
 if TYPE_CHECKING:
     from djd.data.cohort import Cohort
@@ -49,7 +49,7 @@ Trust = Annotated[
 DEFAULT_FOLDS = 5
 """As `data.folds`."""
 
-console = Console(soft_wrap=True, highlight=False)
+console = Terminal(soft_wrap=True)
 
 
 @app.command()
@@ -337,14 +337,14 @@ def exit_2_on_error() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
+        Terminal(stderr=True, soft_wrap=True).print(str(error))
         raise typer.Exit(2) from None
 
 
 @contextmanager
 def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar that vanishes at the end, as a function of the number done."""
-    with Progress(transient=True, console=Console(stderr=True)) as bar:
+    with Progress(transient=True, console=Terminal(stderr=True)) as bar:
         task = bar.add_task(name, total=total)
         yield lambda done: bar.update(task, completed=done)
 
@@ -356,6 +356,6 @@ def main() -> None:
     try:
         app()
     except (InputError, DriveError) as error:
-        sys.exit(str(error))
+        sys.exit(on_terminal(str(error)))
     except OSError as error:
-        sys.exit(f"{error.filename or 'writing a file'}: {error.strerror or error}")
+        sys.exit(on_terminal(f"{error.filename or 'writing a file'}: {error.strerror or error}"))
