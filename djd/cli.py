@@ -20,6 +20,7 @@ from djd.grades import (
     PHANTOM_STAMP,
     SIDES,
     LabelsFrom,
+    LabelsKind,
     OnError,
     PhantomStyle,
 )
@@ -27,7 +28,7 @@ from djd.terminal import Terminal
 from djd.wording import on_terminal, printable
 
 if TYPE_CHECKING:
-    from djd.data.cohort import Cohort
+    from djd.data.cohort import Cohort, Labels
     from djd.data.scan import GradeNames
     from djd.data.scan_files import ScanFolder
 
@@ -79,6 +80,8 @@ def check(
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
+    labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     show_names: Annotated[
         bool,
@@ -102,11 +105,17 @@ def check(
     scans = find_scans(folder)
     say_unknown(exclude or (), scans.names)
     patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
-    scans = scans.without(exclude or ())
     known = read_grade_names(as_stored(grade_names)) if grade_names else {}
+    graded = labels_in(labels, scans.names, labels_kind, known)
+    scans = scans.without(exclude or ())
     with progress_bar("reading scans", len(scans)) as on_scan:
         cohort = read_cohort(
-            scans, patients=patients, labels_from=labels_from, grade_names=known, on_scan=on_scan
+            scans,
+            patients=patients,
+            labels_from=labels_from,
+            grade_names=known,
+            labels=graded,
+            on_scan=on_scan,
         )
     sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
     sentences = sentences or split_obstacles(cohort, test_count)
@@ -205,6 +214,8 @@ def score(
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
+    labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of the ledger; by default that of the training.")
@@ -233,6 +244,8 @@ def score(
         scans = find_scans(folder)
         say_unknown(exclude or (), scans.names)
         patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
+        spellings = read_grade_names(as_stored(grade_names)) if grade_names else {}
+        graded = labels_in(labels, scans.names, labels_kind, spellings)
         scans = scans.without(exclude or ())
         with progress_bar("reading scans", len(scans)) as on_scan:
             cohort = read_cohort(
@@ -240,7 +253,8 @@ def score(
                 patients=patients,
                 placement=grader.models[0].content.crops.placement,
                 labels_from=labels_from,
-                grade_names=read_grade_names(as_stored(grade_names)) if grade_names else {},
+                grade_names=spellings,
+                labels=graded,
                 on_scan=on_scan,
             )
         require_trainable(cohort, labels_from=labels_from, on_error="skip")
@@ -273,6 +287,17 @@ def export(
     export_onnx(read, out)
     console.print(". ".join(filter(None, (read.stamp, "Research use only"))), markup=False)
     console.print(f"Graph: {out}", markup=False)
+
+
+def labels_in(
+    path: Path | None, scans: Collection[str], kind: LabelsKind | None, grade_names: "GradeNames"
+) -> "Labels | None":
+    """The grades of `--labels`; None without the option."""
+    from djd.data.labels import read_labels
+
+    if not path:
+        return None
+    return read_labels(as_stored(path), known=set(scans), kind=kind, grade_names=grade_names)
 
 
 def say_unknown(exclude: Sequence[str], scans: Collection[str]) -> None:

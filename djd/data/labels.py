@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from djd.data.cohort import Labels
 from djd.data.scan import GradeNames, shortened
 from djd.data.tables import READINGS_COLUMNS, TableLine, table_lines
 from djd.errors import InputError
@@ -17,12 +18,9 @@ from djd.grades import (
     LabelsKind,
     Side,
 )
-from djd.wording import count_of, first_of
+from djd.wording import count_of
 
 KEY = "data.labels"
-
-Labels = Mapping[tuple[str, Side], Grade | None]
-"""Grade of each knee of a table, by scan and side; None where its cell is empty or says so."""
 
 MOST_LINES = 10
 """Wrong lines that a sentence names."""
@@ -84,16 +82,6 @@ def read_labels(
     if all(grade is None for grade in labels.values()):
         raise InputError(f"{KEY}: {path}: expected a graded knee, received none")
     return labels
-
-
-def unlabelled_warning(labels: Labels, scans: Iterable[str]) -> str | None:
-    """The scans that a table has no line for, in a sentence; None where there are none."""
-    labelled = {scan for scan, _ in labels}
-    lacking = [scan for scan in scans if scan not in labelled]
-    if not lacking:
-        return None
-    of_them = f"{count_of(len(lacking), 'scan')}, whose knees have no grade"
-    return f"{KEY} has no line for {of_them}: {first_of(lacking)}"
 
 
 def _columns(line: TableLine) -> Mapping[Side, str]:

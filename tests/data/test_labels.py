@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from djd.data.labels import Labels, read_labels, unlabelled_warning
+from djd.data.cohort import Labels
+from djd.data.labels import read_labels
 from djd.errors import InputError
 from djd.grades import GRADE_OF_ID, GRADE_OF_NAME, LabelsKind
 
@@ -124,11 +125,3 @@ def test_another_cell_is_no_label(tmp_path: Path, kind: LabelsKind | None, cell:
 def test_a_table_that_grades_no_knee_is_an_error(tmp_path: Path, rows: str) -> None:
     with pytest.raises(InputError, match="expected a graded knee, received none"):
         labels_of(tmp_path, f"scan,right,left\n{rows}")
-
-
-def test_scans_without_a_line_are_counted_and_named(tmp_path: Path) -> None:
-    labels = labels_of(tmp_path, "scan,right,left\n0000001,mild,\n0000002,,\n")
-    assert unlabelled_warning(labels, ("0000001", "0000002")) is None
-    assert unlabelled_warning(labels, KNOWN) == (
-        "data.labels has no line for 3 scans, whose knees have no grade: 0000003, 가/나, =1"
-    )
