@@ -114,7 +114,8 @@ def _predict(
         file = _file(each.files)
         picture = ""
         if draw and isinstance(each, GradedScan):
-            picture = f"{PICTURES}/{free_name(each.name, _digest(file), taken)}.png"
+            last = each.name.rpartition("/")[2]  # scans of subfolders have no folders of pictures
+            picture = f"{PICTURES}/{free_name(last, _digest(file), taken)}.png"
             (path.parent / PICTURES).mkdir(exist_ok=True)
             write_whole(path.parent / picture, draw(each))
         of_all = {"use": RESEARCH, "stamp": grader.stamp or "", "model": model, "picture": picture}
