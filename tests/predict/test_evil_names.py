@@ -18,7 +18,7 @@ from tests.test_cli import run_djd
 
 EVIL = (
     *("<img src=x onerror=alert(1)>", "</script>", "\"'&", "=1+1", "#a%20?", "[red]가[/red]"),
-    *("javascript:alert(1)", "{{ 7*7 }}", "@SUM(1)", "-2+3", "a\x1b[31mb", "a\nb", "../../a"),
+    *("@SUM(1)", "-2+3", "a\x1b[31mb", "a\nb$\\x$"),
 )
 FOLDER = "<b>스캔 & #1"
 """Names of files; a name with a slash lies in subfolders."""
@@ -31,7 +31,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (source,) = (place / "one").glob("*.mat")
     folder = place / FOLDER
     for name in EVIL:
-        path = folder / f"{name.removeprefix('../../')}.mat"
+        path = folder / f"{name}.mat"
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, path)
     (folder / "<i>cut.mat").write_bytes(b"hello")
@@ -74,7 +74,7 @@ def test_predicted_names_are_text_in_table_page_and_links(
     head, *lines = csv_lines(tmp_path / "predictions.csv")
     rows = [dict(zip(head, line, strict=True)) for line in lines]
     graded = {row["scan"] for row in rows if not row["error"]}
-    assert {"=1+1", "@SUM(1)", "-2+3", "#a%20?", "</script>", "a\nb"} <= graded
+    assert {"=1+1", "@SUM(1)", "-2+3", "#a%20?", "</script>", EVIL[-1]} <= graded
     assert len(graded) == len(EVIL)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     shown = [name for name in EVIL if "\n" not in name and "/" not in name]
