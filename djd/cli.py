@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -22,14 +21,16 @@ from djd.grades import (
     PHANTOM_STAMP,
     SIDES,
     LabelsFrom,
+    LabelsKind,
     OnError,
     PhantomFormat,
     PhantomStyle,
 )
-from djd.wording import printable
+from djd.terminal import Terminal
+from djd.wording import on_terminal, printable
 
 if TYPE_CHECKING:
-    from djd.data.cohort import Cohort
+    from djd.data.cohort import Cohort, Labels
     from djd.data.scan import GradeNames
     from djd.data.scan_files import ScanFolder
 
@@ -55,7 +56,7 @@ ViewOrderOption = Annotated[
 DEFAULT_FOLDS = 5
 """As `data.folds`."""
 
-console = Console(soft_wrap=True, highlight=False)
+console = Terminal(soft_wrap=True)
 
 
 @app.command()
@@ -95,6 +96,8 @@ def check(
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
+    labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     show_names: Annotated[
         bool,
@@ -118,11 +121,17 @@ def check(
     scans = find_scans(folder)
     say_unknown(exclude or (), scans.names)
     patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
-    scans = scans.without(exclude or ())
     known = read_grade_names(as_stored(grade_names)) if grade_names else {}
+    graded = labels_in(labels, scans.names, labels_kind, known)
+    scans = scans.without(exclude or ())
     with progress_bar("reading scans", len(scans)) as on_scan:
         cohort = read_cohort(
-            scans, patients=patients, labels_from=labels_from, grade_names=known, on_scan=on_scan
+            scans,
+            patients=patients,
+            labels_from=labels_from,
+            grade_names=known,
+            labels=graded,
+            on_scan=on_scan,
         )
     sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
     sentences = sentences or split_obstacles(cohort, test_count)
@@ -223,6 +232,8 @@ def score(
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
+    labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     view_order: ViewOrderOption = None,
     cache: Annotated[
@@ -253,6 +264,8 @@ def score(
         scans = find_scans(folder)
         say_unknown(exclude or (), scans.names)
         patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
+        spellings = read_grade_names(as_stored(grade_names)) if grade_names else {}
+        graded = labels_in(labels, scans.names, labels_kind, spellings)
         scans = scans.without(exclude or ())
         with progress_bar("reading scans", len(scans)) as on_scan:
             cohort = read_cohort(
@@ -261,7 +274,8 @@ def score(
                 placement=grader.models[0].content.crops.placement,
                 view_order=view_order,
                 labels_from=labels_from,
-                grade_names=read_grade_names(as_stored(grade_names)) if grade_names else {},
+                grade_names=spellings,
+                labels=graded,
                 on_scan=on_scan,
             )
         require_trainable(cohort, labels_from=labels_from, on_error="skip", views=grader.views)
@@ -294,6 +308,17 @@ def export(
     export_onnx(read, out)
     console.print(". ".join(filter(None, (read.stamp, "Research use only"))), markup=False)
     console.print(f"Graph: {out}", markup=False)
+
+
+def labels_in(
+    path: Path | None, scans: Collection[str], kind: LabelsKind | None, grade_names: "GradeNames"
+) -> "Labels | None":
+    """The grades of `--labels`; None without the option."""
+    from djd.data.labels import read_labels
+
+    if not path:
+        return None
+    return read_labels(as_stored(path), known=set(scans), kind=kind, grade_names=grade_names)
 
 
 def say_unknown(exclude: Sequence[str], scans: Collection[str]) -> None:
@@ -361,14 +386,14 @@ def exit_2_on_error() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
+        Terminal(stderr=True, soft_wrap=True).print(str(error))
         raise typer.Exit(2) from None
 
 
 @contextmanager
 def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar that vanishes at the end, as a function of the number done."""
-    with Progress(transient=True, console=Console(stderr=True)) as bar:
+    with Progress(transient=True, console=Terminal(stderr=True)) as bar:
         task = bar.add_task(name, total=total)
         yield lambda done: bar.update(task, completed=done)
 
@@ -380,6 +405,6 @@ def main() -> None:
     try:
         app()
     except (InputError, DriveError) as error:
-        sys.exit(str(error))
+        sys.exit(on_terminal(str(error)))
     except OSError as error:
-        sys.exit(f"{error.filename or 'writing a file'}: {error.strerror or error}")
+        sys.exit(on_terminal(f"{error.filename or 'writing a file'}: {error.strerror or error}"))
