@@ -13,9 +13,10 @@ from djd.data.formats.dicom_file import is_dicom
 from djd.data.formats.dicom_headers import DicomFolder, DicomStudy, dicom_scans
 from djd.data.names import one_form
 from djd.data.placeholders import scans_among
-from djd.data.scan import ScanFiles, name_below
+from djd.data.scan import ScanError, ScanFiles, name_below
 from djd.errors import InputError, require_text
 from djd.files import tried_again
+from djd.wording import listed
 
 Source = Literal["mat", "dicom"]
 """`mat` leaves DICOM files out; `dicom` has them and the files of all other formats."""
@@ -100,14 +101,26 @@ def find_scans(root: Path, exclude: Iterable[str] = (), *, source: Source = "dic
         require_text(f"{root}: name of a scan", str(path.relative_to(root)))
     dicom = [path for path in found if not reader_of(path) and is_dicom(path)]
     others = sorted(set(found).difference(dicom))
-    studies = dicom_scans(dicom) if dicom else DicomFolder([], Counter())
+    try:
+        studies = dicom_scans(dicom) if dicom else DicomFolder([], Counter())
+    except ScanError as error:
+        raise InputError(f"data.root: {root}: {error}") from None
     scans = [ScanFiles(name_below(path.relative_to(root)), (path,)) for path in others]
     scans += _of_studies(root, studies.scans, {scan.name for scan in scans})
     scans.sort(key=lambda scan: scan.name)
     _require_one_file_each(root, scans)
     if not scans:
-        raise _no_scans(root, "none")
+        raise _no_scans(root, _others(root, source, studies.left_out))
     return ScanFolder(root, tuple(scans), left_out=studies.left_out).without(exclude)
+
+
+def _others(root: Path, source: Source, left_out: Mapping[str, int]) -> str:
+    """What a folder without scans has in place of them."""
+    if left_out:
+        return f"others ({listed([f'{left_out[kind]} {kind}' for kind in sorted(left_out)])})"
+    if source == "mat" and any(scans_among(files, dicom=True) for files in _by_folder(root)):
+        return "DICOM files; say data=dicom"
+    return "none"
 
 
 def _of_studies(

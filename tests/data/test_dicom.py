@@ -274,6 +274,8 @@ def test_words_of_other_sizes_are_read(tmp_path: Path, kind: Any) -> None:
         ({"RescaleSlope": 10000, "RescaleIntercept": 0}, "at most 65535"),
         ({"Rows": 65535, "Columns": 65535}, "Rows"),
         ({"Rows": 0}, "Rows"),
+        ({"Rows": 32768, "Columns": 16}, "Rows"),
+        ({"Modality": "CT"}, "nuclear medicine, received CT"),
         ({"BitsStored": 17}, "BitsStored"),
         ({"PixelSpacing": [0, 0]}, "PixelSpacing"),
         ({"PixelData": b"\0\0" * 1024}, "cut off"),
@@ -312,6 +314,12 @@ def test_the_file_of_a_real_scan_needs_its_view(tmp_path: Path) -> None:
     scan = read(path, "anterior")
     assert scan.counts[0].sum() == 3770427  # of pydicom's own pixel_array
     assert scan.missing_views == ("posterior",)
+
+
+def test_negative_counts_of_a_compression_with_loss_become_zeros() -> None:
+    pytest.importorskip("openjpeg", reason="openjpeg, which decodes the scan, isn't installed")
+    path = Path(str(get_testdata_file("JPEG2000.dcm")))
+    assert read(path, "anterior").counts.sum() == 3629901  # 3596452 are in its header
 
 
 def test_without_a_decoder_the_sentence_says_what_to_install(

@@ -178,6 +178,24 @@ def test_no_name_or_number_of_a_patient_leaves_the_headers(tmp_path: Path) -> No
     assert not [secret for secret in SECRETS if secret in shown]
 
 
+def test_a_folder_without_scans_says_what_it_has(tmp_path: Path) -> None:
+    write(tmp_path / "a", dataset(body(), BOTH))
+    with pytest.raises(InputError, match="say data=dicom"):
+        find_scans(tmp_path, source="mat")
+    write(tmp_path / "a", dataset(body(), BOTH, Modality="CT", SOPClassUID="1.2"))
+    with pytest.raises(InputError, match=r"received others \(1 CT\)"):
+        find_scans(tmp_path)
+
+
+def test_without_pydicom_a_folder_of_dicom_files_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a", dataset(body(), BOTH))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install \"djd\[dicom\]\""):
+        find_scans(tmp_path)
+
+
 def test_a_file_that_is_given_by_itself_needs_no_suffix(tmp_path: Path) -> None:
     path = write(tmp_path / "IM0001", dataset(body(), BOTH))
     assert read_scan(ScanFiles.of(path), needs_labels=False).name == "IM0001"

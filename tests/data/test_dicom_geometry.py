@@ -91,6 +91,8 @@ def test_rows_are_moved_up_where_the_feet_would_be_lost() -> None:
         ((512, 128), None, "PixelSpacing"),
         ((512, 128), (1.0, 1.0), "mm long"),
         ((1024, 256), (1e-9, 1e-9), "mm long"),
+        ((1024, 256), (2.26, 1e-300), "mm wide"),
+        ((1024, 256), (2.26, 1e300), "mm wide"),
         ((1500, 256), (2.26, 2.26), "outside"),
         ((1024, 400), (2.26, 2.26), "outside"),
     ],

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from djd.data.formats.dicom_file import quiet, read_whole
 from djd.data.formats.dicom_geometry import Spacing, to_study
+from djd.data.formats.dicom_headers import other_kind
 from djd.data.formats.dicom_pixels import read_frames
 from djd.data.formats.dicom_views import (
     VIEWS,
@@ -49,6 +50,10 @@ def read_dicom(paths: tuple[Path, ...], view_order: ViewOrder | None) -> Scan:
     try:
         with quiet():
             datasets = [read_whole(path) for path in paths]
+            for each in datasets:
+                if kind := other_kind(each):
+                    expected = "a whole-body image of nuclear medicine"
+                    raise wrong("images", expected=expected, received=kind)
             pages = _pages(datasets, view_order)
     except ScanError:
         raise

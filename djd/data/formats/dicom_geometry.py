@@ -22,7 +22,8 @@ LEAST_LOST = 0.001
 MOST_LOST = 0.05
 """Share of the counts that may lie outside the study's field: more than background."""
 LENGTHS_MM = (1000, 4000)
-"""Lengths of an image that a whole body can have; other lengths come from a made-up pixel."""
+WIDTHS_MM = (100, 4000)
+"""Sizes of an image that a whole body can have; others come from a made-up pixel."""
 
 Spacing = tuple[float, float]
 """Distance of rows and of columns in mm."""
@@ -85,11 +86,13 @@ def _required(spacing: Spacing | None, shape: tuple[int, ...]) -> Spacing:
     if spacing is None:
         received = f"none, for an image of {size} pixels"
         raise wrong("PixelSpacing", expected="two distances in mm", received=received)
-    length = shape[0] * spacing[0]
-    if not LENGTHS_MM[0] <= length <= LENGTHS_MM[1]:
-        low, high = LENGTHS_MM
-        received = f"{spacing[0]:g} mm for {shape[0]} rows"
-        raise wrong("PixelSpacing", expected=f"an image {low} to {high} mm long", received=received)
+    for pixels, distance, (low, high), what in zip(
+        shape, spacing, (LENGTHS_MM, WIDTHS_MM), ("long", "wide"), strict=True
+    ):
+        if not low <= pixels * distance <= high:
+            expected = f"an image {low} to {high} mm {what}"
+            received = f"{pixels} pixels of {distance:g} mm"
+            raise wrong("PixelSpacing", expected=expected, received=received)
     return spacing
 
 

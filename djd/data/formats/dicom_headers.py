@@ -27,7 +27,7 @@ _CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _IMAGES = "1.2.840.10008.5.1.4.1.1."
 
-_WHOLE_BODY = "WHOLE BODY"
+_WHOLE_BODY = frozenset(("WHOLE BODY", "WHOLEBODY"))
 _OTHER_KINDS = frozenset(
     ("STATIC", "DYNAMIC", "GATED", "TOMO", "GATED TOMO", "RECON TOMO", "RECON GATED TOMO")
 )
@@ -131,15 +131,19 @@ def _image(path: Path) -> _Image | str | None:
     try:
         header = tried_again(lambda: read_header(path, _TAGS), path)
         with quiet():
-            return _kind(header) or _of_header(path, header)
+            return other_kind(header) or _of_header(path, header)
     except DriveError:
         raise
     except Exception:  # pydicom raises many types on damaged files
         return None
 
 
-def _kind(header: "Dataset") -> str | None:
-    """What a file shows, if it isn't a whole-body image of nuclear medicine."""
+def other_kind(header: "Dataset") -> str | None:
+    """What a file shows, if it isn't a whole-body image of nuclear medicine; None if it is one.
+
+    Raises:
+        ValueError: The header doesn't say.
+    """
     sop_class = str(
         header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", "")
     )
@@ -151,15 +155,15 @@ def _kind(header: "Dataset") -> str | None:
     is_capture = f"{sop_class}.".startswith(f"{_CAPTURES}.")
     if modality != "NM" or not (sop_class in _NM_CLASSES or is_capture or not sop_class):
         return _printed(modality) or "no modality"
-    image_type = [str(each).upper() for each in _values(header.get("ImageType"))]
-    if _WHOLE_BODY in image_type:
+    image_type = [_in_words(each) for each in _values(header.get("ImageType"))]
+    if set(image_type) & _WHOLE_BODY:
         return None
     other = _OTHER_KINDS.intersection(image_type)
     if other:
         return f"NM {min(other)}"
-    body_part = str(header.get("BodyPartExamined") or "").upper().replace(" ", "")
+    body_part = _in_words(header.get("BodyPartExamined") or "")
     rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
-    if rows >= _LEAST_LONG * columns > 0 or body_part == "WHOLEBODY":
+    if rows >= _LEAST_LONG * columns > 0 or body_part in _WHOLE_BODY:
         return None
     return "NM capture" if is_capture else "NM of no kind"
 
@@ -249,6 +253,10 @@ def _names(images: Sequence[_Image]) -> str:
 def _printed(modality: str) -> str:
     """A modality as the standard writes them; text that isn't one could be anything."""
     return modality if len(modality) <= 16 and modality.isalpha() and modality.isupper() else ""
+
+
+def _in_words(value: object) -> str:
+    return str(value).upper().replace("_", " ").strip()
 
 
 def _values(value: object) -> list[object]:

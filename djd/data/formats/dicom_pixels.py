@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from pydicom.pixels.decoders.base import Decoder
 
 MOST_PIXELS = 8 * 2**20
-"""Of a frame; the largest gamma cameras write 2 million."""
+"""Of a frame; gamma cameras write up to a million."""
+MOST_ROWS = 8192
+"""And columns: resampling weighs each with each row of the study."""
 MOST_FRAMES = 2
 _MOST_GROWTH = 2
 """Bytes of a compressed frame over those of its pixels."""
@@ -58,6 +60,10 @@ def read_frames(dataset: "Dataset") -> list[NDArray[np.float64]]:
             received = "x".join(map(str, pixels.shape))
             raise wrong("PixelData", expected=f"{rows}x{columns} pixels", received=received)
         stored = pixels if encoded else _without_unused_bits(pixels, dataset)
+        if encoded and str(dataset.get("LossyImageCompression")) == "01" and not intercept:
+            # Of pydicom's JPEG2000.dcm this leaves 0.9 % more counts than the camera's; its 3 %
+            # of negative counts leave 1.9 % less.
+            stored = np.maximum(stored, 0)
         frames.append(stored.astype(np.float64) * slope + intercept)
     return frames
 
@@ -76,9 +82,10 @@ def _require_counts(dataset: "Dataset") -> tuple[int, int]:
         raise wrong("PixelData", expected="an image", received="none")
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     count, bits = frame_count(dataset), int(dataset.get("BitsAllocated") or 0)
-    if not 0 < rows * columns <= MOST_PIXELS or not 1 <= count <= MOST_FRAMES:
-        received = f"{count} of {rows}x{columns}"
-        raise wrong("Rows", expected=f"frames of at most {MOST_PIXELS} pixels", received=received)
+    is_small = 0 < rows * columns <= MOST_PIXELS and max(rows, columns) <= MOST_ROWS
+    if not is_small or not 1 <= count <= MOST_FRAMES:
+        expected = f"one or two frames of at most {MOST_PIXELS} pixels"
+        raise wrong("Rows", expected=expected, received=f"{count} of {rows}x{columns}")
     if bits not in (8, 16, 32):
         raise wrong("BitsAllocated", expected="8, 16 or 32", received=bits)
     stored, high = _stored_bits(dataset)
