@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ from djd.data.scan import SCAN_SHAPE, ScanError, ScanFiles, read_scan, require_i
 
 MOST_SECONDS = 5
 MOST_BYTES = 2**30
-FORMATS = ("mat6", "mat7", "mat73", "dicom", "dicom-jpeg2000", "dicom-rle")
+FORMATS = ("mat6", "mat7", "mat73", "dicom", "dicom-jpeg2000", "dicom-rle", "dicom-jpeg")
 _ENDS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 """Values at which sizes and offsets go wrong."""
 _HEADER_BYTES = 4096
@@ -43,7 +44,11 @@ _HEADER_BYTES = 4096
 
 
 def seed_file(kind: str) -> bytes:
-    """A whole file of a format."""
+    """A whole file of a format; `dicom-jpeg` is pydicom's real scan in JPEG of 12 bits."""
+    if kind == "dicom-jpeg":
+        from pydicom.data import get_testdata_file
+
+        return Path(str(get_testdata_file("JPGExtended.dcm"))).read_bytes()
     rows = np.linspace(20, 2, SCAN_SHAPE[1])[:, np.newaxis]
     counts = np.random.default_rng(0).poisson(rows, size=SCAN_SHAPE).astype(np.uint16)
     if kind == "mat73":
@@ -103,14 +108,38 @@ def _dicom(counts: NDArray[np.uint16], kind: str) -> bytes:
 
 
 def mutated(whole: bytes, seed: int) -> bytes:
-    """The file with one to eight changes."""
+    """The file with one to eight changes; every other compressed MATLAB file changes unpacked."""
     rng = np.random.default_rng(seed)
+    if whole[_MAT_HEADER : _MAT_HEADER + 4] == _COMPRESSED and seed % 2:
+        return _repacked(whole, rng)
+    return _changed(whole, rng)
+
+
+def _changed(whole: bytes, rng: np.random.Generator) -> bytes:
     content = bytearray(whole)
     for _ in range(rng.integers(1, 9)):
         if not content:
             break
         _CHANGES[rng.integers(len(_CHANGES))](content, rng)
     return bytes(content)
+
+
+_MAT_HEADER = 128
+_COMPRESSED = (15).to_bytes(4, "little")
+
+
+def _repacked(whole: bytes, rng: np.random.Generator) -> bytes:
+    """A compressed MATLAB file one of whose variables changed before it was compressed."""
+    variables, at = [], _MAT_HEADER
+    while at < len(whole):
+        end = at + 8 + int.from_bytes(whole[at + 4 : at + 8], "little")
+        variables.append(zlib.decompress(whole[at + 8 : end]))
+        at = end
+    chosen = int(rng.integers(len(variables)))
+    variables[chosen] = _changed(variables[chosen], rng)
+    packed = [zlib.compress(each, 1) for each in variables]
+    tagged = [_COMPRESSED + len(each).to_bytes(4, "little") + each for each in packed]
+    return whole[:_MAT_HEADER] + b"".join(tagged)
 
 
 def _place(content: bytearray, rng: np.random.Generator) -> int:
