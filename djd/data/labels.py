@@ -68,7 +68,7 @@ def read_labels(
     wrong: list[str] = []
     for line in lines:
         try:
-            scan = line.name("scan", known)
+            scan = line.name("scan", known, guess=len(wrong) < MOST_LINES)
             for side, column in _columns(line).items():
                 if (scan, side) in labels:
                     raise line.wrong("each knee once", f"{scan} {side} again")

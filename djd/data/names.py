@@ -40,7 +40,7 @@ def meant(name: str, known: Collection[str]) -> str:
     """
     looks = {_look(name), _look(Path(name).stem)}
     for each in sorted(known):
-        if name and _look(each) in looks:
+        if name and not looks.isdisjoint(map(_look, (each, each.rpartition("/")[2]))):
             zeros = each.lstrip("0") == name.lstrip("0")
             return f" (without the zeros of {each}?)" if zeros else f" ({each!r}?)"
     changed = changed_by_spreadsheet(name, known) or changed_by_spreadsheet(Path(name).stem, known)

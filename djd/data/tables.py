@@ -16,10 +16,15 @@ Readings = Mapping[tuple[str, Side], Grade]
 
 READINGS_COLUMNS = ("scan", "side", "grade")
 
+_MONTH = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _NO_PATIENT = re.compile(
-    r"[\W_]+|#[A-Z/0]+[A!?]|N/?A|n/a|<NA>|nan|NaN|null|NULL|none|None|-?\d([.,]\d+)?E\+\d+"
+    rf"[\W_]+|#[A-Z/0]+[A!?]|N/?A|n/a|<NA>|nan|NaN|null|NULL|none|None|-?\d([.,]\d+)?E\+\d+"
+    rf"|\d\d?-{_MONTH}|{_MONTH}-\d\d"
 )
 """Read as a name, it would make the scans of many patients one patient's."""
+
+_DIGITS_IN_EXCEL = 15
+_LONG_NUMBER = re.compile(rf"\d{{{_DIGITS_IN_EXCEL + 1},}}", re.ASCII)
 
 _GRADE_OF: Mapping[str, Grade] = {
     word: grade for grade, name in enumerate(GRADE_NAMES) for word in (str(grade), name)
@@ -62,12 +67,19 @@ def read_groups(path: Path, *, known: Collection[str]) -> dict[str, str]:
         if not patient:
             raise line.wrong(f"the patient of {scan}", "none")
         if _NO_PATIENT.fullmatch(patient):
-            no_patient = f"{patient}, as spreadsheets show a missing or shortened value"
+            no_patient = f"{patient}, as spreadsheets show a missing or changed value"
             raise line.wrong(f"the patient of {scan}", no_patient)
         if patients.setdefault(scan, patient) != patient:
             raise line.wrong(f"one patient for {scan}", f"{patients[scan]} and {patient}")
     if not patients:
         raise InputError(f"data.groups: {path}: expected a scan a line, received none")
+    long = {patient for patient in patients.values() if _LONG_NUMBER.fullmatch(patient)}
+    if len(long) > 1 and all(set(patient[_DIGITS_IN_EXCEL:]) == {"0"} for patient in long):
+        raise InputError(
+            f"data.groups: {path}: expected patients in full, received numbers such as "
+            f"{min(long)}, all with zeros after {_DIGITS_IN_EXCEL} digits, as Excel makes them; "
+            "keep the column as text"
+        )
     return patients
 
 
@@ -145,13 +157,24 @@ class TableLine:
         """A text as it is, or as `write_rows` writes it."""
         return as_named(self.cells[column])
 
-    def name(self, column: str, known: Collection[str] | None, *, what: str = "scan") -> str:
-        """A known name, or any (None), as it is or as `write_rows` writes it."""
+    def name(
+        self,
+        column: str,
+        known: Collection[str] | None,
+        *,
+        what: str = "scan",
+        guess: bool = True,
+    ) -> str:
+        """A known name, or any (None), as it is or as `write_rows` writes it.
+
+        To `guess` which of 10,000 names is meant takes a quarter of a second.
+        """
         typed = self.cells[column]
         for name in (as_named(typed), typed):
             if name and (known is None or name in known):
                 return name
-        raise self.wrong(f"a {what} of the cohort", f"{typed or 'none'}{meant(typed, known or ())}")
+        guessed = meant(typed, known or ()) if guess else ""
+        raise self.wrong(f"a {what} of the cohort", f"{typed or 'none'}{guessed}")
 
     def side(self) -> Side:
         """The side in a line of one knee."""

@@ -1,5 +1,6 @@
 """Grades out of a table: ids, grades and names, and everything that is wrong at once."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,19 @@ def test_another_cell_is_no_label(tmp_path: Path, kind: LabelsKind | None, cell:
 def test_a_table_that_grades_no_knee_is_an_error(tmp_path: Path, rows: str) -> None:
     with pytest.raises(InputError, match="expected a graded knee, received none"):
         labels_of(tmp_path, f"scan,right,left\n{rows}")
+
+
+def test_a_table_of_another_folder_is_refused_in_seconds(tmp_path: Path) -> None:
+    known = {f"{number:018d}7" for number in range(2000)}
+    path = tmp_path / "grades.csv"
+    rows = "".join(f"{int(name):.5E},mild,mild\n" for name in known)
+    path.write_text(f"scan,right,left\n{rows}")
+    start = time.process_time()
+    with pytest.raises(InputError, match=r"2000 wrong lines: line 2: .*; and 1990 more"):
+        read_labels(path, known=known)
+    assert time.process_time() - start < 3
+
+
+def test_a_scan_of_a_subfolder_is_meant_by_its_own_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"received 나 \('가/나'\?\)$"):
+        labels_of(tmp_path, "scan,right,left\n나,mild,mild\n")
