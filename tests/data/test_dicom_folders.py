@@ -165,15 +165,21 @@ def test_without_a_table_of_grades_the_sentence_says_how_to_give_one(tmp_path: P
     assert read_scan(path, needs_labels=False).name == "a"
 
 
-def test_no_name_or_number_of_a_patient_leaves_the_headers(tmp_path: Path) -> None:
-    write(tmp_path / "a.dcm", dataset(body(), BOTH))
+def test_no_name_or_number_of_a_patient_leaves_the_headers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    invalid = ["ORIGINAL", "PRIMARY", "WHOLE BODY", "Seckret, whispered"]
+    write(tmp_path / "a.dcm", dataset(body(), BOTH, ImageType=invalid))
+    caplog.clear()
     write(tmp_path / "b.dcm", dataset(body(), BOTH, Rows=0))
     write(
         tmp_path / "c.dcm", dataset(body(), BOTH, PatientID="PID-4711-X" * 3, StudyInstanceUID="1")
     )
     write(tmp_path / "d.dcm", dataset(body(), BOTH, PatientID="other", StudyInstanceUID="1"))
     found, cohort = find_scans(tmp_path), cohort_of(tmp_path)
+    said = capfd.readouterr()
     shown = f"{found!r} {cohort!r} {found.patients} {cohort.patients} {cohort.unreadable}"
+    shown += f"{caplog.text} {said.out} {said.err}"  # a warning of pydicom would be an error here
     assert len(cohort.unreadable) == 2
     assert not [secret for secret in SECRETS if secret in shown]
 

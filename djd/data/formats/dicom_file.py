@@ -136,13 +136,13 @@ def require_pydicom() -> None:
 def quiet() -> Iterator[None]:
     """Neither warnings nor log lines of pydicom and its plugins."""
     log = logging.getLogger("pydicom")
-    level, log.level = log.level, logging.CRITICAL + 1
+    disabled, log.disabled = log.disabled, True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.level = level
+        log.disabled = disabled
 
 
 class _WithinFile:
