@@ -168,8 +168,7 @@ def test_without_a_table_of_grades_the_sentence_says_how_to_give_one(tmp_path: P
 def test_no_name_or_number_of_a_patient_leaves_the_headers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    invalid = ["ORIGINAL", "PRIMARY", "WHOLE BODY", "Seckret, whispered"]
-    write(tmp_path / "a.dcm", dataset(body(), BOTH, ImageType=invalid))
+    write(tmp_path / "a.dcm", dataset(body(), BOTH, StudyInstanceUID="Seckret, whispered"))
     caplog.clear()
     write(tmp_path / "b.dcm", dataset(body(), BOTH, Rows=0))
     write(
