@@ -7,7 +7,7 @@ they come from a table (`data.labels`). Nothing of a header but sizes and codes 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,8 +126,8 @@ def _settled(views: Sequence[View | None], view_order: ViewOrder | None) -> list
 
 
 def _turned(
-    frame: NDArray[np.float64], spacing: Spacing | None, turn: Turn
-) -> tuple[NDArray[np.float64], Spacing | None]:
+    frame: NDArray[Any], spacing: Spacing | None, turn: Turn
+) -> tuple[NDArray[Any], Spacing | None]:
     if turn.transpose:
         frame, spacing = frame.T, spacing and spacing[::-1]
     frame = frame[::-1] if turn.flip_rows else frame

@@ -5,6 +5,7 @@ The pixel of the study is taken as 2.26 mm: the public whole-body scan with the 
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ Spacing = tuple[float, float]
 """Distance of rows and of columns in mm."""
 
 
-def to_study(image: NDArray[np.float64], spacing: Spacing | None) -> NDArray[np.uint16]:
+def to_study(image: NDArray[Any], spacing: Spacing | None) -> NDArray[np.uint16]:
     """An image in the matrix of the study.
 
     The head's end stays where it is and the columns are centred. Each pixel's counts go to the new
@@ -38,7 +39,7 @@ def to_study(image: NDArray[np.float64], spacing: Spacing | None) -> NDArray[np.
     than 0.1 % of the counts lie outside the study's field, the rows are moved to keep the most.
 
     Args:
-        image: float64 (row, column), counts a pixel, head at the top.
+        image: Of any numeric type (row, column), counts a pixel, head at the top.
         spacing: None where the file doesn't say.
 
     Returns:
@@ -49,27 +50,31 @@ def to_study(image: NDArray[np.float64], spacing: Spacing | None) -> NDArray[np.
             image is larger than the study's field.
     """
     _require_counts(image)
+    counts = image
     if not _is_same(image.shape, spacing):
-        image = _resampled(image, _required(spacing, image.shape))
-    counts = whole_counts(image)
+        counts = _resampled(image.astype(np.float64), _required(spacing, image.shape))
+    counts = whole_counts(counts)
     if counts.max(initial=0) > MOST_COUNTS:
         received = f"{counts.max():g} in a pixel"
         raise wrong("counts", expected=f"at most {MOST_COUNTS}", received=received)
     return counts.astype(np.uint16)
 
 
-def whole_counts(image: NDArray[np.float64]) -> NDArray[np.float64]:
+def whole_counts(image: NDArray[Any]) -> NDArray[Any]:
     """Whole counts: what rounding one pixel leaves is carried to the next one of the row.
 
     The total changes by a half at most, and each pixel by less than one.
     """
-    if (image == np.rint(image)).all():
+    if image.dtype.kind in "iu" or (image == np.rint(image)).all():
         return image
     totals = np.rint(np.cumsum(image.ravel()))
-    return np.diff(totals, prepend=0.0).reshape(image.shape)
+    counts: NDArray[Any] = np.diff(totals, prepend=0.0).reshape(image.shape)
+    return counts
 
 
-def _require_counts(image: NDArray[np.float64]) -> None:
+def _require_counts(image: NDArray[Any]) -> None:
+    if image.dtype.kind == "u":
+        return
     bad = ~((image >= 0) & (image < np.inf))
     if bad.any():
         received = f"{bad.sum()} other values, such as {image[bad][0]:g}"

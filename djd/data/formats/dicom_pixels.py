@@ -7,7 +7,7 @@ import importlib.util
 import math
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,10 @@ _JPEG_FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0
 """Second bytes of the markers that hold a JPEG's size; F7 is JPEG-LS."""
 
 
-def read_frames(dataset: "Dataset") -> list[NDArray[np.float64]]:
-    """Each frame, float64 (row, column), counts a pixel after slope and intercept.
+def read_frames(dataset: "Dataset") -> list[NDArray[Any]]:
+    """Each frame, (row, column), counts a pixel after slope and intercept, of the file's type.
+
+    With a slope or intercept they are float64.
 
     Raises:
         ScanError: The pixels are no counts, too many, cut off, or need a decoder that isn't there.
@@ -64,7 +66,8 @@ def read_frames(dataset: "Dataset") -> list[NDArray[np.float64]]:
             # Of pydicom's JPEG2000.dcm this leaves 0.9 % more counts than the camera's; its 3 %
             # of negative counts leave 1.9 % less.
             stored = np.maximum(stored, 0)
-        frames.append(stored.astype(np.float64) * slope + intercept)
+        is_scaled = (slope, intercept) != (1, 0)
+        frames.append(stored.astype(np.float64) * slope + intercept if is_scaled else stored)
     return frames
 
 
@@ -196,9 +199,11 @@ def _stored_bits(dataset: "Dataset") -> tuple[int, int]:
     return stored, int(dataset.get("HighBit") or stored - 1)
 
 
-def _without_unused_bits(pixels: NDArray[np.generic], dataset: "Dataset") -> NDArray[np.int64]:
+def _without_unused_bits(pixels: NDArray[Any], dataset: "Dataset") -> NDArray[Any]:
     """The stored values, without other bits that share the words (such as overlays)."""
     stored, high = _stored_bits(dataset)
+    if stored == dataset.BitsAllocated:
+        return pixels
     values = (pixels.astype(np.int64) >> (high + 1 - stored)) & ((1 << stored) - 1)
     if int(dataset.get("PixelRepresentation") or 0):
         values -= (values >> (stored - 1)) << stored
