@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from djd.data.formats.dicom_file import quiet, read_whole
 from djd.data.formats.dicom_geometry import Spacing, to_study
-from djd.data.formats.dicom_headers import other_kind
+from djd.data.formats.dicom_kinds import other_kind
 from djd.data.formats.dicom_pixels import read_frames
 from djd.data.formats.dicom_views import (
     VIEWS,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from djd.data.formats.dicom_file import quiet, read_header, require_pydicom
-from djd.data.formats.dicom_views import HEADER_TAGS, View, frame_count, frame_views
+from djd.data.formats.dicom_kinds import CAPTURES, KIND_TAGS, other_kind, values_of
+from djd.data.formats.dicom_views import VIEW_TAGS, View, frame_count, frame_views
 from djd.data.scan import ScanError
 from djd.errors import DriveError
 from djd.files import tried_again
@@ -20,21 +21,6 @@ from djd.wording import first_of
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_NM_CLASSES = frozenset(("1.2.840.10008.5.1.4.1.1.20", "1.2.840.10008.5.1.4.1.1.5"))
-"""Nuclear Medicine Image Storage, and what was used before 1998."""
-_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
-"""Secondary Capture Image Storage; the classes with several frames have a number more."""
-_DICOMDIR = "1.2.840.10008.1.3.10"
-_IMAGES = "1.2.840.10008.5.1.4.1.1."
-
-_WHOLE_BODY = frozenset(("WHOLE BODY", "WHOLEBODY"))
-_OTHER_KINDS = frozenset(
-    ("STATIC", "DYNAMIC", "GATED", "TOMO", "GATED TOMO", "RECON TOMO", "RECON GATED TOMO")
-)
-"""ImageType's third value: PS3.3 C.8.4.9.1.1."""
-_LEAST_LONG = 2
-"""Rows a column of an image that doesn't say what it shows, to be taken for a whole body."""
-
 _NOBODY = frozenset(("0", "na", "none", "null", "unknown", "anon", "anonymous", "anonymized"))
 """Patient ids that stand in for a removed one, in lower case: they don't name a patient."""
 
@@ -42,16 +28,10 @@ _UNCOMPRESSED_PREDECESSOR = "121320"
 """PS3.16, context group 7202."""
 
 _TAGS: tuple[str | int, ...] = (
-    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "Modality", "ImageType"),
-    *(
-        "SourceImageSequence",
-        "PatientID",
-        "IssuerOfPatientID",
-        "Rows",
-        "Columns",
-        "BodyPartExamined",
-    ),
-    *HEADER_TAGS,
+    *("SOPInstanceUID", "StudyInstanceUID", "PatientID", "IssuerOfPatientID"),
+    "SourceImageSequence",
+    *KIND_TAGS,
+    *VIEW_TAGS,
 )
 
 
@@ -138,36 +118,6 @@ def _image(path: Path) -> _Image | str | None:
         return None
 
 
-def other_kind(header: "Dataset") -> str | None:
-    """What a file shows, if it isn't a whole-body image of nuclear medicine; None if it is one.
-
-    Raises:
-        ValueError: The header doesn't say.
-    """
-    sop_class = str(
-        header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", "")
-    )
-    if sop_class == _DICOMDIR:
-        return "DICOMDIR"
-    modality = str(header.get("Modality") or ("NM" if sop_class in _NM_CLASSES else "")).strip()
-    if not sop_class and not modality:
-        raise ValueError("no class of object and no modality")
-    is_capture = f"{sop_class}.".startswith(f"{_CAPTURES}.")
-    if modality != "NM" or not (sop_class in _NM_CLASSES or is_capture or not sop_class):
-        return _printed(modality) or "no modality"
-    image_type = [_in_words(each) for each in _values(header.get("ImageType"))]
-    if set(image_type) & _WHOLE_BODY:
-        return None
-    other = _OTHER_KINDS.intersection(image_type)
-    if other:
-        return f"NM {min(other)}"
-    body_part = _in_words(header.get("BodyPartExamined") or "")
-    rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
-    if rows >= _LEAST_LONG * columns > 0 or body_part in _WHOLE_BODY:
-        return None
-    return "NM capture" if is_capture else "NM of no kind"
-
-
 def _of_header(path: Path, header: "Dataset") -> _Image:
     problem, frames = None, 1
     views: tuple[View | None, ...] = ()
@@ -176,8 +126,8 @@ def _of_header(path: Path, header: "Dataset") -> _Image:
         views = frame_views(header)
     except ScanError as error:
         problem = str(error)
-    is_capture = str(header.get("SOPClassUID") or "").startswith(_CAPTURES)
-    is_derived = "DERIVED" in _values(header.get("ImageType"))
+    is_capture = str(header.get("SOPClassUID") or "").startswith(CAPTURES)
+    is_derived = "DERIVED" in values_of(header.get("ImageType"))
     return _Image(
         path=path,
         study=str(header.get("StudyInstanceUID") or "").strip(),
@@ -209,11 +159,10 @@ def _patient_key(header: "Dataset") -> str | None:
 
 def _study(images: Sequence[_Image]) -> tuple[DicomStudy, int]:
     """The scan of a study, and the number of files that are copies of another."""
-    single = {(image.instance or str(image.path), image.views): image for image in images[::-1]}
-    once = [
-        image for image in images if single[image.instance or str(image.path), image.views] is image
-    ]
-    patients = {image.patient for image in once}
+    # Some writers give both views one number.
+    first = {(image.instance or str(image.path), image.views): image for image in images[::-1]}
+    once = sorted(first.values(), key=lambda image: image.path)
+    patients = sorted({image.patient for image in once if image.patient})
     chosen = _chosen(once)
     problem = next((image.problem for image in chosen if image.problem), None)
     if len(patients) > 1:
@@ -226,7 +175,7 @@ def _study(images: Sequence[_Image]) -> tuple[DicomStudy, int]:
             f"received {received}; keep one series of the study in the folder"
         )
     paths = tuple(image.path for image in chosen)
-    return DicomStudy(paths, once[0].patient, problem), len(images) - len(once)
+    return DicomStudy(paths, patients[0] if patients else None, problem), len(images) - len(once)
 
 
 def _chosen(images: list[_Image]) -> list[_Image]:
@@ -248,18 +197,3 @@ def _fits(images: Sequence[_Image]) -> bool:
 
 def _names(images: Sequence[_Image]) -> str:
     return first_of([image.path.name for image in images])
-
-
-def _printed(modality: str) -> str:
-    """A modality as the standard writes them; text that isn't one could be anything."""
-    return modality if len(modality) <= 16 and modality.isalpha() and modality.isupper() else ""
-
-
-def _in_words(value: object) -> str:
-    return str(value).upper().replace("_", " ").strip()
-
-
-def _values(value: object) -> list[object]:
-    if value is None or isinstance(value, str):
-        return [value] if value else []
-    return list(value)  # type: ignore[call-overload, no-any-return]

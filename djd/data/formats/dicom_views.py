@@ -31,7 +31,7 @@ _GENIE = (0x0011, "GEMS_GENIE_1")
 """GE's private block with the names of data set (12) and picture (30), such as `ANT_E`."""
 _GENIE_NAMES = (0x12, 0x30)
 
-HEADER_TAGS: tuple[str | int, ...] = (
+VIEW_TAGS: tuple[str | int, ...] = (
     *("NumberOfFrames", "DetectorVector", "DetectorInformationSequence", "ViewCodeSequence"),
     *("ViewPosition", "ImageID", "SeriesDescription", 0x00110010, 0x00111012, 0x00111030),
 )
