@@ -12,9 +12,9 @@ from tests.data.dicom_files import body
 def placed(
     shape: tuple[int, int], spacing: float, *, mm: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """One hot pixel at a place in mm from the head's end and from the middle."""
+    """One hot pixel at a place in mm from the middle of the image."""
     image = np.zeros(shape)
-    image[int(mm[0] / spacing), int(shape[1] / 2 + mm[1] / spacing)] = 1000
+    image[int(shape[0] / 2 + mm[0] / spacing), int(shape[1] / 2 + mm[1] / spacing)] = 1000
     return image
 
 
@@ -64,25 +64,28 @@ def test_four_pixels_become_one_and_one_becomes_four() -> None:
     ("shape", "spacing"), [((1024, 512), 2.0), ((2048, 512), 1.1), ((512, 128), 3.9)]
 )
 def test_a_place_in_mm_stays_at_its_place(shape: tuple[int, int], spacing: float) -> None:
-    image = placed(shape, spacing, mm=(1300, -100))
+    image = placed(shape, spacing, mm=(150, -100))
     row, column = np.unravel_index(int(to_study(image, (spacing, spacing)).argmax()), (1024, 256))
-    assert row == pytest.approx(1300 / PIXEL_MM, abs=2)
+    assert row == pytest.approx(512 + 150 / PIXEL_MM, abs=2)
     assert column == pytest.approx(128 - 100 / PIXEL_MM, abs=2)
 
 
 def test_pixels_that_are_longer_than_wide_are_known() -> None:
-    image = placed((1024, 512), 2.26, mm=(1300, 0))
+    image = placed((1024, 512), 2.26, mm=(150, 0))
     row, column = np.unravel_index(int(to_study(image, (2.26, 1.13)).argmax()), (1024, 256))
-    assert row == pytest.approx(1300 / PIXEL_MM, abs=2)
+    assert row == pytest.approx(512 + 150 / PIXEL_MM, abs=2)
     assert column == pytest.approx(128, abs=2)
 
 
-def test_rows_are_moved_up_where_the_feet_would_be_lost() -> None:
+@pytest.mark.parametrize("first", [0, 50, 100, 199])
+def test_rows_are_moved_where_head_or_feet_would_be_lost(first: int) -> None:
     image = np.zeros((1200, 256))
-    image[100:1100] = body(shape=(1000, 256))
+    image[first : first + 1000] = body(shape=(1000, 256))
     counts = to_study(image, (2.26, 2.26))
     assert counts.sum() == image.sum()
-    assert counts[:75].sum() == image[:151].sum()  # the fewest rows: 76
+    middle = 88  # rows cut above and below, where nothing speaks for others
+    cut = min(max(middle, first + 1000 - 1024), first)
+    np.testing.assert_array_equal(counts, image[cut : cut + 1024])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ MOST_COUNTS = 65535
 SAME_PIXEL = 0.01
 """Relative difference of a 1024x256 image's pixel that is let be: 6 rows at the knees."""
 LEAST_LOST = 0.001
-"""Share of the counts outside the study's field from which rows are moved to keep more of them."""
+"""Share of the counts outside the study's field from which rows are moved."""
 MOST_LOST = 0.2
 """Share of the counts that may lie outside the study's field. With a pixel of 2.4 mm, the commonest
 other one, the real scan would lose 1 %, phantoms with much background 9 %, all of it background."""
@@ -34,9 +34,11 @@ Spacing = tuple[float, float]
 def to_study(image: NDArray[Any], spacing: Spacing | None) -> NDArray[np.uint16]:
     """An image in the matrix of the study.
 
-    The head's end stays where it is and the columns are centred. Each pixel's counts go to the new
-    pixels by the area that they share, and the total stays what it is, to a half count. Where more
-    than 0.1 % of the counts lie outside the study's field, the rows are moved to keep the most.
+    The middle of the image becomes the middle of the study's field: a camera's field reaches beyond
+    a body at both ends, in the public scan by 96 rows above the head and 160 below the feet. Each
+    pixel's counts go to the new pixels by the area that they share, and the total stays what it is,
+    to a half count. Where more than 0.1 % of the counts lie outside the field, the rows are moved
+    to keep the most.
 
     Args:
         image: Of any numeric type (row, column), counts a pixel, head at the top.
@@ -108,7 +110,7 @@ def _resampled(image: NDArray[np.float64], spacing: Spacing) -> NDArray[np.float
     )
     across = image @ _shares(image.shape[1], columns, COLUMNS, start=(COLUMNS - columns) / 2).T
     total = image.sum()
-    placed = _shares(image.shape[0], rows, ROWS, start=0) @ across
+    placed = _shares(image.shape[0], rows, ROWS, start=(ROWS - rows) / 2) @ across
     if placed.sum() < (1 - LEAST_LOST) * total and rows > ROWS:
         placed = _with_most_counts(across, rows)
     lost = 1 - placed.sum() / total if total else 0.0
@@ -120,11 +122,12 @@ def _resampled(image: NDArray[np.float64], spacing: Spacing) -> NDArray[np.float
 
 
 def _with_most_counts(across: NDArray[np.float64], rows: float) -> NDArray[np.float64]:
-    """The rows moved up by whole rows of the study, the fewest that keep the most counts."""
+    """The rows of the study that keep the most counts, of several the middle ones."""
     whole = _shares(len(across), rows, math.ceil(rows), start=0) @ across
     below = np.concatenate([[0.0], np.cumsum(whole.sum(axis=1))])
     kept = below[ROWS:] - below[: len(below) - ROWS]
-    first = int(np.argmax(kept >= kept.max() - 0.5))
+    firsts = np.flatnonzero(kept >= kept.max() - 0.5)
+    first = firsts[np.argmin(np.abs(firsts - (len(whole) - ROWS) / 2))]
     return whole[first : first + ROWS]
 
 
