@@ -30,7 +30,7 @@ from djd.terminal import Terminal
 from djd.wording import on_terminal, printable
 
 if TYPE_CHECKING:
-    from djd.data.cohort import Cohort, Labels
+    from djd.data.cohort import Cohort
     from djd.data.scan import GradeNames
     from djd.data.scan_files import ScanFolder
 
@@ -111,6 +111,7 @@ def check(
     from djd.data.check import save_crop_sheet
     from djd.data.cohort import read_cohort
     from djd.data.formats import import_formats
+    from djd.data.labels import given_labels
     from djd.data.problems import obstacles
     from djd.data.scan_files import find_scans
     from djd.data.tables import read_grade_names, read_groups
@@ -122,7 +123,9 @@ def check(
     say_unknown(exclude or (), scans.names)
     patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
     known = read_grade_names(as_stored(grade_names)) if grade_names else {}
-    graded = labels_in(labels, scans.names, labels_kind, known)
+    graded = given_labels(
+        labels and as_stored(labels), known=set(scans.names), kind=labels_kind, grade_names=known
+    )
     scans = scans.without(exclude or ())
     with progress_bar("reading scans", len(scans)) as on_scan:
         cohort = read_cohort(
@@ -246,6 +249,7 @@ def score(
     """
     from djd.data.cohort import read_cohort
     from djd.data.formats import import_formats
+    from djd.data.labels import given_labels
     from djd.data.problems import require_trainable
     from djd.data.scan_files import find_scans
     from djd.data.tables import read_grade_names, read_groups
@@ -265,7 +269,12 @@ def score(
         say_unknown(exclude or (), scans.names)
         patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
         spellings = read_grade_names(as_stored(grade_names)) if grade_names else {}
-        graded = labels_in(labels, scans.names, labels_kind, spellings)
+        graded = given_labels(
+            labels and as_stored(labels),
+            known=set(scans.names),
+            kind=labels_kind,
+            grade_names=spellings,
+        )
         scans = scans.without(exclude or ())
         with progress_bar("reading scans", len(scans)) as on_scan:
             cohort = read_cohort(
@@ -308,17 +317,6 @@ def export(
     export_onnx(read, out)
     console.print(". ".join(filter(None, (read.stamp, "Research use only"))), markup=False)
     console.print(f"Graph: {out}", markup=False)
-
-
-def labels_in(
-    path: Path | None, scans: Collection[str], kind: LabelsKind | None, grade_names: "GradeNames"
-) -> "Labels | None":
-    """The grades of `--labels`; None without the option."""
-    from djd.data.labels import read_labels
-
-    if not path:
-        return None
-    return read_labels(as_stored(path), known=set(scans), kind=kind, grade_names=grade_names)
 
 
 def say_unknown(exclude: Sequence[str], scans: Collection[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from djd.csv_files import append_rows, csv_lines, write_rows
@@ -31,6 +31,7 @@ def cells_on_disk(path: Path) -> list[str]:
         return [cell for line in csv.reader(file) for cell in line]
 
 
+@settings(max_examples=50)
 @given(names=st.lists(NAMES, max_size=4), more=st.lists(NAMES, max_size=4))
 def test_every_text_is_read_back_and_none_is_a_formula(names: list[str], more: list[str]) -> None:
     with TemporaryDirectory() as folder:
@@ -83,6 +84,7 @@ NAMED = st.text(
 ).map(one_form)
 
 
+@settings(max_examples=50)
 @given(names=st.sets(NAMED.filter(lambda name: name.strip("'=+-@\",;\t ") != ""), min_size=1))
 def test_names_copied_out_of_a_table_of_ours_name_the_same_scans(names: set[str]) -> None:
     names = {name for name in names if "\t" not in name}

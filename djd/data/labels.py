@@ -44,6 +44,22 @@ _SPELLINGS: GradeNames = {
 }
 
 
+def given_labels(
+    path: Path | None,
+    *,
+    known: Collection[str],
+    kind: LabelsKind | None,
+    grade_names: GradeNames,
+) -> Labels | None:
+    """As `read_labels`; None where no table is given. A kind without a table is an InputError."""
+    if path:
+        return read_labels(path, known=known, kind=kind, grade_names=grade_names)
+    if kind:
+        received = f"{KEY}_kind={kind} alone"
+        raise InputError(f"{KEY}: expected a table with {KEY}_kind, received {received}")
+    return None
+
+
 def read_labels(
     path: Path,
     *,

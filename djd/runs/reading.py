@@ -11,7 +11,7 @@ from djd.data.cohort import Cohort
 from djd.data.cohort_cache import cached_cohort
 from djd.data.cohort_flow import flow_of
 from djd.data.formats import import_formats
-from djd.data.labels import read_labels
+from djd.data.labels import given_labels
 from djd.data.names import one_form, unknown_names
 from djd.data.phantom.cohort import cached_phantom
 from djd.data.problems import require_trainable
@@ -41,10 +41,8 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     known = set(folder.names)
     patients = read_groups(data.groups, known=known) if data.groups else {}
     grade_names = read_grade_names(data.grade_names) if data.grade_names else {}
-    labels = None
-    if data.labels:
-        kind = data.labels_kind
-        labels = read_labels(data.labels, known=known, kind=kind, grade_names=grade_names)
+    kind = data.labels_kind
+    labels = given_labels(data.labels, known=known, kind=kind, grade_names=grade_names)
     folder = folder.without(_excluded(data, folder.root, known))
     with _bar("reading scans", len(folder)) as bar:
         cohort = cached_cohort(

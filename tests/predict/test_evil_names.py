@@ -17,8 +17,8 @@ from tests.sweeping import rows_of
 from tests.test_cli import run_djd
 
 EVIL = (
-    *("<img src=x onerror=alert(1)>", "</script>", "\"'&", "=1+1", "#a%20?", "[red]가[/red]"),
-    *("@SUM(1)", "-2+3", "a\x1b[31mb", "a\nb$\\x$"),
+    *("<img src=x onerror=alert(1)>", "</script>", "\"'&#a%20?", "=1+1", "[red]가[/red]"),
+    *("-2+3", "@a\x1b[31mb\n$\\x$"),
 )
 FOLDER = "<b>스캔 & #1"
 """Names of files; a name with a slash lies in subfolders."""
@@ -74,8 +74,7 @@ def test_predicted_names_are_text_in_table_page_and_links(
     head, *lines = csv_lines(tmp_path / "predictions.csv")
     rows = [dict(zip(head, line, strict=True)) for line in lines]
     graded = {row["scan"] for row in rows if not row["error"]}
-    assert {"=1+1", "@SUM(1)", "-2+3", "#a%20?", "</script>", EVIL[-1]} <= graded
-    assert len(graded) == len(EVIL)
+    assert graded == set(EVIL)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     shown = [name for name in EVIL if "\n" not in name and "/" not in name]
     read = require_text_alone(page, *shown, "</script>", "[red]가[/red]", "<i>cut.mat")
@@ -98,12 +97,12 @@ def test_scored_names_are_text_in_table_and_page(
     monkeypatch: pytest.MonkeyPatch, finished: FinishedRun, scans: Path, tmp_path: Path
 ) -> None:
     groups = tmp_path / "groups.csv"
-    groups.write_text("scan,patient\n'=1+1,<script>alert(1)</script>\n@SUM(1),'=A\n")
+    groups.write_text("scan,patient\n'=1+1,<script>alert(1)</script>\n-2+3,'=A\n")
     command = ("score", finished.folder, scans, "--out", tmp_path, "--groups", groups)
     assert run_djd(monkeypatch, *command) == 1
     patients = {row["scan"]: row["patient"] for row in rows_of(tmp_path / "predictions.csv")}
     assert patients["'=1+1"] == "<script>alert(1)</script>"
-    assert patients["'@SUM(1)"] == "'=A"
+    assert patients["'-2+3"] == "'=A"
     page = (tmp_path / "score.html").read_text(encoding="utf-8")
     require_text_alone(page, FOLDER, "<i>cut.mat")
     assert json.loads((tmp_path / "scores.json").read_text())["left_out"]["unreadable"]

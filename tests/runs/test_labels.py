@@ -126,6 +126,8 @@ def test_the_check_command_takes_labels(
     path = table(tmp_path, "scan,right,left\n0000001,2,3\n0000002,4,\n0000003,6,6\n")
     check = ("check", scans, "--sheet", tmp_path / "sheet.png", "--test-count", "1")
     assert "data.labels_kind=ids" in str(run_djd(monkeypatch, *check, "--labels", path))
+    alone = run_djd(monkeypatch, *check, "--labels-kind", "ids")
+    assert str(alone).startswith("data.labels: expected a table with data.labels_kind, received")
     sentence = run_djd(monkeypatch, *check, "--labels", path, "--labels-kind", "grades")
     assert "1 wrong line: line 4: expected a grade of 0 to 4" in str(sentence)
     capsys.readouterr()
