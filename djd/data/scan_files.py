@@ -72,7 +72,7 @@ class ScanFolder:
         names = frozenset(map(one_form, exclude))
         kept = tuple(scan for scan in self.scans if scan.name not in names)
         if not kept:
-            raise _no_scans(self.root, f"{len(self.scans)} files, all excluded")
+            raise _no_scans(self.root, known_suffixes(), f"{len(self.scans)} files, all excluded")
         excluded = self.excluded + len(self.scans) - len(kept)
         return replace(self, scans=kept, excluded=excluded)
 
@@ -88,29 +88,27 @@ def find_scans(root: Path, exclude: Iterable[str] = (), *, source: Source = "dic
         InputError: The folder is missing, can't be listed or holds no scan, two scans have one
             name, or the name of one is no text.
     """
+    kinds = f"{known_suffixes()} or DICOM" if source == "dicom" else known_suffixes()
     if not root.is_dir():
         received = "a file" if root.exists() else "nothing there"
         raise InputError(
-            f"data.root: expected a folder of {known_suffixes()} scans, received {root} "
-            f"({received})"
+            f"data.root: expected a folder of {kinds} scans, received {root} ({received})"
         )
     found = [
         path for files in _by_folder(root) for path in scans_among(files, dicom=source == "dicom")
     ]
-    for path in found:
-        require_text(f"{root}: name of a scan", str(path.relative_to(root)))
     dicom = [path for path in found if not reader_of(path) and is_dicom(path)]
     others = sorted(set(found).difference(dicom))
     try:
         studies = dicom_scans(dicom) if dicom else DicomFolder([], Counter())
     except ScanError as error:
         raise InputError(f"data.root: {root}: {error}") from None
-    scans = [ScanFiles(name_below(path.relative_to(root)), (path,)) for path in others]
+    scans = [ScanFiles(_name(root, path), (path,)) for path in others]
     scans += _of_studies(root, studies.scans, {scan.name for scan in scans})
     scans.sort(key=lambda scan: scan.name)
     _require_one_file_each(root, scans)
     if not scans:
-        raise _no_scans(root, _others(root, source, studies.left_out))
+        raise _no_scans(root, kinds, _others(root, source, studies.left_out))
     return ScanFolder(root, tuple(scans), left_out=studies.left_out).without(exclude)
 
 
@@ -130,7 +128,7 @@ def _of_studies(
 
     A number that is the name of a scan is passed over.
     """
-    named = [(name_below(study.paths[0].relative_to(root)), study) for study in studies]
+    named = [(_name(root, study.paths[0]), study) for study in studies]
     by_name = sorted(named, key=lambda each: each[0])
     taken = {*names, *(name for name, _ in by_name)}
     keys = list(dict.fromkeys(study.patient_key for _, study in by_name if study.patient_key))
@@ -198,7 +196,11 @@ def _require_one_file_each(root: Path, scans: Sequence[ScanFiles]) -> None:
             raise InputError(f"{root}: expected one file a scan, received {received}")
 
 
-def _no_scans(root: Path, received: str) -> InputError:
-    return InputError(
-        f"data.root: expected {known_suffixes()} scans in {root}, received {received}"
-    )
+def _name(root: Path, path: Path) -> str:
+    shown = path.relative_to(root)
+    require_text(f"{root}: name of a scan", str(shown))
+    return name_below(shown)
+
+
+def _no_scans(root: Path, kinds: str, received: str) -> InputError:
+    return InputError(f"data.root: expected {kinds} scans in {root}, received {received}")
