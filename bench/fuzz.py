@@ -13,6 +13,7 @@ import argparse
 import io
 import json
 import os
+import re
 import resource
 import select
 import subprocess
@@ -39,6 +40,7 @@ MOST_BYTES = 2**30
 FORMATS = ("mat6", "mat7", "mat73", "dicom", "dicom-jpeg2000", "dicom-rle", "dicom-jpeg")
 _ENDS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 """Values at which sizes and offsets go wrong."""
+_NO_MEMORY = re.compile("MemoryError|allocation|(not|un|to) allocate", re.IGNORECASE)
 _HEADER_BYTES = 4096
 """Most changes fall within: the rest of a file is pixels."""
 
@@ -201,7 +203,10 @@ def outcome(content: bytes, kind: str, folder: Path) -> str:
             files = ScanFiles("fuzz", found[0].paths, problem=found[0].problem)
         require_image(read_scan(files, needs_labels=False, view_order="anterior"))
     except ScanError as error:
-        return "sentence" if "\n" not in str(error) else f"several lines: {error}"
+        sentence = str(error)
+        if _NO_MEMORY.search(sentence):
+            return f"asked for too much memory: {sentence}"
+        return "sentence" if "\n" not in sentence else f"several lines: {sentence}"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "scan"
