@@ -263,6 +263,18 @@ def test_words_of_other_sizes_are_read(tmp_path: Path, kind: Any) -> None:
     np.testing.assert_array_equal(read(write(tmp_path / "a.dcm", ds)).counts, body())
 
 
+def test_views_of_other_matrix_sizes_are_brought_to_the_study(tmp_path: Path) -> None:
+    coarse = 4 * body(3, shape=(2, 512, 128))
+    spread = np.repeat(np.repeat(coarse // 4, 2, axis=1), 2, axis=2)
+    ds = dataset(coarse, BOTH, PixelSpacing=[4.52, 4.52])
+    np.testing.assert_array_equal(read(write(tmp_path / "both", ds)).counts, spread)
+    shared: dict[str, Any] = {"StudyInstanceUID": "1.2"}
+    write(tmp_path / "1", dataset(coarse[0], BOTH[:1], PixelSpacing=[4.52, 4.52], **shared))
+    write(tmp_path / "2", dataset(body()[1], BOTH[1:], **shared))
+    scan = read_dicom((tmp_path / "1", tmp_path / "2"), None)
+    np.testing.assert_array_equal(scan.counts, np.stack([spread[0], body()[1]]))
+
+
 @pytest.mark.parametrize(
     ("elements", "expected"),
     [

@@ -4,9 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from djd.data.formats.dicom_geometry import PIXEL_MM, to_study, whole_counts
+from djd.data.formats import dicom_geometry
+from djd.data.formats.dicom_geometry import PIXEL_MM, Spacing, whole_counts
 from djd.data.scan import ScanError
 from tests.data.dicom_files import body
+
+
+def to_study(image: NDArray[np.float64], spacing: Spacing | None) -> NDArray[np.uint16]:
+    (counts,) = dicom_geometry.to_study(image[np.newaxis], spacing)
+    return np.asarray(counts, dtype=np.uint16)
 
 
 def placed(
@@ -37,11 +43,11 @@ def test_no_counts_are_lost_or_invented(
 
 @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 100))
 def test_rounding_keeps_the_total_and_every_pixel(seed: int, scale: float) -> None:
-    image = np.random.default_rng(seed).exponential(scale, size=(30, 7))
+    image = np.random.default_rng(seed).exponential(scale, size=(2, 30, 7))
     counts = whole_counts(image)
     assert (counts == np.rint(counts)).all()
     assert (counts >= 0).all()
-    assert abs(counts.sum() - image.sum()) <= 0.5 + 1e-6
+    assert (abs(counts.sum(axis=(1, 2)) - image.sum(axis=(1, 2))) <= 0.5 + 1e-6).all()
     assert np.abs(counts - image).max() < 1 + 1e-6
 
 
@@ -86,6 +92,14 @@ def test_rows_are_moved_where_head_or_feet_would_be_lost(first: int) -> None:
     middle = 88  # rows cut above and below, where nothing speaks for others
     cut = min(max(middle, first + 1000 - 1024), first)
     np.testing.assert_array_equal(counts, image[cut : cut + 1024])
+
+
+def test_the_rows_of_both_views_are_moved_alike() -> None:
+    views = np.zeros((2, 1200, 256))
+    views[0, 10:1010] = body(shape=(1000, 256))
+    views[1, 20:1020] = body(1, shape=(1000, 256))
+    counts = dicom_geometry.to_study(views, (2.26, 2.26))
+    np.testing.assert_array_equal(counts, views[:, 10 : 10 + 1024])
 
 
 @pytest.mark.parametrize(

@@ -91,14 +91,26 @@ def _pages(
         turn_of(each, frame, view) for (each, frame, _), view in zip(found, views, strict=True)
     ]
     frames = [frame for each in datasets for frame in read_frames(each)]
-    pages = {}
-    for (dataset, _, _), view, turn, frame in zip(found, views, turns, frames, strict=True):
-        spacing = _spacing(dataset)
-        pages[view] = to_study(*_turned(frame, spacing, turn))
-        if lies_feet_first(dataset) and not turn.says_rows and is_upside_down(pages[view][None]):
+    turned = [
+        _turned(frame, _spacing(each), turn)
+        for (each, _, _), frame, turn in zip(found, frames, turns, strict=True)
+    ]
+    pages = dict(zip(views, _brought_to_study(turned), strict=True))
+    for (dataset, _, _), page, turn in zip(found, pages.values(), turns, strict=True):
+        if lies_feet_first(dataset) and not turn.says_rows and is_upside_down(page[np.newaxis]):
             received = "a patient who lies feet first, and an image that seems to have the feet up"
             raise wrong("PatientOrientation", expected="where the head is", received=received)
     return pages
+
+
+def _brought_to_study(
+    frames: Sequence[tuple[NDArray[Any], Spacing | None]],
+) -> list[NDArray[np.uint16]]:
+    """Frames of one size together, so that their rows are moved alike."""
+    first, spacing = frames[0]
+    if all((each.shape, own) == (first.shape, spacing) for each, own in frames):
+        return list(to_study(np.stack([each for each, _ in frames]), spacing))
+    return [to_study(each[np.newaxis], own)[0] for each, own in frames]
 
 
 def _settled(views: Sequence[View | None], view_order: ViewOrder | None) -> list[View]:

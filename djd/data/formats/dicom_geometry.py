@@ -31,30 +31,30 @@ Spacing = tuple[float, float]
 """Distance of rows and of columns in mm."""
 
 
-def to_study(image: NDArray[Any], spacing: Spacing | None) -> NDArray[np.uint16]:
-    """An image in the matrix of the study.
+def to_study(views: NDArray[Any], spacing: Spacing | None) -> NDArray[np.uint16]:
+    """Images in the matrix of the study.
 
-    The middle of the image becomes the middle of the study's field: a camera's field reaches beyond
+    The middle of an image becomes the middle of the study's field: a camera's field reaches beyond
     a body at both ends, in the public scan by 96 rows above the head and 160 below the feet. Each
-    pixel's counts go to the new pixels by the area that they share, and the total stays what it is,
-    to a half count. Where more than 0.1 % of the counts lie outside the field, the rows are moved
-    to keep the most.
+    pixel's counts go to the new pixels by the area that they share, and the total of an image stays
+    what it is, to a half count. Where more than 0.1 % of the counts lie outside the field, the rows
+    of all views are moved alike to keep the most.
 
     Args:
-        image: Of any numeric type (row, column), counts a pixel, head at the top.
+        views: Of any numeric type (view, row, column), counts a pixel, head at the top.
         spacing: None where the file doesn't say.
 
     Returns:
-        uint16 (row 1024, column 256).
+        uint16 (view, row 1024, column 256).
 
     Raises:
         ScanError: Counts are negative or too many, the pixel isn't known or can't be right, or the
             image is larger than the study's field.
     """
-    _require_counts(image)
-    counts = image
-    if not _is_same(image.shape, spacing):
-        counts = _resampled(image.astype(np.float64), _required(spacing, image.shape))
+    _require_counts(views)
+    size, counts = views.shape[1:], views
+    if not _is_same(size, spacing):
+        counts = _resampled(views.astype(np.float64), _required(spacing, size))
     counts = whole_counts(counts)
     if counts.max(initial=0) > MOST_COUNTS:
         received = f"{counts.max():g} in a pixel"
@@ -62,24 +62,24 @@ def to_study(image: NDArray[Any], spacing: Spacing | None) -> NDArray[np.uint16]
     return counts.astype(np.uint16)
 
 
-def whole_counts(image: NDArray[Any]) -> NDArray[Any]:
+def whole_counts(views: NDArray[Any]) -> NDArray[Any]:
     """Whole counts: what rounding one pixel leaves is carried to the next one of the row.
 
-    The total changes by a half at most, and each pixel by less than one.
+    The total of an image changes by a half at most, and each pixel by less than one.
     """
-    if image.dtype.kind in "iu" or (image == np.rint(image)).all():
-        return image
-    totals = np.rint(np.cumsum(image.ravel()))
-    counts: NDArray[Any] = np.diff(totals, prepend=0.0).reshape(image.shape)
+    if views.dtype.kind in "iu" or (views == np.rint(views)).all():
+        return views
+    totals = np.rint(np.cumsum(views.reshape(len(views), -1), axis=1))
+    counts: NDArray[Any] = np.diff(totals, prepend=0.0).reshape(views.shape)
     return counts
 
 
-def _require_counts(image: NDArray[Any]) -> None:
-    if image.dtype.kind == "u":
+def _require_counts(views: NDArray[Any]) -> None:
+    if views.dtype.kind == "u":
         return
-    bad = ~((image >= 0) & (image < np.inf))
+    bad = ~((views >= 0) & (views < np.inf))
     if bad.any():
-        received = f"{bad.sum()} other values, such as {image[bad][0]:g}"
+        received = f"{bad.sum()} other values, such as {views[bad][0]:g}"
         raise wrong("counts", expected="none below 0", received=received)
 
 
@@ -104,13 +104,12 @@ def _required(spacing: Spacing | None, shape: tuple[int, ...]) -> Spacing:
     return spacing
 
 
-def _resampled(image: NDArray[np.float64], spacing: Spacing) -> NDArray[np.float64]:
-    rows, columns = (
-        size * distance / PIXEL_MM for size, distance in zip(image.shape, spacing, strict=True)
-    )
-    across = image @ _shares(image.shape[1], columns, COLUMNS, start=(COLUMNS - columns) / 2).T
-    total = image.sum()
-    placed = _shares(image.shape[0], rows, ROWS, start=(ROWS - rows) / 2) @ across
+def _resampled(views: NDArray[np.float64], spacing: Spacing) -> NDArray[np.float64]:
+    _, old_rows, old_columns = views.shape
+    rows, columns = old_rows * spacing[0] / PIXEL_MM, old_columns * spacing[1] / PIXEL_MM
+    across = views @ _shares(old_columns, columns, COLUMNS, start=(COLUMNS - columns) / 2).T
+    total = views.sum()
+    placed = _shares(old_rows, rows, ROWS, start=(ROWS - rows) / 2) @ across
     if placed.sum() < (1 - LEAST_LOST) * total and rows > ROWS:
         placed = _with_most_counts(across, rows)
     lost = 1 - placed.sum() / total if total else 0.0
@@ -122,13 +121,14 @@ def _resampled(image: NDArray[np.float64], spacing: Spacing) -> NDArray[np.float
 
 
 def _with_most_counts(across: NDArray[np.float64], rows: float) -> NDArray[np.float64]:
-    """The rows of the study that keep the most counts, of several the middle ones."""
-    whole = _shares(len(across), rows, math.ceil(rows), start=0) @ across
-    below = np.concatenate([[0.0], np.cumsum(whole.sum(axis=1))])
-    kept = below[ROWS:] - below[: len(below) - ROWS]
-    firsts = np.flatnonzero(kept >= kept.max() - 0.5)
-    first = firsts[np.argmin(np.abs(firsts - (len(whole) - ROWS) / 2))]
-    return whole[first : first + ROWS]
+    """The rows of the study that keep the most counts, of rows about as good the middle ones."""
+    new_rows = math.ceil(rows)
+    whole = _shares(across.shape[1], rows, new_rows, start=0) @ across
+    above = np.concatenate([[0.0], np.cumsum(whole.sum(axis=(0, 2)))])
+    kept = above[ROWS:] - above[: len(above) - ROWS]
+    firsts = np.flatnonzero(kept >= kept.max() - LEAST_LOST / 2 * above[-1])
+    first = firsts[np.argmin(np.abs(firsts - (new_rows - ROWS) / 2))]
+    return whole[:, first : first + ROWS]
 
 
 def _shares(size: int, extent: float, new_size: int, *, start: float) -> NDArray[np.float64]:
