@@ -149,6 +149,13 @@ def test_names_say_the_view_of_one_frame_where_they_are_clear(
         assert ("posterior view alone" if view else "data.view_order") in refused(path)
 
 
+def test_the_private_name_of_a_picture_says_its_view(tmp_path: Path) -> None:
+    ds = dataset(body()[0])
+    block = ds.private_block(0x0011, "GEMS_GENIE_1", create=True)
+    block.add_new(0x12, "LO", "ANTERIOR_E")
+    assert read(write(tmp_path / "scan.dcm", ds)).missing_views == ("posterior",)
+
+
 def test_a_missing_posterior_view_is_a_page_of_zeros(tmp_path: Path) -> None:
     scan = read(write(tmp_path / "scan.dcm", dataset(body()[0], ["anterior"])))
     np.testing.assert_array_equal(scan.counts[0], body()[0])
