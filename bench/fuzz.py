@@ -34,13 +34,15 @@ from scipy.io import savemat
 from djd.data.formats.dicom_headers import dicom_scans
 from djd.data.phantom.dicom import dicom_bytes
 from djd.data.scan import SCAN_SHAPE, ScanError, ScanFiles, read_scan, require_image
+from djd.wording import in_bytes
 
 MOST_SECONDS = 5
 MOST_BYTES = 2**30
 FORMATS = ("mat6", "mat7", "mat73", "dicom", "dicom-jpeg2000", "dicom-rle", "dicom-jpeg")
 _ENDS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 """Values at which sizes and offsets go wrong."""
-_NO_MEMORY = re.compile("MemoryError|allocation|(not|un|to) allocate", re.IGNORECASE)
+_NO_MEMORY = re.compile("MemoryError|Unable to allocate")
+"""Python and NumPy. HDF5 refuses absurd sizes with other words, and takes no memory for them."""
 _HEADER_BYTES = 4096
 """Most changes fall within: the rest of a file is pixels."""
 
@@ -218,14 +220,16 @@ def _work(kind: str) -> None:
     whole = seed_file(kind)
     with tempfile.TemporaryDirectory() as folder:
         outcome(whole, kind, Path(folder))  # imports, before the memory is limited
-        before = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        most = before * resource.getpagesize() + MOST_BYTES
+        addresses = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        most = addresses * resource.getpagesize() + MOST_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-        print(json.dumps(["ready", 0]), flush=True)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps(["ready", 0, 0]), flush=True)
         for line in sys.stdin:
             start = time.monotonic()
             found = outcome(mutated(whole, int(line)), kind, Path(folder))
-            print(json.dumps([found, time.monotonic() - start]), flush=True)
+            most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+            print(json.dumps([found, time.monotonic() - start, most]), flush=True)
 
 
 class Worker:
@@ -243,8 +247,8 @@ class Worker:
         )
         self._answer(60)
 
-    def ask(self, seed: int) -> tuple[str, float]:
-        """The outcome of a seed and its seconds."""
+    def ask(self, seed: int) -> tuple[str, float, int]:
+        """The outcome of a seed, its seconds, and the bytes that the process took so far."""
         if self._process.poll() is not None:
             self._start()
         assert self._process.stdin
@@ -252,16 +256,16 @@ class Worker:
         self._process.stdin.flush()
         return self._answer(MOST_SECONDS)
 
-    def _answer(self, seconds: float) -> tuple[str, float]:
+    def _answer(self, seconds: float) -> tuple[str, float, int]:
         assert self._process.stdout
         if not select.select([self._process.stdout], [], [], seconds)[0]:
             self.close()
-            return f"more than {seconds} seconds", seconds
+            return f"more than {seconds} seconds", seconds, 0
         line = self._process.stdout.readline()
         if not line:
-            return f"died with {self._process.wait()}", 0.0
-        found, taken = json.loads(line)
-        return found, taken
+            return f"died with {self._process.wait()}", 0.0, 0
+        found, taken, most = json.loads(line)
+        return found, taken, most
 
     def close(self) -> None:
         """End the process."""
@@ -271,15 +275,15 @@ class Worker:
 
 def faults(kind: str, seeds: range) -> Iterator[tuple[int, str]]:
     """Seeds whose outcome is a fault, and prints how many files became what."""
-    worker, outcomes, longest = Worker(kind), Counter[str](), 0.0
+    worker, outcomes, longest, most = Worker(kind), Counter[str](), 0.0, 0
     for seed in seeds:
-        found, seconds = worker.ask(seed)
-        longest = max(longest, seconds)
+        found, seconds, size = worker.ask(seed)
+        longest, most = max(longest, seconds), max(most, size)
         outcomes[found if found in ("scan", "sentence", "left out") else "FAULT"] += 1
         if found not in ("scan", "sentence", "left out"):
             yield seed, found
     worker.close()
-    print(f"{kind}: {dict(outcomes)}, longest {longest:.2f} s", flush=True)
+    print(f"{kind}: {dict(outcomes)}, longest {longest:.2f} s, {in_bytes(most)}", flush=True)
 
 
 def main() -> int:
