@@ -176,6 +176,17 @@ def test_other_files_are_not_taken_for_dicom(tmp_path: Path) -> None:
     assert not is_dicom(tmp_path / "nothing")
 
 
+def test_a_file_of_endless_elements_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a", dataset(SMALL, BOTH))
+    monkeypatch.setattr("djd.data.formats.dicom_file.MOST_READS", 20)
+    with pytest.raises(ScanError, match="at most 10 elements"):
+        read_whole(path)
+    (study,) = dicom_scans([path]).scans
+    assert "damaged" in (study.problem or "")
+
+
 def test_a_deflated_file_is_not_inflated_beyond_its_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,9 @@ MOST_INFLATED = 128 * 2**20
 MOST_BYTES = 256 * 2**20
 """Bytes of a file whose pixels are read."""
 
+MOST_READS = 1_000_000
+"""Two an element, a microsecond each; headers have a few thousand elements."""
+
 INSTALL = 'pip install "djd[dicom]"'
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -152,10 +155,13 @@ class _WithinFile:
     """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._size = file, size
+        self._file, self._size, self._reads = file, size, 0
         self.seek, self.tell, self.close = file.seek, file.tell, file.close
 
     def read(self, size: int | None = None) -> bytes:
+        self._reads += 1
+        if self._reads > MOST_READS:
+            raise wrong("file", expected=f"at most {MOST_READS // 2} elements", received="more")
         left = max(0, self._size - self._file.tell())
         if size is not None and size >= 0:
             return self._file.read(min(size, left))
