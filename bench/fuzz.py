@@ -6,7 +6,17 @@ file is read in a process of limited memory that is watched by the clock. A cras
 `MOST_SECONDS`, an error of another kind, a sentence of several lines, or counts that are no scan
 are printed with the format and the seed, and make the exit status 1.
 
-FIGURES
+10,000 files of each format, seeds 0 to 9,999 (2026-11-29, two busy cores, pylibjpeg-libjpeg 2.5): no
+fault. Memory is what the process took beyond that of a whole file.
+
+    format          scan  sentence  left out  longest   memory
+    mat6           1,998     8,002         -   0.03 s     8 MB
+    mat7           1,601     8,399         -   0.35 s    46 MB
+    mat73            429     9,571         -   0.06 s     4 MB
+    dicom          2,503     6,228     1,269   0.49 s    38 MB
+    dicom-jpeg2000 1,435     7,290     1,275   0.58 s    13 MB
+    dicom-rle        372     8,356     1,272   0.50 s    25 MB
+    dicom-jpeg       882     6,440     2,678   0.19 s    27 MB
 """
 
 import argparse
