@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from tests.browser import Browser
     from tests.sweeping import Sweep
 
-# Shared machines stall: a slow example is no failure. The examples are the same in every run.
-hypothesis.settings.register_profile("project", deadline=None, derandomize=True, max_examples=50)
+# Shared machines stall: slow examples are no failure. The examples are the same in every run.
+hypothesis.settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("project")
 
 MOST_WORKERS = 8
