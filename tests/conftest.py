@@ -35,9 +35,13 @@ MOST_WORKERS = 8
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
-def pytest_xdist_auto_num_workers() -> int:
-    """A process a core; on a single core the tests stay in pytest's own process."""
-    return min(usable_cores(), MOST_WORKERS) if usable_cores() > 1 else 0
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A process a core for all tests; for named ones, or on one core, pytest's own process.
+
+    Each process spends seconds on imports.
+    """
+    workers = min(usable_cores(), MOST_WORKERS)
+    return 0 if workers == 1 or config.args_source is config.ArgsSource.ARGS else workers
 
 
 def pytest_configure(config: pytest.Config) -> None:
