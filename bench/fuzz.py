@@ -6,8 +6,8 @@ file is read in a process of limited memory that is watched by the clock. A cras
 `MOST_SECONDS`, an error of another kind, a sentence of several lines, or counts that are no scan
 are printed with the format and the seed, and make the exit status 1.
 
-10,000 files of each format, seeds 0 to 9,999 (2026-11-29, two busy cores, pylibjpeg-libjpeg 2.5): no
-fault. Memory is what the process took beyond that of a whole file.
+10,000 files of each format, seeds 0 to 9,999 (2026-11-29, two busy cores, pylibjpeg-libjpeg 2.5):
+no fault. Memory is what the process took beyond that of a whole file.
 
     format          scan  sentence  left out  longest   memory
     mat6           1,998     8,002         -   0.03 s     8 MB
