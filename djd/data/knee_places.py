@@ -22,22 +22,26 @@ _SQUARE = 4  # pixels; all lengths below are squares
 _ROWS, _COLUMNS = 256, 64
 
 _BODY_LENGTH = 178.0  # of an adult, where an end lies outside of the image
+_USUAL_HEAD = 26.0
 _KNEE = 0.695  # of the way from head to toes: 0.70 in phantoms, 0.68 and 0.70 in the public scan
 _KNEE_DEVIATION = 0.025
 _SEARCHED = (0.54, 0.86)
 _LEG = (0.56, 0.97)
+_SHINS_AND_THIGHS = (0.6, 0.94)
+_TRUNK = (0.15, 0.45)
 _FARTHEST = 14  # columns from the midline that a leg rarely passes: an arm or a hand
 _BEYOND = 2  # columns beyond the midline that a leg may take
 _TURN = 0.35  # what a step to the next column costs, relative to a square as hot as the leg
-_BAND = 4  # columns on each side of the axis that hold the joint
+_BAND = 5  # columns on each side of the axis that hold the joint
 _HOTTEST = 2.2  # times the leg's own level: hotter counts are a hand or a tumour
 _APART = 5.0  # deviation of the rows between a person's knees
 _SAMPLES = 12.0  # independent samples in a window: neighbours share the camera's blur
+_SHAFT_NOISE = 0.25  # squared logarithms over a window that are no shape
+_IMPLANT_LOG_ODDS = -2.0
+_LEG_LEVEL = 0.4  # relative to the trunk: legs have 0.66 and more, noise 0.27 and less
 _REACH = 14  # rows of a window on each side of the joint
 _NEAR = 3  # rows: 16 pixels, less what the column may be off
 _LEAST = 1e-6
-NOISE=.02
-IMP=-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,14 +139,17 @@ def _ends(first: int, last: int) -> tuple[float, float, float]:
     """Head and toes; an end at the image's edge may be a cut."""
     head_cut, toes_cut = first <= 1, last >= _ROWS - 2
     length = last - first
+    if length < 0.4 * _BODY_LENGTH:  # no body: the usual place of one
+        return _USUAL_HEAD, _USUAL_HEAD + _BODY_LENGTH, 2 * _KNEE_DEVIATION
     if head_cut == toes_cut or length >= _BODY_LENGTH:
-        return first, last, _KNEE_DEVIATION * (2 if head_cut or length < 0.5 * _BODY_LENGTH else 1)
+        return first, last, _KNEE_DEVIATION * (2 if head_cut else 1)
     if head_cut:
         return last - _BODY_LENGTH, last, 2 * _KNEE_DEVIATION
     return first, first + _BODY_LENGTH, 2 * _KNEE_DEVIATION
 
 
 def _part(body_ends: tuple[float, float], share: tuple[float, float]) -> slice:
+    """Rows of a part of the body, eight at least."""
     head, toes = body_ends
     first, last = (int(np.clip(head + each * (toes - head), 0, _ROWS)) for each in share)
     first = min(first, _ROWS - 8)
@@ -151,13 +158,13 @@ def _part(body_ends: tuple[float, float], share: tuple[float, float]) -> slice:
 
 def _midline(net: Array, head: float, toes: float) -> float:
     """Median over the trunk's rows of the middle of their counts."""
-    trunk = np.maximum(net[_part((head, toes), (0.15, 0.45))], 0) + _LEAST
+    trunk = np.maximum(net[_part((head, toes), _TRUNK)], 0) + _LEAST
     return float(np.median(trunk @ np.arange(_COLUMNS) / trunk.sum(axis=1)))
 
 
 def _levels(body: _Body, sides: Array, midlines: Array) -> Array:
     """The usual hottest square of a row of each leg, float64 (side 2,)."""
-    legs = _part((body.head, body.toes), (0.6, 0.94))
+    legs = _part((body.head, body.toes), _SHINS_AND_THIGHS)
     smooth = uniform_filter1d(sides[:, legs], 3, axis=2)
     own = np.arange(_COLUMNS) <= midlines[:, None, None]
     return np.maximum(np.median(np.where(own, smooth, 0).max(axis=2), axis=1), _LEAST)
@@ -206,8 +213,9 @@ def _shape(*spots: tuple[float, float, float]) -> Array:
 _STRAIGHT = np.linalg.qr(
     np.stack([np.ones(2 * _REACH + 1), np.arange(-_REACH, _REACH + 1.0)], axis=1)
 )[0]
-_SHAPES = np.stack([_shape((0, 3.5, 1)), _shape((-5, 1.8, 1), (6, 2.2, 1), (0, 3, -0.7))])
+_SHAPES = np.stack([_shape((0, 4.0, 1)), _shape((-5, 1.8, 1), (6, 2.2, 1), (0, 3, -0.7))])
 """A joint, and an implant between its rims; (shape 2, row)."""
+_LOG_ODDS = np.array([0, _IMPLANT_LOG_ODDS])
 
 
 def _joint_rows(body: _Body, profiles: Array) -> tuple[Array, Array]:
@@ -216,8 +224,8 @@ def _joint_rows(body: _Body, profiles: Array) -> tuple[Array, Array]:
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _REACH + 1, axis=1)
     bent = windows - (windows @ _STRAIGHT) @ _STRAIGHT.T
     likeness = np.maximum(bent @ _SHAPES.T, 0) ** 2
-    all_of_it = (bent**2).sum(axis=2, keepdims=True) + NOISE  # a shaft's noise is no shape
-    shaped = (-0.5 * _SAMPLES * np.log1p(-likeness / all_of_it) + [0, IMP]).max(axis=2)
+    all_of_it = (bent**2).sum(axis=2, keepdims=True) + _SHAFT_NOISE
+    shaped = (-0.5 * _SAMPLES * np.log1p(-likeness / all_of_it) + _LOG_ODDS).max(axis=2)
     place = (np.arange(_ROWS) - body.head) / (body.toes - body.head)
     candidates = np.nonzero((place > _SEARCHED[0]) & (place < _SEARCHED[1]))[0]
     prior = -0.5 * ((place - _KNEE) / body.deviation) ** 2
@@ -248,4 +256,9 @@ def _joint_columns(sides: Array, axes: Array, rows: Array) -> Array:
 
 
 def _presence(body: _Body, profiles: Array) -> Array:
-    return np.ones(2)
+    """Chance that a leg is there at all, float64 (side 2,)."""
+    ends = body.head, body.toes
+    trunk = np.median(np.maximum(body.net[_part(ends, _TRUNK)], 0).mean(axis=1))
+    legs = np.quantile(profiles[:, _part(ends, _SHINS_AND_THIGHS)], 0.25, axis=1)
+    there: Array = 1 / (1 + np.exp(-(legs / max(trunk, _LEAST) - _LEG_LEVEL) / 0.05))
+    return there
