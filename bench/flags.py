@@ -31,7 +31,7 @@ from scipy.ndimage import uniform_filter
 sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
 
 from bench.cells import train_cell
-from djd.data.cohort import find_scans, read_cohort
+from djd.data.cohort import read_cohort
 from djd.data.crop import CROP_SIZE, crop_knees, place_study_crop, scale_crops, sum_neighbours
 from djd.data.phantom.body import count, expected_counts
 from djd.data.phantom.cohort import cached_phantom
@@ -40,6 +40,7 @@ from djd.data.phantom.odd import CASES, Case, turn_pages
 from djd.data.phantom.patient import invent_patient
 from djd.data.phantom.style import STYLES
 from djd.data.scan import Scan
+from djd.data.scan_files import find_scans
 from djd.data.split import PatientSplit
 from djd.grades import PhantomStyle
 from djd.models.classifier import GradeClassifier

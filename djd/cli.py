@@ -29,6 +29,7 @@ from djd.wording import printable
 if TYPE_CHECKING:
     from djd.data.cohort import Cohort
     from djd.data.scan import GradeNames
+    from djd.data.scan_files import ScanFolder
 
 app = typer.Typer(
     help="Knee grades on whole-body bone scans: cohorts, reports, grades. Research use only.",
@@ -89,29 +90,29 @@ def check(
     Exit status 0, or 1 where training would stop.
     """
     from djd.data.check import save_crop_sheet
-    from djd.data.cohort import find_scans, read_cohort
+    from djd.data.cohort import read_cohort
     from djd.data.formats import import_formats
-    from djd.data.names import scan_name
     from djd.data.problems import obstacles
+    from djd.data.scan_files import find_scans
     from djd.data.tables import read_grade_names, read_groups
 
     if format_module:
         import_formats(format_module)
     folder = as_stored(folder)
-    scans = {scan_name(path) for path in find_scans(folder)}
-    say_unknown(exclude or (), scans)
-    patients = read_groups(as_stored(groups), known=scans) if groups else {}
-    paths = find_scans(folder, exclude or ())
+    scans = find_scans(folder)
+    say_unknown(exclude or (), scans.names)
+    patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
+    scans = scans.without(exclude or ())
     known = read_grade_names(as_stored(grade_names)) if grade_names else {}
-    with progress_bar("reading scans", len(paths)) as on_scan:
+    with progress_bar("reading scans", len(scans)) as on_scan:
         cohort = read_cohort(
-            paths, patients=patients, labels_from=labels_from, grade_names=known, on_scan=on_scan
+            scans, patients=patients, labels_from=labels_from, grade_names=known, on_scan=on_scan
         )
     sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
     sentences = sentences or split_obstacles(cohort, test_count)
     print_check(cohort, sentences)
     if show_names:
-        print_names(paths, known)
+        print_names(scans, known)
     save_crop_sheet(cohort, sheet)
     console.print(f"Sheet of crops: {sheet}", markup=False)
     if sentences:
@@ -213,10 +214,10 @@ def score(
 
     Exit status 0: all scans are scored, 1: files can't be read, 2: nothing can be scored.
     """
-    from djd.data.cohort import find_scans, read_cohort
+    from djd.data.cohort import read_cohort
     from djd.data.formats import import_formats
-    from djd.data.names import scan_name
     from djd.data.problems import require_trainable
+    from djd.data.scan_files import find_scans
     from djd.data.tables import read_grade_names, read_groups
     from djd.predict.loading import load_model
     from djd.predict.score_files import require_own_folder, write_scores
@@ -229,21 +230,23 @@ def score(
             import_formats(format_module)
         require_own_folder(out)
         grader = load_model(model, *(more or ()), trust=trust or ())
-        known = {scan_name(path): path for path in find_scans(folder)}
-        say_unknown(exclude or (), known)
-        paths = find_scans(folder, exclude or ())
-        with progress_bar("reading scans", len(paths)) as on_scan:
+        scans = find_scans(folder)
+        say_unknown(exclude or (), scans.names)
+        patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
+        scans = scans.without(exclude or ())
+        with progress_bar("reading scans", len(scans)) as on_scan:
             cohort = read_cohort(
-                paths,
-                patients=read_groups(as_stored(groups), known=set(known)) if groups else {},
+                scans,
+                patients=patients,
                 placement=grader.models[0].content.crops.placement,
                 labels_from=labels_from,
                 grade_names=read_grade_names(as_stored(grade_names)) if grade_names else {},
                 on_scan=on_scan,
             )
         require_trainable(cohort, labels_from=labels_from, on_error="skip")
-        with progress_bar("grading scans", len(paths)) as on_scan:
-            found = score_cohort(cohort, grader, known, on_scan, cache=cache)
+        by_name = {files.name: files for files in scans}
+        with progress_bar("grading scans", len(scans)) as on_scan:
+            found = score_cohort(cohort, grader, by_name, on_scan, cache=cache)
         write_scores(out, found, grader)
     for part in say_scored(found, grader):
         console.print(part, markup=False)
@@ -322,11 +325,11 @@ def print_check(cohort: "Cohort", obstacles: Sequence[str]) -> None:
         console.print("training would go on")
 
 
-def print_names(paths: Sequence[Path], grade_names: "GradeNames") -> None:
+def print_names(scans: "ScanFolder", grade_names: "GradeNames") -> None:
     """Print each unknown severity name and how often it stands in the files."""
     from djd.data.check import unknown_spellings
 
-    for name, count in sorted(unknown_spellings(paths, grade_names).items()):
+    for name, count in sorted(unknown_spellings(scans, grade_names).items()):
         shown = printable(name) or "(none, or no text)"
         console.print(f"unknown name: {count} x {shown}", markup=False)
 

@@ -68,9 +68,9 @@ def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     As read by default it lies beside, in `cohorts`.
     """
-    from djd.data.cohort import find_scans
     from djd.data.cohort_cache import cached_cohort
     from djd.data.phantom.cohort import cached_phantom
+    from djd.data.scan_files import find_scans
 
     cache = tmp_path_factory.mktemp("cache")
     folder = cached_phantom(cache, patients=40, seed=0)

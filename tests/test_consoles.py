@@ -12,7 +12,7 @@ import pytest
 import threadpoolctl
 import yaml
 
-from djd.data.cohort import find_scans
+from djd.data.scan_files import find_scans
 from djd.errors import InputError, require_text
 from djd.files import write_whole
 from djd.machine import one_blas_thread

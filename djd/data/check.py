@@ -2,13 +2,13 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from djd.data.cohort import Cohort
 from djd.data.scan import GradeNames, ScanError, read_scan
+from djd.data.scan_files import ScanFolder
 from djd.grades import GRADE_NAMES, SIDES
 from djd.plots.sheets import crops_figure
 from djd.plots.style import save_figure
@@ -18,15 +18,15 @@ MOST_SHEET_KNEES = 410
 """Knees on the crop sheet: all of 205 patients; of more, evenly chosen ones."""
 
 
-def unknown_spellings(paths: Sequence[Path], grade_names: GradeNames) -> Counter[str]:
+def unknown_spellings(folder: ScanFolder, grade_names: GradeNames) -> Counter[str]:
     """How often each unknown severity name stands in the readable files; "" where there is no text.
 
     The names may identify patients: they are shown to the person who asks, and never stored.
     """
     spellings: Counter[str] = Counter()
-    for path in paths:
+    for files in folder:
         with contextlib.suppress(ScanError):
-            scan = read_scan(path, grade_names=grade_names)
+            scan = read_scan(files, grade_names=grade_names)
             spellings.update(name for name in scan.unknown_names if name is not None)
     return spellings
 

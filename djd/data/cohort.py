@@ -1,26 +1,25 @@
 """Folder to cohort: every scan is read once, knees are cut out, problems are named."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.copies import find_copies, with_equal_scans
-from djd.data.crop import CROP_SIZE, Placement, crop_knees, knee_windows
-from djd.data.formats import known_suffixes
-from djd.data.names import one_form, scan_name
-from djd.data.oddities import oddities_of
+from djd.data.crop import CROP_SIZE, Placement
 from djd.data.phantom.cohort import is_phantom
-from djd.data.placeholders import scans_among
-from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, read_scan
-from djd.errors import InputError, require_text
-from djd.files import tried_again
-from djd.grades import PHANTOM_STAMP, SIDES, LabelsFrom
+from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, ScanFiles, ViewOrder
+from djd.data.scan_files import ScanFolder
+from djd.data.scan_knees import Examine, Examined, Reading, ScanKnees, read_folder
+from djd.grades import PHANTOM_STAMP, SIDES, Grade, LabelsFrom, Side
 from djd.wording import count_of
+
+Labels = Mapping[tuple[str, Side], Grade | None]
+"""Grade of each knee by scan and side, in place of the grades in the files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,23 +27,24 @@ class Cohort:
     """The graded knees of a folder of scans.
 
     Attributes:
-        scans: Stem of every file, in one form, in order of name, unreadable files included.
-        patients: Patient of each scan; the stem itself unless groups say otherwise.
+        scans: Name of every scan in order, unreadable ones included.
+        patients: Patient of each scan; the name itself unless groups, or the files, say otherwise.
         crops: uint16 (knee, view 2, row 128, column 128), counts a pixel, of every knee that has a
             grade, ordered by scan and then right before left; see `crop_knees`.
         grades: int64 (knee,), 0 to 4.
         scan_index: int64 (knee,), index into `scans` and `patients`.
         side_index: int64 (knee,), index into `SIDES`: 0 right, 1 left.
         unspecified: Knees left out because they carry no grade.
-        unreadable: Error of each unreadable file, by stem.
-        disagreements: Knees (stem, side) whose id and name disagree.
+        unreadable: Error of each unreadable scan, by name.
+        disagreements: Knees (scan, side) whose id and name disagree.
         named_knees: Knees that have both an id and a known name.
         unknown_names: Number of severity names whose grade is not known.
-        pixel_digests: Digest of each readable scan's pixels, by stem.
+        pixel_digests: Digest of each readable scan's pixels, by name.
         copies: int64 (pair, 2): graded knees of two scans that are copies, the later one first; see
             `find_copies`.
-        oddities: What is odd about images, such as `anterior page empty`, and the stems of each.
+        oddities: What is odd about images, such as `anterior page empty`, and the scans of each.
         phantom: Whether any scan is invented.
+        excluded, left_out: As of `ScanFolder`.
     """
 
     root: Path
@@ -63,6 +63,8 @@ class Cohort:
     copies: NDArray[np.int64]
     oddities: Mapping[str, tuple[str, ...]]
     phantom: bool
+    excluded: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of graded knees."""
@@ -98,139 +100,134 @@ class Cohort:
         return digest.hexdigest()[:16]
 
 
-def find_scans(root: Path, exclude: Iterable[str] = ()) -> list[Path]:
-    """Files of the cohort in order of name, without those excluded by stem.
-
-    A scan with a placeholder in its place (`scans_among`) is among them, and can't be read.
-
-    Raises:
-        InputError: The folder is missing or holds no scan, two files have one stem, or the name of
-            one is no text.
-    """
-    if not root.is_dir():
-        received = "a file" if root.exists() else "nothing there"
-        raise InputError(
-            f"data.root: expected a folder of {known_suffixes()} scans, received {root} "
-            f"({received})"
-        )
-    excluded = frozenset(map(one_form, exclude))
-    try:
-        paths = sorted(scans_among(tried_again(lambda: [*root.iterdir()], root)), key=scan_name)
-    except OSError as error:
-        raise InputError(f"data.root: {root} can't be listed ({error.strerror})") from error
-    for path in paths:
-        require_text(f"{root}: name of a scan", path.name)
-    for one, other in pairwise(paths):
-        if scan_name(one) == scan_name(other):
-            received = f"{one.name}, {other.name}"
-            if one.stem != other.stem:  # they look the same
-                received = (
-                    f"{one.name!a}, {other.name!a} (one name in two Unicode forms, or blanks)"
-                )
-            raise InputError(f"{root}: expected one file a scan, received {received}")
-    included = [path for path in paths if scan_name(path) not in excluded]
-    if not included:
-        received = f"{len(paths)} files, all excluded" if paths else "none"
-        raise InputError(
-            f"data.root: expected {known_suffixes()} scans in {root}, received {received}"
-        )
-    return included
-
-
 def read_cohort(
-    paths: Sequence[Path],
+    folder: ScanFolder,
     *,
     patients: Mapping[str, str] | None = None,
     placement: Placement = "study",
     labels_from: LabelsFrom = "auto",
     grade_names: GradeNames | None = None,
+    labels: Labels | None = None,
+    view_order: ViewOrder | None = None,
     on_scan: Callable[[int], None] | None = None,
 ) -> Cohort:
-    """Read every scan and cut out its knees.
+    """Read every scan once, a large folder by all cores, and cut out its knees.
 
-    A file that can't be read keeps its place and is listed in `Cohort.unreadable`. `paths` are from
-    `find_scans`; `patients` holds patients by stem, and other scans are their own patient;
-    `on_scan` is called with the number of files done.
+    A scan that can't be read keeps its place and is listed in `Cohort.unreadable`. Memory holds the
+    crops twice, and a few scans a core. `patients` holds patients by scan, and other scans are
+    their own patient unless their files say otherwise; `labels` are the grades where they are
+    given, and a knee that they lack has none; `on_scan` is called with the number of scans done.
+
+    Raises:
+        DriveError: The drive failed.
     """
-    crops: list[NDArray[np.uint16]] = []
-    windows: list[NDArray[np.uint16]] = []  # of the same knees
-    knees: list[tuple[int, int, int]] = []  # grade, scan and side of each crop
-    unreadable: dict[str, str] = {}
-    pixel_digests: dict[str, str] = {}
-    names_agree: dict[tuple[str, str], bool] = {}
-    oddities: dict[str, tuple[str, ...]] = {}
-    unknown_names = 0
-    for index, path in enumerate(paths):
-        try:
-            scan = read_scan(path, grade_names=grade_names)
-            unknown_names += sum(name is not None for name in scan.unknown_names)
-            grades = _chosen_grades(path, scan, labels_from)
-        except ScanError as error:
-            unreadable[scan_name(path)] = str(error)
+    reading = Reading(placement, labels_from, grade_names or {}, view_order, labels is None)
+    return examine_cohort(
+        folder, reading, nothing, patients=patients, labels=labels, on_scan=on_scan
+    )[0]
+
+
+def examine_cohort(
+    folder: ScanFolder,
+    reading: Reading,
+    examine: Examine[Examined],
+    *,
+    patients: Mapping[str, str] | None = None,
+    labels: Labels | None = None,
+    on_scan: Callable[[int], None] | None = None,
+) -> tuple[Cohort, list[Examined | ScanError]]:
+    """As `read_cohort`, with what `examine` returns of each scan, or the scan's error."""
+    kept = _Kept.room_for(len(folder))
+    examined: list[Examined | ScanError] = []
+    for files, read in zip(folder, read_folder(folder, reading, examine), strict=True):
+        if isinstance(read, ScanError):
+            kept.unreadable[files.name] = str(read)
+            examined.append(read)
         else:
-            pixel_digests[scan.name] = hashlib.sha256(scan.counts.tobytes()).hexdigest()
-            names_agree |= _names_agree(scan)
-            for what in oddities_of(scan.counts):
-                oddities[what] = (*oddities.get(what, ()), scan.name)
-            cut = zip(grades, crop_knees(scan, placement), knee_windows(scan), strict=True)
-            for side, (grade, crop, window) in enumerate(cut):
-                if grade is not None:
-                    crops.append(crop)
-                    windows.append(window)
-                    knees.append((grade, index, side))
+            grades = read[0].grades if labels is None else _labelled(files.name, labels)
+            kept.add(len(examined), files.name, read[0], grades)
+            examined.append(read[1])
         if on_scan:
-            on_scan(index + 1)
-    scans = tuple(scan_name(path) for path in paths)
-    by_knee = np.array(knees, dtype=np.int64).reshape(-1, 3).T.copy()
-    copies = find_copies(_stacked(windows), by_knee[1])
-    digests = [pixel_digests.get(name, name) for name in scans]
+            on_scan(len(examined))
+    return _cohort_of(folder, kept, patients or {}), examined
+
+
+def patients_of(folder: ScanFolder, patients: Mapping[str, str]) -> tuple[str, ...]:
+    """Patient of each scan: as given, as the files say, or the scan itself."""
+    given = folder.patients | dict(patients)
+    return tuple(given.get(name, name) for name in folder.names)
+
+
+def nothing(files: ScanFiles, scan: Scan) -> None:
+    """Examine nothing."""
+
+
+def _labelled(name: str, labels: Labels) -> KneeGrades:
+    right, left = (labels.get((name, side)) for side in SIDES)
+    return right, left
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """What is kept of the scans read so far; `crops` and `windows` have room for all knees."""
+
+    crops: NDArray[np.uint16]
+    windows: NDArray[np.uint16]
+    knees: list[tuple[int, int, int]]  # grade, scan and side of each knee
+    unreadable: dict[str, str]
+    pixel_digests: dict[str, str]
+    names_agree: dict[tuple[str, str], bool]
+    oddities: dict[str, tuple[str, ...]]
+    unknown_names: list[int]
+    phantoms: list[bool]
+
+    @classmethod
+    def room_for(cls, scans: int) -> "_Kept":
+        shape = (len(SIDES) * scans, 2, CROP_SIZE, CROP_SIZE)  # untouched, it takes no memory
+        empty: Any = np.empty
+        return cls(empty(shape, np.uint16), empty(shape, np.uint16), [], {}, {}, {}, {}, [], [])
+
+    def add(self, index: int, name: str, read: ScanKnees, grades: KneeGrades | ScanError) -> None:
+        self.unknown_names.append(read.unknown_names)
+        self.phantoms.append(read.phantom)
+        if isinstance(grades, ScanError):
+            self.unreadable[name] = str(grades)
+            return
+        self.pixel_digests[name] = read.pixel_digest
+        for side, agree in zip(SIDES, read.names_agree, strict=True):
+            if agree is not None:
+                self.names_agree[name, side] = agree
+        for what in read.oddities:
+            self.oddities[what] = (*self.oddities.get(what, ()), name)
+        for side_index, grade in enumerate(grades):
+            if grade is not None:
+                self.crops[len(self.knees)] = read.crops[side_index]
+                self.windows[len(self.knees)] = read.windows[side_index]
+                self.knees.append((grade, index, side_index))
+
+
+def _cohort_of(folder: ScanFolder, kept: _Kept, patients: Mapping[str, str]) -> Cohort:
+    by_knee = np.array(kept.knees, dtype=np.int64).reshape(-1, 3).T.copy()
+    knees = len(kept.knees)
+    digests = [kept.pixel_digests.get(name, name) for name in folder.names]
+    unread = [each for each in folder if each.name in kept.unreadable]
     return Cohort(
-        root=paths[0].parent,
-        scans=scans,
-        patients=tuple((patients or {}).get(name, name) for name in scans),
-        crops=_stacked(crops),
+        root=folder.root,
+        scans=tuple(folder.names),
+        patients=patients_of(folder, patients),
+        crops=kept.crops[:knees],
         grades=by_knee[0],
         scan_index=by_knee[1],
         side_index=by_knee[2],
-        unspecified=2 * (len(paths) - len(unreadable)) - len(knees),
-        unreadable=unreadable,
-        disagreements=tuple(knee for knee, agree in names_agree.items() if not agree),
-        named_knees=len(names_agree),
-        unknown_names=unknown_names,
-        pixel_digests=pixel_digests,
-        copies=with_equal_scans(copies, by_knee[1], digests),
-        oddities=oddities,
-        phantom=any(is_phantom(path) for path in paths),
+        unspecified=2 * (len(folder) - len(unread)) - knees,
+        unreadable=kept.unreadable,
+        disagreements=tuple(knee for knee, agree in kept.names_agree.items() if not agree),
+        named_knees=len(kept.names_agree),
+        unknown_names=sum(kept.unknown_names),
+        pixel_digests=kept.pixel_digests,
+        copies=with_equal_scans(find_copies(kept.windows[:knees], by_knee[1]), by_knee[1], digests),
+        oddities=kept.oddities,
+        phantom=any(kept.phantoms) or any(is_phantom(each.path) for each in unread),
+        excluded=folder.excluded,
+        left_out=folder.left_out,
     )
-
-
-def _stacked(crops: list[NDArray[np.uint16]]) -> NDArray[np.uint16]:
-    """(knee, view 2, row 128, column 128), of crops that aren't needed any longer."""
-    stacked = np.array(crops, dtype=np.uint16).reshape(-1, 2, CROP_SIZE, CROP_SIZE)
-    crops.clear()  # 1.3 GB for 10,000 patients
-    return stacked
-
-
-def _chosen_grades(path: Path, scan: Scan, labels_from: LabelsFrom) -> KneeGrades:
-    if labels_from != "names":
-        return scan.grades
-    unknown = sum(name is not None for name in scan.unknown_names)
-    if scan.named_grades is None or unknown:
-        # An unknown name may identify a patient, so the sentence leaves the name out.
-        raise ScanError(
-            f"{path}: diaginfo.kneejointname: expected two severity names "
-            f"(data.labels_from=names), received {f'{unknown} unknown' if unknown else 'none'}"
-        )
-    return scan.named_grades
-
-
-def _names_agree(scan: Scan) -> dict[tuple[str, str], bool]:
-    """Whether id and name agree, by stem and side, for each knee with a known name."""
-    if scan.named_grades is None:
-        return {}
-    knees = zip(SIDES, scan.grades, scan.named_grades, scan.unknown_names, strict=True)
-    return {
-        (scan.name, side): by_id == by_name
-        for side, by_id, by_name, unknown in knees
-        if unknown is None
-    }

@@ -5,26 +5,29 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from djd.data.cohort import Cohort, read_cohort
+from djd.data.cohort import Cohort, Labels, examine_cohort, nothing, patients_of
 from djd.data.crop import Placement
-from djd.data.formats import reader_of
-from djd.data.names import scan_name
-from djd.data.scan import GradeNames
+from djd.data.formats import Reader, reader_of
+from djd.data.scan import GradeNames, ScanError, ViewOrder
+from djd.data.scan_files import ScanFolder
+from djd.data.scan_knees import Reading, ScanKnees, read_folder
 from djd.files import remove_half_written, write_whole
 from djd.grades import LabelsFrom
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 """Raised whenever a scan is read, or a cohort is stored, in another way."""
 
 _ARRAYS = ("crops", "grades", "scan_index", "side_index", "copies")
 _VALUES = (
     "unspecified",
+    "unreadable",
     "disagreements",
     "named_knees",
     "unknown_names",
@@ -36,41 +39,46 @@ _VALUES = (
 
 def cached_cohort(
     cache: Path,
-    paths: Sequence[Path],
+    folder: ScanFolder,
     *,
     patients: Mapping[str, str] | None = None,
     placement: Placement,
     labels_from: LabelsFrom,
     grade_names: GradeNames | None = None,
+    labels: Labels | None = None,
+    view_order: ViewOrder | None = None,
     on_scan: Callable[[int], None] | None = None,
 ) -> Cohort:
     """A cohort as from `read_cohort`, out of the cache where no file has changed.
 
-    A changed file shows by name, size, and times of writing and of change. A cohort with an
-    unreadable file is not cached: the obstacle may pass without a trace on the file. A cache that
-    can't be written is no error.
+    A changed file shows by name, size, and times of writing and of change. A scan that couldn't be
+    read is tried each time: the obstacle may pass without a trace on the file. A cache that can't
+    be written is no error.
     """
-    readers = sorted({_reader_digest(path) for path in paths})
-    choices = [CACHE_VERSION, readers, placement, labels_from, sorted((grade_names or {}).items())]
-    names = [str(path.resolve()) for path in paths]
+    readers = sorted({_reader_digest(each) for each in {reader_of(files.path) for files in folder}})
+    spellings = sorted((grade_names or {}).items())
+    graded = None if labels is None else sorted((*knee, grade) for knee, grade in labels.items())
+    choices = [CACHE_VERSION, readers, placement, labels_from, spellings, graded, view_order]
+    names = [[files.name, *(str(path.resolve()) for path in files.paths)] for files in folder]
     digest = hashlib.sha256(json.dumps([choices, names]).encode()).hexdigest()[:24]
     place = cache / "cohorts" / f"{digest}.npz"
-    states = [_state(path) for path in paths]
-    if cohort := _load(place, states, paths, patients or {}):
+    states = _states(folder)
+    cohort = _load(place, states, folder, patients or {})
+    reading = Reading(placement, labels_from, grade_names or {}, view_order, labels is None)
+    if cohort and _still_unreadable(cohort, folder, reading):
         return cohort
-    cohort = read_cohort(
-        paths,
-        patients=patients,
-        placement=placement,
-        labels_from=labels_from,
-        grade_names=grade_names,
-        on_scan=on_scan,
+    cohort, _ = examine_cohort(
+        folder, reading, nothing, patients=patients, labels=labels, on_scan=on_scan
     )
     # A file that changed during the reading is not cached under its state before.
-    if not cohort.unreadable and states == [_state(path) for path in paths]:
+    if states == _states(folder):
         with contextlib.suppress(OSError):
             _save(place, states, cohort)
     return cohort
+
+
+def _states(folder: ScanFolder) -> list[list[int]]:
+    return [_state(path) for files in folder for path in files.paths]
 
 
 def _state(path: Path) -> list[int]:
@@ -81,9 +89,23 @@ def _state(path: Path) -> list[int]:
     return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
-def _reader_digest(path: Path) -> str:
-    """Digest of the module that reads a file: a person may change the module between two starts."""
-    module = sys.modules.get(getattr(reader_of(path), "__module__", ""))
+def _still_unreadable(cohort: Cohort, folder: ScanFolder, reading: Reading) -> bool:
+    """Whether each scan of the cached cohort that couldn't be read still fails as it did."""
+    scans = tuple(files for files in folder if files.name in cohort.unreadable)
+    again = read_folder(replace(folder, scans=scans), reading, nothing)
+    return all(
+        str(_error_of(read)) == cohort.unreadable[files.name]
+        for files, read in zip(scans, again, strict=True)
+    )
+
+
+def _error_of(read: tuple[ScanKnees, None] | ScanError) -> object:
+    return read if isinstance(read, ScanError) else read[0].grades
+
+
+def _reader_digest(reader: Reader | None) -> str:
+    """Digest of the module of a reader: a person may change the module between two starts."""
+    module = sys.modules.get(getattr(reader, "__module__", ""))
     try:
         source = Path(getattr(module, "__file__", None) or "").read_bytes()
     except OSError:
@@ -102,7 +124,7 @@ def _save(place: Path, states: list[list[int]], cohort: Cohort) -> None:
 
 
 def _load(
-    place: Path, states: list[list[int]], paths: Sequence[Path], patients: Mapping[str, str]
+    place: Path, states: list[list[int]], folder: ScanFolder, patients: Mapping[str, str]
 ) -> Cohort | None:
     """The cached cohort; None where there is none, a scan has changed, or the file is damaged."""
     if not place.exists():
@@ -115,13 +137,13 @@ def _load(
                 return None
             arrays = {name: cached[name] for name in _ARRAYS}
         about["disagreements"] = tuple((name, side) for name, side in about["disagreements"])
-        scans = tuple(scan_name(path) for path in paths)
         about["oddities"] = {what: tuple(names) for what, names in about["oddities"].items()}
         return Cohort(
-            root=paths[0].parent,
-            scans=scans,
-            patients=tuple(patients.get(name, name) for name in scans),
-            unreadable={},
+            root=folder.root,
+            scans=tuple(folder.names),
+            patients=patients_of(folder, patients),
+            excluded=folder.excluded,
+            left_out=folder.left_out,
             **about,
             **arrays,
         )

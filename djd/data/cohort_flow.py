@@ -102,18 +102,16 @@ class Flow(BaseModel):
             ) from error
 
 
-def flow_of(cohort: Cohort, split: PatientSplit, *, scans_found: int) -> Flow:
-    """The flow from a folder with `scans_found` files, excluded files included, to the parts."""
+def flow_of(cohort: Cohort, split: PatientSplit) -> Flow:
+    """The flow from all scans of the cohort's folder, excluded ones included, to the parts."""
     sides = {
         name: SideFlow(patients=len(side.patients), knees_per_grade=side.knees_per_grade)
         for name, side in side_summaries(cohort, split).items()
     }
-    # Files may have come or gone since they were listed for reading.
-    excluded = max(scans_found - len(cohort.scans), 0)
     return Flow(
         phantom=cohort.phantom,
-        scans_found=len(cohort.scans) + excluded,
-        scans_excluded=excluded,
+        scans_found=len(cohort.scans) + cohort.excluded,
+        scans_excluded=cohort.excluded,
         scans_unreadable=len(cohort.unreadable),
         knees_unspecified=cohort.unspecified,
         patients=len(set(cohort.patients)),

@@ -4,11 +4,12 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.names import scan_name
+from djd.data.names import one_form
 from djd.errors import InputError
 from djd.files import tried_again
 from djd.grades import Grade
@@ -22,6 +23,9 @@ KneeGrades = tuple[Grade | None, Grade | None]
 
 GradeNames = Mapping[str, Grade | None]
 """Grade of each spelling of a severity name, casefolded; None where the name means unspecified."""
+
+ViewOrder = Literal["anterior", "posterior"]
+"""The view that comes first where a file doesn't say which its views are."""
 
 MOST_CHARACTERS = 40
 """Characters of a text out of a file that a sentence repeats."""
@@ -41,12 +45,48 @@ def shortened(text: str) -> str:
     return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "..."
 
 
+@dataclass(frozen=True)
+class ScanFiles:
+    """The files of one scan.
+
+    Attributes:
+        name: Path of the first file below the folder of scans, in one form, without its suffix:
+            `0000058`, or `B/0000058` in the subfolder `B`.
+        paths: One file, or more where a format has a file a view.
+        patient: Where the files say which scans are one patient's, a name made here, such as
+            `P0001`; never a name or number out of a file.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    patient: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, path: Path | str) -> "ScanFiles":
+        """The scan in one file that is given by itself, under the file's own name."""
+        path = Path(path)
+        return cls(name_below(Path(path.name)), (path,))
+
+    @property
+    def path(self) -> Path:
+        """The file that names the scan."""
+        return self.paths[0]
+
+
+def name_below(shown: Path) -> str:
+    """Name of the scan with this path below the folder; a suffix of no format is a part of it."""
+    from djd.data.formats import reader_of
+
+    last = shown.stem if reader_of(shown) else shown.name
+    return "/".join(one_form(part) or part for part in (*shown.parts[:-1], last))
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """One patient's whole-body bone scan.
 
     Attributes:
-        name: File stem in one form (`one_form`), such as `0000058`.
+        name: As of `ScanFiles`, such as `0000058`.
         counts: uint16 (view 2, row 1024, column 256), counts a pixel, anterior view first; rows run
             head to foot. The patient's right is on the image's left in the anterior view and on
             the image's right in the posterior view.
@@ -68,26 +108,32 @@ class Scan:
 
 
 def read_scan(
-    path: Path | str, *, grade_names: GradeNames | None = None, needs_labels: bool = True
+    source: ScanFiles | Path | str,
+    *,
+    grade_names: GradeNames | None = None,
+    needs_labels: bool = True,
+    view_order: ViewOrder | None = None,
 ) -> Scan:
     """Read one scan of a registered format (`djd.data.formats`).
 
-    Without `needs_labels` a file may have no severity ids, or ids that can't be read.
+    Without `needs_labels` a scan may have no severity ids, or ids that can't be read. `view_order`
+    says which view comes first where the files don't.
 
     Raises:
-        ScanError: The file is missing, damaged, or not a (graded) whole-body scan.
+        ScanError: A file is missing, damaged, or not a (graded) whole-body scan.
         DriveError: The drive failed, whatever the file is.
     """
-    path = Path(path)
-    scan = tried_again(lambda: _read_once(path, grade_names or {}), path)
+    files = source if isinstance(source, ScanFiles) else ScanFiles.of(source)
+    scan = tried_again(lambda: _read_once(files, grade_names or {}, view_order), files.path)
     if needs_labels and scan.no_labels:
-        raise _error(path, scan.no_labels)
+        raise _error(files.path, scan.no_labels)
     return scan
 
 
-def _read_once(path: Path, grade_names: GradeNames) -> Scan:
+def _read_once(files: ScanFiles, grade_names: GradeNames, view_order: ViewOrder | None) -> Scan:
     from djd.data.formats import known_suffixes, reader_of
 
+    path = files.path
     try:
         reader = reader_of(path)
         if not reader:
@@ -95,7 +141,7 @@ def _read_once(path: Path, grade_names: GradeNames) -> Scan:
             raise wrong("file", expected=expected, received=path.suffix or "no suffix")
         _require_file(path)
         scan = require_image(reader(path, grade_names))
-        return replace(scan, name=scan_name(path))
+        return replace(scan, name=files.name)
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them
         raise _error(path, _reason(path, error)) from error
 

@@ -103,7 +103,7 @@ class TrainingCohort(_Part):
         out_of_fold_grades: uint8 (knee,), the true grades of these knees.
     """
 
-    source: Literal["phantom", "mat"]
+    source: Literal["phantom", "mat", "dicom"]
     phantom_style: _Text | None
     stamp: _Text | None
     leak: bool

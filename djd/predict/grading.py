@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.crop import PLACEMENTS, Placement, crop_knees
-from djd.data.scan import Scan, ScanError, read_scan, require_image
+from djd.data.scan import Scan, ScanError, ScanFiles, read_scan, require_image
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT, SIDES, Side
 from djd.models.model import Model
@@ -22,7 +22,7 @@ from djd.wording import listed
 SCANS_AT_ONCE = 32
 """Scans of a batch, 64 knees."""
 
-Source = Path | str | Scan
+Source = ScanFiles | Path | str | Scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class GradedScan:
     """Both knees of a scan, right before left.
 
     Attributes:
-        name: File stem.
-        path: The file; None where a `Scan` was given.
+        name: Of the scan.
+        files: The scan's files; None where a `Scan` was given.
         counts: uint16 (view 2, row 1024, column 256), counts a pixel.
         first_row: First row of the crops in the scan, as the first model places them.
         crops: uint16 (side 2, view 2, row 128, column 128), counts a pixel, of the first model.
@@ -42,7 +42,7 @@ class GradedScan:
     """
 
     name: str
-    path: Path | None
+    files: ScanFiles | None
     counts: NDArray[np.uint16]
     first_row: int
     crops: NDArray[np.uint16]
@@ -56,7 +56,7 @@ class GradedScan:
 class UnreadScan:
     """A scan that can't be graded; the error is one sentence."""
 
-    path: Path
+    files: ScanFiles
     error: ScanError
 
 
@@ -158,7 +158,7 @@ class Grader:
             DriveError: The drive failed.
         """
         sources: Iterator[Source]
-        sources = iter((scans,) if isinstance(scans, Path | str | Scan) else scans)
+        sources = iter((scans,) if isinstance(scans, ScanFiles | Path | str | Scan) else scans)
 
         def read() -> list[_CutScan | UnreadScan]:
             return [self._cut(source) for source in islice(sources, max(1, at_once))]
@@ -175,16 +175,16 @@ class Grader:
 
     def _cut(self, source: Source) -> "_CutScan | UnreadScan":
         if isinstance(source, Scan):
-            scan, path = require_image(source), None
+            scan, files = require_image(source), None
         else:
-            path = Path(source)
+            files = source if isinstance(source, ScanFiles) else ScanFiles.of(source)
             try:
-                scan = read_scan(path, needs_labels=False)
+                scan = read_scan(files, needs_labels=False)
             except ScanError as error:
-                return UnreadScan(path, error)
+                return UnreadScan(files, error)
         placements = dict.fromkeys(each.content.crops.placement for each in self.models)
         crops = {placement: crop_knees(scan, placement) for placement in placements}
-        return _CutScan(scan, path, crops, _present(scan))
+        return _CutScan(scan, files, crops, _present(scan))
 
     def _graded(self, scans: Sequence["_CutScan"]) -> Iterator[GradedScan]:
         present = np.stack([each.present for each in scans])
@@ -201,7 +201,7 @@ class Grader:
             counts, chances = cut.scan.counts, probabilities[place]
             yield GradedScan(
                 name=cut.scan.name,
-                path=cut.path,
+                files=cut.files,
                 counts=counts,
                 first_row=PLACEMENTS[placement](counts[0]),
                 crops=crops,
@@ -215,7 +215,7 @@ class Grader:
 @dataclass(frozen=True, eq=False)
 class _CutScan:
     scan: Scan
-    path: Path | None
+    files: ScanFiles | None
     crops: dict[Placement, NDArray[np.uint16]]  # by placement, that of the first model first
     present: NDArray[np.bool_]
 

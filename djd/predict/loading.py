@@ -4,7 +4,8 @@ import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from djd.data.cohort import find_scans
+from djd.data.scan import ScanFiles
+from djd.data.scan_files import find_scans
 from djd.errors import InputError
 from djd.files import as_stored, is_there, read_bytes
 from djd.models.model import Model, read_model
@@ -87,13 +88,13 @@ def _expected(folder: Path, received: str) -> InputError:
     )
 
 
-def find_sources(places: Iterable[Path]) -> list[Path]:
-    """Files of scans; those of a folder in order of name. Files need not be there.
+def find_sources(places: Iterable[Path]) -> list[ScanFiles]:
+    """Scans in files and folders; those of a folder in order of name. Files need not be there.
 
     Raises:
         InputError: A folder holds no scan.
     """
-    found: list[Path] = []
+    found: list[ScanFiles] = []
     for place in map(as_stored, places):
-        found += find_scans(place) if place.is_dir() else [place]
+        found += find_scans(place) if place.is_dir() else [ScanFiles.of(place)]
     return found

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.data.crop import crop_digests
-from djd.data.scan import KneeGrades, Scan, read_scan
+from djd.data.scan import KneeGrades, Scan, ScanFiles, read_scan
 from djd.errors import InputError
 from djd.files import cache_folder, is_there
 from djd.grades import SIDES
@@ -50,7 +50,7 @@ class ScoredFolder:
 def score_cohort(
     cohort: Cohort,
     grader: Grader,
-    paths: Mapping[str, Path],
+    files: Mapping[str, ScanFiles],
     on_scan: Callable[[int], None] = lambda done: None,
     *,
     cache: Path | None = None,
@@ -63,7 +63,7 @@ def score_cohort(
     Args:
         cohort: With one graded knee or more, cropped as the first model's are.
         grader: The models.
-        paths: File of each scan by name.
+        files: Files of each scan by name.
         on_scan: Is called with the number of scans done.
         cache: Folder of the ledger; by default that of the first model's run.
 
@@ -90,7 +90,7 @@ def score_cohort(
         folder = cache or _cache_of(first)
         setting = first.content.setting
         openings = record_scans(cohort, sorted(scans), setting=setting, folders=(folder,))
-    graded, flags = _graded(cohort, knees, grader, paths, on_scan)
+    graded, flags = _graded(cohort, knees, grader, files, on_scan)
     content = grader.models[0].content
     crops, quantiles = cohort.crops[knees], content.training.count_quantiles.numpy()
     return ScoredFolder(
@@ -124,13 +124,13 @@ def _graded(
     cohort: Cohort,
     knees: NDArray[np.int64],
     grader: Grader,
-    paths: Mapping[str, Path],
+    files: Mapping[str, ScanFiles],
     on_scan: Callable[[int], None],
 ) -> tuple[HeldOut, tuple[Flags, ...]]:
     """The knees as the models grade them, and their flags."""
     wanted = np.unique(cohort.scan_index[knees])
     found: dict[int, tuple[NDArray[np.int64], Array, tuple[Flags, ...]]] = {}
-    graded = grader.grade_each(_scans(cohort, wanted, paths))
+    graded = grader.grade_each(_scans(cohort, wanted, files))
     for index, each in zip(wanted.tolist(), graded, strict=True):
         of_scan = cast(GradedScan, each)
         found[index] = of_scan.predicted, of_scan.probabilities, of_scan.flags
@@ -151,13 +151,15 @@ def _places(cohort: Cohort, knees: NDArray[np.int64]) -> list[tuple[int, int]]:
     return [(int(cohort.scan_index[knee]), int(cohort.side_index[knee])) for knee in knees]
 
 
-def _scans(cohort: Cohort, wanted: NDArray[np.int64], paths: Mapping[str, Path]) -> Iterator[Scan]:
+def _scans(
+    cohort: Cohort, wanted: NDArray[np.int64], files: Mapping[str, ScanFiles]
+) -> Iterator[Scan]:
     """Scans with the grades of the cohort: a network of both knees takes others for absent."""
     given = {
         place: int(grade)
         for place, grade in zip(_places(cohort, np.arange(len(cohort))), cohort.grades, strict=True)
     }
     for index in map(int, wanted):
-        scan = read_scan(paths[cohort.scans[index]], needs_labels=False)
+        scan = read_scan(files[cohort.scans[index]], needs_labels=False)
         grades = tuple(given.get((index, side)) for side in range(len(SIDES)))
         yield replace(scan, grades=cast(KneeGrades, grades))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from djd.data.crop import CROP_SIZE
-from djd.data.names import scan_name
+from djd.data.scan import ScanFiles
 from djd.errors import InputError
 from djd.files import append_text, is_there, read_bytes, write_rows, write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES, RESEARCH, SIDES
@@ -61,7 +61,7 @@ class Predicted:
 def predict_into(
     folder: Path,
     grader: Grader,
-    scans: Sequence[Path],
+    scans: Sequence[ScanFiles],
     on_scan: Callable[[int], None] = lambda done: None,
     *,
     draw: Draw | None = None,
@@ -92,13 +92,14 @@ def predict_into(
 def _predict(
     path: Path,
     grader: Grader,
-    scans: Sequence[Path],
+    scans: Sequence[ScanFiles],
     on_scan: Callable[[int], None],
     draw: Draw | None,
 ) -> Predicted:
     model = " ".join(each.digest for each in grader.models)
     there = _rows_there(path, model)
-    wanted = {str(scan): _state(scan) for scan in dict.fromkeys(each.absolute() for each in scans)}
+    files_of = {_file(each): each for each in scans}
+    wanted = {file: _state(each) for file, each in files_of.items()}
     by_file = {file: rows for file, rows in there.items() if file not in wanted}
     kept = {file: there[file] for file in wanted if _is_same(there.get(file, ()), wanted[file])}
     if draw:
@@ -108,8 +109,9 @@ def _predict(
     done = len(kept)
     on_scan(done)
     graded = dict(kept)
-    for each in grader.grade_each(Path(file) for file in wanted if file not in kept):
-        file = str(each.path)
+    for each in grader.grade_each(files_of[file] for file in wanted if file not in kept):
+        assert each.files  # files alone were given
+        file = _file(each.files)
         picture = ""
         if draw and isinstance(each, GradedScan):
             picture = f"{PICTURES}/{free_name(each.name, _digest(file), taken)}.png"
@@ -175,13 +177,19 @@ def _rows_there(path: Path, model: str) -> dict[str, list[Row]]:
     return by_file
 
 
-def _state(path: Path) -> Row:
-    """What a changed file would show; empty where there is no file."""
+def _file(files: ScanFiles) -> str:
+    """The scan's first file, as the table names it."""
+    return str(files.path.absolute())
+
+
+def _state(files: ScanFiles) -> Row:
+    """What a changed file would show; empty where a file is missing."""
     try:
-        state = path.stat()
+        states = [path.stat() for path in files.paths]
     except (OSError, ValueError):
-        return dict.fromkeys(_OF_FILE, "") | {"file": str(path)}
-    return {"file": str(path), "bytes": str(state.st_size), "modified": str(state.st_mtime_ns)}
+        return dict.fromkeys(_OF_FILE, "") | {"file": _file(files)}
+    size, modified = sum(each.st_size for each in states), max(each.st_mtime_ns for each in states)
+    return {"file": _file(files), "bytes": str(size), "modified": str(modified)}
 
 
 def _is_same(rows: Sequence[Row], state: Row) -> bool:
@@ -193,7 +201,7 @@ def _is_same(rows: Sequence[Row], state: Row) -> bool:
 def _rows_of(each: GradedScan | UnreadScan, state: Row) -> Iterable[Row]:
     if isinstance(each, UnreadScan):
         blank = dict.fromkeys(("side", *_OF_KNEE), "")
-        yield {"scan": scan_name(each.path), **blank, "error": str(each.error), **state}
+        yield {"scan": each.files.name, **blank, "error": str(each.error), **state}
         return
     expected, unsure = expected_grade(each.probabilities), entropy(each.probabilities)
     for place, side in enumerate(SIDES):

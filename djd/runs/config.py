@@ -48,7 +48,7 @@ class _Group(BaseModel):
 class DataConfig(_Group):
     """`data.*`: the scans, the parts, and the network's view of a knee."""
 
-    source: Literal["phantom", "mat"]
+    source: Literal["phantom", "mat", "dicom"]
     root: UserPath | None
     phantom_patients: Count
     phantom_seed: Seed
@@ -91,10 +91,10 @@ class DataConfig(_Group):
                 "data.root: expected none with data=phantom, which makes its own scans; "
                 f'for your own say: python train.py data=mat data.root="{self.root}"'
             )
-        if self.source == "mat" and self.root is None:
+        if self.source != "phantom" and self.root is None:
             raise ValueError(
                 "data.root: expected the folder of your scans; "
-                'say: python train.py data=mat data.root="/path/to/scans"'
+                f'say: python train.py data={self.source} data.root="/path/to/scans"'
             )
         return self
 

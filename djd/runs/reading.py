@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from djd.data.cohort import Cohort, find_scans
+from djd.data.cohort import Cohort
 from djd.data.cohort_cache import cached_cohort
 from djd.data.cohort_flow import flow_of
 from djd.data.formats import import_formats
-from djd.data.names import one_form, scan_name, unknown_names
+from djd.data.names import one_form, unknown_names
 from djd.data.phantom.cohort import cached_phantom
 from djd.data.problems import require_trainable
+from djd.data.scan_files import ScanFolder, find_scans
 from djd.data.split import Parts, PatientSplit, split_knees, split_patients
 from djd.data.tables import (
     Readings,
@@ -35,14 +36,14 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     Raises InputError where the scans, or a file about them, are not as expected.
     """
     data = config.data
-    root = _root(config)
-    known = {scan_name(path) for path in find_scans(root)}
+    folder = _folder(config)
+    known = set(folder.names)
     patients = read_groups(data.groups, known=known) if data.groups else {}
-    paths = find_scans(root, exclude=_excluded(data, root, known))
-    with _bar("reading scans", len(paths)) as bar:
+    folder = folder.without(_excluded(data, folder.root, known))
+    with _bar("reading scans", len(folder)) as bar:
         cohort = cached_cohort(
             config.paths.cache,
-            paths,
+            folder,
             patients=patients,
             placement=data.crop,
             labels_from=data.labels_from,
@@ -71,13 +72,8 @@ def read_readings(config: RunConfig) -> Readings | None:
     """
     if not config.data.second_reader:
         return None
-    known = {scan_name(path) for path in find_scans(_root(config))}
+    known = set(_folder(config).names)
     return read_second_reader(config.data.second_reader, known=known)
-
-
-def scans_found(cohort: Cohort) -> int:
-    """The number of scans in a cohort's folder, excluded ones too; raises InputError without it."""
-    return len(find_scans(cohort.root))
 
 
 def split_cell(
@@ -115,6 +111,10 @@ def _excluded(data: DataConfig, root: Path, known: Collection[str]) -> Collectio
     return data.exclude
 
 
+def _folder(config: RunConfig) -> ScanFolder:
+    return find_scans(_root(config), source="dicom" if config.data.source == "dicom" else "mat")
+
+
 def _root(config: RunConfig) -> Path:
     """Folder of the scans; formats of `data.format_module` are known from now on."""
     if config.data.format_module:
@@ -148,9 +148,8 @@ def leave_for_report(
 ) -> None:
     """Write the flow of scans and patients, and a second reader's grades.
 
-    Grades of an earlier command stay where `readings` is None. Raises InputError where the folder
-    of scans is gone.
+    Grades of an earlier command stay where `readings` is None.
     """
-    flow_of(cohort, split, scans_found=scans_found(cohort)).save(folder)
+    flow_of(cohort, split).save(folder)
     if readings is not None:
         write_second_reader(folder / SECOND_READER_NAME, readings, stamp=stamp)

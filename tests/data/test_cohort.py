@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from djd.data.cohort import Cohort, find_scans, read_cohort
+from djd.data.cohort import Cohort, read_cohort
 from djd.data.crop import crop_knees
 from djd.data.problems import obstacles, require_trainable
 from djd.data.scan import read_scan
+from djd.data.scan_files import find_scans
 from djd.errors import InputError
 from tests.data.mat_files import counts_image, diaginfo, write_v5
 from tests.invented import cycling_grades, invented_cohort
@@ -155,13 +156,13 @@ def test_only_mat_files_are_scans(tmp_path: Path) -> None:
     write_scan(tmp_path, "0000001")
     for name in ("manifest.csv", ".0000009.mat", "._0000001.mat"):
         (tmp_path / name).write_text("x")
-    assert [path.name for path in find_scans(tmp_path)] == ["0000001.mat"]
+    assert [scan.path.name for scan in find_scans(tmp_path)] == ["0000001.mat"]
 
 
 def test_excluded_scans_are_left_out_by_name(tmp_path: Path) -> None:
     for name in ("0000001", "0000002"):
         write_scan(tmp_path, name)
-    assert [path.stem for path in find_scans(tmp_path, ["0000001"])] == ["0000002"]
+    assert find_scans(tmp_path, ["0000001"]).names == ["0000002"]
     with pytest.raises(InputError, match="received 2 files, all excluded"):
         find_scans(tmp_path, ["0000001", "0000002"])
 

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from djd.data import cohort as cohort_module
-from djd.data.cohort import Cohort, find_scans, read_cohort
+from djd.data import scan_knees as scan_knees_module
+from djd.data.cohort import Cohort, read_cohort
 from djd.data.cohort_cache import cached_cohort
+from djd.data.scan import Scan, ScanError, ScanFiles, read_scan
+from djd.data.scan_files import find_scans
 from tests.data.test_cohort import write_scan
 
 
@@ -28,7 +30,9 @@ def cached(scans: Path, cache: Path, **choices: Any) -> Cohort:
 
 
 def require_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cohort_module, "read_scan", lambda path, **_: pytest.fail(f"read {path}"))
+    monkeypatch.setattr(
+        scan_knees_module, "read_scan", lambda files, **_: pytest.fail(f"read {files.path}")
+    )
 
 
 def require_equal(one: Cohort, other: Cohort) -> None:
@@ -112,10 +116,36 @@ def test_a_damaged_or_lost_cache_is_only_slower(scans: Path, tmp_path: Path) -> 
     require_equal(cached(scans, tmp_path / "file" / "cache"), first)
 
 
-def test_a_cohort_with_an_unreadable_file_is_not_stored(scans: Path, tmp_path: Path) -> None:
+def test_unreadable_scans_alone_are_tried_again(
+    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
+) -> None:
     (scans / "0000003.mat").write_bytes(b"hello")
-    assert list(cached(scans, tmp_path / "cache").unreadable) == ["0000003"]
-    assert not (tmp_path / "cache").exists()
+    first = cached(scans, tmp_path / "cache")
+    assert list(first.unreadable) == ["0000003"]
+    read: list[str] = []
+
+    def seen(files: ScanFiles, **choices: Any) -> Scan:
+        read.append(files.name)
+        return read_scan(files, **choices)
+
+    monkeypatch.setattr(scan_knees_module, "read_scan", seen)
+    again = cached(scans, tmp_path / "cache")
+    require_equal(again, first)
+    assert (again.unreadable, read) == (first.unreadable, ["0000003"])
+
+
+def test_a_scan_that_can_be_read_now_is_read_though_no_file_changed(
+    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
+) -> None:
+    def denied(files: ScanFiles, **choices: Any) -> Scan:
+        if files.name == "0000002":
+            raise ScanError(f"{files.path}: file: expected a file that can be read")
+        return read_scan(files, **choices)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scan_knees_module, "read_scan", denied)
+        assert list(cached(scans, tmp_path / "cache").unreadable) == ["0000002"]
+    assert not cached(scans, tmp_path / "cache").unreadable
 
 
 def test_nothing_is_written_beside_the_scans(scans: Path, tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
-from djd.data.cohort import find_scans, read_cohort
+from djd.data.cohort import read_cohort
 from djd.data.copies import LEAST_CORRELATION, correlations, find_copies
 from djd.data.problems import copies_warning
 from djd.data.scan import read_scan
+from djd.data.scan_files import find_scans
 from tests.data.mat_files import diaginfo, write_v5
 
 Change = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
@@ -148,7 +149,7 @@ def test_two_scans_are_enough() -> None:
 def test_a_copied_scan_is_found_in_its_cohort_whichever_page_is_empty_and_wherever_its_crop_lies(
     tmp_path: Path, phantom_folder: Path
 ) -> None:
-    paths = find_scans(phantom_folder)
+    paths = [scan.path for scan in find_scans(phantom_folder)]
     for path in paths[:10]:
         shutil.copy(path, tmp_path)
     counts = read_scan(paths[0]).counts.copy()

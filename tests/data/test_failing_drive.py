@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from djd import files
-from djd.data.cohort import find_scans, read_cohort
+from djd.data.cohort import read_cohort
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import Scan, read_scan
+from djd.data.scan_files import find_scans
 from djd.errors import DriveError
 from djd.files import drive_failure, read_bytes
 from djd.runs.config import read_config
@@ -82,17 +83,17 @@ def test_a_scan_cut_anywhere_by_its_drive_is_no_damaged_scan(
 def test_a_folder_is_listed_again_where_the_drive_failed(
     path: Path, monkeypatch: pytest.MonkeyPatch, times: int, found: bool
 ) -> None:
-    left, listed = [times], Path.iterdir
+    left, listed = [times], os.scandir
 
-    def failing(self: Path) -> object:
+    def failing(folder: Path) -> object:
         left[0] -= 1
         if left[0] >= 0:
-            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
-        return listed(self)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder))
+        return listed(folder)
 
-    monkeypatch.setattr(Path, "iterdir", failing)
+    monkeypatch.setattr(os, "scandir", failing)
     if found:
-        assert find_scans(path.parent) == [path]
+        assert find_scans(path.parent).names == [path.stem]
     else:
         with pytest.raises(DriveError, match="Input/output error"):
             find_scans(path.parent)
@@ -128,11 +129,11 @@ def test_a_lost_scan_stops_a_cohort_whatever_happens_to_damaged_ones(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (path.parent / "0000059.mat").write_bytes(b"damaged")
-    paths = [path, path.parent / "0000059.mat"]
-    assert list(read_cohort(paths).unreadable) == ["0000059"]
+    folder = find_scans(path.parent)
+    assert list(read_cohort(folder).unreadable) == ["0000059"]
     fail(monkeypatch, path.name, errno.EIO)
     with pytest.raises(DriveError, match=r"0000058.mat: the drive failed .*Input/output error"):
-        read_cohort(paths)
+        read_cohort(folder)
     with pytest.raises(DriveError):
         is_phantom(path)
 

@@ -15,7 +15,7 @@ import pytest
 import djd
 from djd import ScanError, read_scan
 from djd.data import formats
-from djd.data.cohort import find_scans
+from djd.data.scan_files import find_scans
 from djd.errors import InputError
 from djd.runs.config import RunConfig, read_config
 from djd.runs.reading import read_data

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csc_matrix
 
-from djd.data.cohort import Cohort, find_scans, read_cohort
+from djd.data.cohort import Cohort, read_cohort
 from djd.data.formats.mat import GRADE_OF_NAME
 from djd.data.problems import names_warning, obstacles
 from djd.data.scan import Scan, read_scan
+from djd.data.scan_files import find_scans
 from djd.errors import InputError
 from djd.grades import LabelsFrom
 from djd.runs.config import RunConfig, read_config

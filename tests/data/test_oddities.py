@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from djd.data.cohort import find_scans, read_cohort
+from djd.data.cohort import read_cohort
 from djd.data.oddities import SAME_PAGES, UPSIDE_DOWN, oddities_of, oddity_warnings
 from djd.data.scan import ScanError, read_scan
+from djd.data.scan_files import find_scans
 from tests.data.mat_files import diaginfo, write_v5
 
 Counts = NDArray[np.uint16]

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from djd.data.cohort import find_scans, read_cohort
+from djd.data.cohort import read_cohort
 from djd.data.cohort_cache import cached_cohort
 from djd.data.placeholders import awaited_scan
 from djd.data.problems import obstacles
+from djd.data.scan_files import find_scans
 from tests.data.test_cohort import write_scan
 
 PLACEHOLDERS = [
@@ -38,7 +39,7 @@ def test_a_placeholder_keeps_the_place_of_its_scan_and_says_to_download_it(
 def test_a_placeholder_beside_its_scan_is_ignored(tmp_path: Path) -> None:
     for name in (*PLACEHOLDERS, "0000002.MAT"):
         (tmp_path / name).write_bytes(b"x")
-    assert [path.name for path in find_scans(tmp_path)] == ["0000002.MAT"]
+    assert [scan.path.name for scan in find_scans(tmp_path)] == ["0000002.MAT"]
 
 
 @pytest.mark.parametrize(

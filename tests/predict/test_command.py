@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from djd import Scan, load_model, read_scan
+from djd.data.scan import ScanFiles
 from djd.predict import grading
 from djd.predict.grading import Grader
 from djd.predict.table import COLUMNS
@@ -29,9 +30,9 @@ def graded_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are read while a test runs."""
     names: list[str] = []
 
-    def counted(path: Path, **options: Any) -> Scan:
-        names.append(path.stem)
-        return read_scan(path, **options)
+    def counted(files: ScanFiles, **options: Any) -> Scan:
+        names.append(files.name)
+        return read_scan(files, **options)
 
     monkeypatch.setattr(grading, "read_scan", counted)
     return names

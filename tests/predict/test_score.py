@@ -14,9 +14,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from djd import load_model
-from djd.data.cohort import find_scans, read_cohort
+from djd.data.cohort import read_cohort
 from djd.data.crop import VIEW_INDICES
 from djd.data.phantom.cohort import make_cohort
+from djd.data.scan_files import find_scans
 from djd.data.uptake import relative_uptake
 from djd.models.model_content import COUNT_QUANTILES
 from djd.predict.grading import Grader

@@ -1,0 +1,163 @@
+"""The scans of a folder and of its subfolders: which files each is in, and its name."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from djd.data.formats import known_suffixes
+from djd.data.names import one_form
+from djd.data.placeholders import scans_among
+from djd.data.scan import ScanFiles, name_below
+from djd.errors import InputError, require_text
+from djd.files import tried_again
+
+Source = Literal["mat", "dicom"]
+"""`mat` leaves DICOM files out; `dicom` has them and the files of all other formats."""
+
+_OF_SYSTEMS = frozenset(("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "@eaDir"))
+"""Folders that systems make; what lies in them looks like scans."""
+
+
+@dataclass(frozen=True)
+class ScanFolder:
+    """The scans below a folder.
+
+    Attributes:
+        root: The folder.
+        scans: In order of name.
+        excluded: How many scans were left out by name.
+        left_out: How many files of a scan's format are no whole-body bone scan, by kind.
+    """
+
+    root: Path
+    scans: tuple[ScanFiles, ...]
+    excluded: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Number of scans."""
+        return len(self.scans)
+
+    def __iter__(self) -> Iterator[ScanFiles]:
+        """The scans."""
+        return iter(self.scans)
+
+    def __getitem__(self, chosen: slice) -> "ScanFolder":
+        """Some of the scans."""
+        return replace(self, scans=self.scans[chosen])
+
+    @property
+    def names(self) -> list[str]:
+        """Name of each scan."""
+        return [scan.name for scan in self.scans]
+
+    @property
+    def patients(self) -> dict[str, str]:
+        """Patient of each scan whose files say so, by name of the scan."""
+        return {scan.name: scan.patient for scan in self.scans if scan.patient}
+
+    def without(self, exclude: Iterable[str]) -> "ScanFolder":
+        """The folder without the scans of these names.
+
+        Raises:
+            InputError: No scan is left.
+        """
+        names = frozenset(map(one_form, exclude))
+        kept = tuple(scan for scan in self.scans if scan.name not in names)
+        if not kept:
+            raise _no_scans(self.root, f"{len(self.scans)} files, all excluded")
+        excluded = self.excluded + len(self.scans) - len(kept)
+        return replace(self, scans=kept, excluded=excluded)
+
+
+def find_scans(root: Path, exclude: Iterable[str] = (), *, source: Source = "dicom") -> ScanFolder:
+    """The scans of a folder and its subfolders, without those excluded by name.
+
+    A scan with a placeholder in its place (`scans_among`) is among them, and can't be read. Hidden
+    subfolders are left out. A linked subfolder is looked at once, whatever else leads there.
+
+    Raises:
+        InputError: The folder is missing, can't be listed or holds no scan, two scans have one
+            name, or the name of one is no text.
+    """
+    if not root.is_dir():
+        received = "a file" if root.exists() else "nothing there"
+        raise InputError(
+            f"data.root: expected a folder of {known_suffixes()} scans, received {root} "
+            f"({received})"
+        )
+    scans = []
+    for files in _by_folder(root):
+        for path in scans_among(files):
+            shown = path.relative_to(root)
+            require_text(f"{root}: name of a scan", str(shown))
+            scans.append(ScanFiles(name_below(shown), (path,)))
+    scans.sort(key=lambda scan: scan.name)
+    _require_one_file_each(root, scans)
+    if not scans:
+        raise _no_scans(root, "none")
+    return ScanFolder(root, tuple(scans)).without(exclude)
+
+
+def _by_folder(root: Path) -> Iterator[list[Path]]:
+    """The files of the folder and of each subfolder, each folder once."""
+    seen: set[tuple[int, int] | str] = set()
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        if (identity := _identity(folder)) in seen:
+            continue
+        seen.add(identity)
+        try:
+            entries = tried_again(lambda: _entries(folder), folder)  # noqa: B023 (called at once)
+        except OSError as error:
+            raise InputError(f"data.root: {folder} can't be listed ({error.strerror})") from error
+        # Folders themselves come before links to them, and so name their scans.
+        folders += [entry for entry, kind in reversed(entries) if kind == "link"]
+        folders += [entry for entry, kind in reversed(entries) if kind == "folder"]
+        yield [entry for entry, kind in entries if kind == "file"]
+
+
+def _entries(folder: Path) -> list[tuple[Path, str]]:
+    entries = []
+    with os.scandir(folder) as found:
+        for entry in sorted(found, key=lambda each: each.name):
+            path = folder / entry.name
+            if not _is_folder(entry):
+                entries.append((path, "file"))
+            elif not entry.name.startswith(".") and entry.name not in _OF_SYSTEMS:
+                entries.append((path, "link" if entry.is_symlink() else "folder"))
+    return entries
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _identity(folder: Path) -> tuple[int, int] | str:
+    """What is the same for two ways to one folder; Windows' drives may lack the numbers."""
+    state = folder.stat()
+    return (state.st_dev, state.st_ino) if state.st_ino else os.path.realpath(folder)
+
+
+def _require_one_file_each(root: Path, scans: Sequence[ScanFiles]) -> None:
+    for one, other in pairwise(scans):
+        if one.name == other.name:
+            names = [each.path.relative_to(root).as_posix() for each in (one, other)]
+            received = ", ".join(names)
+            if one.path.stem != other.path.stem:  # they look the same
+                shown = ", ".join(f"{name!a}" for name in names)
+                received = f"{shown} (one name in two Unicode forms, or blanks)"
+            raise InputError(f"{root}: expected one file a scan, received {received}")
+
+
+def _no_scans(root: Path, received: str) -> InputError:
+    return InputError(
+        f"data.root: expected {known_suffixes()} scans in {root}, received {received}"
+    )
