@@ -101,9 +101,10 @@ def find_knees(counts: NDArray[np.uint16]) -> FoundKnees:
 
 
 def _both_views(counts: NDArray[np.uint16]) -> Array:
-    views = np.stack([counts[0], counts[1, :, ::-1]])
-    squares = views.reshape(2, _ROWS, _SQUARE, _COLUMNS, _SQUARE)
-    return squares.sum(axis=(0, 4), dtype=np.uint32).sum(axis=1).astype(np.float64)
+    """Counts of both pages, the second mirrored, float64 (row 256, column 64)."""
+    views = counts[0].astype(np.uint32) + counts[1, :, ::-1]
+    rows = views.reshape(_ROWS, _SQUARE, -1).sum(axis=1)
+    return rows.reshape(_ROWS, _COLUMNS, _SQUARE).sum(axis=2).astype(np.float64)
 
 
 def _body_of(image: Array) -> _Body | None:
@@ -177,16 +178,16 @@ def _axes(body: _Body, sides: Array, midlines: Array) -> Array:
     away = midlines[:, None] - columns
     cost = np.where(away < -_BEYOND, 9, 0) + 0.05 * np.maximum(away - _FARTHEST, 0) ** 2
     gains = uniform_filter1d(np.minimum(sides[:, legs], 1.3), 3, axis=2) - cost[:, None]
-    best, came_from = gains[:, 0], []
+    before = np.full((2, _COLUMNS + 2), -np.inf)  # the best sums up to a row, with a column more
+    best, came_from = gains[:, 0], []  # on each side
     for row in range(1, gains.shape[1]):
-        padded = np.pad(best, ((0, 0), (1, 1)), constant_values=-np.inf)
-        ways = np.stack([padded[:, 1:-1], padded[:, :-2] - _TURN, padded[:, 2:] - _TURN])
-        choice = ways.argmax(axis=0)
-        came_from.append(columns + np.array([0, -1, 1])[choice])
+        before[:, 1:-1] = best
+        ways = np.stack([before[:, 1:-1], before[:, :-2] - _TURN, before[:, 2:] - _TURN])
+        came_from.append(columns + np.array([0, -1, 1])[ways.argmax(axis=0)])
         best = ways.max(axis=0) + gains[:, row]
     way = [best.argmax(axis=1)]
-    for before in reversed(came_from):
-        way.append(before[[0, 1], way[-1]])
+    for source in reversed(came_from):
+        way.append(source[[0, 1], way[-1]])
     followed = np.stack(way[::-1], axis=1)
     rows = np.arange(legs.start, legs.start + followed.shape[1])
     return np.stack([np.interp(np.arange(_ROWS), rows, each) for each in followed])

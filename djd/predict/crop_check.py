@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter, uniform_filter1d
 
-from djd.data.crop import CROP_SIZE
+from djd.data.crop import CROP_SIZE, Places, cut_knees
 from djd.data.oddities import UPSIDE_DOWN, is_upside_down
 from djd.data.uptake import KNEE_ROWS, SHAFT_ROWS, background_of
 from djd.grades import SIDES
@@ -45,6 +45,10 @@ LIMITS = (
 
 PAGES_SWAPPED = "the posterior page comes first"
 
+NOT_FOUND = "no knee was found for sure"
+LEAST_CONFIDENCE = 0.5
+"""Of a crop of `data.crop=robust`."""
+
 _SHAFT = 13  # columns, about a shaft and its blur
 _KNEE = 31
 _BESIDE = 24  # columns from the leg's axis that a knee doesn't reach
@@ -57,22 +61,22 @@ _EDGE_COLUMNS = 9
 _TRUNK_ROWS, _TRUNK_COLUMNS = slice(-230, -25), slice(-14, 15)  # from the bladder
 
 
-def crop_doubts(
-    counts: NDArray[np.uint16], crops: NDArray[np.uint16]
-) -> tuple[tuple[str, ...], ...]:
+def crop_doubts(counts: NDArray[np.uint16], places: Places) -> tuple[tuple[str, ...], ...]:
     """The reasons why each crop is doubtful, (right, left); none for an ordinary knee.
 
     Args:
         counts: uint16 (view 2, row 1024, column 256), counts a pixel, of the whole scan.
-        crops: uint16 (side 2, view 2, row 128, column 128), counts a pixel; see `crop_knees`.
+        places: Of the crops; see `place_knees`.
     """
     of_scan = [UPSIDE_DOWN] if is_upside_down(counts) else []
     if not of_scan and page_order(counts) < 0:
         of_scan.append(PAGES_SWAPPED)
-    measures = measure_crops(crops)
+    # Limits are of halves of the image, whose inner edge is the midline.
+    measures = measure_crops(cut_knees(counts, Places.in_halves(places.rows)))
     return tuple(
         (
             *of_scan,
+            *([NOT_FOUND] if places.confidence[side] < LEAST_CONFIDENCE else []),
             *(each.reason for each in LIMITS if _outside(measures[each.measure][side], each)),
         )
         for side in range(len(SIDES))
@@ -87,7 +91,8 @@ def measure_crops(crops: NDArray[np.uint16]) -> dict[str, Array]:
     """What `LIMITS` are of, float64 (side 2,) each.
 
     Args:
-        crops: As for `crop_doubts`; both views are added up.
+        crops: uint16 (side 2, view 2, row 128, column 128), counts a pixel, of halves of the
+            image; both views are added up.
 
     Returns:
         signal: Of the fainter shaft, over its noise.
