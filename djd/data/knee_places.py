@@ -53,11 +53,13 @@ class FoundKnees:
         columns: float64 (side 2,), in pixels.
         confidence: float64 (side 2,), 0 to 1: the chance, by the finder's own reckoning, that a
             knee is there and lies within 12 rows of the place. 0 where there is no body.
+        upright: Whether the head lies above the feet.
     """
 
     rows: Array
     columns: Array
     confidence: Array
+    upright: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ def find_knees(counts: NDArray[np.uint16]) -> FoundKnees:
     """
     body = _body_of(_both_views(counts))
     if body is None:
-        return FoundKnees(np.full(2, 602.0), np.array([77.0, 178.0]), np.zeros(2))
+        return FoundKnees(np.full(2, 602.0), np.array([77.0, 178.0]), np.zeros(2), upright=True)
     sides = np.stack([body.net, body.net[:, ::-1]])  # each leg as if it were on the image's left
     midlines = np.array([body.midline, _COLUMNS - 1 - body.midline])
     level = _levels(body, sides, midlines)
@@ -97,14 +99,15 @@ def find_knees(counts: NDArray[np.uint16]) -> FoundKnees:
     if not body.upright:
         places = np.array([[_ROWS], [_COLUMNS]]) * _SQUARE - 1 - places[:, ::-1]
         confidence = confidence[::-1]
-    return FoundKnees(places[0], places[1], confidence)
+    return FoundKnees(places[0], places[1], confidence, body.upright)
 
 
 def _both_views(counts: NDArray[np.uint16]) -> Array:
     """Counts of both pages, the second mirrored, float64 (row 256, column 64)."""
     views = counts[0].astype(np.uint32) + counts[1, :, ::-1]
     rows = views.reshape(_ROWS, _SQUARE, -1).sum(axis=1)
-    return rows.reshape(_ROWS, _COLUMNS, _SQUARE).sum(axis=2).astype(np.float64)
+    squares: Array = rows.reshape(_ROWS, _COLUMNS, _SQUARE).sum(axis=2).astype(np.float64)
+    return squares
 
 
 def _body_of(image: Array) -> _Body | None:
@@ -168,7 +171,8 @@ def _levels(body: _Body, sides: Array, midlines: Array) -> Array:
     legs = _part((body.head, body.toes), _SHINS_AND_THIGHS)
     smooth = uniform_filter1d(sides[:, legs], 3, axis=2)
     own = np.arange(_COLUMNS) <= midlines[:, None, None]
-    return np.maximum(np.median(np.where(own, smooth, 0).max(axis=2), axis=1), _LEAST)
+    levels: Array = np.median(np.where(own, smooth, 0).max(axis=2), axis=1)
+    return np.maximum(levels, _LEAST)
 
 
 def _axes(body: _Body, sides: Array, midlines: Array) -> Array:

@@ -68,7 +68,9 @@ def crop_doubts(counts: NDArray[np.uint16], places: Places) -> tuple[tuple[str, 
         counts: uint16 (view 2, row 1024, column 256), counts a pixel, of the whole scan.
         places: Of the crops; see `place_knees`.
     """
-    of_scan = [UPSIDE_DOWN] if is_upside_down(counts) else []
+    # A body that lies low on the image is upside down for the halves of the image alone.
+    upright = not is_upside_down(counts) if places.upright is None else places.upright
+    of_scan = [] if upright else [UPSIDE_DOWN]
     if not of_scan and page_order(counts) < 0:
         of_scan.append(PAGES_SWAPPED)
     # Limits are of halves of the image, whose inner edge is the midline.
