@@ -1,6 +1,6 @@
 """Where the body lies on a scan: its ends, its midline, which way up.
 
-Counts of both views are added up in squares of 4x4 pixels: the camera resolves no less.
+Counts of both views are added up in squares of 4x4 pixels: a camera's blur is as wide.
 """
 
 from dataclasses import dataclass

@@ -147,6 +147,28 @@ def test_places_are_finite_and_inside_whatever_the_counts() -> None:
         assert (found.confidence < SURE).all()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("first", [0, 300, 500, 640])
+@pytest.mark.parametrize("rows", [150, 384, 1024])
+def test_a_body_that_is_cut_off_raises_nothing(soft: list[Invented], first: int, rows: int) -> None:
+    for down in (0, 384):
+        counts = np.zeros_like(soft[0].counts)
+        counts[:, first : first + rows] = soft[0].counts[:, first : first + rows]
+        found = find_knees(np.roll(counts, down, axis=1))
+        assert ((found.rows >= 0) & (found.rows < 1024)).all()
+        assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
+
+
+def test_knees_are_found_where_feet_or_head_are_cut_off(soft: list[Invented]) -> None:
+    for scan in soft:
+        no_feet, no_head = (np.roll(scan.counts, down, axis=1) for down in (250, -250))
+        no_feet[:, :250], no_head[:, -250:] = scan.counts[:, :1], scan.counts[:, -1:]
+        for counts, down in ((no_feet, 250), (no_head, -250)):
+            assert (
+                distances(find_knees(counts), scan.centres + np.array([down, 0])) <= 2 * NEAR
+            ).all()
+
+
 def test_the_studys_crop_is_wrong_where_another_pixel_is_hotter_than_the_knee() -> None:
     scan = invent(503, "plain")
     assert study_misplaces(scan.counts) == (False, False)

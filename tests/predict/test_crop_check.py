@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 
-from djd.data.crop import WINDOW_ROW, Places, place_knees
+from djd.data.crop import PLACEMENTS, WINDOW_ROW, Placement, Places, place_knees
+from djd.data.oddities import UPSIDE_DOWN
 from djd.data.phantom.odd import Case
 from djd.grades import PhantomStyle
-from djd.predict.crop_check import PAGES_SWAPPED, crop_doubts, measure_crops, page_order
+from djd.predict.crop_check import (
+    NOT_FOUND,
+    PAGES_SWAPPED,
+    crop_doubts,
+    measure_crops,
+    page_order,
+)
 from tests.predict.invented_scans import InventedScan, invented_scan
 
 SEEDS = range(503, 506)
@@ -18,15 +25,31 @@ def plain() -> list[InventedScan]:
     return [invented_scan(seed, "plain") for seed in SEEDS]
 
 
-def doubts_of(counts: np.ndarray) -> tuple[tuple[str, ...], ...]:
-    return crop_doubts(counts, place_knees(counts))
+def doubts_of(counts: np.ndarray, placement: Placement = "study") -> tuple[tuple[str, ...], ...]:
+    return crop_doubts(counts, place_knees(counts, placement))
 
 
 @pytest.mark.parametrize("style", ["plain", "soft"])
 def test_ordinary_knees_are_not_doubted(style: PhantomStyle) -> None:
     for seed in SEEDS:
         scan = invented_scan(seed, style)
-        assert doubts_of(scan.counts) == ((), ())
+        for placement in PLACEMENTS:
+            assert doubts_of(scan.counts, placement) == ((), ())
+
+
+def test_robust_crops_are_doubted_where_no_knee_was_found() -> None:
+    for seed in SEEDS[:2]:
+        scan = invented_scan(seed, "odd", "blank leg")
+        for there, side in zip(scan.joints, doubts_of(scan.counts, "robust"), strict=True):
+            assert (NOT_FOUND in side) == (there == "none")
+    assert NOT_FOUND not in doubts_of(scan.counts)[0] + doubts_of(scan.counts)[1]
+
+
+def test_a_body_that_lies_low_has_robust_crops_without_doubt() -> None:
+    low = invented_scan(SEEDS[0], "odd", "pelvis for knees")
+    assert doubts_of(low.counts, "robust") == ((), ())
+    turned = low.counts[:, ::-1, ::-1]
+    assert all(UPSIDE_DOWN in side for side in doubts_of(turned, "robust"))
 
 
 @pytest.mark.parametrize(
