@@ -2,8 +2,8 @@
 
 All measures are ratios of counts above the background, or signal over Poisson noise, so dose and
 build cancel. The limits lie between ordinary invented knees and cases that can't be graded, of the
-seeds 101 to 105; `docs/flags.md` has the rates on other seeds. They are those of crops as the
-study places them, which have the hottest row of both legs in the middle.
+seeds 101 to 105; `docs/flags.md` has the rates on other seeds. They are those of the halves of the
+image about the row where the study, or `data.crop=robust`, has the knee.
 """
 
 from dataclasses import dataclass
