@@ -1,6 +1,6 @@
 """Whether crops have the knee in their middle: the study's, and those that look for the knee.
 
-    python bench/crops.py                                   # the shares: ten minutes on one core
+    python bench/crops.py                                   # the shares: ten minutes of one core
     python bench/crops.py --seeds 201 --patients 44         # a quick look
     python bench/crops.py --kappa 301 --epochs 30           # what it is worth: half an hour
 
@@ -12,7 +12,9 @@ don't count, an implant does. Also prints how many of the misses have a confiden
 5 %. The finder was tuned on the seeds 101 to 105; the default seeds are others. `--kappa` trains
 the default recipe over five folds on a cohort of each style, with each crop.
 
-FIGURES
+Of 4,202 knees of odd cohorts `robust` had all but 2 in the middle, at least 99.5 % of every case;
+both have a confidence among the lowest 5 %. `study` had 9 %, and 74 % by rows alone. 4.3 ms a scan
+(2026-11-29, two-core x86-64 beside other work; docs/crops.md has the table, and the kappas).
 """
 
 import argparse
