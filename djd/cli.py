@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -21,10 +20,12 @@ from djd.grades import (
     PHANTOM_STAMP,
     SIDES,
     LabelsFrom,
+    LabelsKind,
     OnError,
     PhantomStyle,
 )
-from djd.wording import printable
+from djd.terminal import Terminal
+from djd.wording import on_terminal, printable
 
 if TYPE_CHECKING:
     from djd.data.cohort import Cohort
@@ -50,7 +51,7 @@ Trust = Annotated[
 DEFAULT_FOLDS = 5
 """As `data.folds`."""
 
-console = Console(soft_wrap=True, highlight=False)
+console = Terminal(soft_wrap=True)
 
 
 @app.command()
@@ -79,6 +80,8 @@ def check(
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
+    labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     show_names: Annotated[
         bool,
@@ -92,6 +95,7 @@ def check(
     from djd.data.check import save_crop_sheet
     from djd.data.cohort import read_cohort
     from djd.data.formats import import_formats
+    from djd.data.labels import given_labels
     from djd.data.problems import obstacles
     from djd.data.scan_files import find_scans
     from djd.data.tables import read_grade_names, read_groups
@@ -102,11 +106,19 @@ def check(
     scans = find_scans(folder)
     say_unknown(exclude or (), scans.names)
     patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
-    scans = scans.without(exclude or ())
     known = read_grade_names(as_stored(grade_names)) if grade_names else {}
+    graded = given_labels(
+        labels and as_stored(labels), known=set(scans.names), kind=labels_kind, grade_names=known
+    )
+    scans = scans.without(exclude or ())
     with progress_bar("reading scans", len(scans)) as on_scan:
         cohort = read_cohort(
-            scans, patients=patients, labels_from=labels_from, grade_names=known, on_scan=on_scan
+            scans,
+            patients=patients,
+            labels_from=labels_from,
+            grade_names=known,
+            labels=graded,
+            on_scan=on_scan,
         )
     sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
     sentences = sentences or split_obstacles(cohort, test_count)
@@ -205,6 +217,8 @@ def score(
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
+    labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of the ledger; by default that of the training.")
@@ -216,6 +230,7 @@ def score(
     """
     from djd.data.cohort import read_cohort
     from djd.data.formats import import_formats
+    from djd.data.labels import given_labels
     from djd.data.problems import require_trainable
     from djd.data.scan_files import find_scans
     from djd.data.tables import read_grade_names, read_groups
@@ -233,6 +248,13 @@ def score(
         scans = find_scans(folder)
         say_unknown(exclude or (), scans.names)
         patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
+        spellings = read_grade_names(as_stored(grade_names)) if grade_names else {}
+        graded = given_labels(
+            labels and as_stored(labels),
+            known=set(scans.names),
+            kind=labels_kind,
+            grade_names=spellings,
+        )
         scans = scans.without(exclude or ())
         with progress_bar("reading scans", len(scans)) as on_scan:
             cohort = read_cohort(
@@ -240,7 +262,8 @@ def score(
                 patients=patients,
                 placement=grader.models[0].content.crops.placement,
                 labels_from=labels_from,
-                grade_names=read_grade_names(as_stored(grade_names)) if grade_names else {},
+                grade_names=spellings,
+                labels=graded,
                 on_scan=on_scan,
             )
         require_trainable(cohort, labels_from=labels_from, on_error="skip")
@@ -340,14 +363,14 @@ def exit_2_on_error() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
+        Terminal(stderr=True, soft_wrap=True).print(str(error))
         raise typer.Exit(2) from None
 
 
 @contextmanager
 def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar that vanishes at the end, as a function of the number done."""
-    with Progress(transient=True, console=Console(stderr=True)) as bar:
+    with Progress(transient=True, console=Terminal(stderr=True)) as bar:
         task = bar.add_task(name, total=total)
         yield lambda done: bar.update(task, completed=done)
 
@@ -359,6 +382,6 @@ def main() -> None:
     try:
         app()
     except (InputError, DriveError) as error:
-        sys.exit(str(error))
+        sys.exit(on_terminal(str(error)))
     except OSError as error:
-        sys.exit(f"{error.filename or 'writing a file'}: {error.strerror or error}")
+        sys.exit(on_terminal(f"{error.filename or 'writing a file'}: {error.strerror or error}"))

@@ -204,5 +204,7 @@ def test_the_check_command_looks_at_cohorts_as_training_would() -> None:
     assert options["labels_from"].default == data.labels_from
     assert options["on_error"].default == data.on_error
     assert options["grade_names"].default is data.grade_names is None
+    assert options["labels"].default is data.labels is None
+    assert options["labels_kind"].default is data.labels_kind is None
     assert options["format_module"].default is data.format_module is None
     assert (data.folds, data.fold, data.split_seed) == (cli.DEFAULT_FOLDS, 0, 0)
