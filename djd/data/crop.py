@@ -2,14 +2,16 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from djd.data.knee_places import find_knees
 from djd.data.scan import Scan
 
-Placement = Literal["study"]
+Placement = Literal["study", "robust"]
 Scaling = Literal["counts", "sqrt", "standard"]
 
 Views = Literal["anterior", "posterior", "both", "each"]
@@ -34,8 +36,54 @@ STUDY_SHIFT = 70
 DIGEST_BYTES = 16
 """Of `crop_digests`."""
 
+FAR_ROWS, FAR_COLUMNS = 32, 48
+SURE = 0.5
+"""Of `study_misplaces`."""
+
 WINDOW_ROW = 538
 """First row of `knee_windows`; knees lie near row 602."""
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the crops of a scan lie: of the right knee, of the left knee.
+
+    Attributes:
+        rows: int64 (side 2,), row of the anterior view that is row 64 of the crop.
+        columns: int64 (side 2,), its column that is column 64 of the crop.
+        confidence: float64 (side 2,), 0 to 1, comparable between scans; 1 where a placement
+            doesn't look for a knee.
+        upright: Whether the head lies above the feet; None where a placement doesn't look.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    upright: bool | None = None
+
+    @classmethod
+    def in_halves(cls, rows: ArrayLike) -> "Places":
+        """Crops of these rows, one or (right, left), whose columns are the halves of the image."""
+        both = np.broadcast_to(np.asarray(rows, dtype=np.int64), 2)
+        return cls(both, np.array([CROP_SIZE // 2, CROP_SIZE + CROP_SIZE // 2]), np.ones(2))
+
+    @property
+    def corners(self) -> list[tuple[int, int]]:
+        """First row and column of each crop; below 0 where the crop begins outside of the image."""
+        half = CROP_SIZE // 2
+        pairs = zip(self.rows.tolist(), self.columns.tolist(), strict=True)
+        return [(row - half, column - half) for row, column in pairs]
+
+
+def place_knees(counts: NDArray[np.uint16], placement: Placement = "study") -> Places:
+    """Where the crops of a scan lie.
+
+    Args:
+        counts: uint16 (view 2, row 1024, column 256), counts a pixel.
+        placement: `study` is the study's own: the halves of the image, about the hottest row.
+            `robust` finds each knee by itself; see `find_knees`.
+    """
+    return PLACEMENTS[placement](counts)
 
 
 def place_study_crop(anterior: NDArray[np.uint16]) -> int:
@@ -55,19 +103,42 @@ def place_study_crop(anterior: NDArray[np.uint16]) -> int:
     return centre - CROP_SIZE // 2
 
 
-PLACEMENTS: dict[Placement, Callable[[NDArray[np.uint16]], int]] = {"study": place_study_crop}
+def _place_study(counts: NDArray[np.uint16]) -> Places:
+    return Places.in_halves(place_study_crop(counts[0]) + CROP_SIZE // 2)
+
+
+def _place_robust(counts: NDArray[np.uint16]) -> Places:
+    found = find_knees(counts)
+    # A crop's middle is the edge of its column 64, so that a mirrored scan has mirrored crops.
+    columns = np.rint(found.columns + 0.5).astype(np.int64)
+    return Places(np.rint(found.rows).astype(np.int64), columns, found.confidence, found.upright)
+
+
+PLACEMENTS: dict[Placement, Callable[[NDArray[np.uint16]], Places]] = {
+    "study": _place_study,
+    "robust": _place_robust,
+}
+
+
+def study_misplaces(counts: NDArray[np.uint16]) -> tuple[bool, bool]:
+    """Whether the study's crop looks wrong, (right, left): its knee is found far from the middle.
+
+    A knee counts as found from a confidence of 0.5 on. Far is 32 rows, or 48 columns, which cut the
+    knee off.
+
+    Args:
+        counts: As for `place_knees`.
+    """
+    study, found = place_knees(counts, "study"), place_knees(counts, "robust")
+    far = np.abs(found.rows - study.rows) > FAR_ROWS
+    far |= np.abs(found.columns - study.columns) > FAR_COLUMNS
+    right, left = (far & (found.confidence >= SURE)).tolist()
+    return right, left
 
 
 def crop_knees(scan: Scan, placement: Placement = "study") -> NDArray[np.uint16]:
-    """Cut both knees out of both views, placed by the anterior view.
-
-    Columns 0 to 127 of the anterior view are the right knee, 128 to 255 the left. The posterior
-    view is mirrored, so that in both views the patient's right is on the image's left.
-
-    Returns:
-        uint16 (side 2, view 2, row 128, column 128), counts a pixel.
-    """
-    return _cut(scan, PLACEMENTS[placement](scan.counts[0]))
+    """Cut both knees out of both views, placed by `place_knees`; see `cut_knees`."""
+    return cut_knees(scan.counts, place_knees(scan.counts, placement))
 
 
 def knee_windows(scan: Scan) -> NDArray[np.uint16]:
@@ -77,15 +148,34 @@ def knee_windows(scan: Scan) -> NDArray[np.uint16]:
     rows, so that a copy of a scan may have a crop of its own; these windows stay.
 
     Returns:
-        As `crop_knees`.
+        As `cut_knees`.
     """
-    return _cut(scan, WINDOW_ROW)
+    return cut_knees(scan.counts, Places.in_halves(WINDOW_ROW + CROP_SIZE // 2))
 
 
-def _cut(scan: Scan, first_row: int) -> NDArray[np.uint16]:
-    rows = slice(first_row, first_row + CROP_SIZE)
-    views = np.stack([scan.counts[0, rows], scan.counts[1, rows, ::-1]])
-    return np.stack([views[..., :CROP_SIZE], views[..., CROP_SIZE:]])
+def cut_knees(counts: NDArray[np.uint16], places: Places) -> NDArray[np.uint16]:
+    """Cut crops out of both views, with zeros beyond the image's borders.
+
+    The right knee lies on the left of the anterior view. The posterior view is mirrored, so that in
+    both views the patient's right is on the image's left.
+
+    Args:
+        counts: As for `place_knees`.
+        places: In the anterior view.
+
+    Returns:
+        uint16 (side 2, view 2, row 128, column 128), counts a pixel.
+    """
+    crops = np.zeros((2, 2, CROP_SIZE, CROP_SIZE), dtype=np.uint16)
+    for crop, corner in zip(crops, places.corners, strict=True):
+        there, here = [], []
+        for first, size in zip(corner, counts.shape[1:], strict=True):
+            start, stop = max(first, 0), min(first + CROP_SIZE, size)
+            there.append(slice(start, stop))
+            here.append(slice(start - first, stop - first))
+        crop[0][tuple(here)] = counts[0][tuple(there)]
+        crop[1][tuple(here)] = counts[1, :, ::-1][tuple(there)]
+    return crops
 
 
 def network_views(views: Views) -> int:

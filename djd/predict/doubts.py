@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.crop import crop_digests
+from djd.data.crop import Places, crop_digests
 from djd.models.model import Model
 from djd.predict.crop_check import crop_doubts
 from djd.predict.flags import FlagLimits, Likeness, disagreement
@@ -49,6 +49,7 @@ class Doubts:
         self,
         counts: NDArray[np.uint16],
         crops: NDArray[np.uint16],
+        places: Places,
         members: Array,
         probabilities: Array,
         features: NDArray[np.float32],
@@ -58,6 +59,7 @@ class Doubts:
         Args:
             counts: uint16 (view 2, row 1024, column 256), counts a pixel.
             crops: uint16 (side 2, view 2, row 128, column 128), counts a pixel.
+            places: Of these crops.
             members: (network, side 2, grade 5), 0 to 1: each network's own probabilities.
             probabilities: (side 2, grade 5), those that decide.
             features: float32 (side 2, feature), as `TrainingCohort.features`.
@@ -74,7 +76,7 @@ class Doubts:
                 *([UNLIKE] if unlike[side] else []),
                 *([TRAINED_ON] if digests[side] in self.trained_on else []),
             )
-            for side, reasons in enumerate(crop_doubts(counts, crops))
+            for side, reasons in enumerate(crop_doubts(counts, places))
         )
 
 

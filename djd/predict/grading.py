@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.crop import PLACEMENTS, Placement, Views, crop_knees
+from djd.data.crop import Placement, Places, Views, cut_knees, place_knees
 from djd.data.scan import Scan, ScanError, ScanFiles, ViewOrder, read_scan, require_image
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT, SIDES, Side
@@ -33,7 +33,7 @@ class GradedScan:
         name: Of the scan.
         files: The scan's files; None where a `Scan` was given.
         counts: uint16 (view 2, row 1024, column 256), counts a pixel.
-        first_row: First row of the crops in the scan, as the first model places them.
+        places: Of the crops in the scan, by the first model's placement.
         crops: uint16 (side 2, view 2, row 128, column 128), counts a pixel, of the first model.
         present: bool (side 2), False for a knee that the file's labels leave unspecified.
         probabilities: float64 (side 2, grade 5), calibrated, 0 to 1, sums are 1.
@@ -44,7 +44,7 @@ class GradedScan:
     name: str
     files: ScanFiles | None
     counts: NDArray[np.uint16]
-    first_row: int
+    places: Places
     crops: NDArray[np.uint16]
     present: NDArray[np.bool_]
     probabilities: NDArray[np.float64]
@@ -192,8 +192,9 @@ class Grader:
             except ScanError as error:
                 return UnreadScan(files, error)
         placements = dict.fromkeys(each.content.crops.placement for each in self.models)
-        crops = {placement: crop_knees(scan, placement) for placement in placements}
-        return _CutScan(scan, files, crops, _present(scan))
+        places = {each: place_knees(scan.counts, each) for each in placements}
+        crops = {each: cut_knees(scan.counts, there) for each, there in places.items()}
+        return _CutScan(scan, files, places, crops, _present(scan))
 
     def _require_views(self, files: ScanFiles, scan: Scan) -> None:
         """Raise `ScanError` where a scan lacks a view that a model looks at."""
@@ -214,18 +215,21 @@ class Grader:
         predicted = self.decision.grades(probabilities.reshape(-1, GRADE_COUNT))
         grades = predicted.reshape(-1, len(SIDES))
         for place, cut in enumerate(scans):
-            placement, crops = next(iter(cut.crops.items()))
+            first = self.models[0].content.crops.placement
+            places, crops = cut.places[first], cut.crops[first]
             counts, chances = cut.scan.counts, probabilities[place]
             yield GradedScan(
                 name=cut.scan.name,
                 files=cut.files,
                 counts=counts,
-                first_row=PLACEMENTS[placement](counts[0]),
+                places=places,
                 crops=crops,
                 present=cut.present,
                 probabilities=chances,
                 predicted=grades[place],
-                flags=self.doubts.flags(counts, crops, members[:, place], chances, features[place]),
+                flags=self.doubts.flags(
+                    counts, crops, places, members[:, place], chances, features[place]
+                ),
             )
 
 
@@ -233,7 +237,8 @@ class Grader:
 class _CutScan:
     scan: Scan
     files: ScanFiles | None
-    crops: dict[Placement, NDArray[np.uint16]]  # by placement, that of the first model first
+    places: dict[Placement, Places]
+    crops: dict[Placement, NDArray[np.uint16]]
     present: NDArray[np.bool_]
 
 

@@ -25,7 +25,7 @@ def patient_png(graded: GradedScan, grader: Grader, *, cut: DiseaseCut | None = 
     crops = graded.crops[:, view]
     figure = patient_figure(
         graded.counts,
-        [(graded.first_row, side * CROP_SIZE) for side in range(len(SIDES))],
+        graded.places.corners,
         crops,
         _attention(graded, model),
         _captions(graded),

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from djd.csv_files import append_rows, csv_lines, write_rows
-from djd.data.crop import CROP_SIZE
 from djd.data.scan import ScanFiles
 from djd.errors import InputError
 from djd.files import is_there, write_whole
@@ -210,8 +209,8 @@ def _rows_of(each: GradedScan | UnreadScan, state: Row) -> Iterable[Row]:
             "predicted": str(grade),
             "name": GRADE_NAMES[grade],
             **{name: f"{value:.{PROBABILITY_DIGITS}f}" for name, value in numbers.items()},
-            "row": str(each.first_row),
-            "column": str(place * CROP_SIZE),
+            "row": str(each.places.corners[place][0]),
+            "column": str(each.places.corners[place][1]),
             "flags": "; ".join(each.flags[place]),
             "error": "",
             **state,
