@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from tests.sweeping import (
     start_train,
     sweep_arguments,
 )
+from tests.test_cli import run_djd
 from tests.training import run
 
 BASIC = "hydra/launcher=basic"
@@ -484,3 +486,23 @@ def test_without_a_fork_server_every_number_is_the_same(sweep: Sweep, tmp_path: 
     events = tmp_path.glob("sweep/depth=*/events.out.tfevents.*")
     processes = [path.name.split(".")[-2] for path in events]
     assert len(processes) == len(cells) > len(set(processes)), "kept for several cells"
+
+
+@pytest.mark.slow
+def test_crops_in_either_order_are_one_comparison_whose_baselines_have_the_crops_of_the_best(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    phantom_folder: Path,
+    tmp_path: Path,
+) -> None:
+    folder, cache = tmp_path / "sweep", phantom_folder.parent
+    for crops in ("robust,study", "study,robust"):
+        arguments = sweep_arguments(cache, folder, f"data.crop={crops}", "report=true")
+        assert run_train(monkeypatch, *arguments) == 0
+    shutil.rmtree(folder / "baselines")
+    capsys.readouterr()
+    assert run_djd(monkeypatch, "report", folder) == 0
+    assert "no baselines" not in capsys.readouterr().out
+    best = json.loads((folder / "result.json").read_text())["best"]
+    kept = json.loads((folder / "baselines" / "uptake" / "baseline.json").read_text())
+    assert kept["fitted_on"].get("crop", "study") == best.removeprefix("crop=").split()[0]

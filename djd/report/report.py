@@ -23,7 +23,7 @@ from djd.runs.test_ledger import count_openings
 from djd.sweeps.baselines import BaselineName, KeptBaseline, fit_to
 from djd.sweeps.compare import Outcome
 from djd.sweeps.folder import keep_baselines, kept_baselines
-from djd.sweeps.plan import cohort_digest
+from djd.sweeps.plan import cohort_config, cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep, sweep_of_run
 from djd.sweeps.winner import OpenedRefit, refit_name, sweep_opened, unusable_winners
@@ -178,13 +178,15 @@ def _readable(
 
 
 def _data(sweep: Sweep, best: Setting) -> tuple[Cohort, PatientSplit]:
-    """The cohort of a folder; an `InputError` where its scans are others now."""
+    """The cohort, cropped as for a setting; an `InputError` where its scans are others now."""
     cohort, split = read_data(best.configs[0])
     if sweep.run:
         same = cohort.fingerprint() == sweep.run.fingerprint
     else:
-        plan = sweep.plan
-        same = plan is not None and cohort_digest(cohort, split) == plan.cohort_digest
+        plan, compared = sweep.plan, cohort
+        if (config := cohort_config(sweep.cells)).data.crop != best.configs[0].data.crop:
+            compared, _ = read_data(config)
+        same = plan is not None and cohort_digest(compared, split) == plan.cohort_digest
     if not same:
         raise InputError(f"{cohort.root} holds other scans than those that were compared")
     return cohort, split

@@ -202,14 +202,15 @@ def basis_of(
 ) -> dict[str, Any]:
     """What a setting's cells share with its baselines, as in JSON.
 
-    Views, folds and held-out sets; the rules to decide by and the share of the patients, where they
-    are others than those of earlier versions.
+    Views, folds and held-out sets; the crop, the rules to decide by and the share of the patients,
+    where they are others than those of earlier versions.
     """
     data = [config.data for config in configs]
     held_out = {(each.split_seed, each.fold) for each in data if each.fold is not None}
     folds = [list(each) for each in sorted(held_out)]
     basis: dict[str, Any] = {"views": data[0].views, "folds": data[0].folds, "held_out": folds}
     basis |= {} if data[0].share == 1 else {"share": data[0].share}
+    basis |= {} if data[0].crop == "study" else {"crop": data[0].crop}
     return basis if list(rules) == ["likeliest"] else {**basis, "decide": list(rules)}
 
 

@@ -31,7 +31,7 @@ from djd.sweeps.cells import Cell, Job, Launch, by_setting
 from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
 from djd.sweeps.forecast import Forecast, forecast, say_head, training_estimates
 from djd.sweeps.out_of_fold import networks_out_of_fold
-from djd.sweeps.plan import cohort_digest
+from djd.sweeps.plan import cohort_config, cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep
 from djd.sweeps.winner import drop_weights, each_refit, refit_name, winner_refit
@@ -46,6 +46,7 @@ class Outcome:
     """The outcome of a sweep.
 
     Attributes:
+        cohort: Cropped as for `best`.
         settings: Settings whose cells are all finished, the best first.
         evidence: Settings of these that can be compared.
         incomplete: Number of settings that lack a cell.
@@ -150,7 +151,7 @@ def compare(
     config = cells[0].config
     use_stale_after(config.paths.stale_after)
     readings = read_readings(config)
-    trainer = _Trainer(*read_data(config), at_once, launch)
+    trainer = _Trainer(*read_data(cohort_config(cells)), at_once, launch)
     digest = cohort_digest(trainer.cohort, trainer.split)
     plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
     for setting in by_setting(placed):
@@ -233,6 +234,8 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
         _launch_refits(sweep, refits, trainer)
     drop_weights(sweep.finished, keep=config.keep, best=best)
     cohort, split = trainer.cohort, trainer.split
+    if best and best.configs[0].data.crop != cohort_config(sweep.cells).data.crop:
+        cohort, split = read_data(best.configs[0])
     return Outcome(sweep, cohort, split, settings, evidence, incomplete, best, winner, refits)
 
 

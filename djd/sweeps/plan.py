@@ -129,6 +129,15 @@ class Plan(BaseModel):
         return {**values, "fixed": fixed, "options": options, "choices": choices}
 
 
+def cohort_config(cells: Sequence[Cell]) -> RunConfig:
+    """The configuration whose cohort stands for all cells: where crops differ, one of the study's.
+
+    Of an axis `data.crop` the order of the values then changes nothing.
+    """
+    configs = [cell.config for cell in cells]
+    return next((each for each in configs if each.data.crop == "study"), configs[0])
+
+
 def cohort_digest(cohort: Cohort, split: PatientSplit) -> str:
     """Digest of the knees and the split: cells of one digest are comparable."""
     written = json.dumps([cohort.fingerprint(), split.development, split.test])
