@@ -10,8 +10,7 @@ from djd.check.pictures import black_counts, write_picture
 from djd.data.crop import Placement, place_knees, study_misplaces
 from djd.data.oddities import UPSIDE_DOWN, is_upside_down
 from djd.data.phantom.cohort import is_phantom
-from djd.data.scan import Scan
-from djd.data.scan_files import ScanFiles
+from djd.data.scan import Scan, ScanFiles
 from djd.predict.crop_check import PAGES_SWAPPED, crop_doubts, page_order
 
 Counts = NDArray[np.uint16]

@@ -62,9 +62,8 @@ def picture_name(scan: str) -> str:
 def write_picture(folder: Path, scan: str, counts: Counts, places: Places) -> str:
     """Write the picture of a scan; its name. `set_black` gives the colours.
 
-    Args:
-        counts: uint16 (view 2, row 1024, column 256), counts a pixel.
-        places: Of both crops in the anterior view.
+    `counts` are uint16 (view 2, row 1024, column 256), counts a pixel; `places` those of both crops
+    in the anterior view.
     """
     name = picture_name(scan)
     image = Image.fromarray(draw(counts, places), "P")
@@ -76,7 +75,9 @@ def write_picture(folder: Path, scan: str, counts: Counts, places: Places) -> st
 def draw(counts: Counts, places: Places) -> Codes:
     """The codes of a picture, uint8 (row, column); arguments as for `write_picture`."""
     canvas = np.full((HEIGHT, WIDTH), _WHITE, dtype=np.uint8)
-    frames = [(row, column, colour) for (row, column), colour in zip(places.corners, _SIDES, strict=True)]
+    frames = [
+        (row, column, colour) for (row, column), colour in zip(places.corners, _SIDES, strict=True)
+    ]
     for view, left in ((0, 0), (1, WIDTH - _BODY[1])):
         body = canvas[: _BODY[0], left : left + _BODY[1]]
         body[:] = _codes(_halved(counts[view]))
@@ -115,12 +116,14 @@ def set_black(path: Path, black: float) -> None:
 def _halved(image: Counts) -> NDArray[np.float32]:
     rows, columns = _BODY
     sums = image.reshape(rows, 2, columns, 2).sum(axis=(1, 3), dtype=np.uint32)
-    return sums.astype(np.float32) / 4
+    means: NDArray[np.float32] = sums.astype(np.float32) / 4
+    return means
 
 
 def _codes(counts: NDArray[np.float32] | Counts) -> Codes:
     roots = np.rint(STEPS * np.sqrt(counts, dtype=np.float32))
-    return np.minimum(roots, min(_SIDES) - 1).astype(np.uint8)
+    codes: Codes = np.minimum(roots, min(_SIDES) - 1).astype(np.uint8)
+    return codes
 
 
 def _clipped(image: Counts, row: int, column: int) -> Counts:
