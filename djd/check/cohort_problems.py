@@ -23,6 +23,7 @@ from djd.check.kinds import (
     SPLIT,
     UNREADABLE,
     UPSIDE_DOWN,
+    Kind,
 )
 from djd.check.looks import Look
 from djd.check.problems import Problem, worst_first
@@ -40,10 +41,10 @@ DEFAULT_FOLDS = 5
 """As `data.folds`."""
 
 LEAST_FAINTNESS = float(np.log(3))
-FAINT_DEVIATIONS = 5.0
+FAINT_DEVIATIONS = 4.0
 LEAST_SCANS = 8
-"""Scans are faint beside others where the logarithm of their mean counts lies so far below the
-median: by so many deviations, estimated from the median absolute deviation, and by so much."""
+"""A view is faint beside others where the logarithm of its level lies so far below the median: by so
+many deviations, estimated from the median absolute deviation, and by so much."""
 
 _NORMAL = 1.4826  # deviations in a median absolute deviation
 
@@ -123,36 +124,39 @@ def _unreadable(cohort: Cohort, choices: Choices) -> Iterator[Problem]:
 
 
 def _odd_images(cohort: Cohort, looks: Mapping[str, Look]) -> Iterator[Problem]:
+    found: dict[tuple[str, Kind], list[str]] = {}
     for what, scans in cohort.oddities.items():
         kind = next((_ODDITIES[end] for end in _ODDITIES if what.endswith(end)), UPSIDE_DOWN)
         for scan in scans:
             if kind is not UPSIDE_DOWN:
-                yield Problem(kind, what, scan)
-            elif not any(looks[scan].upside_down):
-                yield Problem(kind, "both views together", scan)
+                found.setdefault((scan, kind), []).append(what)
+            elif looks[scan].body and not any(looks[scan].upside_down):
+                found[scan, kind] = ["both views together"]
+    for (scan, kind), pages in found.items():
+        yield Problem(kind, listed(pages), scan)
 
 
 def faint_problems(looks: Mapping[str, Look]) -> Iterator[Problem]:
     """The views with far fewer counts than those of the other scans."""
     if len(looks) < LEAST_SCANS:
         return
-    means = np.array([look.means for look in looks.values()])
-    faint = np.zeros(means.shape, dtype=bool)
-    ratios = np.ones(means.shape)
-    for view in range(means.shape[1]):
-        there = means[:, view] > 0
+    levels = np.array([look.levels for look in looks.values()])
+    shares = np.ones(levels.shape)
+    faint = np.zeros(levels.shape, dtype=bool)
+    for view in range(levels.shape[1]):
+        there = levels[:, view] > 0
         if there.any():
-            logs = np.log(means[there, view])
+            logs = np.log(levels[there, view])
             middle = np.median(logs)
             spread = _NORMAL * np.median(np.abs(logs - middle))
+            shares[there, view] = np.exp(logs - middle)
             limit = max(FAINT_DEVIATIONS * spread, LEAST_FAINTNESS)
             faint[there, view] = logs < middle - limit
-            ratios[there, view] = np.exp(logs - middle)
-    for scan, views, shares in zip(looks, faint, ratios, strict=True):
+    for scan, views, least in zip(looks, faint, shares.min(axis=1), strict=True):
         if views.any():
             which = listed([name for name, low in zip(VIEWS, views, strict=True) if low])
-            least = 100 * shares[views].min()
-            yield Problem(FAINT, f"{which}: {least:.2g} % of the median scan's counts", scan)
+            what = f"{which}: {100 * least:.2g} % of the median scan's counts above the air's"
+            yield Problem(FAINT, what, scan)
 
 
 def _phantoms(looks: Mapping[str, Look]) -> Iterator[Problem]:

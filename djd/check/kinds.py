@@ -55,6 +55,12 @@ LABELS = Kind(
     "right; training stops.",
     "Find out which are right, then say data.labels_from=ids or data.labels_from=names.",
 )
+NO_BODY = Kind(
+    "no body found",
+    45,
+    "An image without legs has no knee to grade.",
+    f"Look at the picture: noise, or another part of the body. {_LEAVE_OUT}",
+)
 UPSIDE_DOWN = Kind(
     "upside down",
     40,
@@ -170,8 +176,19 @@ LEFT_OUT = Kind(
 )
 
 KINDS = (
-    *(UNREADABLE, TABLE, NOTHING_TO_TRAIN, SPLIT, LABELS, UPSIDE_DOWN, SWAPPED, MIRRORED, PHANTOM),
-    *(EMPTY, SAME_VIEWS, COPY, CUT_OFF, MISPLACED, FAINT, DISAGREEMENT, SATURATED, DOUBTFUL),
+    *(UNREADABLE, TABLE, NOTHING_TO_TRAIN, SPLIT, LABELS, NO_BODY, UPSIDE_DOWN, SWAPPED, MIRRORED),
+    *(
+        PHANTOM,
+        EMPTY,
+        SAME_VIEWS,
+        COPY,
+        CUT_OFF,
+        MISPLACED,
+        FAINT,
+        DISAGREEMENT,
+        SATURATED,
+        DOUBTFUL,
+    ),
     *(UNKNOWN_NAME, ALIKE, SAME_PATIENT, EXCLUDE, LEFT_OUT),
 )
 """The worst first."""

@@ -2,7 +2,15 @@
 
 from collections.abc import Iterator
 
-from djd.check.kinds import DOUBTFUL, MIRRORED, MISPLACED, SWAPPED, UNKNOWN_NAME, UPSIDE_DOWN
+from djd.check.kinds import (
+    DOUBTFUL,
+    MIRRORED,
+    MISPLACED,
+    NO_BODY,
+    SWAPPED,
+    UNKNOWN_NAME,
+    UPSIDE_DOWN,
+)
 from djd.check.looks import Look
 from djd.check.problems import Problem
 from djd.grades import SIDES
@@ -12,6 +20,8 @@ VIEWS = ("anterior", "posterior")
 
 def image_problems(scan: str, look: Look) -> Iterator[Problem]:
     """What is wrong with how a scan lies, and where its crops lie."""
+    if not look.body:
+        yield Problem(NO_BODY, "no legs with knees are found in either view", scan)
     if any(look.upside_down):
         yield Problem(UPSIDE_DOWN, _which(look.upside_down), scan)
     if look.swapped:
