@@ -191,8 +191,7 @@ def tally_ordinary(tally: Tally, false: Tally, seed: int, scans: int, folder: Pa
             false.add(FAINT.name, style, scan_name in faint)
         for share, thinned in thin.items():
             for name, look in thinned.items():
-                said = faint_problems({**looks, name: look})
-                hit = name in {each.scan for each in said}
+                hit = name in {each.scan for each in faint_problems({**looks, name: look})}
                 tally.add(FAINT.name, f"{style}, {100 * share:.0f} % of the counts", hit)
 
 

@@ -43,8 +43,8 @@ DEFAULT_FOLDS = 5
 LEAST_FAINTNESS = float(np.log(3))
 FAINT_DEVIATIONS = 4.0
 LEAST_SCANS = 8
-"""A view is faint beside others where the logarithm of its level lies so far below the median: by so
-many deviations, estimated from the median absolute deviation, and by so much."""
+"""A view is faint beside others where the logarithm of its level lies so far below the median: by
+so many deviations, estimated from the median absolute deviation, and by so much."""
 
 _NORMAL = 1.4826  # deviations in a median absolute deviation
 

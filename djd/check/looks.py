@@ -72,8 +72,8 @@ def look_at(files: ScanFiles, scan: Scan, *, placement: Placement, pictures: Pat
     body = bool(place_knees(counts, "robust").confidence.max() >= LEAST_BODY)
     upside_down = is_upside_down(counts[:1]), is_upside_down(counts[1:])
     both_views = bool((counts.min(axis=(1, 2)) < counts.max(axis=(1, 2))).all())
-    comparable = body and both_views and not any(upside_down)
-    upright = body and not all(upside_down)
+    upright = body and not any(upside_down)
+    comparable = upright and both_views
     return Look(
         levels=(level(counts[0]), level(counts[1])),
         black=black_counts(counts[0], places),

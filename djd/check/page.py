@@ -94,7 +94,7 @@ def answer(found: Checked) -> str:
     troubled = len(by_scan(found.problems))
     if found.stops:
         stopping = sum(each.stops for each in found.problems)
-        return f"Training would stop: {count_of(stopping, 'problem')} of this kind."
+        return f"Training would stop at {count_of(stopping, 'problem')}."
     if not found.problems:
         return "Training would go on, and no problem was found."
     what = f"{count_of(troubled, 'scan')} with something to look at"
