@@ -42,7 +42,7 @@ from djd.runs.command_line import (
     latest_arguments,
     quote_paths,
 )
-from djd.wording import in_shell
+from djd.wording import in_shell, on_terminal
 from hydra_plugins.djd._composing import plain_values
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def main() -> int:
             require_text(key if equals else "the command line", value if equals else key)
         sys.argv[1:] = flags_first(quote_paths(latest_arguments(sys.argv[1:])))
     except InputError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(on_terminal(str(error)), file=sys.stderr)  # noqa: T201
         return 1
     # Python 3.14 looks into each help as it is added, and one of Hydra's is no text.
     if hasattr(ArgumentParser, "_check_help"):
@@ -228,7 +228,7 @@ def main() -> int:
             sentence = str(error)  # Hydra's message for a number in place of a group
     else:
         return 1 if failures else 0
-    print(sentence, file=sys.stderr)  # noqa: T201
+    print(on_terminal(sentence), file=sys.stderr)  # noqa: T201
     return 1
 
 

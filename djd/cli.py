@@ -13,7 +13,8 @@ from djd.console import console, exit_2_on_error, progress_bar
 from djd.environment import forget_launcher, show_every_line
 from djd.errors import DriveError, InputError
 from djd.files import as_stored
-from djd.grades import PHANTOM_STAMP, LabelsFrom, PhantomStyle
+from djd.grades import PHANTOM_STAMP, LabelsFrom, LabelsKind, PhantomStyle
+from djd.wording import on_terminal
 
 app = typer.Typer(
     help="Knee grades on whole-body bone scans: cohorts, reports, grades. Research use only.",
@@ -138,6 +139,8 @@ def score(
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
+    labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of the ledger; by default that of the training.")
@@ -149,6 +152,7 @@ def score(
     """
     from djd.data.cohort import read_cohort
     from djd.data.formats import import_formats
+    from djd.data.labels import given_labels
     from djd.data.problems import require_trainable
     from djd.data.scan_files import find_scans
     from djd.data.tables import read_grade_names, read_groups
@@ -166,6 +170,13 @@ def score(
         scans = find_scans(folder)
         say_unknown(exclude or (), scans.names)
         patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
+        spellings = read_grade_names(as_stored(grade_names)) if grade_names else {}
+        graded = given_labels(
+            labels and as_stored(labels),
+            known=set(scans.names),
+            kind=labels_kind,
+            grade_names=spellings,
+        )
         scans = scans.without(exclude or ())
         with progress_bar("reading scans", len(scans)) as on_scan:
             cohort = read_cohort(
@@ -173,7 +184,8 @@ def score(
                 patients=patients,
                 placement=grader.models[0].content.crops.placement,
                 labels_from=labels_from,
-                grade_names=read_grade_names(as_stored(grade_names)) if grade_names else {},
+                grade_names=spellings,
+                labels=graded,
                 on_scan=on_scan,
             )
         require_trainable(cohort, labels_from=labels_from, on_error="skip")
@@ -223,6 +235,6 @@ def main() -> None:
     try:
         app()
     except (InputError, DriveError) as error:
-        sys.exit(str(error))
+        sys.exit(on_terminal(str(error)))
     except OSError as error:
-        sys.exit(f"{error.filename or 'writing a file'}: {error.strerror or error}")
+        sys.exit(on_terminal(f"{error.filename or 'writing a file'}: {error.strerror or error}"))

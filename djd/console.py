@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from djd.errors import InputError
+from djd.terminal import Terminal
 
-console = Console(soft_wrap=True, highlight=False)
+console = Terminal(soft_wrap=True)
 
 
 @contextmanager
@@ -23,13 +23,13 @@ def exit_2_on_error() -> Iterator[None]:
 
 def exit_2(sentence: str) -> None:
     """End with a sentence and exit status 2."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(sentence, markup=False)
+    Terminal(stderr=True, soft_wrap=True).print(sentence)
     raise typer.Exit(2) from None
 
 
 @contextmanager
 def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar that vanishes at the end, as a function of the number done."""
-    with Progress(transient=True, console=Console(stderr=True)) as bar:
+    with Progress(transient=True, console=Terminal(stderr=True)) as bar:
         task = bar.add_task(name, total=total)
         yield lambda done: bar.update(task, completed=done)

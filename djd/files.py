@@ -1,15 +1,13 @@
 """Writing files so that no file is ever half written, reading from drives that fail, and paths."""
 
-import csv
 import errno
-import io
 import json
 import os
 import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,22 +51,6 @@ def cache_folder() -> Path:
         ) from error
 
 
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV file whole."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, text.getvalue())
-
-
-def append_row(path: Path, values: Iterable[str]) -> None:
-    """Append a line to a CSV file in one write."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(values)
-    append_text(path, text.getvalue())
-
-
 def write_whole(path: Path, content: str | bytes | memoryview) -> None:
     """Write a file in one step: beside it, to the disk, then renamed over it.
 
@@ -110,13 +92,14 @@ def remove_half_written(folder: Path, *, seconds: float = 3600) -> None:
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Append one JSON line; lines of several processes don't mix (one write, opened to append)."""
-    append_text(path, json.dumps(record, ensure_ascii=False) + "\n")
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    append_bytes(path, line.encode(errors="backslashreplace"))
 
 
-def append_text(path: Path, text: str) -> None:
+def append_bytes(path: Path, data: bytes) -> None:
     """Append to a file in one write."""
     with patiently(lambda: path.open("ab", buffering=0), path) as file:
-        file.write(text.encode(errors="backslashreplace"))
+        file.write(data)
 
 
 def remove(path: Path) -> None:

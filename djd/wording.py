@@ -12,6 +12,9 @@ FOR_WINDOWS = os.name == "nt"
 MOST_NAMES = 5
 """Names that a warning repeats."""
 
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of writing."""
+
 _HALF = 1e-9
 """Added before rounding: Python rounds halves to even, and 0.125 is written as 0.12."""
 
@@ -50,6 +53,11 @@ def number(value: float | None, *, decimals: int = 2) -> str:
 def capital(words: str) -> str:
     """The same with a large first letter."""
     return words[:1].upper() + words[1:]
+
+
+def on_terminal(text: str) -> str:
+    """Text with a ? for each sign that would steer a terminal; line breaks and tabs stay."""
+    return _STEERING.sub("?", text)
 
 
 def printable(text: str) -> str:

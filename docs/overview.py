@@ -50,7 +50,7 @@ def main(run_folder: Path) -> None:
 
 def _shown_scan(root: Path, winner: Path) -> tuple[Scan, dict[str, int]]:
     """The first test scan whose knees differ enough, and what the model gave its knees by side."""
-    with (winner / "predictions.csv").open(newline="", encoding="utf-8") as file:
+    with (winner / "predictions.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     for name in dict.fromkeys(row["scan"] for row in rows):
         scan = read_scan(root / f"{name}.mat")

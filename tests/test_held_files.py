@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from djd import files
-from djd.files import append_text, move, remove, write_whole
+from djd.files import append_bytes, move, remove, write_whole
 from tests.ordinary_user import as_ordinary_user, posix
 
 ACTS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "replace": ("replace", lambda path: write_whole(path, "new")),
-    "append": ("open", lambda path: append_text(path, "new")),
+    "append": ("open", lambda path: append_bytes(path, b"new")),
     "remove": ("unlink", remove),
     "move": ("rename", lambda path: move(path, path.with_name("elsewhere"))),
 }

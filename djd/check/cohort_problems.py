@@ -17,10 +17,12 @@ from djd.check.kinds import (
     LEFT_OUT,
     NOTHING_TO_TRAIN,
     PHANTOM,
+    RELABELLED,
     SAME_PATIENT,
     SAME_VIEWS,
     SATURATED,
     SPLIT,
+    UNLABELLED,
     UNREADABLE,
     UPSIDE_DOWN,
     Kind,
@@ -103,7 +105,7 @@ def checked(
         *_odd_images(cohort, looks),
         *faint_problems(looks),
         *_phantoms(looks),
-        *_disagreements(cohort),
+        *_grades(cohort),
         *copy_problems(cohort),
         *_patients(cohort),
         *_left_out(cohort),
@@ -166,10 +168,15 @@ def _phantoms(looks: Mapping[str, Look]) -> Iterator[Problem]:
             yield Problem(PHANTOM, "an invented scan, no patient", scan)
 
 
-def _disagreements(cohort: Cohort) -> Iterator[Problem]:
-    for scan, side in cohort.disagreements:
-        what = "severity id and severity name say two grades"
-        yield Problem(DISAGREEMENT, what, scan, _SIDE_WORDS[side])
+def _grades(cohort: Cohort) -> Iterator[Problem]:
+    for kind, knees, what in (
+        (DISAGREEMENT, cohort.disagreements, "severity id and severity name say two grades"),
+        (RELABELLED, cohort.relabelled, "another grade in data.labels"),
+    ):
+        for scan, side in knees:
+            yield Problem(kind, what, scan, _SIDE_WORDS[side])
+    for scan in cohort.unlabelled:
+        yield Problem(UNLABELLED, "no line in data.labels", scan)
 
 
 def copy_problems(cohort: Cohort) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """`djd check`: what is in a folder of scans, and what is wrong with it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -11,11 +11,12 @@ import typer
 from djd.console import console, exit_2, progress_bar
 from djd.errors import DriveError, InputError, file_sentence
 from djd.files import as_stored
-from djd.grades import LabelsFrom, OnError
+from djd.grades import LabelsFrom, LabelsKind, OnError
 
 if TYPE_CHECKING:
     from djd.check.cohort_problems import Checked, Choices
     from djd.check.problems import Problem
+    from djd.data.cohort import Labels
     from djd.data.scan import GradeNames
     from djd.data.scan_files import ScanFolder
 
@@ -37,6 +38,8 @@ def check(
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
     groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
+    labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     show_names: Annotated[
         bool,
@@ -51,11 +54,11 @@ def check(
     from djd.data.formats import import_formats
 
     choices = Choices(crop, labels_from, on_error, test_count)
-    tables = {"data.groups": groups, "data.grade_names": grade_names}
+    tables = _Tables(groups, grade_names, labels, labels_kind)
     keys = {
         **choices.changed,
         "data.exclude": f"[{','.join(exclude)}]" if exclude else None,
-        **tables,
+        **tables.keys,
         "data.format_module": format_module,
     }
     try:
@@ -74,43 +77,67 @@ def check(
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True)
+class _Tables:
+    """The tables of `data`, by path."""
+
+    groups: Path | None
+    grade_names: Path | None
+    labels: Path | None
+    labels_kind: LabelsKind | None
+
+    @property
+    def keys(self) -> dict[str, object]:
+        return {f"data.{each.name}": getattr(self, each.name) for each in fields(self)}
+
+
 @dataclass(frozen=True, eq=False)
 class _Given:
-    """The scans of a folder, what the tables say of them, and what is wrong with the tables."""
+    """The scans of a folder, what the tables say of them, and what is wrong with the tables.
+
+    `needs_labels` is False where a table was to grade them.
+    """
 
     scans: "ScanFolder"
     patients: Mapping[str, str]
     grade_names: "GradeNames"
+    labels: "Labels | None"
+    needs_labels: bool
     problems: "Sequence[Problem]"
 
     @classmethod
-    def of(
-        cls, folder: Path, exclude: Sequence[str], tables: Mapping[str, Path | None]
-    ) -> "_Given":
+    def of(cls, folder: Path, exclude: Sequence[str], tables: _Tables) -> "_Given":
         from djd.check.cohort_problems import unknown_exclusions
+        from djd.data.labels import given_labels
         from djd.data.scan_files import find_scans
         from djd.data.tables import read_grade_names, read_groups
 
         scans = find_scans(folder)
+        known = set(scans.names)
         problems = list(unknown_exclusions(exclude, scans.names))
-        read_patients = partial(read_groups, known=set(scans.names))
-        patients = _read(tables["data.groups"], read_patients, problems)
-        grade_names = _read(tables["data.grade_names"], read_grade_names, problems)
-        return cls(scans.without(exclude), patients, grade_names, problems)
+        patients = _read(partial(read_groups, known=known), tables.groups, problems)
+        grade_names = _read(read_grade_names, tables.grade_names, problems) or {}
+        read_labels = partial(
+            given_labels, known=known, kind=tables.labels_kind, grade_names=grade_names
+        )
+        labels = _read(read_labels, tables.labels, problems)
+        needs_labels = tables.labels is None
+        kept = scans.without(exclude)
+        return cls(kept, patients or {}, grade_names, labels, needs_labels, problems)
 
 
 def _read(
-    path: Path | None, read: Callable[[Path], dict[str, Read]], problems: "list[Problem]"
-) -> dict[str, Read]:
-    """What a table holds; nothing where it can't be read, which is a problem."""
+    read: Callable[[Path], Read | None], path: Path | None, problems: "list[Problem]"
+) -> Read | None:
+    """What a table holds; None where there is none, and where it is wrong, which is a problem."""
     from djd.check.kinds import TABLE
     from djd.check.problems import Problem
 
     try:
-        return read(as_stored(path)) if path else {}
+        return read(as_stored(path)) if path else None
     except InputError as error:
         problems.append(Problem(TABLE, str(error), stops=True))
-        return {}
+        return None
 
 
 def _check(
@@ -124,12 +151,19 @@ def _check(
     from djd.data.cohort import examine_cohort
     from djd.data.scan_knees import Reading
 
-    reading = Reading(choices.crop, choices.labels_from, given.grade_names)
+    reading = Reading(
+        choices.crop, choices.labels_from, given.grade_names, needs_labels=given.needs_labels
+    )
     with new_pictures(out) as pictures:
         look = partial(look_at, placement=choices.crop, pictures=pictures)
         with progress_bar("reading scans", len(given.scans)) as on_scan:
             cohort, examined = examine_cohort(
-                given.scans, reading, look, patients=given.patients, on_scan=on_scan
+                given.scans,
+                reading,
+                look,
+                patients=given.patients,
+                labels=given.labels,
+                on_scan=on_scan,
             )
         each = zip(cohort.scans, examined, strict=True)
         looks = {scan: seen for scan, seen in each if isinstance(seen, Look)}

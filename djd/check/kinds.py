@@ -144,6 +144,18 @@ DOUBTFUL = Kind(
     "Look at the picture: an implant, crossed legs or a hand can't be graded. Name the scan in "
     "data.exclude, or give the knee no grade in data.labels.",
 )
+RELABELLED = Kind(
+    "label against file",
+    5,
+    "data.labels gives this knee another grade than the id in the file, and data.labels counts.",
+    "Nothing, where the table is right.",
+)
+UNLABELLED = Kind(
+    "no label",
+    4,
+    "data.labels has no line for this scan, so it is left out.",
+    "Add a line for the scan, or nothing where it is to be left out.",
+)
 UNKNOWN_NAME = Kind(
     "unknown severity name",
     3,
@@ -189,6 +201,6 @@ KINDS = (
         SATURATED,
         DOUBTFUL,
     ),
-    *(UNKNOWN_NAME, ALIKE, SAME_PATIENT, EXCLUDE, LEFT_OUT),
+    *(RELABELLED, UNLABELLED, UNKNOWN_NAME, ALIKE, SAME_PATIENT, EXCLUDE, LEFT_OUT),
 )
 """The worst first."""

@@ -11,8 +11,9 @@ from djd.check.cohort_problems import Checked
 from djd.check.page import check_page
 from djd.check.pictures import common_black, set_black
 from djd.check.problems import Problem
+from djd.csv_files import write_rows
 from djd.data.scan_files import ScanFolder
-from djd.files import write_rows, write_whole
+from djd.files import write_whole
 
 PAGE_NAME, TABLE_NAME, PICTURES_NAME = "check.html", "check.csv", "check_pictures"
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from djd.data.copies import find_copies, with_equal_scans
 from djd.data.crop import CROP_SIZE, Placement
 from djd.data.phantom.cohort import is_phantom
-from djd.data.scan import GradeNames, KneeGrades, Scan, ScanError, ScanFiles, ViewOrder
+from djd.data.scan import GradeNames, Scan, ScanError, ScanFiles, ViewOrder
 from djd.data.scan_files import ScanFolder
 from djd.data.scan_knees import Examine, Examined, Reading, ScanKnees, read_folder
 from djd.grades import PHANTOM_STAMP, SIDES, Grade, LabelsFrom, Side
@@ -45,6 +45,9 @@ class Cohort:
         oddities: What is odd about images, such as `anterior page empty`, and the scans of each.
         phantom: Whether any scan is invented.
         excluded, left_out: As of `ScanFolder`.
+        relabelled: Knees (scan, side) to which `labels` gives another grade than the id in the
+            file; with `labels`, nothing is said of ids and names.
+        unlabelled: Scans of which `labels` has no knee.
     """
 
     root: Path
@@ -65,6 +68,8 @@ class Cohort:
     phantom: bool
     excluded: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    relabelled: tuple[tuple[str, str], ...] = ()
+    unlabelled: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of graded knees."""
@@ -144,8 +149,8 @@ def examine_cohort(
             kept.unreadable[files.name] = str(read)
             examined.append(read)
         else:
-            grades = read[0].grades if labels is None else _labelled(files.name, labels)
-            kept.add(len(examined), files.name, read[0], grades)
+            knees = read[0] if labels is None else kept.relabel(files.name, read[0], labels)
+            kept.add(len(examined), files.name, knees)
             examined.append(read[1])
         if on_scan:
             on_scan(len(examined))
@@ -162,11 +167,6 @@ def nothing(files: ScanFiles, scan: Scan) -> None:
     """Examine nothing."""
 
 
-def _labelled(name: str, labels: Labels) -> KneeGrades:
-    right, left = (labels.get((name, side)) for side in SIDES)
-    return right, left
-
-
 @dataclass(frozen=True, eq=False)
 class _Kept:
     """What is kept of the scans read so far; `crops` and `windows` have room for all knees."""
@@ -180,14 +180,29 @@ class _Kept:
     oddities: dict[str, tuple[str, ...]]
     unknown_names: list[int]
     phantoms: list[bool]
+    relabelled: list[tuple[str, str]]
+    unlabelled: list[str]
 
     @classmethod
     def room_for(cls, scans: int) -> "_Kept":
         shape = (len(SIDES) * scans, 2, CROP_SIZE, CROP_SIZE)  # untouched, it takes no memory
         empty: Any = np.empty
-        return cls(empty(shape, np.uint16), empty(shape, np.uint16), [], {}, {}, {}, {}, [], [])
+        images = empty(shape, np.uint16), empty(shape, np.uint16)
+        return cls(*images, [], {}, {}, {}, {}, [], [], [], [])
 
-    def add(self, index: int, name: str, read: ScanKnees, grades: KneeGrades | ScanError) -> None:
+    def relabel(self, name: str, read: ScanKnees, labels: Labels) -> ScanKnees:
+        """A scan with the grades of `labels` in place of its own, whose differences are kept."""
+        if not any((name, side) in labels for side in SIDES):
+            self.unlabelled.append(name)
+        right, left = (labels.get((name, side)) for side in SIDES)
+        own = (None, None) if isinstance(read.grades, ScanError) else read.grades
+        for side, before, now in zip(SIDES, own, (right, left), strict=True):
+            if before is not None and now is not None and before != now:
+                self.relabelled.append((name, side))
+        return replace(read, grades=(right, left), names_agree=(None, None), unknown_names=0)
+
+    def add(self, index: int, name: str, read: ScanKnees) -> None:
+        grades = read.grades
         self.unknown_names.append(read.unknown_names)
         self.phantoms.append(read.phantom)
         if isinstance(grades, ScanError):
@@ -230,4 +245,6 @@ def _cohort_of(folder: ScanFolder, kept: _Kept, patients: Mapping[str, str]) -> 
         phantom=any(kept.phantoms) or any(is_phantom(each.path) for each in unread),
         excluded=folder.excluded,
         left_out=folder.left_out,
+        relabelled=tuple(kept.relabelled),
+        unlabelled=tuple(kept.unlabelled),
     )

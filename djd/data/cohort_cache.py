@@ -34,6 +34,8 @@ _VALUES = (
     "pixel_digests",
     "oddities",
     "phantom",
+    "relabelled",
+    "unlabelled",
 )
 
 
@@ -136,7 +138,9 @@ def _load(
             if about.pop("states") != states:
                 return None
             arrays = {name: cached[name] for name in _ARRAYS}
-        about["disagreements"] = tuple((name, side) for name, side in about["disagreements"])
+        for knees in ("disagreements", "relabelled"):
+            about[knees] = tuple((name, side) for name, side in about[knees])
+        about["unlabelled"] = tuple(about["unlabelled"])
         about["oddities"] = {what: tuple(names) for what, names in about["oddities"].items()}
         return Cohort(
             root=folder.root,

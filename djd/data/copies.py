@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import uniform_filter
 
+from djd.machine import on_all_cores
+
 LEAST_CORRELATION = 0.25
 """Of the noise of copies at the best shift. Crops of two patients, and second scans of one knee,
 reach 0.07, smoothed and rescaled ones 0.18; copies thinned to a quarter of the counts 0.42."""
@@ -73,10 +75,14 @@ def find_copies(windows: NDArray[np.uint16], scan_index: NDArray[np.int64]) -> N
     if not len(np.unique(scan)) > 1:
         return np.empty((0, 2), dtype=np.int64)
     chunks = [slice(first, first + CHUNK) for first in range(0, len(noisy), CHUNK)]
-    signatures = np.concatenate([_signatures(pictures[noisy[chunk]]) for chunk in chunks])
+    signatures = np.concatenate(
+        on_all_cores(lambda chunk: _signatures(pictures[noisy[chunk]]), chunks)
+    )
     limit = _limit(pictures, noisy, scan)
-    pairs: set[tuple[int, int]] = set()
-    for chunk in chunks:
+
+    def search(chunk: slice) -> set[tuple[int, int]]:
+        """Pairs of the knees of a chunk, each with a knee of an earlier scan."""
+        pairs: set[tuple[int, int]] = set()
         likeness = signatures[chunk] @ signatures[: chunk.stop].T
         likeness[scan[chunk, None] <= scan[: chunk.stop]] = -1
         near = np.flatnonzero(likeness.max(axis=1) > LEAST_LIKENESS)
@@ -86,6 +92,9 @@ def find_copies(windows: NDArray[np.uint16], scan_index: NDArray[np.int64]) -> N
             pairs.update(zip(knee[one[same]].tolist(), knee[other[same]].tolist(), strict=True))
             likeness[near, other] = -1
             near = near[~same & (likeness[near].max(axis=1) > LEAST_LIKENESS)]
+        return pairs
+
+    pairs = set().union(*on_all_cores(search, chunks))
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from djd.data.spreadsheets import changed_by_spreadsheet
 from djd.wording import count_of, first_of
 
 _BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cc", "Cf")
@@ -32,14 +33,21 @@ def scan_name(path: Path) -> str:
     return one_form(path.stem) or path.stem
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """The known name that is nearly the same as an unknown one, for the end of a sentence."""
+def meant(name: str, known: Collection[str]) -> str:
+    """The known name that is nearly the same as an unknown one, for the end of a sentence.
+
+    Where a spreadsheet may have changed a known name to the unknown one, the sentence says so.
+    """
     looks = {_look(name), _look(Path(name).stem)}
     for each in sorted(known):
-        if name and _look(each) in looks:
+        if name and not looks.isdisjoint(map(_look, (each, each.rpartition("/")[2]))):
             zeros = each.lstrip("0") == name.lstrip("0")
             return f" (without the zeros of {each}?)" if zeros else f" ({each!r}?)"
-    return ""
+    changed = changed_by_spreadsheet(name, known) or changed_by_spreadsheet(Path(name).stem, known)
+    if not changed:
+        return ""
+    which = f"one of {first_of(changed)}" if len(changed) > 1 else changed[0]
+    return f" ({which}, changed by Excel? keep the column as text)"
 
 
 def unknown_names(names: Iterable[str], known: Collection[str]) -> list[str]:

@@ -61,10 +61,13 @@ def _oddity_of_page(image: NDArray[np.uint16]) -> str | None:
         rows = knee[KNEE_ROWS]
         if (rows.min(axis=1) == rows.max(axis=1)).any() or not _has_leg(knee):
             return "cut off or blank at a knee"
+    highest = int(image.max())
+    # The levels of an ordinary page are not looked at: that would take as long as all the rest.
+    if np.count_nonzero(image[KNEE_ROWS] == highest) <= MOST_AT_MAXIMUM:
+        return None
     levels = np.bincount(image.ravel())
-    highest, next_lower = levels[levels > 0][[-1, -2]]
-    at_knees = np.count_nonzero(image[KNEE_ROWS] == len(levels) - 1)
-    return "saturated at a knee" if at_knees > MOST_AT_MAXIMUM and highest > next_lower else None
+    at_highest, at_next = levels[levels > 0][[-1, -2]]
+    return "saturated at a knee" if at_highest > at_next else None
 
 
 def _has_leg(knee: NDArray[np.uint16]) -> bool:

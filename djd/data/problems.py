@@ -6,7 +6,7 @@ from djd.data.names import alike_warning
 from djd.data.oddities import oddity_warnings
 from djd.errors import InputError
 from djd.grades import LabelsFrom, OnError
-from djd.wording import first_of
+from djd.wording import count_of, first_of
 
 MOST_DISAGREEING = 0.1
 """Share of knees whose id and name may disagree before training stops."""
@@ -66,7 +66,10 @@ def require_trainable(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnEr
 
 def warnings_of(cohort: Cohort, views: Views = "both") -> list[str]:
     """A sentence on each kind of thing that is odd: images, copies, and names."""
-    others = (copies_warning(cohort), names_warning(cohort), alike_warning(cohort.patients))
+    others = (
+        *(copies_warning(cohort), names_warning(cohort), alike_warning(cohort.patients)),
+        *(relabelled_warning(cohort), unlabelled_warning(cohort)),
+    )
     return [*oddity_warnings(cohort.oddities, views), *filter(None, others)]
 
 
@@ -78,6 +81,23 @@ def names_warning(cohort: Cohort) -> str | None:
         f"severity names whose grade is not known: {cohort.unknown_names} "
         "(djd check --show-names prints the spellings, data.grade_names gives their grades)"
     )
+
+
+def relabelled_warning(cohort: Cohort) -> str | None:
+    """The knees to which `data.labels` gives another grade than their file, in a sentence."""
+    if not cohort.relabelled:
+        return None
+    knees = first_of([" ".join(knee) for knee in cohort.relabelled])
+    count = count_of(len(cohort.relabelled), "knee")
+    return f"data.labels gives {count} another grade than the id in the file: {knees}"
+
+
+def unlabelled_warning(cohort: Cohort) -> str | None:
+    """The scans of which `data.labels` has no knee, in a sentence."""
+    if not cohort.unlabelled:
+        return None
+    count = count_of(len(cohort.unlabelled), "scan")
+    return f"data.labels has no line for {count}, left out: {first_of(cohort.unlabelled)}"
 
 
 def copies_warning(cohort: Cohort) -> str | None:

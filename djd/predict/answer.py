@@ -6,7 +6,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from djd.files import write_rows, write_whole
+from djd.csv_files import write_rows
+from djd.files import write_whole
 from djd.grades import GRADE_COUNT, RESEARCH
 from djd.predict.grading import Grader
 from djd.predict.pages import index_page

@@ -10,9 +10,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from djd.csv_files import write_rows
 from djd.data.problems import warnings_of
 from djd.errors import InputError
-from djd.files import is_there, write_rows, write_whole
+from djd.files import is_there, write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES, RESEARCH
 from djd.plots.confusion import confusion_figure
 from djd.plots.grades import grades_figure

@@ -2,16 +2,16 @@
 
 import csv
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from djd.csv_files import append_rows, csv_lines, write_rows
 from djd.data.scan import ScanFiles
 from djd.errors import InputError
-from djd.files import append_text, is_there, read_bytes, write_rows, write_whole
+from djd.files import is_there, write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES, RESEARCH, SIDES
 from djd.locks import remove_lock, try_lock
 from djd.predict.grading import GradedScan, Grader, UnreadScan
@@ -113,12 +113,13 @@ def _predict(
         file = _file(each.files)
         picture = ""
         if draw and isinstance(each, GradedScan):
-            picture = f"{PICTURES}/{free_name(each.name, _digest(file), taken)}.png"
+            last = each.name.rpartition("/")[2]  # scans of subfolders have no folders of pictures
+            picture = f"{PICTURES}/{free_name(last, _digest(file), taken)}.png"
             (path.parent / PICTURES).mkdir(exist_ok=True)
             write_whole(path.parent / picture, draw(each))
         of_all = {"use": RESEARCH, "stamp": grader.stamp or "", "model": model, "picture": picture}
         rows = [{**of_all, **row} for row in _rows_of(each, wanted[file])]
-        append_text(path, _lines(rows))
+        append_rows(path, COLUMNS, rows)
         graded[file] = rows
         done += 1
         on_scan(done)
@@ -143,18 +144,12 @@ def _joined(by_file: dict[str, list[Row]]) -> list[Row]:
     return [row for rows in by_file.values() for row in rows]
 
 
-def _lines(rows: Iterable[Row]) -> str:
-    text = io.StringIO(newline="")
-    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
 def _rows_there(path: Path, model: str) -> dict[str, list[Row]]:
     """Rows of an earlier command by file; raises InputError where they are of other models."""
     if not is_there(path):
         return {}
     try:
-        lines = csv.reader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""))
+        lines = csv_lines(path)
         header = next(lines, [])
         # A command that was killed may have left half a line at the end.
         rows = [dict(zip(header, line, strict=True)) for line in lines if len(line) == len(header)]

@@ -4,6 +4,7 @@ Sections after Mitchell et al., Model Cards for Model Reporting (2019), doi:10.1
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -97,14 +98,25 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"code": _code, "capital": capital}
+    environment.filters |= {"code": _code, "fence": _fence, "text": _text, "capital": capital}
     text = files(__package__).joinpath("model_card.md.j2").read_text(encoding="utf-8")
     return environment.from_string(text)
 
 
 def _code(text: str) -> str:
     """Text in which Markdown marks nothing."""
-    return f"`` {text} ``" if "`" in text else f"`{text}`"
+    fence = _fence(text, least=1)
+    return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
+
+
+def _fence(text: str, *, least: int = 3) -> str:
+    """Backticks, one more than stand together anywhere in a text."""
+    return "`" * max(least, 1 + max(map(len, re.findall("`+", text)), default=0))
+
+
+def _text(text: str) -> str:
+    """Text in a sentence or a table, without elements, links and code."""
+    return re.sub(r"[<>&\[\]`]", lambda sign: f"&#{ord(sign[0])};", text)
 
 
 def _of_file(content: ModelContent, digest: str) -> dict[str, Any]:
@@ -239,7 +251,7 @@ def _made(sweep: Sweep) -> dict[str, Any]:
     made = dict(made_how(sweep))
     return {
         "typed": made.get("command"),
-        "made": [(name, value) for name, value in made.items() if name not in NOT_SHOWN],
+        "made": [(name, _text(value)) for name, value in made.items() if name not in NOT_SHOWN],
         "overrides": OVERRIDES_NAME if is_there(sweep.folder / OVERRIDES_NAME) else None,
         "report": REPORT_NAME if is_there(sweep.folder / REPORT_NAME) else None,
     }

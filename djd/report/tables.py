@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from djd.csv_files import write_rows
 from djd.errors import InputError
-from djd.files import remove, write_rows
+from djd.files import remove
 from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, STEPS_NAME, Answer
 from djd.report.axes import EPOCHS
 from djd.report.findings import Findings, SettingScores

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PATH_KEYS = frozenset(
     {"data.root", "data.exclude", "data.groups", "data.test_list", "data.second_reader"}
-    | {"data.grade_names", "paths.cache", "hydra.run.dir", "hydra.sweep.dir"}
+    | {"data.grade_names", "data.labels", "paths.cache", "hydra.run.dir", "hydra.sweep.dir"}
 )
 
 RESUME = "resume=latest"

@@ -13,7 +13,15 @@ from pydantic_core import ErrorDetails
 
 from djd.data.crop import Pixels, Placement, Scaling, Views
 from djd.errors import InputError
-from djd.grades import LEAK_STAMP, PHANTOM_STAMP, Decide, LabelsFrom, OnError, PhantomStyle
+from djd.grades import (
+    LEAK_STAMP,
+    PHANTOM_STAMP,
+    Decide,
+    LabelsFrom,
+    LabelsKind,
+    OnError,
+    PhantomStyle,
+)
 from djd.runs.fields import Count, Rate, Seed, UserPath, or_users_own, require_names
 from djd.runs.keys import (
     NUMBERLESS_KEYS,
@@ -66,6 +74,8 @@ class DataConfig(_Group):
     leak: bool
     labels_from: LabelsFrom
     grade_names: UserPath | None = None
+    labels: UserPath | None = None
+    labels_kind: LabelsKind | None = None
     on_error: OnError
     views: Views
     mirror_left: bool

@@ -20,7 +20,8 @@ FREE_KEYS = frozenset(
 COHORT_KEYS = frozenset(
     {"data.source", "data.root", "data.format_module", "data.exclude", "data.on_error"}
     | {"data.phantom_patients", "data.phantom_seed", "data.phantom_style"}
-    | {"data.labels_from", "data.grade_names", "data.groups", "data.test_list", "data.test_count"}
+    | {"data.labels_from", "data.grade_names", "data.labels", "data.labels_kind"}
+    | {"data.groups", "data.test_list", "data.test_count"}
 )
 """Keys that choose the knees and the test patients; the cohort's digest stands for them."""
 

@@ -1,16 +1,15 @@
 """`predictions.csv`: a row for each held-out knee at each score epoch, written and read back."""
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from djd.csv_files import csv_lines, write_rows
 from djd.data.cohort import Cohort
 from djd.errors import InputError
-from djd.files import read_bytes, write_rows
 from djd.grades import GRADE_COUNT, SIDES
 from djd.runs.result import PartScores, stamp_column
 from djd.statistics.deciding import PROBABILITY_DIGITS
@@ -62,7 +61,7 @@ def read_predictions(path: Path, *, by: str = "epoch") -> dict[str, HeldOut]:
     """Predictions by the values of a column; raises InputError for a missing or damaged file."""
     rows: dict[str, list[list[str]]] = {}
     try:
-        lines = csv.reader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""))
+        lines = csv_lines(path)
         header = next(lines, [])
         places, key = [header.index(column) for column in _KNEE_COLUMNS], header.index(by)
         for line in filter(None, lines):

@@ -43,7 +43,8 @@ def pretraining_of(config: RunConfig) -> RunConfig:
         "test_count": 1,  # which trains, too
         "fold": None,
         "exclude": (),
-        **dict.fromkeys(("groups", "test_list", "second_reader", "grade_names")),
+        **dict.fromkeys(("groups", "test_list", "second_reader")),
+        **dict.fromkeys(("grade_names", "labels", "labels_kind")),
     }
     warmup = min(config.optim.warmup, given.epochs - 1)
     return config.model_copy(

@@ -11,6 +11,7 @@ from djd.data.cohort import Cohort
 from djd.data.cohort_cache import cached_cohort
 from djd.data.cohort_flow import flow_of
 from djd.data.formats import import_formats
+from djd.data.labels import given_labels
 from djd.data.names import one_form, unknown_names
 from djd.data.phantom.cohort import cached_phantom
 from djd.data.problems import require_trainable
@@ -39,6 +40,9 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     folder = _folder(config)
     known = set(folder.names)
     patients = read_groups(data.groups, known=known) if data.groups else {}
+    grade_names = read_grade_names(data.grade_names) if data.grade_names else {}
+    kind = data.labels_kind
+    labels = given_labels(data.labels, known=known, kind=kind, grade_names=grade_names)
     folder = folder.without(_excluded(data, folder.root, known))
     with _bar("reading scans", len(folder)) as bar:
         cohort = cached_cohort(
@@ -47,7 +51,8 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
             patients=patients,
             placement=data.crop,
             labels_from=data.labels_from,
-            grade_names=read_grade_names(data.grade_names) if data.grade_names else {},
+            grade_names=grade_names,
+            labels=labels,
             on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
         )
     require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)

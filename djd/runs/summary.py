@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
@@ -20,7 +19,8 @@ from djd.data.split import PartSummary
 from djd.environment import lightning_variables
 from djd.grades import GRADE_NAMES
 from djd.runs.result import PartScores
-from djd.wording import in_shell, number, share
+from djd.terminal import Terminal
+from djd.wording import in_shell, number, on_terminal, share
 
 log = logging.getLogger("djd")
 
@@ -32,6 +32,7 @@ MOST_CHARACTERS = 1000
 
 def say(sentence: str, level: int = logging.INFO) -> None:
     """Log a sentence, which prints it; with Hydra's logs off, print it alone."""
+    sentence = on_terminal(sentence)
     to_terminal = any(type(each) is logging.StreamHandler for each in logging.root.handlers)
     is_logged = to_terminal or (log.hasHandlers() and log.isEnabledFor(level))
     if is_logged and not log.disabled:
@@ -99,7 +100,7 @@ def tensorboard_line(folder: Path) -> str:
 def as_text(table: Table) -> str:
     """A table as lines of text."""
     text = io.StringIO()
-    console = Console(file=text, width=MOST_CHARACTERS)
+    console = Terminal(file=text, width=MOST_CHARACTERS)
     if not (sys.stdout.encoding or "").lower().startswith("utf"):
         table.box = box.ASCII  # a western Windows has no lines to draw with
     needed = Measurement.get(console, console.options, table)

@@ -127,8 +127,8 @@ class JobDisplay(Watcher):
 
 def _running_row(job: Job) -> tuple[str, str, str, str]:
     """Name, epoch, loss and validation kappa, by the last line of a job's metrics."""
-    rows = []
-    with suppress(OSError), (job.folder / METRICS_NAME).open(newline="", encoding="utf-8") as file:
+    rows, path = [], job.folder / METRICS_NAME
+    with suppress(OSError), path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     if not rows:
         return job.name, f"0 of {job.epochs}", "", ""

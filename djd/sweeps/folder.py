@@ -1,7 +1,6 @@
 """A sweep's own files: their names, and how each is read, written and locked."""
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -12,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from djd.csv_files import csv_lines, write_rows
 from djd.data.cohort import Cohort
 from djd.errors import InputError
-from djd.files import is_there, read_bytes, remove, remove_half_written, write_rows, write_whole
+from djd.files import is_there, read_bytes, remove, remove_half_written, write_whole
 from djd.grades import GRADE_COUNT, Decide
 from djd.locks import wait_for_lock
 from djd.runs.config import RunConfig
@@ -244,14 +244,15 @@ def _kept(folder: Path) -> KeptBaseline:
 def _candidates(path: Path, repeats: Mapping[str, HeldOut]) -> NDArray[np.int64]:
     """See `KeptBaseline`."""
     try:
-        rows = list(csv.DictReader(io.StringIO(read_bytes(path).decode(), newline="")))
-        names = [name for name in rows[0] if name not in (*_KNEE, *stamp_column("any"))]
+        head, *lines = filter(None, csv_lines(path))
+        rows = [dict(zip(head, line, strict=True)) for line in lines]
+        names = [name for name in head if name not in (*_KNEE, *stamp_column("any"))]
         given = {
             tuple(row[key] for key in _KNEE): [int(row[name]) for name in names] for row in rows
         }
         knees = [(*knee[:2], seed) for seed, each in repeats.items() for knee in each.knees]
         candidates = np.array([given[knee] for knee in knees], dtype=np.int64).T
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise InputError(
             f"{path}: expected what every candidate graded, received {received(error)}"
         ) from error

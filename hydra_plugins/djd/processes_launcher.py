@@ -70,7 +70,7 @@ class ProcessesLauncher(Launcher):
         """Run the jobs; each return holds the job's value or error."""
         import cloudpickle
         from hydra.core.singleton import Singleton
-        from rich.console import Console
+        from djd.terminal import Terminal
 
         from djd.sweeps.display import JobDisplay
         from djd.sweeps.processes import run_in_processes
@@ -81,7 +81,7 @@ class ProcessesLauncher(Launcher):
         calls = [(shared, list(overrides), index) for index, overrides in numbered]
         jobs = self.jobs or [self._job(overrides, index) for index, overrides in numbered]
         fast, at_once = bool(self.master.get("fail_fast", False)), self.n_jobs
-        with JobDisplay(jobs, at_once=at_once, fail_fast=fast, console=Console()) as display:
+        with JobDisplay(jobs, at_once=at_once, fail_fast=fast, console=Terminal()) as display:
             endings = run_in_processes(_run, calls, at_once=at_once, watcher=display)
         return [
             _returned(list(each), end) for each, end in zip(job_overrides, endings, strict=True)

@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from scipy.sparse import csc_matrix
 
 from djd.data.cohort import Cohort, read_cohort
-from djd.data.formats.mat import GRADE_OF_NAME
 from djd.data.problems import names_warning, obstacles
 from djd.data.scan import Scan, read_scan
 from djd.data.scan_files import find_scans
 from djd.errors import InputError
-from djd.grades import LabelsFrom
+from djd.grades import GRADE_OF_NAME, LabelsFrom
 from djd.runs.config import RunConfig, read_config
 from djd.runs.reading import read_data
 from djd.runs.summary import say_cohort

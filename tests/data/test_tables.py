@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from djd.csv_files import as_named
 from djd.data.names import one_form
 from djd.data.scan import read_scan
 from djd.data.tables import read_grade_names, read_groups, read_names
@@ -102,6 +103,8 @@ def test_groups_are_columns_by_name(tmp_path: Path) -> None:
         ("scan,patient\n0000001,#N/A\n", r"line 2: expected the patient of 0000001, received #N/A"),
         ("scan,patient\n0000001,?\n", r"line 2: expected the patient of 0000001, received \?"),
         ("scan,patient\n0000001,1.23E+11\n", r"line 2: expected the patient .*received 1\.23E\+11"),
+        ("scan,patient\n0000001,01-Mar\n", r"line 2: expected the patient .*received 01-Mar, as"),
+        ("scan,patient\n0000001,Dec-12\n", r"line 2: expected the patient .*received Dec-12, as"),
         (
             "scan,patient\n0000001,A\n0000001,B\n",
             r"line 3: expected one patient for 0000001, received A and B",
@@ -111,6 +114,15 @@ def test_groups_are_columns_by_name(tmp_path: Path) -> None:
 def test_a_bad_row_is_named(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=rf"data\.groups: .*groups\.csv, {sentence}"):
         groups_of(tmp_path, text)
+
+
+def test_numbers_of_patients_that_excel_rounded_are_refused(tmp_path: Path) -> None:
+    text = "scan,patient\n0000001,1234567890123450\n0000002,123456789012346000\n"
+    with pytest.raises(InputError, match=r"data\.groups: .*123456.* zeros after 15 digits, as Exc"):
+        groups_of(tmp_path, text)
+    for other in ("가나다,1234567890123456\n", ""):  # another one in full; a single one may be so
+        kept = text + other if other else text[: text.index("0000002")]
+        assert len(groups_of(tmp_path, kept)) == (3 if other else 1)
 
 
 def test_semicolons_separate_the_columns_of_groups_as_well(tmp_path: Path) -> None:
@@ -192,7 +204,7 @@ def test_no_column_stands_twice_even_one_that_is_not_read(tmp_path: Path) -> Non
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp949")
 CELLS = st.text(st.sampled_from("가힣뼈Aa09 ,;\"'#=-_.|")).map(one_form).filter(bool)
 """Names of signs that all encodings have, some of which a table has to quote."""
-PATIENTS = CELLS.filter(lambda name: any(map(str.isalnum, name)))
+PATIENTS = CELLS.filter(lambda name: any(map(str.isalnum, name)) and as_named(name) == name)
 
 
 @given(

@@ -231,3 +231,16 @@ def test_the_card_of_a_run_leads_to_what_was_typed(tmp_path: Path) -> None:
     (link,) = [each for each in re.findall(r"\]\(([^)]+)\)", made) if "overrides" in each]
     assert (refit.folder / link).is_file()
     assert "python train.py -" not in made
+
+
+def test_names_in_the_card_are_text(tmp_path: Path) -> None:
+    folder = tmp_path / "<b>a``b```c [x](javascript:1)"
+    leave_run(folder, data__test_list=Path("<img src=x onerror=alert(1)>[a](b)`|"))
+    contents, answer = tell(folder, tested=0.7)
+    card = model_card(contents, answer, opened((contents, answer)))
+    assert f"In the folder that holds ```` {folder.name} ````:" in card
+    assert "\n````\ndjd predict " in card
+    of_code = re.sub(r"(?ms)^(`{3,})[a-z]*\n.*?^\1$", "", card)
+    text = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", of_code)
+    assert "&#60;img src=x onerror=alert(1)&#62;&#91;a&#93;(b)&#96;&#124;" in text
+    assert not re.search(r"<|`|\]\(b\)|javascript", text)

@@ -206,5 +206,7 @@ def test_the_check_command_looks_at_cohorts_as_training_would() -> None:
     assert options["crop"].default == data.crop
     assert options["on_error"].default == data.on_error
     assert options["grade_names"].default is data.grade_names is None
+    assert options["labels"].default is data.labels is None
+    assert options["labels_kind"].default is data.labels_kind is None
     assert options["format_module"].default is data.format_module is None
     assert (data.folds, data.fold, data.split_seed) == (DEFAULT_FOLDS, 0, 0)

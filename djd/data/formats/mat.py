@@ -3,7 +3,7 @@
 Version 7.3 is HDF5 with the axes reversed and is read here; `mat_v5` reads the older versions.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -23,18 +23,7 @@ from djd.data.scan import (
     wrong,
 )
 from djd.files import drive_failure
-from djd.grades import Grade
-
-GRADE_OF_ID: Mapping[float, Grade | None] = {-1: None, 2: 0, 3: 1, 4: 2, 5: 3, 6: 4}
-GRADE_OF_NAME: GradeNames = {
-    "unspect": None,
-    "normal": 0,
-    "minimal": 1,
-    "milddjd": 2,
-    "moddjd": 3,
-    "sevdjd": 4,
-}
-"""By name in lower case: files write both sevDJD and SevDJD."""
+from djd.grades import GRADE_OF_ID, GRADE_OF_NAME
 
 MATLAB_SHAPE = (*SCAN_SHAPE[1:], SCAN_SHAPE[0])
 NUMERIC_CLASSES = frozenset(

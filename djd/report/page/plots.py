@@ -262,7 +262,7 @@ def _risk_coverage(risks: Risks, stamp: str | None) -> Plot:
 def read_metrics(path: Path, *, last: int) -> dict[str, list[float]]:
     """Columns of a `metrics.csv` up to epoch `last`; none where the file can't be read."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         names = [name for name in (rows[0] if rows else ()) if name != "stamp"]
         table = [{name: float(row[name] or "nan") for name in names} for row in rows]

@@ -8,8 +8,8 @@ from typing import Any, cast
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from djd.csv_files import append_rows, write_rows
 from djd.errors import InputError
-from djd.files import append_row, write_rows
 from djd.models.classifier import GradeClassifier
 from djd.runs.folder import METRICS_NAME, PREDICTIONS_NAME, epoch_checkpoint
 from djd.runs.predictions import prediction_rows, write_predictions
@@ -73,8 +73,8 @@ class EpochRecorder(Callback):
         if epoch == 1:
             self._write_metrics()
         else:
-            cells = (_cells(self.rows[-1]) | self._stamp).values()
-            append_row(self._folder / METRICS_NAME, cells)
+            row = _cells(self.rows[-1]) | self._stamp
+            append_rows(self._folder / METRICS_NAME, tuple(row), [row])
         if epoch in self.score_epochs:
             self._keep(trainer, classifier, epoch)
 

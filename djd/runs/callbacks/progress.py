@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
+from djd.terminal import Terminal
 
 LINES_WITHOUT_TERMINAL = 10
 """Lines that a training prints where its output is not a terminal."""
@@ -22,7 +23,7 @@ class ProgressLine(Callback):
         self.recorder = recorder
         self.name = recorder.prepared.fold_name
         self.style = recorder.prepared.config.trainer.progress
-        self._console = Console(file=sys.stdout)
+        self._console = Terminal(file=sys.stdout)
         self._progress: Progress | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

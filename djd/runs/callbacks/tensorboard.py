@@ -1,5 +1,6 @@
 """TensorBoard's scalars, texts, charts and curves of a training."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -179,4 +180,4 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _as_code(text: str) -> str:
-    return "    " + text.replace("\n", "\n    ")
+    return "\n".join(f"    {line}" for line in re.split(r"\r\n|\r|\n", text))
