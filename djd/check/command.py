@@ -1,10 +1,11 @@
 """`djd check`: what is in a folder of scans, and what is wrong with it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from djd.data.cohort import Labels
     from djd.data.scan import GradeNames
     from djd.data.scan_files import ScanFolder
-
-Read = TypeVar("Read")
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as of shells."""
@@ -115,29 +114,37 @@ class _Given:
         scans = find_scans(folder)
         known = set(scans.names)
         problems = list(unknown_exclusions(exclude, scans.names))
-        patients = _read(partial(read_groups, known=known), tables.groups, problems)
-        grade_names = _read(read_grade_names, tables.grade_names, problems) or {}
-        read_labels = partial(
-            given_labels, known=known, kind=tables.labels_kind, grade_names=grade_names
-        )
-        labels = _read(read_labels, tables.labels, problems)
+        patients: Mapping[str, str] = {}
+        grade_names: GradeNames = {}
+        labels: Labels | None = None
+        with _problem_of(problems):
+            if tables.groups:
+                patients = read_groups(as_stored(tables.groups), known=known)
+        with _problem_of(problems):
+            if tables.grade_names:
+                grade_names = read_grade_names(as_stored(tables.grade_names))
+        with _problem_of(problems):
+            labels = given_labels(
+                tables.labels and as_stored(tables.labels),
+                known=known,
+                kind=tables.labels_kind,
+                grade_names=grade_names,
+            )
         needs_labels = tables.labels is None
         kept = scans.without(exclude)
-        return cls(kept, patients or {}, grade_names, labels, needs_labels, problems)
+        return cls(kept, patients, grade_names, labels, needs_labels, problems)
 
 
-def _read(
-    read: Callable[[Path], Read | None], path: Path | None, problems: "list[Problem]"
-) -> Read | None:
-    """What a table holds; None where there is none, and where it is wrong, which is a problem."""
+@contextmanager
+def _problem_of(problems: "list[Problem]") -> Iterator[None]:
+    """What is wrong with a table stops training, and not the check."""
     from djd.check.kinds import TABLE
     from djd.check.problems import Problem
 
     try:
-        return read(as_stored(path)) if path else None
+        yield
     except InputError as error:
         problems.append(Problem(TABLE, str(error), stops=True))
-        return None
 
 
 def _check(

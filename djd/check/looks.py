@@ -27,7 +27,7 @@ were not."""
 _OF_SCANS = (UPSIDE_DOWN, PAGES_SWAPPED)
 
 _SQUARE = 16
-"""Pixels a side of the squares that `mirror_likeness` compares."""
+"""Pixels a side of the squares that are compared."""
 
 MOST_MIRRORED = -0.5
 """Of `mirror_likeness`. On 300 invented scans of the seed 101 it was 0.76 at least, and -0.76 at
@@ -90,8 +90,9 @@ def look_at(files: ScanFiles, scan: Scan, *, placement: Placement, pictures: Pat
 
 
 def level(page: NDArray[np.uint16]) -> float:
-    """Mean counts beyond the median, which is air: a body covers less than half of the image."""
-    return float(page.mean() - np.median(page))
+    """Mean counts a pixel beyond those of the air, which the middle one of all squares shows."""
+    squares = _squares(page)
+    return float(squares.mean() - np.median(squares))
 
 
 def mirror_likeness(counts: Counts) -> float:
@@ -100,13 +101,22 @@ def mirror_likeness(counts: Counts) -> float:
     No body is symmetric: place, build, kidneys, injection and joints differ between the sides. The
     correlation of what is uneven in both views, of the root of the counts in squares.
     """
-    rows, columns = counts.shape[1] // _SQUARE, counts.shape[2] // _SQUARE
-    lines = counts.reshape(2, rows, _SQUARE, -1).sum(axis=2, dtype=np.uint32)
-    squares = np.sqrt(lines.reshape(2, rows, columns, _SQUARE).sum(axis=3, dtype=np.float64))
-    squares /= squares.mean(axis=(1, 2), keepdims=True)
-    anterior, posterior = squares - squares[:, :, ::-1]
+    anterior, posterior = (_unevenness(_squares(page)) for page in counts)
     norm = np.sqrt((anterior**2).sum() * (posterior**2).sum())
     return float(-(anterior * posterior).sum() / norm) if norm else 0.0
+
+
+def _unevenness(squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    roots = np.sqrt(squares / max(squares.mean(), 1e-9))
+    return np.asarray(roots - roots[:, ::-1])
+
+
+def _squares(page: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """Mean counts a pixel of squares, float64 (row 64, column 16)."""
+    rows, columns = (size // _SQUARE for size in page.shape)
+    lines = page.reshape(rows, _SQUARE, -1).sum(axis=1, dtype=np.uint32)
+    sums = lines.reshape(rows, columns, _SQUARE).sum(axis=2, dtype=np.float64)
+    return np.asarray(sums / _SQUARE**2)
 
 
 def _crop_reasons(doubts: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
