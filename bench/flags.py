@@ -32,14 +32,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the pa
 
 from bench.cells import train_cell
 from djd.data.cohort import read_cohort
-from djd.data.crop import CROP_SIZE, crop_knees, place_study_crop, scale_crops, sum_neighbours
+from djd.data.crop import CROP_SIZE, cut_knees, place_knees, scale_crops, sum_neighbours
 from djd.data.phantom.body import count, expected_counts
 from djd.data.phantom.cohort import cached_phantom
 from djd.data.phantom.knee import invent_knee
 from djd.data.phantom.odd import CASES, Case, turn_pages
 from djd.data.phantom.patient import invent_patient
 from djd.data.phantom.style import STYLES
-from djd.data.scan import Scan
 from djd.data.scan_files import find_scans
 from djd.data.split import PatientSplit
 from djd.grades import PhantomStyle
@@ -129,8 +128,9 @@ def _knees(
     joints: Sequence[str],
     grades: Sequence[int],
 ) -> Iterator[Knee]:
-    crops, first = crop_knees(Scan("", counts, (None, None), None)), place_study_crop(counts[0])
-    doubts, hand = crop_doubts(counts, crops), _hand_side(counts, first)
+    places = place_knees(counts)
+    crops, first = cut_knees(counts, places), places.corners[0][0]
+    doubts, hand = crop_doubts(counts, places), _hand_side(counts, first)
     for side, joint in enumerate(joints):
         part = kind
         if kind == "hand at knee":

@@ -53,11 +53,13 @@ class Places:
         columns: int64 (side 2,), its column that is column 64 of the crop.
         confidence: float64 (side 2,), 0 to 1, comparable between scans; 1 where a placement
             doesn't look for a knee.
+        upright: Whether the head lies above the feet; None where a placement doesn't look.
     """
 
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
     confidence: NDArray[np.float64]
+    upright: bool | None = None
 
     @classmethod
     def in_halves(cls, rows: ArrayLike) -> "Places":
@@ -109,7 +111,7 @@ def _place_robust(counts: NDArray[np.uint16]) -> Places:
     found = find_knees(counts)
     # A crop's middle is the edge of its column 64, so that a mirrored scan has mirrored crops.
     columns = np.rint(found.columns + 0.5).astype(np.int64)
-    return Places(np.rint(found.rows).astype(np.int64), columns, found.confidence)
+    return Places(np.rint(found.rows).astype(np.int64), columns, found.confidence, found.upright)
 
 
 PLACEMENTS: dict[Placement, Callable[[NDArray[np.uint16]], Places]] = {

@@ -2,8 +2,8 @@
 
 All measures are ratios of counts above the background, or signal over Poisson noise, so dose and
 build cancel. The limits lie between ordinary invented knees and cases that can't be graded, of the
-seeds 101 to 105; `docs/flags.md` has the rates on other seeds. They are those of crops as the
-study places them, which have the hottest row of both legs in the middle.
+seeds 101 to 105; `docs/flags.md` has the rates on other seeds. They are those of the halves of the
+image about the row where the study, or `data.crop=robust`, has the knee.
 """
 
 from dataclasses import dataclass
@@ -55,6 +55,8 @@ _BESIDE = 24  # columns from the leg's axis that a knee doesn't reach
 _EDGE = 12
 _LEAST = 0.01  # counts a pixel: divisors end here
 
+_USUAL_KNEE_ROW = 602
+_FARTHEST_DOWN = (-145, 470)  # so far the bladder's rows and the trunk's lie on the image
 _BLADDER_ROWS, _BLADDER_COLUMNS = slice(380, 540), slice(108, 148)
 _BLADDER_SIZE = (13, 17)
 _EDGE_COLUMNS = 9
@@ -68,8 +70,10 @@ def crop_doubts(counts: NDArray[np.uint16], places: Places) -> tuple[tuple[str, 
         counts: uint16 (view 2, row 1024, column 256), counts a pixel, of the whole scan.
         places: Of the crops; see `place_knees`.
     """
-    of_scan = [UPSIDE_DOWN] if is_upside_down(counts) else []
-    if not of_scan and page_order(counts) < 0:
+    # A body that lies low on the image is upside down for the halves of the image alone.
+    upright = not is_upside_down(counts) if places.upright is None else places.upright
+    of_scan = [] if upright else [UPSIDE_DOWN]
+    if not of_scan and page_order(counts, down=_lower_than_usual(places)) < 0:
         of_scan.append(PAGES_SWAPPED)
     # Limits are of halves of the image, whose inner edge is the midline.
     measures = measure_crops(cut_knees(counts, Places.in_halves(places.rows)))
@@ -81,6 +85,11 @@ def crop_doubts(counts: NDArray[np.uint16], places: Places) -> tuple[tuple[str, 
         )
         for side in range(len(SIDES))
     )
+
+
+def _lower_than_usual(places: Places) -> int:
+    """Rows by which a body lies lower than usual, by its knees where a placement has found them."""
+    return 0 if places.upright is None else round(float(places.rows.mean())) - _USUAL_KNEE_ROW
 
 
 def _outside(value: float, limit: Limit) -> bool:
@@ -165,7 +174,7 @@ def _profile(leg: Array) -> tuple[int, float]:
     return row, float(smooth[KNEE_ROWS].max() / shafts)
 
 
-def page_order(counts: NDArray[np.uint16]) -> float:
+def page_order(counts: NDArray[np.uint16], down: int = 0) -> float:
     """Above 0 where the anterior page comes first, below 0 where the posterior page does.
 
     The bladder lies in front, spine, sacrum and kidneys behind: the logarithm of the bladder's
@@ -173,23 +182,26 @@ def page_order(counts: NDArray[np.uint16]) -> float:
 
     Args:
         counts: As for `crop_doubts`.
+        down: Rows by which the body lies lower than usual.
     """
+    down = int(np.clip(down, *_FARTHEST_DOWN))
     pages = np.stack([counts[0], counts[1, :, ::-1]])
     strips = np.stack([pages[..., :_EDGE_COLUMNS], pages[..., -_EDGE_COLUMNS:]]).mean(axis=-1)
     edges = np.median(uniform_filter1d(strips, _EDGE_COLUMNS, axis=-1), axis=(0, 2))
     # Squares of the region alone: those of the whole scan take thirty times as long.
     half_rows, half_columns = (size // 2 for size in _BLADDER_SIZE)
-    rows = slice(_BLADDER_ROWS.start - half_rows, _BLADDER_ROWS.stop + half_rows)
+    first, last = _BLADDER_ROWS.start + down, _BLADDER_ROWS.stop + down
+    rows = slice(first - half_rows, last + half_rows)
     columns = slice(_BLADDER_COLUMNS.start - half_columns, _BLADDER_COLUMNS.stop + half_columns)
     around = pages[:, rows, columns] - edges[:, None, None]
     squares = uniform_filter(around, (1, *_BLADDER_SIZE))[
         :, half_rows:-half_rows, half_columns:-half_columns
     ]
     region = squares.sum(axis=0)
-    down, across = np.unravel_index(int(region.argmax()), region.shape)
-    row, column = int(down) + _BLADDER_ROWS.start, int(across) + _BLADDER_COLUMNS.start
+    below, across = np.unravel_index(int(region.argmax()), region.shape)
+    row, column = int(below) + first, int(across) + _BLADDER_COLUMNS.start
     rows = slice(row + _TRUNK_ROWS.start, row + _TRUNK_ROWS.stop)
     columns = slice(column + _TRUNK_COLUMNS.start, column + _TRUNK_COLUMNS.stop)
     trunks = pages[:, rows, columns].mean(axis=(1, 2)) - edges
-    bladder, trunk = np.log(np.maximum([squares[:, down, across], trunks], _LEAST))
+    bladder, trunk = np.log(np.maximum([squares[:, below, across], trunks], _LEAST))
     return float(bladder[0] - bladder[1] - trunk[0] + trunk[1])

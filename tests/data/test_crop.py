@@ -1,3 +1,5 @@
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,10 +7,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from djd.data.crop import (
+    PLACEMENTS,
     VIEW_INDICES,
     Pixels,
+    Places,
     crop_knees,
+    cut_knees,
     network_views,
+    place_knees,
     place_study_crop,
     scale_crops,
     sum_neighbours,
@@ -61,6 +67,40 @@ def test_the_crop_is_the_studys(
     crops = crop_knees(scan)
     np.testing.assert_array_equal(crops[0, 0], right)
     np.testing.assert_array_equal(crops[1, 0], left)
+
+
+PADDED = np.random.default_rng(0).integers(1, 2**16, (2, 1024, 256), dtype=np.uint16)
+PADDED = np.pad(PADDED, ((0, 0), (64, 64), (64, 64)))
+
+
+@given(
+    st.tuples(st.integers(0, 1023), st.integers(0, 1023)),
+    st.tuples(st.integers(0, 256), st.integers(0, 256)),
+)
+def test_beyond_the_borders_a_crop_holds_zeros(
+    rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    counts = np.stack([PADDED[0, 64:-64, 64:-64], PADDED[1, 64:-64, 64:-64][:, ::-1]])
+    crops = cut_knees(counts, Places(np.array(rows), np.array(columns), np.ones(2)))
+    for crop, row, column in zip(crops, rows, columns, strict=True):
+        np.testing.assert_array_equal(crop, PADDED[:, row : row + 128, column : column + 128])
+
+
+def test_the_place_is_row_and_column_64_of_a_crop() -> None:
+    counts = np.zeros((2, 1024, 256), dtype=np.uint16)
+    counts[0, 600, 70], counts[0, 610, 180] = 5, 6
+    crops = cut_knees(counts, Places(np.array([600, 610]), np.array([70, 180]), np.ones(2)))
+    assert crops[:, 0, 64, 64].tolist() == [5, 6]
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_the_corners_are_those_of_the_crops(placement: Literal["study", "robust"]) -> None:
+    scan = invented_scan(3, background=15, gap=True, peaks=[(600, 70, 300), (610, 180, 300)])
+    corners = place_knees(scan.counts, placement).corners
+    for crop, (row, column) in zip(crop_knees(scan, placement), corners, strict=True):
+        inside = scan.counts[0, row : row + 128, max(column, 0) : column + 128]
+        first = max(-column, 0)
+        np.testing.assert_array_equal(crop[0, :, first : first + inside.shape[1]], inside)
 
 
 @pytest.mark.parametrize("gap_column", [100, 149])

@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 
-from djd.data.crop import knee_windows
+from djd.data.crop import PLACEMENTS, WINDOW_ROW, Placement, Places, place_knees
+from djd.data.oddities import UPSIDE_DOWN
 from djd.data.phantom.odd import Case
-from djd.data.scan import Scan
 from djd.grades import PhantomStyle
-from djd.predict.crop_check import PAGES_SWAPPED, crop_doubts, measure_crops, page_order
-from tests.predict.invented_scans import InventedScan, crops_of, invented_scan
+from djd.predict.crop_check import (
+    NOT_FOUND,
+    PAGES_SWAPPED,
+    crop_doubts,
+    measure_crops,
+    page_order,
+)
+from tests.predict.invented_scans import InventedScan, invented_scan
 
 SEEDS = range(503, 506)
 """Of patients whose joints lie in the middle of the crops."""
@@ -19,15 +25,31 @@ def plain() -> list[InventedScan]:
     return [invented_scan(seed, "plain") for seed in SEEDS]
 
 
-def doubts_of(counts: np.ndarray) -> tuple[tuple[str, ...], ...]:
-    return crop_doubts(counts, crops_of(counts))
+def doubts_of(counts: np.ndarray, placement: Placement = "study") -> tuple[tuple[str, ...], ...]:
+    return crop_doubts(counts, place_knees(counts, placement))
 
 
 @pytest.mark.parametrize("style", ["plain", "soft"])
 def test_ordinary_knees_are_not_doubted(style: PhantomStyle) -> None:
     for seed in SEEDS:
         scan = invented_scan(seed, style)
-        assert crop_doubts(scan.counts, scan.crops) == ((), ())
+        for placement in PLACEMENTS:
+            assert doubts_of(scan.counts, placement) == ((), ())
+
+
+def test_robust_crops_are_doubted_where_no_knee_was_found() -> None:
+    for seed in SEEDS[:2]:
+        scan = invented_scan(seed, "odd", "blank leg")
+        for there, side in zip(scan.joints, doubts_of(scan.counts, "robust"), strict=True):
+            assert (NOT_FOUND in side) == (there == "none")
+    assert NOT_FOUND not in doubts_of(scan.counts)[0] + doubts_of(scan.counts)[1]
+
+
+def test_a_body_that_lies_low_has_robust_crops_without_doubt() -> None:
+    low = invented_scan(SEEDS[0], "odd", "pelvis for knees")
+    assert doubts_of(low.counts, "robust") == ((), ())
+    turned = low.counts[:, ::-1, ::-1]
+    assert all(UPSIDE_DOWN in side for side in doubts_of(turned, "robust"))
 
 
 @pytest.mark.parametrize(
@@ -42,13 +64,13 @@ def test_ordinary_knees_are_not_doubted(style: PhantomStyle) -> None:
 def test_both_sides_are_doubted_where_no_side_can_be_graded(case: Case, reason: str) -> None:
     for seed in SEEDS:
         scan = invented_scan(seed, "odd", case)
-        assert all(reason in side for side in crop_doubts(scan.counts, scan.crops))
+        assert all(reason in side for side in doubts_of(scan.counts))
 
 
 def test_legs_that_cross_are_doubted() -> None:
     for seed in SEEDS:
         scan = invented_scan(seed, "odd", "crossed legs")
-        for side in crop_doubts(scan.counts, scan.crops):
+        for side in doubts_of(scan.counts):
             assert {"the legs cross", "the legs lie at the midline"} & {*side}
 
 
@@ -62,7 +84,7 @@ def test_legs_that_cross_are_doubted() -> None:
 def test_only_the_side_without_a_knee_is_doubted(case: Case, joint: str, reason: str) -> None:
     for seed in SEEDS:
         scan = invented_scan(seed, "odd", case)
-        doubts = crop_doubts(scan.counts, scan.crops)
+        doubts = doubts_of(scan.counts)
         assert joint in scan.joints
         for there, side in zip(scan.joints, doubts, strict=True):
             assert (reason in side) == (there == joint)
@@ -70,15 +92,16 @@ def test_only_the_side_without_a_knee_is_doubted(case: Case, joint: str, reason:
 
 def test_a_hot_spot_beside_the_leg_is_doubted_on_its_side_alone(plain: list[InventedScan]) -> None:
     for scan in plain:
-        crops = scan.crops.copy()
-        crops[0, :, 60:68, 8:16] += 40 * crops.max()
-        assert crop_doubts(scan.counts, crops) == (("a hot spot beside the leg",), ())
+        places, counts = place_knees(scan.counts), scan.counts.copy()
+        middle = places.rows[0]
+        counts[0, middle - 4 : middle + 4, 8:16] += 80 * scan.crops.max()
+        assert crop_doubts(counts, places) == (("a hot spot beside the leg",), ())
 
 
 def test_a_crop_far_from_the_joint_is_doubted(plain: list[InventedScan]) -> None:
     for scan in plain:
-        lower = Scan("lower", np.roll(scan.counts, 70, axis=1), (None, None), None)
-        for side in crop_doubts(lower.counts, knee_windows(lower)):
+        lower = np.roll(scan.counts, 70, axis=1)
+        for side in crop_doubts(lower, Places.in_halves(WINDOW_ROW + 64)):
             assert {"the knee is not in the middle", "no knee between the shafts"} & {*side}
 
 

@@ -83,10 +83,14 @@ def test_probabilities_flatter_than_nearly_all_out_of_fold_are_flagged(
     assert (entropy(even) > limits.entropy).all()
     for probabilities, expected in ((even, True), (sure, False)):
         members = probabilities[None]
-        flags = grader.doubts.flags(each.counts, each.crops, members, probabilities, features)
+        flags = grader.doubts.flags(
+            each.counts, each.crops, each.places, members, probabilities, features
+        )
         assert ["flat" in of_knee for of_knee in flags] == [expected] * 2
         assert not any("unlike" in of_knee for of_knee in flags)
-    far = grader.doubts.flags(each.counts, each.crops, sure[None], sure, features + 1e6)
+    far = grader.doubts.flags(
+        each.counts, each.crops, each.places, sure[None], sure, features + 1e6
+    )
     assert all("unlike" in of_knee for of_knee in far)
 
 

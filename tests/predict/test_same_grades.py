@@ -53,6 +53,7 @@ def require_same(folder: Path, graded: KneeGrades) -> None:
     [
         ("recipe=best",),
         ("model=cnn", "data.scaling=counts", "model.clip_logits=true", "optim.lr=1e-4"),
+        ("model=cnn", "data.crop=robust", "data.views=both"),
         ("model=residual", "data.pixels=64", "loss=corn", "loss.class_weights=balanced"),
         ("data.views=both", "data.mirror_left=true", "data.scaling=sqrt", "loss=soft"),
         ("model=pooled", "data.views=both", "model.uptake=true", "model.both_knees=true"),
