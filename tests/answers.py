@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +8,7 @@ from djd.report.findings import Findings
 from djd.runs.config import RunConfig
 from djd.runs.keys import AxisValue
 from djd.sweeps.sweep import Sweep
+from tests.made_once import MakeOnce
 from tests.sweeps.invented_answers import TEST_PATIENTS, knees_of, read_by, tell
 from tests.sweeps.invented_cells import leave_comparison
 
@@ -18,17 +20,20 @@ def better_when_deep(config: RunConfig, epoch: int) -> float:
 
 
 @pytest.fixture(scope="session")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def compared(make_once: MakeOnce) -> Told:
     """Two depths and two optimizers on all of three folds; not to be changed.
 
     Uptake is there, the best setting was opened, and a second reader read every other knee.
     """
-    folder = tmp_path_factory.mktemp("answers") / "sweep"
-    axes: dict[str, Sequence[AxisValue]] = {"model.depth": (1, 2), "optim": ("adam", "sgd")}
-    leave_comparison(folder, axes, skill=better_when_deep)
-    knees = [*knees_of(range(36)), *knees_of(TEST_PATIENTS)]
-    readings = read_by(knees, 0.7, every=2)
-    return tell(folder, uptake=0.4, tested=0.7, readings=readings)
+
+    def make(root: Path) -> Told:
+        axes: dict[str, Sequence[AxisValue]] = {"model.depth": (1, 2), "optim": ("adam", "sgd")}
+        leave_comparison(root / "sweep", axes, skill=better_when_deep)
+        knees = [*knees_of(range(36)), *knees_of(TEST_PATIENTS)]
+        readings = read_by(knees, 0.7, every=2)
+        return tell(root / "sweep", uptake=0.4, tested=0.7, readings=readings)
+
+    return make_once("answers", make)
 
 
 @pytest.fixture

@@ -11,16 +11,44 @@ import pytest
 
 import train
 from djd import wording
+from djd.machine import usable_cores
 from hydra_plugins.djd import _composing
+from tests.made_once import MakeOnce
 from tests.ordinary_user import link
 
 if TYPE_CHECKING:
     from tests.browser import Browser
     from tests.sweeping import Sweep
 
-# Shared machines stall: a slow example is no failure. The examples are the same in every run.
-hypothesis.settings.register_profile("project", deadline=None, derandomize=True, max_examples=50)
+# Shared machines stall: slow examples are no failure. The examples are the same in every run.
+hypothesis.settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("project")
+
+MOST_WORKERS = 8
+"""Processes that share the tests; each takes up to a gigabyte of memory."""
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A process a core for all tests; for named ones, or on one core, pytest's own process.
+
+    Each process spends seconds on imports.
+    """
+    workers = min(usable_cores(), MOST_WORKERS)
+    return 0 if workers == 1 or config.args_source is config.ArgsSource.ARGS else workers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes beside each other have one thread each, as has what they start."""
+    if config.getoption("tx", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 # Commands that tests read back are spelt for POSIX shells, on every system.
 wording.FOR_WINDOWS = False
@@ -63,7 +91,13 @@ def _composed(overrides: tuple[str, ...], *places: object) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Gives what the first of pytest's processes makes to all of them."""
+    return MakeOnce(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(make_once: MakeOnce) -> Path:
     """The invented cohort of 40 patients that all tests share; not to be changed.
 
     As read by default it lies beside, in `cohorts`.
@@ -72,20 +106,24 @@ def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from djd.data.phantom.cohort import cached_phantom
     from djd.data.scan_files import find_scans
 
-    cache = tmp_path_factory.mktemp("cache")
-    folder = cached_phantom(cache, patients=40, seed=0)
-    cached_cohort(cache, find_scans(folder), placement="study", labels_from="auto")
-    return folder
+    def make(cache: Path) -> Path:
+        folder = cached_phantom(cache, patients=40, seed=0)
+        cached_cohort(cache, find_scans(folder), placement="study", labels_from="auto")
+        return folder
+
+    return make_once("cache", make)
 
 
 @pytest.fixture(scope="session")
-def null_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def null_folder(make_once: MakeOnce) -> Path:
     """An invented cohort of 120 patients whose grades say nothing; not to be changed."""
     from djd.data.phantom.cohort import make_cohort
 
-    folder = tmp_path_factory.mktemp("null") / "scans"
-    make_cohort(folder, patients=120, seed=11, null=True)
-    return folder
+    def make(root: Path) -> Path:
+        make_cohort(root / "scans", patients=120, seed=11, null=True)
+        return root / "scans"
+
+    return make_once("null", make)
 
 
 def tiny_values(phantom_folder: Path, root: Path, *overrides: str) -> dict[str, Any]:
@@ -120,17 +158,19 @@ def tiny(phantom_folder: Path, tmp_path: Path) -> Compose:
 
 
 @pytest.fixture(scope="session")
-def sweep(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Sweep":
+def sweep(phantom_folder: Path, make_once: MakeOnce) -> "Sweep":
     """A comparison of two depths on three folds, carried out once; not to be changed."""
     from tests.sweeping import AXES, Sweep, run_train, sweep_arguments
 
-    root = tmp_path_factory.mktemp("comparison")
-    cache = Path(tiny_values(phantom_folder, root)["paths"]["cache"])
-    folder = root / "sweep, (한글)"
-    with pytest.MonkeyPatch.context() as patch:
-        drawn = ("report=true", "plots=true")
-        assert run_train(patch, *sweep_arguments(cache, folder, *AXES, *drawn)) == 0
-    return Sweep(folder, cache)
+    def make(root: Path) -> Sweep:
+        cache = Path(tiny_values(phantom_folder, root)["paths"]["cache"])
+        folder = root / "sweep, (한글)"
+        with pytest.MonkeyPatch.context() as patch:
+            drawn = ("report=true", "plots=true")
+            assert run_train(patch, *sweep_arguments(cache, folder, *AXES, *drawn)) == 0
+        return Sweep(folder, cache)
+
+    return make_once("comparison", make)
 
 
 @pytest.fixture(scope="session")

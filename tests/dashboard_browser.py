@@ -1,14 +1,15 @@
 """TensorBoard in a headless browser, for tests; nothing is downloaded."""
 
 import os
+import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -100,25 +101,23 @@ def started_driver(width: int = 1900, height: int = 1000) -> Iterator[Any]:
 def tensorboard(line: str) -> Iterator[str]:
     """Run a line that opens a dashboard; gives its address."""
     _, *arguments = shlex.split(line)
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tensorboard.main", *arguments, "--port", str(port)]
-    server = subprocess.Popen(
-        [*command, "--reload_interval", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait_for_port(port, server)
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        server.wait()
+    command = [sys.executable, "-m", "tensorboard.main", *arguments, "--reload_interval", "1"]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        with log.open("wb") as said:  # a port that is free now might be taken as the server starts
+            server = subprocess.Popen([*command, "--port", "0"], stdout=said, stderr=said)
+        try:
+            yield _address(log, server)
+        finally:
+            server.terminate()
+            server.wait()
 
 
-def _wait_for_port(port: int, server: "subprocess.Popen[bytes]") -> None:
+def _address(log: Path, server: "subprocess.Popen[bytes]") -> str:
+    """What the server says that it listens at."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
-        with suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
-            return
+        if found := re.search(r"at (http://localhost:\d+)/", log.read_text(errors="replace")):
+            return found[1]
         time.sleep(0.1)
-    pytest.fail("TensorBoard didn't start")
+    pytest.fail(f"TensorBoard didn't start: {log.read_text(errors='replace')}")

@@ -6,6 +6,7 @@ import pytest
 
 from djd.runs.result import RunResult
 from tests.conftest import tiny_values
+from tests.made_once import MakeOnce
 from tests.training import run
 
 
@@ -25,9 +26,11 @@ class FinishedRun:
 
 
 @pytest.fixture(scope="session")
-def finished(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    root = tmp_path_factory.mktemp("finished")
-    folder = root / "run"
-    folder.mkdir()
-    values = tiny_values(phantom_folder, root, "plots=true", "optim.lr=0.001")
-    return FinishedRun(values, folder, run(values, folder))
+def finished(phantom_folder: Path, make_once: MakeOnce) -> FinishedRun:
+    def make(root: Path) -> FinishedRun:
+        folder = root / "run"
+        folder.mkdir()
+        values = tiny_values(phantom_folder, root, "plots=true", "optim.lr=0.001")
+        return FinishedRun(values, folder, run(values, folder))
+
+    return make_once("finished", make)

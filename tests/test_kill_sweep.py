@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import tiny_values
+from tests.made_once import MakeOnce
 from tests.sweeping import predictions, start_train, sweep_arguments
 
 AXES = ("model.depth=1,2", "data.fold=0,1,2", "trainer.max_epochs=40", "score_epochs=[20]")
@@ -30,11 +31,16 @@ def cache(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="module")
-def whole(cache: Path) -> dict[str, str]:
+def whole(phantom_folder: Path, make_once: MakeOnce) -> dict[str, str]:
     """Predictions of a comparison that nobody disturbs."""
-    folder = cache.parent / "whole"
-    assert start_train(cache.parent / "log", *sweep_arguments(cache, folder, *AXES)).wait() == 0
-    return predictions(folder)
+
+    def make(root: Path) -> dict[str, str]:
+        cache = Path(tiny_values(phantom_folder, root)["paths"]["cache"])
+        arguments = sweep_arguments(cache, root / "whole", *AXES)
+        assert start_train(root / "log", *arguments).wait() == 0
+        return predictions(root / "whole")
+
+    return make_once("whole", make)
 
 
 def descendants(process: int) -> list[int]:
@@ -82,7 +88,7 @@ def test_a_comparison_killed_at_random_moments_ends_as_one_that_never_was(
             kill(process)
         if kill is not kill_one_below:
             process.wait()
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 60
             while any(Path(f"/proc/{each}").exists() for each in below):
                 assert time.monotonic() < deadline, "orphans"
                 time.sleep(0.1)

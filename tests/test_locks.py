@@ -36,7 +36,7 @@ HOLD = """
 use_stale_after(float(sys.argv[2]))
 with stop_on_signals(), try_lock(lock) as held:
     print(held, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 CONTEND = """
@@ -45,7 +45,7 @@ from tests.without_locks import leave_marker
 locks._SECONDS_BETWEEN_TRIES = 0.001
 inside, ended = lock.parent / "inside", time.monotonic() + 1
 times = 0
-while time.monotonic() < ended:
+while time.monotonic() < ended or not times:  # on a busy machine a second may give no turn
     with try_lock(lock, seconds=0.2) as held:
         if not held:
             continue
@@ -161,7 +161,7 @@ def test_a_dead_process_of_this_machine_loses_its_lock_at_once(lock: Path) -> No
         process.send_signal(signal.SIGSTOP)  # silent, but alive: see /proc
         assert holder_of(lock) is not None
         process.kill()
-        time.sleep(0.2)  # nobody waits for the process: a zombie is dead, too
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie is dead, too
         with try_lock(lock, seconds=0) as held:
             assert held
 
@@ -232,7 +232,7 @@ def test_a_folder_in_the_place_of_a_marker_holds_nothing(lock: Path) -> None:
 def test_no_two_processes_are_inside_at_once_whoever_dies(lock: Path) -> None:
     several = [start(CONTEND, str(lock)) for _ in range(4)]
     for process in several:
-        out, err = process.communicate()
+        out, err = process.communicate(timeout=60)
         assert err.count("Error") == 0, err
         assert int(out) > 0
 
@@ -259,7 +259,7 @@ def test_who_was_silent_and_lost_the_lock_stops(lock: Path) -> None:
         assert process.stdout.readline() == "True\n"
         marker = lock.with_name(".lock.1")
         before = marker.stat().st_mtime
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while marker.stat().st_mtime == before:
             assert time.monotonic() < deadline, "no heartbeat"
             time.sleep(0.05)
@@ -268,7 +268,7 @@ def test_who_was_silent_and_lost_the_lock_stops(lock: Path) -> None:
             assert time.monotonic() < deadline, "no new marker"
             time.sleep(0.05)
         leave_marker(lock)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
         assert "process 4711 on node17 took over" in err
         assert "Stopped: stopped by SIGTERM" in err
     assert marker.exists()

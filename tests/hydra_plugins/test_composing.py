@@ -40,7 +40,10 @@ def composed_by_hydra(loader: ConfigLoader, master: DictConfig, cell: Cell) -> R
 
 
 @pytest.mark.slow
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(keys=st.lists(st.sampled_from(list(VALUES)), unique=True, max_size=4))
 def test_every_cell_is_what_hydra_composes_of_its_overrides(
     loader: ConfigLoader, master: DictConfig, keys: list[str]
