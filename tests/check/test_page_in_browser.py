@@ -69,7 +69,8 @@ def test_scans_are_sorted_and_chosen(browser: Browser, page: Path) -> None:
     choose(browser, "sort", "name")
     assert browser.ask(SHOWN) == names
     choose(browser, "sort", "grade")
-    assert browser.ask(SHOWN)[:2] == ["0000002", "0000003"], "grades 2 3, 4 0, 1 2, 3 4"
+    assert browser.ask(SHOWN)[:2] == ["0000003", "0000005"], "grades 0 1, 2 3, 4 0, 1 2, 3 4"
+    assert browser.ask(SHOWN)[-1] == "0000011", "grades 0 1 again"
     choose(browser, "kind", "any")
     choose(browser, "sort", "suspicion")
     assert browser.ask(SHOWN) == suspicious
