@@ -107,13 +107,20 @@ class _Given:
     @classmethod
     def of(cls, folder: Path, exclude: Sequence[str], tables: _Tables) -> "_Given":
         from djd.check.cohort_problems import unknown_exclusions
+        from djd.check.kinds import SAME_NAME
+        from djd.check.problems import Problem
         from djd.data.labels import given_labels
         from djd.data.scan_files import find_scans
         from djd.data.tables import read_grade_names, read_groups
 
-        scans = find_scans(folder)
+        problems: list[Problem] = []
+
+        def same_name(scan: str, sentence: str) -> None:
+            problems.append(Problem(SAME_NAME, sentence, scan, stops=True))
+
+        scans = find_scans(folder, on_same_name=same_name)
         known = set(scans.names)
-        problems = list(unknown_exclusions(exclude, scans.names))
+        problems += unknown_exclusions(exclude, scans.names)
         patients: Mapping[str, str] = {}
         grade_names: GradeNames = {}
         labels: Labels | None = None

@@ -30,6 +30,13 @@ UNREADABLE = Kind(
     "Training stops at a scan that it can't read.",
     "Mend or download the file, name the scan in data.exclude, or say data.on_error=skip.",
 )
+SAME_NAME = Kind(
+    "two files of one name",
+    95,
+    "Training stops where two files would be one scan, before anything is read; the page shows the "
+    "first.",
+    "Rename one of the files, or move it out of the folder.",
+)
 TABLE = Kind(
     "table",
     90,
@@ -188,19 +195,9 @@ LEFT_OUT = Kind(
 )
 
 KINDS = (
-    *(UNREADABLE, TABLE, NOTHING_TO_TRAIN, SPLIT, LABELS, NO_BODY, UPSIDE_DOWN, SWAPPED, MIRRORED),
-    *(
-        PHANTOM,
-        EMPTY,
-        SAME_VIEWS,
-        COPY,
-        CUT_OFF,
-        MISPLACED,
-        FAINT,
-        DISAGREEMENT,
-        SATURATED,
-        DOUBTFUL,
-    ),
-    *(RELABELLED, UNLABELLED, UNKNOWN_NAME, ALIKE, SAME_PATIENT, EXCLUDE, LEFT_OUT),
+    *(UNREADABLE, SAME_NAME, TABLE, NOTHING_TO_TRAIN, SPLIT, LABELS),
+    *(NO_BODY, UPSIDE_DOWN, SWAPPED, MIRRORED, PHANTOM, EMPTY, SAME_VIEWS, COPY, CUT_OFF),
+    *(MISPLACED, FAINT, DISAGREEMENT, SATURATED, DOUBTFUL, RELABELLED, UNLABELLED, UNKNOWN_NAME),
+    *(ALIKE, SAME_PATIENT, EXCLUDE, LEFT_OUT),
 )
 """The worst first."""

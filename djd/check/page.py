@@ -91,14 +91,13 @@ def check_page(
 
 def answer(found: Checked) -> str:
     """Whether training would go on, and what there is to look at."""
-    troubled = len(by_scan(found.problems))
-    if found.stops:
-        stopping = sum(each.stops for each in found.problems)
-        return f"Training would stop at {count_of(stopping, 'problem')}."
     if not found.problems:
         return "Training would go on, and no problem was found."
-    what = f"{count_of(troubled, 'scan')} with something to look at"
-    return f"Training would go on; {what if troubled else 'see the remarks below'}."
+    stopping = [each for each in found.problems if each.stops]
+    others = by_scan([each for each in found.problems if not each.stops])
+    at = f"stop at {count_of(len(stopping), 'problem')}" if stopping else "go on"
+    looks = f"{count_of(len(others), 'scan')} with something to look at" if others else ""
+    return f"Training would {'; '.join(filter(None, (at, looks)))}."
 
 
 def grade_counts(found: Checked) -> list[list[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from rich.table import Table
 
 from djd.check.cohort_problems import Checked
-from djd.check.kinds import MISPLACED, UNREADABLE
+from djd.check.kinds import MISPLACED, SAME_NAME, UNREADABLE
 from djd.check.looks import Look
 from djd.check.page import answer, grade_counts, kinds_found
 from djd.check.problems import Problem
@@ -15,6 +15,8 @@ from djd.data.names import groups_line
 from djd.data.scan_files import ScanFolder
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP
 from djd.wording import MOST_NAMES, count_of, first_of, in_shell, printable
+
+_SENTENCES = (UNREADABLE, SAME_NAME)
 
 
 def say_checked(found: Checked) -> None:
@@ -36,18 +38,19 @@ def say_checked(found: Checked) -> None:
 
 
 def problem_lines(problems: Sequence[Problem]) -> Iterator[str]:
-    """A line a problem that stops training or that has no scan, and else a line a kind."""
-    for kind, _, effect, count in kinds_found(problems):
+    """Sentences on what is of the whole cohort or of files, and else a line a kind."""
+    for kind, _, effect, number in kinds_found(problems):
         there = [each for each in problems if each.kind == kind]
-        sentences = [each.what for each in there if each.scan is None or kind is UNREADABLE]
+        sentences = [each.what for each in there if each.scan is None or kind in _SENTENCES]
         prefix = "training would stop" if effect == "stops" else "warning"
         for sentence in sentences[:MOST_NAMES]:
-            yield f"{prefix}: {kind.name}: {sentence}"
+            named = sentence.startswith(kind.name)
+            yield f"{prefix}: {sentence}" if named else f"{prefix}: {kind.name}: {sentence}"
         if len(sentences) > MOST_NAMES:
             yield f"{prefix}: {kind.name}: {len(sentences) - MOST_NAMES} more"
         knees = [" ".join(filter(None, (each.scan, each.side))) for each in there]
         if not sentences:
-            yield f"{prefix}: {kind.name}, {count}: {first_of(knees)}"
+            yield f"{prefix}: {kind.name}, {number}: {first_of(knees)}"
 
 
 def crop_line(found: Checked) -> str | None:

@@ -196,6 +196,20 @@ def test_no_readable_scan_is_a_page_too(check: Check, tmp_path: Path) -> None:
         assert "no picture: the scan can" in said.page
 
 
+@posix
+def test_two_files_of_one_name_are_a_problem_and_the_first_is_shown(
+    check: Check, scans: Path
+) -> None:
+    shutil.copy(scans / "0000001.mat", scans / "0000002.MAT")
+    said = check(scans)
+    assert said.status == 1
+    (row,) = [row for row in said.rows if row["kind"] == "two files of one name"]
+    assert row["scan"] == "0000002"
+    assert "expected one file a scan, received 0000002.MAT, 0000002.mat" in row["what"]
+    assert row["what"] in said.shown
+    assert len(pictures(said.page)) == 6
+
+
 @pytest.mark.parametrize("name", ["missing", "empty"])
 def test_no_scans_are_one_sentence_and_status_2(check: Check, tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
