@@ -16,6 +16,7 @@ from djd.check.kinds import (
     LABELS,
     LEFT_OUT,
     NOTHING_TO_TRAIN,
+    ODD_IMAGE,
     PHANTOM,
     RELABELLED,
     SAME_PATIENT,
@@ -33,7 +34,9 @@ from djd.check.scan_problems import VIEWS, image_problems, name_problems
 from djd.data.cohort import Cohort
 from djd.data.crop import Placement
 from djd.data.names import alike_names, one_form, unknown_names
+from djd.data.oddities import UPSIDE_DOWN as UPSIDE_DOWN_IMAGE
 from djd.data.problems import labels_obstacle, reading_obstacle
+from djd.data.scan import ViewOrder
 from djd.data.split import split_knees, split_patients
 from djd.errors import InputError
 from djd.grades import SIDES, LabelsFrom, OnError, Side
@@ -50,7 +53,10 @@ so many deviations, estimated from the median absolute deviation, and by so much
 
 _NORMAL = 1.4826  # deviations in a median absolute deviation
 
-_ODDITIES = {kind.name: kind for kind in (SAME_VIEWS, CUT_OFF, SATURATED)} | {"empty": EMPTY}
+_ODDITIES = {kind.name: kind for kind in (SAME_VIEWS, CUT_OFF, SATURATED)} | {
+    "empty": EMPTY,
+    UPSIDE_DOWN_IMAGE: UPSIDE_DOWN,
+}
 _SIDE_WORDS: dict[str, Side] = {side: side for side in SIDES}
 
 
@@ -62,6 +68,7 @@ class Choices:
     labels_from: LabelsFrom = "auto"
     on_error: OnError = "stop"
     test_count: int = 40
+    view_order: ViewOrder | None = None
 
     @property
     def changed(self) -> dict[str, object]:
@@ -128,7 +135,7 @@ def _unreadable(cohort: Cohort, choices: Choices) -> Iterator[Problem]:
 def _odd_images(cohort: Cohort, looks: Mapping[str, Look]) -> Iterator[Problem]:
     found: dict[tuple[str, Kind], list[str]] = {}
     for what, scans in cohort.oddities.items():
-        kind = next((_ODDITIES[end] for end in _ODDITIES if what.endswith(end)), UPSIDE_DOWN)
+        kind = next((_ODDITIES[end] for end in _ODDITIES if what.endswith(end)), ODD_IMAGE)
         for scan in scans:
             if kind is not UPSIDE_DOWN:
                 found.setdefault((scan, kind), []).append(what)

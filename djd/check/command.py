@@ -39,6 +39,9 @@ def check(
     grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
     labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
     labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
+    view_order: Annotated[
+        Literal["anterior", "posterior"] | None, typer.Option(help="As data.view_order.")
+    ] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
     show_names: Annotated[
         bool,
@@ -52,7 +55,7 @@ def check(
     from djd.check.cohort_problems import Choices
     from djd.data.formats import import_formats
 
-    choices = Choices(crop, labels_from, on_error, test_count)
+    choices = Choices(crop, labels_from, on_error, test_count, view_order)
     tables = _Tables(groups, grade_names, labels, labels_kind)
     keys = {
         **choices.changed,
@@ -166,7 +169,11 @@ def _check(
     from djd.data.scan_knees import Reading
 
     reading = Reading(
-        choices.crop, choices.labels_from, given.grade_names, needs_labels=given.needs_labels
+        choices.crop,
+        choices.labels_from,
+        given.grade_names,
+        choices.view_order,
+        needs_labels=given.needs_labels,
     )
     with new_pictures(out) as pictures:
         look = partial(look_at, placement=choices.crop, pictures=pictures)

@@ -151,6 +151,12 @@ DOUBTFUL = Kind(
     "Look at the picture: an implant, crossed legs or a hand can't be graded. Name the scan in "
     "data.exclude, or give the knee no grade in data.labels.",
 )
+ODD_IMAGE = Kind(
+    "odd image",
+    2,
+    "The image is not an ordinary pair of views.",
+    "Look at the picture; scans of one view train with data.views=anterior.",
+)
 RELABELLED = Kind(
     "label against file",
     5,
@@ -198,6 +204,6 @@ KINDS = (
     *(UNREADABLE, SAME_NAME, TABLE, NOTHING_TO_TRAIN, SPLIT, LABELS),
     *(NO_BODY, UPSIDE_DOWN, SWAPPED, MIRRORED, PHANTOM, EMPTY, SAME_VIEWS, COPY, CUT_OFF),
     *(MISPLACED, FAINT, DISAGREEMENT, SATURATED, DOUBTFUL, RELABELLED, UNLABELLED, UNKNOWN_NAME),
-    *(ALIKE, SAME_PATIENT, EXCLUDE, LEFT_OUT),
+    *(ODD_IMAGE, ALIKE, SAME_PATIENT, EXCLUDE, LEFT_OUT),
 )
 """The worst first."""
