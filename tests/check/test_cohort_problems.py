@@ -51,13 +51,13 @@ def test_an_empty_view_is_not_compared() -> None:
 
 
 def test_a_phantom_among_scans_is_named_and_a_folder_of_phantoms_is_not() -> None:
-    cohort = replace(invented_cohort(cycling_grades(50)), phantom=False)
+    cohort = replace(invented_cohort(cycling_grades(12)), phantom=False)
     names = cohort.scans
     mixed = {name: replace(LOOK, phantom=name == names[3]) for name in names}
-    found = checked(cohort, mixed, Choices()).problems
+    found = checked(cohort, mixed, Choices(test_count=2)).problems
     assert [(each.kind.name, each.scan) for each in found] == [("phantom among scans", names[3])]
     invented = {name: replace(LOOK, phantom=True) for name in names}
-    assert checked(cohort, invented, Choices()).problems == []
+    assert checked(cohort, invented, Choices(test_count=2)).problems == []
 
 
 def test_a_mirrored_copy_says_so_and_one_of_ungraded_scans_is_found() -> None:
@@ -76,12 +76,12 @@ def test_a_mirrored_copy_says_so_and_one_of_ungraded_scans_is_found() -> None:
 
 def test_what_stops_training_is_the_most_suspicious() -> None:
     cohort = replace(
-        invented_cohort(cycling_grades(50)),
+        invented_cohort(cycling_grades(12)),
         unreadable={"0000002": "a"},
         pixel_digests={"0000001": "b"},
     )
-    found = checked(cohort, {}, Choices()).problems
+    found = checked(cohort, {}, Choices(test_count=2)).problems
     assert found[0].scan == "0000002"
     assert suspicion(found[:1]) > suspicion([])
-    assert checked(cohort, {}, Choices()).stops
-    assert not checked(cohort, {}, Choices(on_error="skip")).stops
+    assert checked(cohort, {}, Choices(test_count=2)).stops
+    assert not checked(cohort, {}, Choices(on_error="skip", test_count=2)).stops
