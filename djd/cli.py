@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,7 +14,7 @@ from djd.console import console, exit_2_on_error, progress_bar
 from djd.environment import forget_launcher, show_every_line
 from djd.errors import DriveError, InputError
 from djd.files import as_stored
-from djd.grades import PHANTOM_STAMP, LabelsFrom, LabelsKind, PhantomStyle
+from djd.grades import PHANTOM_STAMP, LabelsFrom, LabelsKind, PhantomFormat, PhantomStyle
 from djd.wording import on_terminal
 
 app = typer.Typer(
@@ -32,21 +33,35 @@ Trust = Annotated[
     list[str] | None,
     typer.Option(help="Module of a network or loss of your own, whose code may run; repeat."),
 ]
+ViewOrderOption = Annotated[
+    Literal["anterior", "posterior"] | None, typer.Option(help="As data.view_order.")
+]
 
 
 @app.command()
 def phantom(
-    out: Annotated[Path, typer.Argument(help="Folder to make; it may not hold .mat files yet.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make; it may not hold scans yet.")],
     patients: Annotated[int, typer.Option(min=1, help="Patients to invent.")] = 205,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another cohort.")] = 0,
     null: Annotated[bool, typer.Option("--null", help="Grades unrelated to images.")] = False,
     style: Annotated[PhantomStyle, typer.Option(help="As data.phantom_style.")] = "plain",
+    file_format: Annotated[
+        PhantomFormat, typer.Option("--format", help="MATLAB files, or DICOM and a grades.csv.")
+    ] = "mat",
 ) -> None:
-    """Invent a cohort of bone scans in the real file format."""
+    """Invent a cohort of bone scans in the real file formats."""
     from djd.data.phantom.cohort import make_cohort
 
     with progress_bar("inventing scans", patients) as on_scan:
-        make_cohort(out, patients=patients, seed=seed, null=null, style=style, on_scan=on_scan)
+        make_cohort(
+            out,
+            patients=patients,
+            seed=seed,
+            null=null,
+            style=style,
+            file_format=file_format,
+            on_scan=on_scan,
+        )
     console.print(f"{PHANTOM_STAMP}. {patients} scans in {out}", markup=False)
 
 
@@ -87,6 +102,7 @@ def predict(
     more: More = None,
     trust: Trust = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
+    view_order: ViewOrderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     specificity: Annotated[
         float, typer.Option(help="Share of normal knees that shall not count as diseased.")
@@ -109,6 +125,7 @@ def predict(
         if format_module:
             import_formats(format_module)
         grader = load_model(model, *(more or ()), trust=trust or ())
+        grader = replace(grader, view_order=view_order)
         paths = find_sources(scans)
         with progress_bar("grading scans", len(paths)) as on_scan:
             cut = model_cut(grader.models, specificity)
@@ -142,6 +159,7 @@ def score(
     labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
     labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
     format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
+    view_order: ViewOrderOption = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of the ledger; by default that of the training.")
     ] = None,
@@ -167,6 +185,7 @@ def score(
             import_formats(format_module)
         require_own_folder(out)
         grader = load_model(model, *(more or ()), trust=trust or ())
+        grader = replace(grader, view_order=view_order)
         scans = find_scans(folder)
         say_unknown(exclude or (), scans.names)
         patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
@@ -183,12 +202,13 @@ def score(
                 scans,
                 patients=patients,
                 placement=grader.models[0].content.crops.placement,
+                view_order=view_order,
                 labels_from=labels_from,
                 grade_names=spellings,
                 labels=graded,
                 on_scan=on_scan,
             )
-        require_trainable(cohort, labels_from=labels_from, on_error="skip")
+        require_trainable(cohort, labels_from=labels_from, on_error="skip", views=grader.views)
         by_name = {files.name: files for files in scans}
         with progress_bar("grading scans", len(scans)) as on_scan:
             found = score_cohort(cohort, grader, by_name, on_scan, cache=cache)

@@ -41,6 +41,9 @@ Decide = Literal["likeliest", "median", "shares", "expected"]
 PhantomStyle = Literal["plain", "soft", "odd"]
 """How an invented cohort is drawn; see `djd.data.phantom.style`."""
 
+PhantomFormat = Literal["mat", "dicom"]
+"""The files of an invented cohort."""
+
 RESEARCH = "research use only"
 """Stands on every grade of a new scan."""
 

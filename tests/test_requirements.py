@@ -10,8 +10,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-USERS: list[str] = PROJECT["dependencies"]
-DEVELOPERS: list[str] = PROJECT["optional-dependencies"]["dev"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+USERS: list[str] = [*PROJECT["dependencies"], *EXTRAS["dicom"]]
+DEVELOPERS: list[str] = [*EXTRAS["dev"], *(set(EXTRAS["dicom-jpeg"]) - {"djd[dicom]"})]
 
 
 def pinned(name: str) -> set[str]:

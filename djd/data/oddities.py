@@ -1,6 +1,6 @@
 """What is odd about the image of a scan: nothing that stops a training, and a warning each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from djd.wording import first_of
 
 PAGES = ("anterior page", "posterior page")
 UPSIDE_DOWN = "upside down, or without the upper half"
+MISSING_POSTERIOR = f"{PAGES[1]} missing (one view alone)"
 SAME_PAGES = "the same image on both pages"
 
 KNEE_ROWS = slice(510, 690)
@@ -29,12 +30,16 @@ MOST_AT_MAXIMUM = 20
 """Pixels at the knees that hold the largest count of the page; 60 invented scans had 4 at most."""
 
 
-def oddities_of(counts: NDArray[np.uint16]) -> list[str]:
+def oddities_of(counts: NDArray[np.uint16], missing_views: Collection[str] = ()) -> list[str]:
     """What is odd about a scan's image, such as `anterior page empty`.
 
     Args:
         counts: uint16 (view 2, row 1024, column 256), counts a pixel.
+        missing_views: As of `Scan`.
     """
+    if "posterior" in missing_views:
+        of_anterior = [what for what in oddities_of(counts) if not what.startswith(PAGES[1])]
+        return [*of_anterior, MISSING_POSTERIOR]
     if is_upside_down(counts):
         return [UPSIDE_DOWN]
     odd = [

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from djd.data.formats import reader_of
+from djd.data.formats import DICOM_SUFFIXES, reader_of
+from djd.data.formats.dicom_file import is_dicom
 from djd.data.names import scan_name
 
 _ENDINGS = (
@@ -39,20 +40,34 @@ _START = 512
 def awaited_scan(path: Path) -> Path | None:
     """The scan that a placeholder stands for, `0000932.mat` for `.0000932.mat.icloud`; or None."""
     match = _PLACEHOLDER.fullmatch(path.name) or _RSYNC.fullmatch(path.name)
-    if not match or not reader_of(scan := path.with_name(match["scan"])):
+    if not match or not _is_named_scan(scan := path.with_name(match["scan"])):
         return None
     if path.suffix.lower() == ".part" and (firefox := _FIREFOX.fullmatch(scan.stem)):
         return scan.with_stem(firefox["stem"])
     return scan
 
 
-def scans_among(files: Iterable[Path]) -> list[Path]:
-    """The scans among a folder's files, and each scan with only a placeholder in its place."""
-    files = list(files)
-    scans = [path for path in files if reader_of(path) and not path.name.startswith(".")]
-    awaited = {scan_name(scan): scan for path in files if (scan := awaited_scan(path))}
-    missing = awaited.keys() - set(map(scan_name, scans))
-    return [*scans, *(awaited[name] for name in missing)]
+def _is_named_scan(path: Path) -> bool:
+    return bool(reader_of(path)) or path.suffix.lower() in DICOM_SUFFIXES
+
+
+def scans_among(files: Iterable[Path], *, dicom: bool) -> list[Path]:
+    """The scans among a folder's files, and each scan with only a placeholder in its place.
+
+    DICOM files, which may have no suffix, are among them where asked; drive errors are raised.
+    """
+    files = [path for path in files if reader_of(path) or dicom or awaited_scan(path)]
+    awaited = {path: scan for path in files if (scan := awaited_scan(path))}
+    scans = [
+        path
+        for path in files
+        if path not in awaited
+        and not path.name.startswith(".")
+        and (_is_named_scan(path) or is_dicom(path))
+    ]
+    missing = {scan_name(scan): scan for scan in awaited.values() if dicom or reader_of(scan)}
+    missing_names = missing.keys() - set(map(scan_name, scans))
+    return [*scans, *(missing[name] for name in missing_names)]
 
 
 def not_downloaded(path: Path) -> str | None:

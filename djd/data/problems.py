@@ -3,7 +3,7 @@
 from djd.data.cohort import Cohort
 from djd.data.crop import Views
 from djd.data.names import alike_warning
-from djd.data.oddities import oddity_warnings
+from djd.data.oddities import MISSING_POSTERIOR, oddity_warnings
 from djd.errors import InputError
 from djd.grades import LabelsFrom, OnError
 from djd.wording import count_of, first_of
@@ -12,10 +12,16 @@ MOST_DISAGREEING = 0.1
 """Share of knees whose id and name may disagree before training stops."""
 
 
-def obstacles(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> list[str]:
+def obstacles(
+    cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError, views: Views = "anterior"
+) -> list[str]:
     """The reasons why training would stop on this cohort, a sentence each."""
-    both = (reading_obstacle(cohort, labels_from, on_error), labels_obstacle(cohort, labels_from))
-    return [each for each in both if each]
+    found = (
+        reading_obstacle(cohort, labels_from, on_error),
+        views_obstacle(cohort, views),
+        labels_obstacle(cohort, labels_from),
+    )
+    return [each for each in found if each]
 
 
 def reading_obstacle(cohort: Cohort, labels_from: LabelsFrom, on_error: OnError) -> str | None:
@@ -42,6 +48,17 @@ def reading_obstacle(cohort: Cohort, labels_from: LabelsFrom, on_error: OnError)
     return None
 
 
+def views_obstacle(cohort: Cohort, views: Views) -> str | None:
+    """Why scans of one view would stop a training on both."""
+    missing = cohort.oddities.get(MISSING_POSTERIOR)
+    if not missing or views == "anterior":
+        return None
+    return (
+        f"{cohort.root}: expected both views of each scan (data.views={views}), received "
+        f"{len(missing)} without a posterior one ({first_of(missing)}); say data.views=anterior"
+    )
+
+
 def labels_obstacle(cohort: Cohort, labels_from: LabelsFrom) -> str | None:
     """Why severity ids and names that disagree too often would stop training."""
     disagreeing = len(cohort.disagreements)
@@ -54,13 +71,15 @@ def labels_obstacle(cohort: Cohort, labels_from: LabelsFrom) -> str | None:
     )
 
 
-def require_trainable(cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError) -> None:
+def require_trainable(
+    cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError, views: Views = "anterior"
+) -> None:
     """Stop where a cohort is not fit for training.
 
     Raises:
         InputError: The first of `obstacles`.
     """
-    for sentence in obstacles(cohort, labels_from=labels_from, on_error=on_error):
+    for sentence in obstacles(cohort, labels_from=labels_from, on_error=on_error, views=views):
         raise InputError(sentence)
 
 

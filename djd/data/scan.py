@@ -55,11 +55,14 @@ class ScanFiles:
         paths: One file, or more where a format has a file a view.
         patient: Where the files say which scans are one patient's, a name made here, such as
             `P0001`; never a name or number out of a file.
+        problem: Why the files are no scan, as key, expected and received, where that is known
+            before they are read.
     """
 
     name: str
     paths: tuple[Path, ...]
     patient: str | None = field(default=None, repr=False)
+    problem: str | None = None
 
     @classmethod
     def of(cls, path: Path | str) -> "ScanFiles":
@@ -75,10 +78,9 @@ class ScanFiles:
 
 def name_below(shown: Path) -> str:
     """Name of the scan with this path below the folder; a suffix of no format is a part of it."""
-    from djd.data.formats import reader_of
+    from djd.data.formats import stem_of
 
-    last = shown.stem if reader_of(shown) else shown.name
-    return "/".join(one_form(part) or part for part in (*shown.parts[:-1], last))
+    return "/".join(one_form(part) or part for part in (*shown.parts[:-1], stem_of(shown)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,7 @@ class Scan:
             identify a patient, so the name is never logged, kept or put in an error.
         no_labels: Why a file has no severity ids that can be read, as key, expected and received;
             None where it has them. `grades` are None then.
+        missing_views: Views that the files don't have; their pages are zeros.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Scan:
     named_grades: KneeGrades | None
     unknown_names: tuple[str | None, str | None] = field(default=(None, None), repr=False)
     no_labels: str | None = None
+    missing_views: tuple[str, ...] = ()
 
 
 def read_scan(
@@ -131,19 +135,37 @@ def read_scan(
 
 
 def _read_once(files: ScanFiles, grade_names: GradeNames, view_order: ViewOrder | None) -> Scan:
-    from djd.data.formats import known_suffixes, reader_of
+    from djd.data.formats import reader_of
 
     path = files.path
     try:
         reader = reader_of(path)
         if not reader:
-            expected = f"a {known_suffixes()} file"
-            raise wrong("file", expected=expected, received=path.suffix or "no suffix")
-        _require_file(path)
-        scan = require_image(reader(path, grade_names))
-        return replace(scan, name=files.name)
+            _require_dicom(path)
+        for each in files.paths:
+            _require_file(each)
+        if files.problem:
+            raise ScanError(files.problem)
+        scan = reader(path, grade_names) if reader else _read_dicom(files, view_order)
+        return replace(require_image(scan), name=files.name)
     except Exception as error:  # damaged files raise at least eight types, zlib.error among them
         raise _error(path, _reason(path, error)) from error
+
+
+def _require_dicom(path: Path) -> None:
+    """Raise `ScanError` for a file that no registered format has, and that isn't DICOM either."""
+    from djd.data.formats import DICOM_SUFFIXES, known_suffixes
+    from djd.data.formats.dicom_file import is_dicom
+
+    if path.suffix.lower() not in DICOM_SUFFIXES and not is_dicom(path):
+        expected = f"a {known_suffixes()} file, or DICOM"
+        raise wrong("file", expected=expected, received=path.suffix or "no suffix")
+
+
+def _read_dicom(files: ScanFiles, view_order: ViewOrder | None) -> Scan:
+    from djd.data.formats.dicom import read_dicom
+
+    return read_dicom(files.paths, view_order)
 
 
 def _error(path: Path, reason: str) -> ScanError:

@@ -1,18 +1,22 @@
 """The scans of a folder and of its subfolders: which files each is in, and its name."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Literal
 
-from djd.data.formats import known_suffixes
+from djd.data.formats import known_suffixes, reader_of
+from djd.data.formats.dicom_file import is_dicom
+from djd.data.formats.dicom_headers import DicomFolder, DicomStudy, dicom_scans
 from djd.data.names import one_form
 from djd.data.placeholders import scans_among
-from djd.data.scan import ScanFiles, name_below
+from djd.data.scan import ScanError, ScanFiles, name_below
 from djd.errors import InputError, require_text
 from djd.files import tried_again
+from djd.wording import listed
 
 Source = Literal["mat", "dicom"]
 """`mat` leaves DICOM files out; `dicom` has them and the files of all other formats."""
@@ -68,7 +72,7 @@ class ScanFolder:
         names = frozenset(map(one_form, exclude))
         kept = tuple(scan for scan in self.scans if scan.name not in names)
         if not kept:
-            raise _no_scans(self.root, f"{len(self.scans)} files, all excluded")
+            raise _no_scans(self.root, known_suffixes(), f"{len(self.scans)} files, all excluded")
         excluded = self.excluded + len(self.scans) - len(kept)
         return replace(self, scans=kept, excluded=excluded)
 
@@ -83,7 +87,8 @@ def find_scans(
     """The scans of a folder and its subfolders, without those excluded by name.
 
     A scan with a placeholder in its place (`scans_among`) is among them, and can't be read. Hidden
-    subfolders are left out. A linked subfolder is looked at once, whatever else leads there.
+    subfolders are left out. A linked subfolder is looked at once, whatever else leads there. DICOM
+    files are one scan a study (`dicom_scans`); a scan in several files has the name of the first.
 
     Of two scans of one name the first is kept where `on_same_name` is given, which is called with
     the name and a sentence.
@@ -92,23 +97,57 @@ def find_scans(
         InputError: The folder is missing, can't be listed or holds no scan, two scans have one
             name, or the name of one is no text.
     """
+    kinds = f"{known_suffixes()} or DICOM" if source == "dicom" else known_suffixes()
     if not root.is_dir():
         received = "a file" if root.exists() else "nothing there"
         raise InputError(
-            f"data.root: expected a folder of {known_suffixes()} scans, received {root} "
-            f"({received})"
+            f"data.root: expected a folder of {kinds} scans, received {root} ({received})"
         )
-    scans = []
-    for files in _by_folder(root):
-        for path in scans_among(files):
-            shown = path.relative_to(root)
-            require_text(f"{root}: name of a scan", str(shown))
-            scans.append(ScanFiles(name_below(shown), (path,)))
+    found = [
+        path for files in _by_folder(root) for path in scans_among(files, dicom=source == "dicom")
+    ]
+    dicom = [path for path in found if not reader_of(path) and is_dicom(path)]
+    others = sorted(set(found).difference(dicom))
+    try:
+        studies = dicom_scans(dicom) if dicom else DicomFolder([], Counter())
+    except ScanError as error:
+        raise InputError(f"data.root: {root}: {error}") from None
+    scans = [ScanFiles(_name(root, path), (path,)) for path in others]
+    scans += _of_studies(root, studies.scans, {scan.name for scan in scans})
     scans.sort(key=lambda scan: scan.name)
     scans = _one_file_each(root, scans, on_same_name)
     if not scans:
-        raise _no_scans(root, "none")
-    return ScanFolder(root, tuple(scans)).without(exclude)
+        raise _no_scans(root, kinds, _others(root, source, studies.left_out))
+    return ScanFolder(root, tuple(scans), left_out=studies.left_out).without(exclude)
+
+
+def _others(root: Path, source: Source, left_out: Mapping[str, int]) -> str:
+    """What a folder without scans has in place of them."""
+    if left_out:
+        return f"others ({listed([f'{left_out[kind]} {kind}' for kind in sorted(left_out)])})"
+    if source == "mat" and any(scans_among(files, dicom=True) for files in _by_folder(root)):
+        return "DICOM files; say data=dicom"
+    return "none"
+
+
+def _of_studies(
+    root: Path, studies: Sequence[DicomStudy], names: Collection[str]
+) -> list[ScanFiles]:
+    """Scans of DICOM studies; patients are numbered in order of their first scans' names.
+
+    A number that is the name of a scan is passed over.
+    """
+    named = [(_name(root, study.paths[0]), study) for study in studies]
+    by_name = sorted(named, key=lambda each: each[0])
+    taken = {*names, *(name for name, _ in by_name)}
+    keys = list(dict.fromkeys(study.patient_key for _, study in by_name if study.patient_key))
+    width = max(4, len(str(len(keys) + len(taken))))
+    numbers = (f"P{number:0{width}d}" for number in count(1))
+    patients = dict(zip(keys, (each for each in numbers if each not in taken), strict=False))
+    return [
+        ScanFiles(name, study.paths, patients.get(study.patient_key or ""), study.problem)
+        for name, study in by_name
+    ]
 
 
 def _by_folder(root: Path) -> Iterator[list[Path]]:
@@ -175,7 +214,11 @@ def _one_file_each(
     return kept
 
 
-def _no_scans(root: Path, received: str) -> InputError:
-    return InputError(
-        f"data.root: expected {known_suffixes()} scans in {root}, received {received}"
-    )
+def _name(root: Path, path: Path) -> str:
+    shown = path.relative_to(root)
+    require_text(f"{root}: name of a scan", str(shown))
+    return name_below(shown)
+
+
+def _no_scans(root: Path, kinds: str, received: str) -> InputError:
+    return InputError(f"data.root: expected {kinds} scans in {root}, received {received}")

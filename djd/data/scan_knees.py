@@ -128,7 +128,7 @@ def _knees_of(files: ScanFiles, scan: Scan, reading: Reading) -> ScanKnees:
         names_agree=_names_agree(scan),
         unknown_names=sum(name is not None for name in scan.unknown_names),
         pixel_digest=hashlib.sha256(np.ascontiguousarray(scan.counts).data).hexdigest(),
-        oddities=tuple(oddities_of(scan.counts)),
+        oddities=tuple(oddities_of(scan.counts, scan.missing_views)),
         phantom=any(map(is_phantom, files.paths)),
     )
 

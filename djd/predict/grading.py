@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.crop import Placement, Places, cut_knees, place_knees
-from djd.data.scan import Scan, ScanError, ScanFiles, read_scan, require_image
+from djd.data.crop import Placement, Places, Views, cut_knees, place_knees
+from djd.data.scan import Scan, ScanError, ScanFiles, ViewOrder, read_scan, require_image
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT, SIDES, Side
 from djd.models.model import Model
@@ -109,11 +109,13 @@ class Grader:
         models: One or more.
         decision: How the mean of their calibrated probabilities becomes a grade.
         doubts: What makes a knee doubtful.
+        view_order: As for `read_scan`.
     """
 
     models: tuple[Model, ...]
     decision: Decision
     doubts: Doubts
+    view_order: ViewOrder | None = None
 
     @classmethod
     def of(cls, models: Sequence[Model]) -> "Grader":
@@ -125,6 +127,12 @@ class Grader:
         """The words for everything made with the models: PHANTOM, LEAK; None for neither."""
         stamps = {each.stamp: None for each in self.models if each.stamp}
         return ". ".join(stamps) or None
+
+    @property
+    def views(self) -> Views:
+        """What the models look at; of several the first that looks at the posterior view."""
+        views: list[Views] = [each.content.crops.views for each in self.models]
+        return next((each for each in views if each != "anterior"), "anterior")
 
     @property
     def in_words(self) -> str:
@@ -179,13 +187,22 @@ class Grader:
         else:
             files = source if isinstance(source, ScanFiles) else ScanFiles.of(source)
             try:
-                scan = read_scan(files, needs_labels=False)
+                scan = read_scan(files, needs_labels=False, view_order=self.view_order)
+                self._require_views(files, scan)
             except ScanError as error:
                 return UnreadScan(files, error)
         placements = dict.fromkeys(each.content.crops.placement for each in self.models)
         places = {each: place_knees(scan.counts, each) for each in placements}
         crops = {each: cut_knees(scan.counts, there) for each, there in places.items()}
         return _CutScan(scan, files, places, crops, _present(scan))
+
+    def _require_views(self, files: ScanFiles, scan: Scan) -> None:
+        """Raise `ScanError` where a scan lacks a view that a model looks at."""
+        if scan.missing_views and self.views != "anterior":
+            raise ScanError(
+                f"{files.path}: expected both views of the scan (the model has "
+                f"data.views={self.views}), received none that is {listed(scan.missing_views)}"
+            )
 
     def _graded(self, scans: Sequence["_CutScan"]) -> Iterator[GradedScan]:
         present = np.stack([each.present for each in scans])

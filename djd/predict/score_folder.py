@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.data.crop import crop_digests
-from djd.data.scan import KneeGrades, Scan, ScanFiles, read_scan
+from djd.data.scan import KneeGrades, Scan, ScanFiles, ViewOrder, read_scan
 from djd.errors import InputError
 from djd.files import cache_folder, is_there
 from djd.grades import SIDES
@@ -130,7 +130,7 @@ def _graded(
     """The knees as the models grade them, and their flags."""
     wanted = np.unique(cohort.scan_index[knees])
     found: dict[int, tuple[NDArray[np.int64], Array, tuple[Flags, ...]]] = {}
-    graded = grader.grade_each(_scans(cohort, wanted, files))
+    graded = grader.grade_each(_scans(cohort, wanted, files, grader.view_order))
     for index, each in zip(wanted.tolist(), graded, strict=True):
         of_scan = cast(GradedScan, each)
         found[index] = of_scan.predicted, of_scan.probabilities, of_scan.flags
@@ -152,7 +152,10 @@ def _places(cohort: Cohort, knees: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 
 def _scans(
-    cohort: Cohort, wanted: NDArray[np.int64], files: Mapping[str, ScanFiles]
+    cohort: Cohort,
+    wanted: NDArray[np.int64],
+    files: Mapping[str, ScanFiles],
+    view_order: ViewOrder | None,
 ) -> Iterator[Scan]:
     """Scans with the grades of the cohort: a network of both knees takes others for absent."""
     given = {
@@ -160,6 +163,6 @@ def _scans(
         for place, grade in zip(_places(cohort, np.arange(len(cohort))), cohort.grades, strict=True)
     }
     for index in map(int, wanted):
-        scan = read_scan(files[cohort.scans[index]], needs_labels=False)
+        scan = read_scan(files[cohort.scans[index]], needs_labels=False, view_order=view_order)
         grades = tuple(given.get((index, side)) for side in range(len(SIDES)))
         yield replace(scan, grades=cast(KneeGrades, grades))

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from djd.data.crop import Pixels, Placement, Scaling, Views
+from djd.data.scan import ViewOrder
 from djd.errors import InputError
 from djd.grades import (
     LEAK_STAMP,
@@ -76,6 +77,7 @@ class DataConfig(_Group):
     grade_names: UserPath | None = None
     labels: UserPath | None = None
     labels_kind: LabelsKind | None = None
+    view_order: ViewOrder | None = None
     on_error: OnError
     views: Views
     mirror_left: bool

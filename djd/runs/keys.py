@@ -21,7 +21,7 @@ COHORT_KEYS = frozenset(
     {"data.source", "data.root", "data.format_module", "data.exclude", "data.on_error"}
     | {"data.phantom_patients", "data.phantom_seed", "data.phantom_style"}
     | {"data.labels_from", "data.grade_names", "data.labels", "data.labels_kind"}
-    | {"data.groups", "data.test_list", "data.test_count"}
+    | {"data.groups", "data.test_list", "data.test_count", "data.view_order"}
 )
 """Keys that choose the knees and the test patients; the cohort's digest stands for them."""
 

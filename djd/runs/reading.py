@@ -53,9 +53,12 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
             labels_from=data.labels_from,
             grade_names=grade_names,
             labels=labels,
+            view_order=data.view_order,
             on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
         )
-    require_trainable(cohort, labels_from=data.labels_from, on_error=data.on_error)
+    require_trainable(
+        cohort, labels_from=data.labels_from, on_error=data.on_error, views=data.views
+    )
     named = None
     if data.test_list:
         named = read_names(

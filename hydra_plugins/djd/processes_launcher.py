@@ -70,10 +70,10 @@ class ProcessesLauncher(Launcher):
         """Run the jobs; each return holds the job's value or error."""
         import cloudpickle
         from hydra.core.singleton import Singleton
-        from djd.terminal import Terminal
 
         from djd.sweeps.display import JobDisplay
         from djd.sweeps.processes import run_in_processes
+        from djd.terminal import Terminal
 
         # Hydra's state holds resolvers, which are functions inside functions.
         state = (self.task_function, Singleton.get_state(), self.context, self.master)

@@ -175,5 +175,7 @@ def test_one_scan_in_two_formats_is_one_sentence(
     link(scans / f"{stem}.mat", phantom_folder / f"{stem}.mat")
     with pytest.raises(InputError, match=rf"one file a scan, received {stem}\.\w+, {stem}\."):
         find_scans(scans)
-    with pytest.raises(ScanError, match=r"expected a \.mat or \.npz file, received \.txt"):
+    with pytest.raises(
+        ScanError, match=r"expected a \.mat or \.npz file, or DICOM, received \.txt"
+    ):
         read_scan(scans / "notes.txt")

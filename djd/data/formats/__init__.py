@@ -2,6 +2,9 @@
 
 A module outside of this package registers a format in the same way: `register(".npz", read_npz)`.
 `data.format_module` names the module.
+
+A DICOM file needs no suffix, and a scan may be in several of them: `dicom_headers` says which files
+belong together, and `dicom` reads them.
 """
 
 from collections.abc import Callable
@@ -32,6 +35,15 @@ def reader_of(path: Path) -> Reader | None:
 def known_suffixes() -> str:
     """The suffixes of all formats, such as `.mat or .npz`."""
     return " or ".join(READERS)
+
+
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+"""Files with one of these are DICOM, damaged ones too; others are where their first bytes are."""
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without the suffix of a format; `1.2.840` is whole."""
+    return path.stem if reader_of(path) or path.suffix.lower() in DICOM_SUFFIXES else path.name
 
 
 def import_formats(module: str) -> None:

@@ -1,8 +1,8 @@
-"""Invented cohorts ("phantoms") in the real file format: no patient is behind any of the scans.
+"""Invented cohorts ("phantoms") in the real file formats: no patient is behind any of the scans.
 
 Each `.mat` file is a compressed MATLAB v5 file with the variables of a real one; only `roitable`, a
 MATLAB table in real files, is a 2x4 cell array as a placeholder. The first line of each file says
-PHANTOM.
+PHANTOM. DICOM files hold the same counts, and `grades.csv` beside them the same grades.
 
 The best possible reader, who knows each knee's severity, reaches accuracy 0.64 and quadratic kappa
 0.87. On the scans of three seeds a multinomial logistic model, cross-validated by patient, reached
@@ -26,23 +26,28 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from djd.data.phantom.body import count, expected_counts
+from djd.data.phantom.dicom import STAMP, dicom_bytes, require_writer
 from djd.data.phantom.knee import ideal_ceiling, invent_knee, null_ceiling
 from djd.data.phantom.odd import choose_case, turn_pages
 from djd.data.phantom.patient import Patient, columns_of, invent_patient, manifest_lines
 from djd.data.phantom.style import STYLES, Style
+from djd.data.scan import KneeGrades
 from djd.errors import InputError
 from djd.files import move, remove, tried_again, write_whole
-from djd.grades import PHANTOM_STAMP, PhantomStyle
+from djd.grades import PHANTOM_STAMP, PhantomFormat, PhantomStyle
 
 PHANTOM_VERSION = 1
 """Raised whenever pixels or grades of a seed change."""
 
 _MARK = "MATLAB 5.0 MAT-file, PHANTOM: invented scan, not a patient"
-_COMMENT = "PHANTOM: invented scan, not a patient"
+_COMMENT = STAMP
+_DICOM_HEAD_BYTES = 2**16
+"""Within which the comment on a DICOM image lies, whatever program wrote the file."""
 _HEADER_BYTES = 116  # text of a MAT v5 header; subsystem offset, version and byte order follow
 
 _NAMES = ("normal", "minimal", "mildDJD", "modDJD", "sevDJD")
 _EXCLUDED_NUMBERS = (1, 58, 615, 823)  # the four files that the study leaves out
+_SUFFIXES = (".mat", ".dcm")
 _FULL_COHORT = 40  # patients from which these four are among the numbers
 
 
@@ -53,9 +58,13 @@ def make_cohort(
     seed: int,
     null: bool = False,
     style: PhantomStyle = "plain",
+    file_format: PhantomFormat = "mat",
     on_scan: Callable[[int], None] | None = None,
 ) -> None:
     """Write an invented cohort: a `.mat` file a patient, `manifest.csv` and `phantom.json`.
+
+    With `dicom` it is a `.dcm` file a patient and `grades.csv` (columns scan, right and left,
+    grades 0 to 4), since DICOM holds no grades.
 
     The manifest has a line a knee: true centre in the anterior view (the first page), grade and
     severity; all empty where there is no knee. An implant has a centre and no grade.
@@ -65,24 +74,35 @@ def make_cohort(
     number of scans written.
 
     Raises:
-        InputError: The folder holds `.mat` files, can't be written, or an argument is out of range.
+        InputError: The folder holds scans, can't be written, or an argument is out of range.
     """
     for name, value, least in (("patients", patients, 1), ("seed", seed, 0)):
         if value < least:
             raise InputError(f"{name}: expected a whole number from {least}, received {value}")
     if style not in STYLES:
         raise InputError(f"style: expected {', '.join(STYLES)}, received {style!r}")
+    if file_format == "dicom":
+        require_writer()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        present = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".mat")
+        present = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
         if present:
+            kind = present[0].suffix.lower()
             raise InputError(
-                f"{folder}: expected a folder without .mat files, received {len(present)} of them "
-                f"({present[0]} first)"
+                f"{folder}: expected a folder without {kind} files, received {len(present)} of "
+                f"them ({present[0].name} first)"
             )
         there_before = frozenset(folder.iterdir())
         try:
-            _write_cohort(folder, patients, seed, null=null, style=STYLES[style], on_scan=on_scan)
+            _write_cohort(
+                folder,
+                patients,
+                seed,
+                null=null,
+                style=STYLES[style],
+                file_format=file_format,
+                on_scan=on_scan,
+            )
         except BaseException:  # a half cohort would be in the way of the next try
             for path in set(folder.iterdir()).difference(there_before):
                 remove(path)
@@ -127,19 +147,23 @@ def phantom_folder(cache: Path, *, patients: int, seed: int, style: PhantomStyle
 
 
 def is_phantom(path: Path) -> bool:
-    """Whether the first bytes mark a file as invented; False for an unreadable file.
+    """Whether the start of a file marks it as invented; False for an unreadable file.
 
     Raises DriveError as `tried_again`.
     """
     try:
-        return tried_again(lambda: _head(path), path) == _MARK.encode()
+        head = tried_again(lambda: _head(path), path)
     except OSError:
         return False
+    return head.startswith(_MARK.encode()) or STAMP.encode() in head
 
 
 def _head(path: Path) -> bytes:
+    """The first bytes of a MATLAB file, and more of another one."""
     with path.open("rb") as file:
-        return file.read(len(_MARK))
+        head = file.read(len(_MARK))
+        is_matlab = head.startswith((b"MATLAB", b"\x89HDF"))
+        return head if is_matlab else head + file.read(_DICOM_HEAD_BYTES)
 
 
 def _write_cohort(
@@ -149,11 +173,14 @@ def _write_cohort(
     *,
     null: bool,
     style: Style,
+    file_format: PhantomFormat,
     on_scan: Callable[[int], None] | None,
 ) -> None:
     names_seed, *patient_seeds = np.random.SeedSequence(seed).spawn(1 + patients)
     names = _scan_names(patients, np.random.default_rng(names_seed))
     rows: list[tuple[object, ...]] = [columns_of(style)]
+    grades: list[tuple[object, ...]] = [("scan", "right", "left")]
+    cohort = f"{style.name} {seed} {patients} {null}"
     for index, (name, patient_seed) in enumerate(zip(names, patient_seeds, strict=True)):
         case = choose_case(index) if style.cases else None
         patient = invent_patient(patient_seed, style, case=case, null=null)
@@ -161,12 +188,17 @@ def _write_cohort(
         expected = expected_counts(patient.body, (right, left), patient.image, patient.pose)
         counts = count(expected, patient.image)
         counts, centres = turn_pages(case, counts, patient.body.knee_centres)
-        (folder / f"{name}.mat").write_bytes(_mat_bytes(counts, patient))
+        if file_format == "dicom":
+            (folder / f"{name}.dcm").write_bytes(dicom_bytes(counts, name, cohort))
+        else:
+            (folder / f"{name}.mat").write_bytes(_mat_bytes(counts, patient))
+        grades.append((name, *_cells_of(patient.grades)))
         rows += manifest_lines(name, patient, (right, left), centres)
         if on_scan:
             on_scan(index + 1)
-    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    _write_table(folder / "manifest.csv", rows)
+    if file_format == "dicom":
+        _write_table(folder / "grades.csv", grades)
     description = {
         "what": PHANTOM_STAMP,
         "phantom_version": PHANTOM_VERSION,
@@ -177,6 +209,15 @@ def _write_cohort(
         "ceiling": asdict(null_ceiling() if null else ideal_ceiling()),
     }
     write_whole(folder / "phantom.json", json.dumps(description, indent=2) + "\n")
+
+
+def _cells_of(grades: KneeGrades) -> tuple[object, ...]:
+    return tuple("" if grade is None else grade for grade in grades)
+
+
+def _write_table(path: Path, rows: list[tuple[object, ...]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def _scan_names(patients: int, rng: np.random.Generator) -> list[str]:
