@@ -191,7 +191,7 @@ def _check(
         found = checked(cohort, looks, choices, given.problems)
         line = train_line(given.scans, keys, found)
         page = write_check(out, pictures, found, given.scans, train_line=line)
-    say_checked(found)
+    say_checked(found, given.patients)
     for said in name_lines(looks.values()) if show_names else ():
         console.print(said, markup=False)
     console.print(f"Page: {page}; table: {out / TABLE_NAME}", markup=False)

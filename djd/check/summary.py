@@ -19,14 +19,18 @@ from djd.wording import MOST_NAMES, count_of, first_of, in_shell, printable
 _SENTENCES = (UNREADABLE, SAME_NAME)
 
 
-def say_checked(found: Checked) -> None:
-    """Print counts, then the problems by kind, then whether training would go on."""
+def say_checked(found: Checked, groups: Mapping[str, str]) -> None:
+    """Print counts, then the problems by kind, then whether training would go on.
+
+    `groups` are the patients of `data.groups`, by scan.
+    """
     cohort = found.cohort
     if cohort.phantom:
         console.print(PHANTOM_STAMP)
     counts = f"{count_of(len(cohort), 'graded knee')}, {cohort.unspecified} unspecified"
     console.print(f"{cohort.size}: {counts}", markup=False)
-    if line := groups_line(dict(zip(cohort.scans, cohort.patients, strict=True))):
+    patients = dict(zip(cohort.scans, cohort.patients, strict=True))
+    if groups and (line := groups_line(patients)):
         console.print(line, markup=False)
     table = Table("side", *(f"{grade} {name}" for grade, name in enumerate(GRADE_NAMES)), "knees")
     for row in grade_counts(found):
