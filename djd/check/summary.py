@@ -1,6 +1,7 @@
 """The summary of a check on the terminal, and the line to train with."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from rich.table import Table
 
@@ -77,9 +78,12 @@ def train_line(scans: ScanFolder, keys: Mapping[str, object], found: Checked) ->
     given = {key: value for key, value in keys.items() if value is not None}
     if crop_line(found):
         given["data.crop"] = "robust"
-    words = [f"{key}={value}" for key, value in given.items()]
-    source = "mat" if matlab else "dicom"
-    return in_shell("python", "train.py", f"data={source}", f"data.root={scans.root}", *words)
+    given = {"data": "mat" if matlab else "dicom", "data.root": scans.root, **given}
+    words = [
+        f"{key}={value.absolute() if isinstance(value, Path) else value}"
+        for key, value in given.items()
+    ]
+    return in_shell("python", "train.py", *words)
 
 
 def name_lines(looks: Iterable[Look]) -> Iterator[str]:
