@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.check.pictures import black_counts, write_picture
-from djd.data.crop import Placement, place_knees, study_misplaces
+from djd.data.crop import Placement, Places, place_knees, study_misplaces
 from djd.data.oddities import UPSIDE_DOWN, is_upside_down
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import Scan, ScanFiles
@@ -46,7 +46,8 @@ class Look:
         body: Whether there is a body.
         mirrored: Whether one view is the mirror image of what it should be.
         doubts: Why each crop is doubtful, (right, left); see `crop_doubts`.
-        misplaced: Whether the knee was found far from the study's crop, (right, left).
+        misplaced: Where the study's crop looks wrong, the rows from its middle down to the place
+            where the knee was found, (right, left); None where it looks right.
         unknown_names: As of `Scan`; may identify a patient.
         phantom: Whether the scan is invented.
         picture: Name of its picture.
@@ -59,7 +60,7 @@ class Look:
     swapped: bool
     mirrored: bool
     doubts: tuple[tuple[str, ...], ...]
-    misplaced: tuple[bool, bool]
+    misplaced: tuple[int | None, int | None]
     unknown_names: tuple[str | None, str | None]
     phantom: bool
     picture: str
@@ -69,7 +70,8 @@ def look_at(files: ScanFiles, scan: Scan, *, placement: Placement, pictures: Pat
     """Measure a scan, and write its picture into the folder `pictures`."""
     counts = scan.counts
     places = place_knees(counts, placement)
-    body = bool(place_knees(counts, "robust").confidence.max() >= LEAST_BODY)
+    found = place_knees(counts, "robust")
+    body = bool(found.confidence.max() >= LEAST_BODY)
     upside_down = is_upside_down(counts[:1]), is_upside_down(counts[1:])
     both_views = bool((counts.min(axis=(1, 2)) < counts.max(axis=(1, 2))).all())
     upright = body and not any(upside_down)
@@ -82,11 +84,18 @@ def look_at(files: ScanFiles, scan: Scan, *, placement: Placement, pictures: Pat
         swapped=comparable and page_order(counts) < MOST_SWAPPED,
         mirrored=comparable and mirror_likeness(counts) < MOST_MIRRORED,
         doubts=_crop_reasons(crop_doubts(counts, places)) if upright else ((), ()),
-        misplaced=study_misplaces(counts) if placement == "study" and upright else (False, False),
+        misplaced=_rows_off(counts, found) if placement == "study" and upright else (None, None),
         unknown_names=scan.unknown_names,
         phantom=any(map(is_phantom, files.paths)),
         picture=write_picture(pictures, files.name, counts, places),
     )
+
+
+def _rows_off(counts: Counts, found: Places) -> tuple[int | None, int | None]:
+    rows = found.rows - place_knees(counts, "study").rows
+    both = zip(rows.tolist(), study_misplaces(counts), strict=True)
+    right, left = (off if wrong else None for off, wrong in both)
+    return right, left
 
 
 def level(page: NDArray[np.uint16]) -> float:

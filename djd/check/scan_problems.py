@@ -13,6 +13,7 @@ from djd.check.kinds import (
 )
 from djd.check.looks import Look
 from djd.check.problems import Problem
+from djd.data.crop import FAR_ROWS
 from djd.grades import SIDES
 
 VIEWS = ("anterior", "posterior")
@@ -30,9 +31,8 @@ def image_problems(scan: str, look: Look) -> Iterator[Problem]:
         what = "one view is the mirror image of what it should be beside the other"
         yield Problem(MIRRORED, what, scan)
     for side, reasons, misplaced in zip(SIDES, look.doubts, look.misplaced, strict=True):
-        if misplaced:
-            what = "the knee is found far from the middle of the study's crop"
-            yield Problem(MISPLACED, what, scan, side)
+        if misplaced is not None:
+            yield Problem(MISPLACED, _where(misplaced), scan, side)
         elif reasons:
             yield Problem(DOUBTFUL, "; ".join(reasons), scan, side)
 
@@ -48,3 +48,10 @@ def name_problems(scan: str, look: Look) -> Iterator[Problem]:
 
 def _which(views: tuple[bool, bool]) -> str:
     return "both views" if all(views) else f"the {VIEWS[views.index(True)]} view"
+
+
+def _where(rows: int) -> str:
+    if abs(rows) <= FAR_ROWS:
+        return "the knee is found beside the study's crop"
+    way = "below" if rows > 0 else "above"
+    return f"the knee is found {abs(rows)} rows {way} the middle of the study's crop"

@@ -1,5 +1,6 @@
 """What is seen in the image of one scan."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,8 +93,10 @@ def test_a_hot_spot_draws_the_crop_away_from_the_knee(
 ) -> None:
     hot = soft.copy()
     hot[0, [512, 700], 124] = 4 * soft[0].max()  # one of them is in the study's window
-    kinds = {kind for kind, _ in found(look(hot))}
-    assert MISPLACED.name in kinds
+    whats = [what for kind, what in found(look(hot)) if kind == MISPLACED.name]
+    assert len(whats) == 2
+    for what in whats:
+        assert re.fullmatch(r"the knee is found \d\d+ rows (below|above) the middle of .+", what)
 
 
 def test_mirror_likeness_changes_its_sign_with_a_mirrored_view() -> None:
