@@ -8,33 +8,25 @@ import numpy as np
 from djd.check.kinds import (
     ALIKE,
     COPY,
-    CUT_OFF,
     DISAGREEMENT,
-    EMPTY,
     EXCLUDE,
     FAINT,
     LABELS,
     LEFT_OUT,
     NOTHING_TO_TRAIN,
-    ODD_IMAGE,
     PHANTOM,
     RELABELLED,
     SAME_PATIENT,
-    SAME_VIEWS,
-    SATURATED,
     SPLIT,
     UNLABELLED,
     UNREADABLE,
-    UPSIDE_DOWN,
-    Kind,
 )
 from djd.check.looks import Look
 from djd.check.problems import Problem, worst_first
-from djd.check.scan_problems import VIEWS, image_problems, name_problems
+from djd.check.scan_problems import VIEWS, image_problems, name_problems, odd_images
 from djd.data.cohort import Cohort
 from djd.data.crop import Placement
 from djd.data.names import alike_names, one_form, unknown_names
-from djd.data.oddities import UPSIDE_DOWN as UPSIDE_DOWN_IMAGE
 from djd.data.problems import labels_obstacle, reading_obstacle
 from djd.data.scan import ViewOrder
 from djd.data.split import split_knees, split_patients
@@ -53,10 +45,6 @@ so many deviations, estimated from the median absolute deviation, and by so much
 
 _NORMAL = 1.4826  # deviations in a median absolute deviation
 
-_ODDITIES = {kind.name: kind for kind in (SAME_VIEWS, CUT_OFF, SATURATED)} | {
-    "empty": EMPTY,
-    UPSIDE_DOWN_IMAGE: UPSIDE_DOWN,
-}
 _SIDE_WORDS: dict[str, Side] = {side: side for side in SIDES}
 
 
@@ -109,7 +97,7 @@ def checked(
         *_unreadable(cohort, choices),
         *(each for scan, look in looks.items() for each in image_problems(scan, look)),
         *(each for scan, look in looks.items() for each in name_problems(scan, look)),
-        *_odd_images(cohort, looks),
+        *odd_images(cohort.oddities, looks),
         *faint_problems(looks),
         *_phantoms(looks),
         *_grades(cohort),
@@ -132,21 +120,9 @@ def _unreadable(cohort: Cohort, choices: Choices) -> Iterator[Problem]:
         yield Problem(UNREADABLE, sentence, scan, stops=choices.on_error == "stop")
 
 
-def _odd_images(cohort: Cohort, looks: Mapping[str, Look]) -> Iterator[Problem]:
-    found: dict[tuple[str, Kind], list[str]] = {}
-    for what, scans in cohort.oddities.items():
-        kind = next((_ODDITIES[end] for end in _ODDITIES if what.endswith(end)), ODD_IMAGE)
-        for scan in scans:
-            if kind is not UPSIDE_DOWN:
-                found.setdefault((scan, kind), []).append(what)
-            elif looks[scan].body and not any(looks[scan].upside_down):
-                found[scan, kind] = ["both views together"]
-    for (scan, kind), pages in found.items():
-        yield Problem(kind, listed(pages), scan)
-
-
 def faint_problems(looks: Mapping[str, Look]) -> Iterator[Problem]:
-    """The views with far fewer counts than those of the other scans."""
+    """The views of bodies with far fewer counts than those of the other scans."""
+    looks = {scan: look for scan, look in looks.items() if look.body}
     if len(looks) < LEAST_SCANS:
         return
     levels = np.array([look.levels for look in looks.values()])

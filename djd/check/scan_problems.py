@@ -1,22 +1,35 @@
 """The problems of one scan, from a look at its image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from djd.check.kinds import (
+    CUT_OFF,
     DOUBTFUL,
+    EMPTY,
     MIRRORED,
     MISPLACED,
     NO_BODY,
+    ODD_IMAGE,
+    SAME_VIEWS,
+    SATURATED,
     SWAPPED,
     UNKNOWN_NAME,
     UPSIDE_DOWN,
+    Kind,
 )
 from djd.check.looks import Look
 from djd.check.problems import Problem
 from djd.data.crop import FAR_ROWS
+from djd.data.oddities import UPSIDE_DOWN as UPSIDE_DOWN_IMAGE
 from djd.grades import SIDES
+from djd.wording import listed
 
 VIEWS = ("anterior", "posterior")
+
+_ODDITIES = {kind.name: kind for kind in (SAME_VIEWS, CUT_OFF, SATURATED)} | {
+    "empty": EMPTY,
+    UPSIDE_DOWN_IMAGE: UPSIDE_DOWN,
+}
 
 
 def image_problems(scan: str, look: Look) -> Iterator[Problem]:
@@ -35,6 +48,24 @@ def image_problems(scan: str, look: Look) -> Iterator[Problem]:
             yield Problem(MISPLACED, _where(misplaced), scan, side)
         elif reasons:
             yield Problem(DOUBTFUL, "; ".join(reasons), scan, side)
+
+
+def odd_images(
+    oddities: Mapping[str, Sequence[str]], looks: Mapping[str, Look]
+) -> Iterator[Problem]:
+    """A problem a scan and kind of `Cohort.oddities`."""
+    found: dict[tuple[str, Kind], list[str]] = {}
+    for what, scans in oddities.items():
+        ends = [end for end in _ODDITIES if what.endswith(end)]
+        kind = _ODDITIES[ends[0]] if ends else ODD_IMAGE
+        which = what.removesuffix(f" {ends[0]}") if ends else what
+        for scan in scans:
+            if kind is not UPSIDE_DOWN:
+                found.setdefault((scan, kind), []).append(which)
+            elif looks[scan].body and not any(looks[scan].upside_down):
+                found[scan, kind] = ["both views together"]
+    for (scan, kind), pages in found.items():
+        yield Problem(kind, listed(pages), scan)
 
 
 def name_problems(scan: str, look: Look) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from djd.check.cohort_problems import Choices, checked, copy_problems, faint_problems
 from djd.check.looks import Look
-from djd.check.problems import suspicion
+from djd.check.problems import Problem, suspicion
 from tests.invented import cycling_grades, invented_cohort
 
 LOOK = Look(
@@ -44,6 +44,33 @@ def test_equal_scans_make_a_third_of_the_counts_faint_and_few_scans_none() -> No
     assert list(faint_problems(looks([*equal, (1.4, 4.0)]))) == []
     assert len(list(faint_problems(looks([*equal, (1.3, 4.0)])))) == 1
     assert list(faint_problems(looks([(4.0, 4.0)] * 6 + [(0.1, 0.1)]))) == []
+
+
+def test_odd_images_are_a_problem_a_scan_and_kind_and_one_without_a_name_is_kept() -> None:
+    cohort = invented_cohort(cycling_grades(12))
+    first = cohort.scans[:1]
+    cut = "cut off or blank at a knee"
+    oddities = {
+        f"anterior page {cut}": first,
+        f"posterior page {cut}": first,
+        "posterior page empty": cohort.scans[1:2],
+        "the same image on both pages": cohort.scans[2:3],
+        "upside down, or without the upper half": cohort.scans[3:4],
+        "something new": cohort.scans[4:5],
+    }
+    there = dict.fromkeys(cohort.scans, LOOK)
+    found = checked(replace(cohort, oddities=oddities), there, Choices(test_count=2)).problems
+    assert [(each.scan, each.kind.name, each.what) for each in sorted(found, key=by_name)] == [
+        ("0000001", cut, "anterior page and posterior page"),
+        ("0000002", "empty view", "posterior page"),
+        ("0000003", "the same image on both pages", "the same image on both pages"),
+        ("0000004", "upside down", "both views together"),
+        ("0000005", "odd image", "something new"),
+    ]
+
+
+def by_name(problem: Problem) -> str:
+    return problem.scan or ""
 
 
 def test_an_empty_view_is_not_compared() -> None:
