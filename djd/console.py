@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 from rich.progress import Progress
@@ -21,7 +22,7 @@ def exit_2_on_error() -> Iterator[None]:
         exit_2(str(error))
 
 
-def exit_2(sentence: str) -> None:
+def exit_2(sentence: str) -> NoReturn:
     """End with a sentence and exit status 2."""
     Terminal(stderr=True, soft_wrap=True).print(sentence)
     raise typer.Exit(2) from None
