@@ -1,38 +1,21 @@
 """The `djd` command: everything that is not training."""
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.progress import Progress
-from rich.table import Table
 
+from djd.check.command import check
+from djd.console import console, exit_2_on_error, progress_bar
 from djd.environment import forget_launcher, show_every_line
 from djd.errors import DriveError, InputError
 from djd.files import as_stored
-from djd.grades import (
-    GRADE_COUNT,
-    GRADE_NAMES,
-    PHANTOM_STAMP,
-    SIDES,
-    LabelsFrom,
-    LabelsKind,
-    OnError,
-    PhantomFormat,
-    PhantomStyle,
-)
-from djd.terminal import Terminal
-from djd.wording import on_terminal, printable
-
-if TYPE_CHECKING:
-    from djd.data.cohort import Cohort
-    from djd.data.scan import GradeNames
-    from djd.data.scan_files import ScanFolder
+from djd.grades import PHANTOM_STAMP, LabelsFrom, LabelsKind, PhantomFormat, PhantomStyle
+from djd.wording import on_terminal
 
 app = typer.Typer(
     help="Knee grades on whole-body bone scans: cohorts, reports, grades. Research use only.",
@@ -53,10 +36,6 @@ Trust = Annotated[
 ViewOrderOption = Annotated[
     Literal["anterior", "posterior"] | None, typer.Option(help="As data.view_order.")
 ]
-DEFAULT_FOLDS = 5
-"""As `data.folds`."""
-
-console = Terminal(soft_wrap=True)
 
 
 @app.command()
@@ -86,65 +65,7 @@ def phantom(
     console.print(f"{PHANTOM_STAMP}. {patients} scans in {out}", markup=False)
 
 
-@app.command()
-def check(
-    folder: Annotated[Path, typer.Argument(help="Folder of scans.")],
-    sheet: Annotated[Path, typer.Option(help="Where the sheet of crops goes.")] = Path("check.png"),
-    test_count: Annotated[int, typer.Option(min=1, help="As data.test_count.")] = 40,
-    labels_from: Annotated[LabelsFrom, typer.Option(help="As data.labels_from.")] = "auto",
-    on_error: Annotated[OnError, typer.Option(help="As data.on_error.")] = "stop",
-    exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
-    groups: Annotated[Path | None, typer.Option(help="As data.groups.")] = None,
-    grade_names: Annotated[Path | None, typer.Option(help="As data.grade_names.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="As data.labels.")] = None,
-    labels_kind: Annotated[LabelsKind | None, typer.Option(help="As data.labels_kind.")] = None,
-    format_module: Annotated[str | None, typer.Option(help="As data.format_module.")] = None,
-    show_names: Annotated[
-        bool,
-        typer.Option("--show-names", help="Print unknown severity names; they may name patients."),
-    ] = False,
-) -> None:
-    """Check a folder of scans: counts, problems, and a sheet of crops.
-
-    Exit status 0, or 1 where training would stop.
-    """
-    from djd.data.check import save_crop_sheet
-    from djd.data.cohort import read_cohort
-    from djd.data.formats import import_formats
-    from djd.data.labels import given_labels
-    from djd.data.problems import obstacles
-    from djd.data.scan_files import find_scans
-    from djd.data.tables import read_grade_names, read_groups
-
-    if format_module:
-        import_formats(format_module)
-    folder = as_stored(folder)
-    scans = find_scans(folder)
-    say_unknown(exclude or (), scans.names)
-    patients = read_groups(as_stored(groups), known=set(scans.names)) if groups else {}
-    known = read_grade_names(as_stored(grade_names)) if grade_names else {}
-    graded = given_labels(
-        labels and as_stored(labels), known=set(scans.names), kind=labels_kind, grade_names=known
-    )
-    scans = scans.without(exclude or ())
-    with progress_bar("reading scans", len(scans)) as on_scan:
-        cohort = read_cohort(
-            scans,
-            patients=patients,
-            labels_from=labels_from,
-            grade_names=known,
-            labels=graded,
-            on_scan=on_scan,
-        )
-    sentences = obstacles(cohort, labels_from=labels_from, on_error=on_error)
-    sentences = sentences or split_obstacles(cohort, test_count)
-    print_check(cohort, sentences)
-    if show_names:
-        print_names(scans, known)
-    save_crop_sheet(cohort, sheet)
-    console.print(f"Sheet of crops: {sheet}", markup=False)
-    if sentences:
-        raise typer.Exit(1)
+app.command()(check)
 
 
 @app.command()
@@ -325,75 +246,6 @@ def say_unknown(exclude: Sequence[str], scans: Collection[str]) -> None:
 
     if unknown := unknown_names(map(one_form, exclude), scans):
         console.print(f"--exclude names no scan: {', '.join(unknown)}", markup=False)
-
-
-def split_obstacles(cohort: "Cohort", test_count: int) -> list[str]:
-    """Why the split of `conf/data/base.yaml` would stop training: one sentence, or none."""
-    from djd.data.split import split_knees, split_patients
-
-    try:
-        split = split_patients(cohort.patients, test_count=test_count)
-        split_knees(cohort, split, folds=DEFAULT_FOLDS, fold=0, split_seed=0)
-    except InputError as error:
-        return [str(error)]
-    return []
-
-
-def print_check(cohort: "Cohort", obstacles: Sequence[str]) -> None:
-    """Print counts, then problems, then whether training would go on."""
-    import numpy as np
-
-    from djd.data.names import groups_line
-    from djd.data.problems import warnings_of
-
-    if cohort.phantom:
-        console.print(PHANTOM_STAMP)
-    console.print(f"{cohort.size}: {len(cohort)} graded knees, {cohort.unspecified} unspecified")
-    if line := groups_line(dict(zip(cohort.scans, cohort.patients, strict=True))):
-        console.print(line, markup=False)
-    table = Table("side", *(f"{grade} {name}" for grade, name in enumerate(GRADE_NAMES)), "knees")
-    sides = [cohort.side_index == index for index in range(len(SIDES))]
-    for side, knees in zip((*SIDES, "both"), (*sides, slice(None)), strict=True):
-        counts = np.bincount(cohort.grades[knees], minlength=GRADE_COUNT)
-        table.add_row(side, *map(str, counts), str(counts.sum()))
-    console.print(table)
-    for sentence in cohort.unreadable.values():
-        console.print(f"unreadable: {sentence}", markup=False)
-    for knee in cohort.disagreements:
-        console.print(f"id and name disagree: {' '.join(knee)}", markup=False)
-    for sentence in warnings_of(cohort):
-        console.print(sentence, markup=False)
-    for sentence in obstacles:
-        console.print(f"training would stop: {sentence}", markup=False)
-    if not obstacles:
-        console.print("training would go on")
-
-
-def print_names(scans: "ScanFolder", grade_names: "GradeNames") -> None:
-    """Print each unknown severity name and how often it stands in the files."""
-    from djd.data.check import unknown_spellings
-
-    for name, count in sorted(unknown_spellings(scans, grade_names).items()):
-        shown = printable(name) or "(none, or no text)"
-        console.print(f"unknown name: {count} x {shown}", markup=False)
-
-
-@contextmanager
-def exit_2_on_error() -> Iterator[None]:
-    """End with the sentence of an error and exit status 2: nothing was graded."""
-    try:
-        yield
-    except InputError as error:
-        Terminal(stderr=True, soft_wrap=True).print(str(error))
-        raise typer.Exit(2) from None
-
-
-@contextmanager
-def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar that vanishes at the end, as a function of the number done."""
-    with Progress(transient=True, console=Terminal(stderr=True)) as bar:
-        task = bar.add_task(name, total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def main() -> None:

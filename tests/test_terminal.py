@@ -46,8 +46,10 @@ def test_line_breaks_tabs_and_letters_of_all_scripts_stay() -> None:
 
 
 def test_an_error_sentence_steers_no_terminal(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    sentence = run_djd(monkeypatch, "check", tmp_path / "a\x1b[31m\\[red]b")
-    assert "a?[31m\\[red]b" in str(sentence)
-    assert "\x1b" not in str(sentence)
+    evil = tmp_path / "a\x1b[31m\\[red]b"
+    assert run_djd(monkeypatch, "check", evil) == 2
+    for sentence in (capsys.readouterr().err, str(run_djd(monkeypatch, "report", evil))):
+        assert "a?[31m\\[red]b" in sentence
+        assert "\x1b" not in sentence

@@ -72,12 +72,17 @@ def groups_line(patients: Mapping[str, str]) -> str | None:
     )
 
 
+def alike_names(names: Iterable[str]) -> list[list[str]]:
+    """Names that are nearly the same, as P-001 and p1, in groups of two or more."""
+    by_look: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        by_look.setdefault(_look(name), []).append(name)
+    return [group for group in by_look.values() if len(group) > 1]
+
+
 def alike_warning(patients: Iterable[str]) -> str | None:
     """Patients whose names are nearly the same, in a sentence; None where there are none."""
-    by_look: dict[str, list[str]] = {}
-    for patient in sorted(set(patients)):
-        by_look.setdefault(_look(patient), []).append(patient)
-    alike = [" and ".join(map(repr, names)) for names in by_look.values() if len(names) > 1]
+    alike = [" and ".join(map(repr, names)) for names in alike_names(patients)]
     if not alike:
         return None
     return (

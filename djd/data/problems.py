@@ -16,39 +16,59 @@ def obstacles(
     cohort: Cohort, *, labels_from: LabelsFrom, on_error: OnError, views: Views = "anterior"
 ) -> list[str]:
     """The reasons why training would stop on this cohort, a sentence each."""
-    sentences = []
+    found = (
+        reading_obstacle(cohort, labels_from, on_error),
+        views_obstacle(cohort, views),
+        labels_obstacle(cohort, labels_from),
+    )
+    return [each for each in found if each]
+
+
+def reading_obstacle(cohort: Cohort, labels_from: LabelsFrom, on_error: OnError) -> str | None:
+    """Why scans that can't be read, or that have no grades, would stop training."""
     stops = on_error == "stop" or not cohort.pixel_digests
     if labels_from == "names" and cohort.unknown_names and stops:
-        sentences.append(
+        return (
             f"{cohort.root}: expected severity names whose grade is known "
             f"(data.labels_from=names), received {cohort.unknown_names} unknown ones; give their "
             "grades with data.grade_names=names.csv (columns spelling and grade; "
             "djd check --show-names prints the spellings), or say data.on_error=skip"
         )
-    elif not cohort.pixel_digests:
+    if not cohort.pixel_digests:
         first = next(iter(cohort.unreadable.values()))
-        sentences.append(f"{cohort.root}: expected readable scans, received none (first: {first})")
-    elif cohort.unreadable and on_error == "stop":
+        return f"{cohort.root}: expected readable scans, received none (first: {first})"
+    if cohort.unreadable and on_error == "stop":
         count, reasons = len(cohort.unreadable), "; ".join(cohort.unreadable.values())
-        sentences.append(
+        return (
             f"{cohort.root}: {count} of {len(cohort.scans)} scans can't be read, mend them or say "
             f"data.on_error=skip: {reasons}"
         )
-    elif not len(cohort):
-        sentences.append(f"{cohort.root}: expected graded knees, received unspecified ones only")
-    if (missing := cohort.oddities.get(MISSING_POSTERIOR)) and views != "anterior":
-        sentences.append(
-            f"{cohort.root}: expected both views of each scan (data.views={views}), received "
-            f"{len(missing)} without a posterior one ({first_of(missing)}); say data.views=anterior"
-        )
+    if not len(cohort):
+        return f"{cohort.root}: expected graded knees, received unspecified ones only"
+    return None
+
+
+def views_obstacle(cohort: Cohort, views: Views) -> str | None:
+    """Why scans of one view would stop a training on both."""
+    missing = cohort.oddities.get(MISSING_POSTERIOR)
+    if not missing or views == "anterior":
+        return None
+    return (
+        f"{cohort.root}: expected both views of each scan (data.views={views}), received "
+        f"{len(missing)} without a posterior one ({first_of(missing)}); say data.views=anterior"
+    )
+
+
+def labels_obstacle(cohort: Cohort, labels_from: LabelsFrom) -> str | None:
+    """Why severity ids and names that disagree too often would stop training."""
     disagreeing = len(cohort.disagreements)
-    if labels_from == "auto" and disagreeing > MOST_DISAGREEING * cohort.named_knees:
-        sentences.append(
-            f"{cohort.root}: severity ids and names disagree for {disagreeing} of "
-            f"{cohort.named_knees} knees (first: {' '.join(cohort.disagreements[0])}); find out "
-            "which are right, then say data.labels_from=ids or data.labels_from=names"
-        )
-    return sentences
+    if labels_from != "auto" or disagreeing <= MOST_DISAGREEING * cohort.named_knees:
+        return None
+    return (
+        f"{cohort.root}: severity ids and names disagree for {disagreeing} of "
+        f"{cohort.named_knees} knees (first: {' '.join(cohort.disagreements[0])}); find out "
+        "which are right, then say data.labels_from=ids or data.labels_from=names"
+    )
 
 
 def require_trainable(

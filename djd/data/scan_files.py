@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from pathlib import Path
@@ -77,12 +77,21 @@ class ScanFolder:
         return replace(self, scans=kept, excluded=excluded)
 
 
-def find_scans(root: Path, exclude: Iterable[str] = (), *, source: Source = "dicom") -> ScanFolder:
+def find_scans(
+    root: Path,
+    exclude: Iterable[str] = (),
+    *,
+    source: Source = "dicom",
+    on_same_name: Callable[[str, str], None] | None = None,
+) -> ScanFolder:
     """The scans of a folder and its subfolders, without those excluded by name.
 
     A scan with a placeholder in its place (`scans_among`) is among them, and can't be read. Hidden
     subfolders are left out. A linked subfolder is looked at once, whatever else leads there. DICOM
     files are one scan a study (`dicom_scans`); a scan in several files has the name of the first.
+
+    Of two scans of one name the first is kept where `on_same_name` is given, which is called with
+    the name and a sentence.
 
     Raises:
         InputError: The folder is missing, can't be listed or holds no scan, two scans have one
@@ -106,7 +115,7 @@ def find_scans(root: Path, exclude: Iterable[str] = (), *, source: Source = "dic
     scans = [ScanFiles(_name(root, path), (path,)) for path in others]
     scans += _of_studies(root, studies.scans, {scan.name for scan in scans})
     scans.sort(key=lambda scan: scan.name)
-    _require_one_file_each(root, scans)
+    scans = _one_file_each(root, scans, on_same_name)
     if not scans:
         raise _no_scans(root, kinds, _others(root, source, studies.left_out))
     return ScanFolder(root, tuple(scans), left_out=studies.left_out).without(exclude)
@@ -185,15 +194,24 @@ def _identity(folder: Path) -> tuple[int, int] | str:
     return (state.st_dev, state.st_ino) if state.st_ino else os.path.realpath(folder)
 
 
-def _require_one_file_each(root: Path, scans: Sequence[ScanFiles]) -> None:
+def _one_file_each(
+    root: Path, scans: Sequence[ScanFiles], on_same_name: Callable[[str, str], None] | None
+) -> list[ScanFiles]:
+    kept = list(scans[:1])
     for one, other in pairwise(scans):
-        if one.name == other.name:
-            names = [each.path.relative_to(root).as_posix() for each in (one, other)]
-            received = ", ".join(names)
-            if one.path.stem != other.path.stem:  # they look the same
-                shown = ", ".join(f"{name!a}" for name in names)
-                received = f"{shown} (one name in two Unicode forms, or blanks)"
-            raise InputError(f"{root}: expected one file a scan, received {received}")
+        if one.name != other.name:
+            kept.append(other)
+            continue
+        names = [each.path.relative_to(root).as_posix() for each in (one, other)]
+        received = ", ".join(names)
+        if one.path.stem != other.path.stem:  # they look the same
+            shown = ", ".join(f"{name!a}" for name in names)
+            received = f"{shown} (one name in two Unicode forms, or blanks)"
+        sentence = f"{root}: expected one file a scan, received {received}"
+        if not on_same_name:
+            raise InputError(sentence)
+        on_same_name(other.name, sentence)
+    return kept
 
 
 def _name(root: Path, path: Path) -> str:

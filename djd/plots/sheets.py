@@ -1,4 +1,4 @@
-"""Sheets of knees: crops as physicians read them, and as the network sees them."""
+"""Counts as physicians read them, and sheets of knees as the network sees them."""
 
 from collections.abc import Sequence
 
@@ -22,11 +22,6 @@ Counts = NDArray[np.uint16]
 Inputs = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
-_PANEL_INCHES = 1.15
-_SCALE_INCHES = 0.35
-_GAP_PIXELS = 10
-_CAPTION_PIXELS = 17  # a line
-
 _WIDTH = 4.4  # inches of a sheet of inputs; 80 pixels an inch at 350 pixels
 _MARGIN = 0.05
 _INPUT_GAP_PIXELS = 8
@@ -40,30 +35,6 @@ _LOW_PERCENTILE, _HIGH_PERCENTILE = 1, 99.8
 
 LOOK = 0.7
 """Share of the colour where the network looks most."""
-
-
-def crops_figure(
-    crops: Counts, captions: Sequence[str], *, columns: int, title: str, stamp: Stamp = None
-) -> Figure:
-    """Crops side by side with a caption under each, dark uptake on white, in one window.
-
-    `crops` are uint16 (knee, row, column), counts a pixel; `columns` are crops a row.
-    """
-    lines = max((caption.count("\n") + 1 for caption in captions), default=1)
-    below = _GAP_PIXELS + lines * _CAPTION_PIXELS
-    mosaic, corners = tiles(crops, columns, right=_GAP_PIXELS, below=below, fill=0)
-    width = columns * _PANEL_INCHES
-    height = width * mosaic.shape[0] / mosaic.shape[1]
-    across, up = width + 2 * _MARGIN, height + _SCALE_INCHES
-    figure = new_figure(across, up, stamp=stamp, title=title, constrained=False)
-    axes = axes_at(figure, _MARGIN, 0, width, height)
-    image = plot_counts(axes, mosaic, window=counts_window(crops))
-    frame_tiles(axes, corners, crops.shape[1:], captions, gap=3, points=5.5)
-    scale = axes_at(figure, width - 1.6, height + 0.36, 1.5, 0.1)  # right of the title
-    bar = figure.colorbar(image, cax=scale, orientation="horizontal", extend="max")
-    bar.set_label("counts a pixel", fontsize=6, labelpad=1)
-    scale.tick_params(labelsize=6, length=2, pad=1)
-    return figure
 
 
 def counts_window(counts: Counts) -> float:

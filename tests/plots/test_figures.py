@@ -15,7 +15,6 @@ from djd.plots.curves import curves_figure, learning_curves_figure
 from djd.plots.grades import grades_figure
 from djd.plots.kappas import effects_figure, ranking_figure
 from djd.plots.reliability import reliability_figure
-from djd.plots.sheets import counts_window, crops_figure
 from djd.plots.style import figure_pixels, figure_png, new_figure, save_figure
 from djd.statistics.effects import LevelScores
 from djd.statistics.intervals import Estimate
@@ -24,7 +23,6 @@ from tests.plots.drawn import texts
 
 STAMP = "PHANTOM"
 COUNTS = np.diag([7, 6, 0, 4, 3]) + np.eye(5, k=1, dtype=np.int64)
-CROPS = np.random.default_rng(0).poisson(9, (7, 128, 128)).astype(np.uint16)
 
 
 def figures(stamp: str | None) -> list[Figure]:
@@ -36,7 +34,6 @@ def figures(stamp: str | None) -> list[Figure]:
     }
     return [
         confusion_figure(COUNTS, title="Validation", stamp=stamp),
-        crops_figure(CROPS, ["0000001 right\nmild"] * 7, columns=3, title="Knees", stamp=stamp),
         curves_figure(metrics, score_epochs=[2], title=title, stamp=stamp),
         learning_curves_figure([metrics], score_epochs=[2], title=title, stamp=stamp),
         confusion_multiples_figure(COUNTS[None], ["1 *\n0.6"], title=title, stamp=stamp),
@@ -92,31 +89,6 @@ def test_the_colours_of_confusion_matrices_have_one_scale() -> None:
     for counts in (COUNTS, np.ones((5, 5), dtype=np.int64)):
         (axes,) = confusion_figure(counts, title="x").axes
         assert axes.images[0].get_clim() == (0, 100)
-
-
-def test_a_crop_sheet_shows_every_crop_where_its_caption_is() -> None:
-    captions = [f"knee {index}" for index in range(7)]
-    figure = crops_figure(CROPS, captions, columns=3, title="Knees")
-    axes = figure.axes[0]
-    mosaic = np.asarray(axes.images[0].get_array())
-    places = {text.get_text(): text.get_position() for text in axes.texts}
-    for index, caption in enumerate(captions):
-        x, y = places[caption]
-        top, left = round(y) - 3 - 128, round(x) - 64
-        np.testing.assert_array_equal(mosaic[top : top + 128, left : left + 128], CROPS[index])
-
-
-def test_all_crops_of_a_sheet_share_one_window_with_a_scale() -> None:
-    figure = crops_figure(CROPS, [""] * 7, columns=3, title="Knees")
-    assert len(figure.axes[0].images) == 1
-    assert figure.axes[0].images[0].get_clim() == (0, counts_window(CROPS))
-    assert figure.axes[0].images[0].get_cmap().name == "gray_r"
-    assert "counts a pixel" in texts(figure)
-
-
-def test_a_sheet_of_no_crops_is_still_a_picture() -> None:
-    figure = crops_figure(CROPS[:0], [], columns=3, title="0 knees")
-    assert figure_pixels(figure).std() > 0
 
 
 def test_learning_curves_show_what_was_held_out_and_when_it_was_scored() -> None:

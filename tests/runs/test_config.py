@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from djd import cli
+from djd.check.cohort_problems import DEFAULT_FOLDS
+from djd.check.command import check
 from djd.errors import InputError
 from djd.files import as_stored
 from djd.runs.config import RunConfig, read_config
@@ -199,12 +200,13 @@ def test_a_tilde_is_the_home_folder() -> None:
 
 def test_the_check_command_looks_at_cohorts_as_training_would() -> None:
     data = read_config(compose_values()).data
-    options = inspect.signature(cli.check).parameters
+    options = inspect.signature(check).parameters
     assert options["test_count"].default == data.test_count
     assert options["labels_from"].default == data.labels_from
+    assert options["crop"].default == data.crop
     assert options["on_error"].default == data.on_error
     assert options["grade_names"].default is data.grade_names is None
     assert options["labels"].default is data.labels is None
     assert options["labels_kind"].default is data.labels_kind is None
     assert options["format_module"].default is data.format_module is None
-    assert (data.folds, data.fold, data.split_seed) == (cli.DEFAULT_FOLDS, 0, 0)
+    assert (data.folds, data.fold, data.split_seed) == (DEFAULT_FOLDS, 0, 0)

@@ -124,17 +124,22 @@ def test_the_check_command_takes_labels(
     tmp_path: Path,
 ) -> None:
     path = table(tmp_path, "scan,right,left\n0000001,2,3\n0000002,4,\n0000003,6,6\n")
-    check = ("check", scans, "--sheet", tmp_path / "sheet.png", "--test-count", "1")
-    assert "data.labels_kind=ids" in str(run_djd(monkeypatch, *check, "--labels", path))
-    alone = run_djd(monkeypatch, *check, "--labels-kind", "ids")
-    assert str(alone).startswith("data.labels: expected a table with data.labels_kind, received")
-    sentence = run_djd(monkeypatch, *check, "--labels", path, "--labels-kind", "grades")
-    assert "1 wrong line: line 4: expected a grade of 0 to 4" in str(sentence)
-    capsys.readouterr()
-    run_djd(monkeypatch, *check, "--labels", path, "--labels-kind", "ids")
-    said = capsys.readouterr().out
-    assert "5 graded knees, 1 unspecified" in said
-    assert "disagree" not in said
+    check = ("check", scans, "--out", tmp_path / "out", "--test-count", "1")
+
+    def said(*options: str | Path) -> str:
+        run_djd(monkeypatch, *check, *options)
+        return capsys.readouterr().out
+
+    assert "data.labels_kind=ids" in said("--labels", path)
+    wrong = said("--labels", path, "--labels-kind", "grades")
+    assert "training would stop: table: data.labels: " in wrong
+    assert "1 wrong line: line 4: expected a grade of 0 to 4" in wrong
+    right = said("--labels", path, "--labels-kind", "ids")
+    assert "5 graded knees, 1 unspecified" in right
+    assert "disagree" not in right
+    assert f"'data.labels={path}' data.labels_kind=ids" in right
+    alone = said("--labels-kind", "ids")
+    assert "table: data.labels: expected a table with data.labels_kind, received" in alone
 
 
 def test_the_score_command_takes_labels(

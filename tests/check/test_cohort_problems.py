@@ -1,0 +1,114 @@
+"""Problems of scans beside each other."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from djd.check.cohort_problems import Choices, checked, copy_problems, faint_problems
+from djd.check.looks import Look
+from djd.check.problems import Problem, suspicion
+from tests.invented import cycling_grades, invented_cohort
+
+LOOK = Look(
+    levels=(4.0, 4.0),
+    black=50.0,
+    upside_down=(False, False),
+    body=True,
+    swapped=False,
+    mirrored=False,
+    doubts=((), ()),
+    misplaced=(None, None),
+    unknown_names=(None, None),
+    phantom=False,
+    picture="a.png",
+)
+
+
+def looks(levels: list[tuple[float, float]]) -> dict[str, Look]:
+    return {f"{index}": replace(LOOK, levels=each) for index, each in enumerate(levels)}
+
+
+def test_a_view_with_far_fewer_counts_than_the_others_is_faint() -> None:
+    rng = np.random.default_rng(0)
+    ordinary = [(4 * each, 3 * each) for each in np.exp(rng.normal(0, 0.2, 60)).tolist()]
+    assert list(faint_problems(looks(ordinary))) == []
+    (one,) = faint_problems(looks([*ordinary, (0.3, 3.0)]))
+    assert one.scan == "60"
+    assert one.what.startswith("anterior: 7")
+    (both,) = faint_problems(looks([*ordinary, (0.3, 0.2)]))
+    assert both.what.startswith("anterior and posterior: ")
+
+
+def test_equal_scans_make_a_third_of_the_counts_faint_and_few_scans_none() -> None:
+    equal = [(4.0, 4.0)] * 9
+    assert list(faint_problems(looks([*equal, (1.4, 4.0)]))) == []
+    assert len(list(faint_problems(looks([*equal, (1.3, 4.0)])))) == 1
+    assert list(faint_problems(looks([(4.0, 4.0)] * 6 + [(0.1, 0.1)]))) == []
+
+
+def test_odd_images_are_a_problem_a_scan_and_kind_and_one_without_a_name_is_kept() -> None:
+    cohort = invented_cohort(cycling_grades(12))
+    first = cohort.scans[:1]
+    cut = "cut off or blank at a knee"
+    oddities = {
+        f"anterior page {cut}": first,
+        f"posterior page {cut}": first,
+        "posterior page empty": cohort.scans[1:2],
+        "the same image on both pages": cohort.scans[2:3],
+        "upside down, or without the upper half": cohort.scans[3:4],
+        "something new": cohort.scans[4:5],
+    }
+    there = dict.fromkeys(cohort.scans, LOOK)
+    found = checked(replace(cohort, oddities=oddities), there, Choices(test_count=2)).problems
+    assert [(each.scan, each.kind.name, each.what) for each in sorted(found, key=by_name)] == [
+        ("0000001", cut, "anterior page and posterior page"),
+        ("0000002", "empty view", "posterior page"),
+        ("0000003", "the same image on both pages", "the same image on both pages"),
+        ("0000004", "upside down", "both views together"),
+        ("0000005", "odd image", "something new"),
+    ]
+
+
+def by_name(problem: Problem) -> str:
+    return problem.scan or ""
+
+
+def test_an_empty_view_is_not_compared() -> None:
+    assert list(faint_problems(looks([(4.0, 0.0)] * 12))) == []
+
+
+def test_a_phantom_among_scans_is_named_and_a_folder_of_phantoms_is_not() -> None:
+    cohort = replace(invented_cohort(cycling_grades(12)), phantom=False)
+    names = cohort.scans
+    mixed = {name: replace(LOOK, phantom=name == names[3]) for name in names}
+    found = checked(cohort, mixed, Choices(test_count=2)).problems
+    assert [(each.kind.name, each.scan) for each in found] == [("phantom among scans", names[3])]
+    invented = {name: replace(LOOK, phantom=True) for name in names}
+    assert checked(cohort, invented, Choices(test_count=2)).problems == []
+
+
+def test_a_mirrored_copy_says_so_and_one_of_ungraded_scans_is_found() -> None:
+    cohort = invented_cohort(cycling_grades(4))
+    pairs = np.array([[2, 1], [3, 0], [6, 0]])
+    digests = {**cohort.pixel_digests, "0000009": "same", "0000008": "same"}
+    copied = replace(cohort, copies=pairs, pixel_digests=digests)
+    what = {each.scan: each.what for each in copy_problems(copied)}
+    assert what == {
+        "0000002": "0000001: the same noise in the counts, mirrored, or right and left knee "
+        "exchanged",
+        "0000004": "0000001: the same noise in the counts, with other grades",
+        "0000008": "0000009: the same pixels",
+    }
+
+
+def test_what_stops_training_is_the_most_suspicious() -> None:
+    cohort = replace(
+        invented_cohort(cycling_grades(12)),
+        unreadable={"0000002": "a"},
+        pixel_digests={"0000001": "b"},
+    )
+    found = checked(cohort, {}, Choices(test_count=2)).problems
+    assert found[0].scan == "0000002"
+    assert suspicion(found[:1]) > suspicion([])
+    assert checked(cohort, {}, Choices(test_count=2)).stops
+    assert not checked(cohort, {}, Choices(on_error="skip", test_count=2)).stops

@@ -1,0 +1,58 @@
+"""A folder of DICOM files, checked: nothing of a header is shown."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pydicom", reason="pydicom isn't installed: pip install 'djd[dicom]'")
+
+from tests.check.test_command import Check, check, kinds, pictures  # noqa: F401 (a fixture)
+from tests.data.dicom_files import SECRETS, body, dataset, write
+
+BOTH = ("anterior", "posterior")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five studies, the last of the first one's patient; one view alone; a CT; a broken file."""
+    scans = tmp_path / "scans"
+    for number in range(5):
+        patient = f"PID-4711-X{number % 4}"
+        write(scans / f"{number}.dcm", dataset(body(number), BOTH, PatientID=patient))
+    write(scans / "one.dcm", dataset(body(9)[0], BOTH[:1], PatientID="PID-4711-X9"))
+    write(scans / "ct.dcm", dataset(body(8), Modality="CT"))
+    broken = write(scans / "broken.dcm", dataset(body(7), BOTH))
+    broken.write_bytes(broken.read_bytes()[:-5000])
+    (scans / "grades.csv").write_text("scan,right,left\n0,0,1\n1,1,2\n2,3,4\n3,0,0\n4,0,1\n")
+    return scans
+
+
+def test_a_dicom_folder_is_a_page_that_holds_nothing_of_a_header(
+    check: Check,  # noqa: F811
+    folder: Path,
+) -> None:
+    labels = ("--labels", folder / "grades.csv", "--labels-kind", "grades")
+    said = check(folder, *labels, "--on-error", "skip")
+    files = "".join(path.read_text("latin-1") for path in check.out.rglob("*") if path.is_file())
+    for secret in SECRETS:
+        assert secret not in said.shown
+        assert secret not in files
+    rows = {(row["kind"], row["scan"]): row for row in said.rows}
+    assert rows["patient with several scans", "4"]["what"] == "patient P0001: 2 scans, 0, 4"
+    assert ("no label", "one") in rows
+    assert rows["odd image", "one"]["what"].startswith("posterior page missing")
+    assert "left out" in kinds(said)
+    assert "views swapped" not in kinds(said)
+    assert rows["unreadable", "broken"]["file"] == "broken.dcm"
+    assert len(pictures(said.page)) == 6
+    assert "python train.py data=dicom" in said.shown
+    assert "data.groups gives" not in said.shown
+
+
+def test_without_labels_dicom_scans_say_what_is_missing(
+    check: Check,  # noqa: F811
+    folder: Path,
+) -> None:
+    said = check(folder, "--on-error", "skip")
+    assert said.status == 1
+    assert "data.labels" in said.shown
