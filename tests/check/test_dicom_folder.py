@@ -56,3 +56,4 @@ def test_without_labels_dicom_scans_say_what_is_missing(
     said = check(folder, "--on-error", "skip")
     assert said.status == 1
     assert "data.labels" in said.shown
+    assert len(pictures(said.page)) == 6  # seen before anybody has graded them
