@@ -129,9 +129,18 @@ def test_a_damaged_header_keeps_its_place(tmp_path: Path) -> None:
     whole = (tmp_path / "a").read_bytes()
     (tmp_path / "b").write_bytes(whole[:140])
     (tmp_path / "c").write_bytes(whole[:132] + b"\xff" * 200)
+    before_its_kind = whole.index(b"ORIGINAL") - 8
+    (tmp_path / "d").write_bytes(whole[:before_its_kind])
     found = dicom_scans(tmp_path.iterdir())
-    assert [bool(study.problem) for study in found.scans] == [False, True, True]
+    assert [bool(study.problem) for study in found.scans] == [False, True, True, True]
     assert not found.left_out
+
+
+def test_four_frames_of_two_energy_windows_are_asked_apart(tmp_path: Path) -> None:
+    ds = dataset(np.repeat(SMALL, 2, axis=0), BOTH, DetectorVector=[1, 1, 2, 2])
+    (study,) = dicom_scans([write(tmp_path / "a", ds)]).scans
+    assert study.problem
+    assert "received 4 (a); write the views of one energy window" in study.problem
 
 
 def test_pixels_are_not_looked_at(tmp_path: Path) -> None:

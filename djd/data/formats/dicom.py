@@ -23,6 +23,7 @@ from djd.data.formats.dicom_views import (
     frame_views,
     lies_feet_first,
     turn_of,
+    views_of,
 )
 from djd.data.oddities import is_upside_down
 from djd.data.scan import SCAN_SHAPE, Scan, ScanError, ViewOrder, wrong
@@ -80,23 +81,19 @@ def _pages(
     datasets: Sequence["Dataset"], view_order: ViewOrder | None
 ) -> dict[View, NDArray[np.uint16]]:
     """Counts by view, uint16 (row 1024, column 256), upright."""
-    found = [
-        (each, frame, view) for each in datasets for frame, view in enumerate(frame_views(each))
-    ]
-    views = _settled([view for _, _, view in found], view_order)
+    found = [(each, frame) for each in datasets for frame in range(len(frame_views(each)))]
+    views = _settled(views_of(datasets), view_order)
     if "anterior" not in views:
         expected = "an anterior view, which shows where the knees are"
         raise wrong("images", expected=expected, received="a posterior view alone")
-    turns = [
-        turn_of(each, frame, view) for (each, frame, _), view in zip(found, views, strict=True)
-    ]
+    turns = [turn_of(each, frame, view) for (each, frame), view in zip(found, views, strict=True)]
     frames = [frame for each in datasets for frame in read_frames(each)]
     turned = [
         _turned(frame, _spacing(each), turn)
-        for (each, _, _), frame, turn in zip(found, frames, turns, strict=True)
+        for (each, _), frame, turn in zip(found, frames, turns, strict=True)
     ]
     pages = dict(zip(views, _brought_to_study(turned), strict=True))
-    for (dataset, _, _), page, turn in zip(found, pages.values(), turns, strict=True):
+    for (dataset, _), page, turn in zip(found, pages.values(), turns, strict=True):
         if lies_feet_first(dataset) and not turn.says_rows and is_upside_down(page[np.newaxis]):
             received = "a patient who lies feet first, and an image that seems to have the feet up"
             raise wrong("PatientOrientation", expected="where the head is", received=received)
@@ -147,12 +144,18 @@ def _turned(
 
 
 def _spacing(dataset: "Dataset") -> Spacing | None:
-    """PixelSpacing: the distance of rows, then of columns."""
-    value = dataset.get("PixelSpacing")
-    if value is None or isinstance(value, str) or len(value) != 2:
-        return None
-    rows, columns = (float(each) for each in value)
-    if not (0 < rows < np.inf and 0 < columns < np.inf):
-        received = f"{rows:g} and {columns:g}"
-        raise wrong("PixelSpacing", expected="two distances in mm", received=received)
-    return rows, columns
+    """PixelSpacing: the distance of rows, then of columns.
+
+    Some writers have ImagerPixelSpacing in its place, the distance at the detector: with a gamma
+    camera's parallel holes it is the same.
+    """
+    for key in ("PixelSpacing", "ImagerPixelSpacing"):
+        value = dataset.get(key)
+        if value is None or isinstance(value, str) or len(value) != 2:
+            continue
+        rows, columns = (float(each) for each in value)
+        if not (0 < rows < np.inf and 0 < columns < np.inf):
+            received = f"{rows:g} and {columns:g}"
+            raise wrong(key, expected="two distances in mm", received=received)
+        return rows, columns
+    return None

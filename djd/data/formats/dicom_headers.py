@@ -170,9 +170,11 @@ def _study(images: Sequence[_Image]) -> tuple[DicomStudy, int]:
         problem = f"StudyInstanceUID: expected one patient a study, received {received}"
     elif not problem and not _fits(chosen):
         received = f"{sum(image.frames for image in chosen)} ({_names(chosen)})"
+        one_file = "write the views of one energy window and phase to a file of their own"
+        say = "keep one series of the study in the folder" if len(chosen) > 1 else one_file
         problem = (
             "images: expected one anterior and one posterior whole-body image a study, "
-            f"received {received}; keep one series of the study in the folder"
+            f"received {received}; {say}"
         )
     paths = tuple(image.path for image in chosen)
     return DicomStudy(paths, patients[0] if patients else None, problem), len(images) - len(once)
