@@ -307,6 +307,12 @@ def test_views_of_other_matrix_sizes_are_brought_to_the_study(tmp_path: Path) ->
     np.testing.assert_array_equal(scan.counts, np.stack([spread[0], body()[1]]))
 
 
+def test_a_number_with_a_comma_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dcm", dataset(body(), BOTH))
+    path.write_bytes(path.read_bytes().replace(b"2.26\\2.26", b"2,26\\2,26"))
+    assert "PixelSpacing: " in refused(path)
+
+
 def test_the_pixel_of_the_detector_stands_in_for_a_missing_one(tmp_path: Path) -> None:
     coarse = 4 * body(3, shape=(2, 512, 128))
     pixel = {"PixelSpacing": [4.52, 4.52]}

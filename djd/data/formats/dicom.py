@@ -37,6 +37,11 @@ NO_LABELS = (
     "say: data.labels=grades.csv"
 )
 
+_NUMBERS = (
+    *("NumberOfFrames", "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing"),
+    *("RescaleSlope", "RescaleIntercept", "DetectorVector", "ImageOrientationPatient"),
+)
+
 
 def read_dicom(paths: tuple[Path, ...], view_order: ViewOrder | None) -> Scan:
     """Read one scan out of the files of `DicomStudy.paths`.
@@ -48,9 +53,10 @@ def read_dicom(paths: tuple[Path, ...], view_order: ViewOrder | None) -> Scan:
         ScanError: The files are no whole-body scan.
         OSError: A drive failed.
     """
+    datasets: list[Dataset] = []
     try:
         with quiet():
-            datasets = [read_whole(path) for path in paths]
+            datasets += [read_whole(path) for path in paths]
             for each in datasets:
                 if kind := other_kind(each):
                     expected = "a whole-body image of nuclear medicine"
@@ -63,7 +69,8 @@ def read_dicom(paths: tuple[Path, ...], view_order: ViewOrder | None) -> Scan:
             raise
         # The text of pydicom's error may hold a value of the header.
         received = f"damaged ones ({type(error).__name__})"
-        raise wrong("file", expected="the DICOM files of a scan", received=received) from None
+        key = _damaged_element(datasets) or "file"
+        raise wrong(key, expected="the DICOM files of a scan", received=received) from None
     missing: tuple[View, ...] = tuple(view for view in VIEWS if view not in pages)
     empty = np.zeros(SCAN_SHAPE[1:], dtype=np.uint16)
     counts = np.stack([pages.get(view, empty) for view in VIEWS])
@@ -75,6 +82,17 @@ def read_dicom(paths: tuple[Path, ...], view_order: ViewOrder | None) -> Scan:
         no_labels=NO_LABELS,
         missing_views=missing,
     )
+
+
+def _damaged_element(datasets: Sequence["Dataset"]) -> str | None:
+    """The first number whose text is none, such as a PixelSpacing of `2,26`."""
+    for dataset in datasets:
+        for key in _NUMBERS:
+            try:
+                np.array(dataset.get(key), dtype=np.float64)
+            except Exception:  # pydicom raises many types
+                return key
+    return None
 
 
 def _pages(
