@@ -315,9 +315,9 @@ def test_a_number_with_a_comma_is_named(tmp_path: Path) -> None:
 
 def test_the_pixel_of_the_detector_stands_in_for_a_missing_one(tmp_path: Path) -> None:
     coarse = 4 * body(3, shape=(2, 512, 128))
-    pixel = {"PixelSpacing": [4.52, 4.52]}
+    pixel: dict[str, Any] = {"PixelSpacing": [4.52, 4.52]}
     expected = read(write(tmp_path / "a", dataset(coarse, BOTH, **pixel))).counts
-    detector = {"PixelSpacing": None, "ImagerPixelSpacing": [4.52, 4.52]}
+    detector: dict[str, Any] = {"PixelSpacing": None, "ImagerPixelSpacing": [4.52, 4.52]}
     found = read(write(tmp_path / "b", dataset(coarse, BOTH, **detector))).counts
     np.testing.assert_array_equal(found, expected)
 
