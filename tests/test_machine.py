@@ -1,11 +1,14 @@
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from djd import machine
 from djd.environment import let_waiting_threads_sleep
-from djd.machine import usable_cores
+from djd.machine import process_lives, process_start, usable_cores
 
 
 def test_waiting_threads_are_told_to_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +61,26 @@ def test_a_quota_of_control_groups_limits_the_cores(
     monkeypatch.setattr(machine, "_GROUPS", tmp_path / "tree")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
     assert usable_cores() == cores
+
+
+CHILD = "from djd.machine import die_without_parent as f; f(); print('ready', flush=True); input()"
+PARENT = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdin=0, stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows says nothing of a parent's end")
+def test_a_process_ends_soon_after_its_parent() -> None:
+    held, kept_open = os.pipe()  # the child waits for a line that never comes
+    try:
+        done = subprocess.run([sys.executable, "-c", PARENT], stdin=held, stdout=-1, check=True)
+        child, deadline = int(done.stdout), time.monotonic() + 20
+        while process_lives(child, process_start(child)):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        os.close(held)
+        os.close(kept_open)

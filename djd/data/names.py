@@ -65,10 +65,11 @@ def groups_line(patients: Mapping[str, str]) -> str | None:
     if not grouped:
         return None
     joined = sorted(own & grouped)
-    of_which = f", of which {first_of(joined)} join the patient of that name"
+    of_which = f", of which {first_of(joined)} join the patient of that name" if joined else ""
+    named, unnamed = count_of(len(patients) - len(own), "scan"), count_of(len(own), "scan")
     return (
-        f"data.groups gives {count_of(len(patients) - len(own), 'scan')} a patient's name; under "
-        f"their own name: {count_of(len(own), 'scan')}{of_which if joined else ''}"
+        f"patients' names by data.groups, or by DICOM headers: {named}; under their own name: "
+        f"{unnamed}{of_which}"
     )
 
 

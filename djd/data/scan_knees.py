@@ -23,8 +23,9 @@ from djd.data.scan import (
     read_scan,
 )
 from djd.data.scan_files import ScanFolder
+from djd.errors import InputError
 from djd.grades import LabelsFrom
-from djd.machine import usable_cores
+from djd.machine import die_without_parent, usable_cores
 
 Examined = TypeVar("Examined")
 
@@ -81,6 +82,7 @@ def read_folder(
 
     Raises:
         DriveError: The drive failed.
+        InputError: A process that reads was ended from outside.
     """
     cores = min(usable_cores(), -(-len(folder) // _SCANS_AT_ONCE))
     if len(folder) < SCANS_FOR_PROCESSES or cores == 1:
@@ -88,6 +90,7 @@ def read_folder(
         return
     from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     parallel = Parallel(
         cores, return_as="generator", batch_size=_SCANS_AT_ONCE, pre_dispatch=4 * cores
@@ -95,6 +98,11 @@ def read_folder(
     read = delayed(_read_in_process)
     try:
         yield from parallel(read(READERS, files, reading, examine) for files in folder)
+    except TerminatedWorkerError:
+        raise InputError(
+            f"data.root: {folder.root}: expected {cores} processes to read all scans, received one "
+            "that was ended from outside, often for want of memory; give the command again"
+        ) from None
     finally:  # also where the command was stopped
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
@@ -102,6 +110,7 @@ def read_folder(
 def _read_in_process(
     readers: Mapping[str, Reader], files: ScanFiles, reading: Reading, examine: Examine[Examined]
 ) -> tuple[ScanKnees, Examined] | ScanError:
+    die_without_parent()
     READERS.update(readers)  # formats of `data.format_module`
     return _read(files, reading, examine)
 

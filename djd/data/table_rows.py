@@ -40,14 +40,15 @@ def read_rows(
     names: Collection[str] | None = None,
     header_shown: bool = True,
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells of each row, in the columns of the first of the `forms` that is there.
+    """Line number and cells of each row, in the columns of the one of the `forms` that is there.
 
     Cells are in one form (`one_form`). Sentences name the file `key`, and repeat its header where
     that may be shown. A list of known `names` has one column and may lack the header; a name may
     hold separators and quotes, and other lines that begin with # are passed over.
 
     Raises:
-        InputError: The file can't be read, lacks a column, or a line is not as expected.
+        InputError: The file can't be read, lacks a column, has the columns of two forms, or a line
+            is not as expected.
     """
     known = frozenset(names or ())
     lines = _lines(path, key)
@@ -64,9 +65,9 @@ def read_rows(
         form = forms[0]
         header = [*form]
         expected = f"a name a line, or a first line that names the column {form[0]}"
-    elif not form or any(name and header.count(name) > 1 for name in header):
+    elif not form or _is_twice(header, forms):
         _cells(path, key, number, text, separator)  # raises for a quote, where no header was found
-        columns = " or ".join(map(", ".join, [form] if form else forms))
+        columns = " or ".join(map(", ".join, forms))
         received = (", ".join(header).strip(", ") or "nothing") if header_shown else "another line"
         raise wrong_line(path, key, number, f"the columns {columns}, and no column twice", received)
     else:
@@ -103,6 +104,12 @@ def _header(
 
 def _form(header: Sequence[str], forms: Sequence[Columns]) -> Columns | None:
     return next((form for form in forms if set(form) <= set(header)), None)
+
+
+def _is_twice(header: Sequence[str], forms: Sequence[Columns]) -> bool:
+    """Whether a column, or what the forms say in different columns, stands there twice."""
+    fitting = [form for form in forms if set(form) <= set(header)]
+    return len(fitting) > 1 or any(name and header.count(name) > 1 for name in header)
 
 
 def _cells(path: Path, key: str, number: int, text: str, separator: str) -> list[str]:

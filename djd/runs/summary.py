@@ -20,7 +20,7 @@ from djd.environment import lightning_variables
 from djd.grades import GRADE_NAMES
 from djd.runs.result import PartScores
 from djd.terminal import Terminal
-from djd.wording import in_shell, number, on_terminal, share
+from djd.wording import count_of, in_shell, number, on_terminal, share
 
 log = logging.getLogger("djd")
 
@@ -52,7 +52,7 @@ def say_cohort(
     """Print scans, knees and patients of the cohort and of each part, and warnings."""
     say(
         f"{cohort.size} in {cohort.root}: {len(cohort)} graded knees, "
-        f"{cohort.unspecified} unspecified, {len(cohort.unreadable)} scans unreadable"
+        f"{cohort.unspecified} unspecified, {count_of(len(cohort.unreadable), 'scan')} unreadable"
     )
     if line := groups_line(dict(zip(cohort.scans, cohort.patients, strict=True))):
         say(line)

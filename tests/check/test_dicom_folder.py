@@ -46,7 +46,7 @@ def test_a_dicom_folder_is_a_page_that_holds_nothing_of_a_header(
     assert rows["unreadable", "broken"]["file"] == "broken.dcm"
     assert len(pictures(said.page)) == 6
     assert "python train.py data=dicom" in said.shown
-    assert "data.groups gives" not in said.shown
+    assert "by data.groups" not in said.shown
 
 
 def test_without_labels_dicom_scans_say_what_is_missing(

@@ -126,6 +126,31 @@ def test_two_files_with_a_view_each_are_one_scan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("anterior", "other", "is_a_pair"),
+    [
+        ("WB BONE ANT", "WB BONE POST", True),
+        ("wb_ant", "WB_POS", True),
+        ("WB ANT", "WB POST INJECTION", False),
+        ("WB ANT", "WB", False),
+        ("WB ANT POST INJECTION", "WB POST POST INJECTION", False),
+    ],
+)
+def test_post_is_the_posterior_view_beside_the_same_description_of_the_anterior_one(
+    tmp_path: Path, anterior: str, other: str, *, is_a_pair: bool
+) -> None:
+    for name, page, text in (("1", 1, other), ("2", 0, anterior)):
+        write(
+            tmp_path / name, dataset(body()[page], StudyInstanceUID="1.2", SeriesDescription=text)
+        )
+    paths = (tmp_path / "1", tmp_path / "2")
+    if is_a_pair:
+        np.testing.assert_array_equal(read_dicom(paths, None).counts, body())
+    else:
+        with pytest.raises(ScanError, match=r"data\.view_order"):
+            read_dicom(paths, None)
+
+
+@pytest.mark.parametrize(
     ("elements", "view"),
     [
         ({"ViewCodeSequence": [coded("anterior")]}, "anterior"),
@@ -282,10 +307,25 @@ def test_views_of_other_matrix_sizes_are_brought_to_the_study(tmp_path: Path) ->
     np.testing.assert_array_equal(scan.counts, np.stack([spread[0], body()[1]]))
 
 
+def test_a_number_with_a_comma_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dcm", dataset(body(), BOTH))
+    path.write_bytes(path.read_bytes().replace(b"2.26\\2.26", b"2,26\\2,26"))
+    assert "PixelSpacing: " in refused(path)
+
+
+def test_the_pixel_of_the_detector_stands_in_for_a_missing_one(tmp_path: Path) -> None:
+    coarse = 4 * body(3, shape=(2, 512, 128))
+    pixel: dict[str, Any] = {"PixelSpacing": [4.52, 4.52]}
+    expected = read(write(tmp_path / "a", dataset(coarse, BOTH, **pixel))).counts
+    detector: dict[str, Any] = {"PixelSpacing": None, "ImagerPixelSpacing": [4.52, 4.52]}
+    found = read(write(tmp_path / "b", dataset(coarse, BOTH, **detector))).counts
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(
     ("elements", "expected"),
     [
-        ({"PhotometricInterpretation": "MONOCHROME1"}, "MONOCHROME2"),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, "MONOCHROME1 with 1 value a pixel"),
         ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "MONOCHROME2"),
         ({"PhotometricInterpretation": "Seckret"}, "MONOCHROME2"),
         ({"RescaleSlope": -1, "RescaleIntercept": 0}, "slope"),

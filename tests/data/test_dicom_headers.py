@@ -96,7 +96,7 @@ def test_two_views_with_one_number_are_no_copies(tmp_path: Path) -> None:
 def test_scans_of_one_patient_have_one_key_and_others_none(tmp_path: Path) -> None:
     numbers = {"a": "PID-4711-X", "b": " PID-4711-X", "c": "PID-4711-Y", "d": "", "e": "ANONYMOUS"}
     for name, number in numbers.items():
-        write(tmp_path / name, dataset(SMALL, BOTH, PatientID=number))
+        write(tmp_path / name, dataset(SMALL, BOTH, PatientID=number, IssuerOfPatientID="here"))
     write(tmp_path / "f", dataset(SMALL, BOTH, PatientID=None))
     write(tmp_path / "g", dataset(SMALL, BOTH, IssuerOfPatientID="elsewhere"))
     found = dicom_scans(tmp_path.iterdir())
@@ -108,6 +108,20 @@ def test_scans_of_one_patient_have_one_key_and_others_none(tmp_path: Path) -> No
     assert f is None
     shown = f"{found!r} {found.scans} {a} {g}"
     assert not [secret for secret in SECRETS if secret in shown]
+
+
+@pytest.mark.parametrize(
+    ("issuers", "patients"), [(("A", "B"), 2), (("A", None), 1), (("A", "B", None), 1)]
+)
+def test_a_number_without_its_issuer_is_the_patient_of_that_number(
+    tmp_path: Path, issuers: tuple[str | None, ...], patients: int
+) -> None:
+    for number, issuer in enumerate(issuers):
+        issued: dict[str, Any] = {"IssuerOfPatientID": issuer} if issuer else {}
+        write(tmp_path / f"{number}", dataset(SMALL, BOTH, **issued))
+    found = dicom_scans(tmp_path.iterdir()).scans
+    assert len(found) == len(issuers)
+    assert len({study.patient_key for study in found}) == patients
 
 
 def test_a_study_of_several_patients_is_refused(tmp_path: Path) -> None:
@@ -129,9 +143,18 @@ def test_a_damaged_header_keeps_its_place(tmp_path: Path) -> None:
     whole = (tmp_path / "a").read_bytes()
     (tmp_path / "b").write_bytes(whole[:140])
     (tmp_path / "c").write_bytes(whole[:132] + b"\xff" * 200)
+    before_its_kind = whole.index(b"ORIGINAL") - 8
+    (tmp_path / "d").write_bytes(whole[:before_its_kind])
     found = dicom_scans(tmp_path.iterdir())
-    assert [bool(study.problem) for study in found.scans] == [False, True, True]
+    assert [bool(study.problem) for study in found.scans] == [False, True, True, True]
     assert not found.left_out
+
+
+def test_four_frames_of_two_energy_windows_are_asked_apart(tmp_path: Path) -> None:
+    ds = dataset(np.repeat(SMALL, 2, axis=0), BOTH, DetectorVector=[1, 1, 2, 2])
+    (study,) = dicom_scans([write(tmp_path / "a", ds)]).scans
+    assert study.problem
+    assert "received 4 (a); write the views of one energy window" in study.problem
 
 
 def test_pixels_are_not_looked_at(tmp_path: Path) -> None:

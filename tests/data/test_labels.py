@@ -142,3 +142,9 @@ def test_a_table_of_another_folder_is_refused_in_seconds(tmp_path: Path) -> None
 def test_a_scan_of_a_subfolder_is_meant_by_its_own_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"received 나 \('가/나'\?\)$"):
         labels_of(tmp_path, "scan,right,left\n나,mild,mild\n")
+
+
+def test_a_table_of_both_forms_is_refused(tmp_path: Path) -> None:
+    text = "scan,right,left,side,grade\n0000001,mild,severe,right,mild\n"
+    with pytest.raises(InputError, match="scan, side, grade or scan, right, left"):
+        labels_of(tmp_path, text)

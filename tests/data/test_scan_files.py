@@ -1,5 +1,6 @@
 """The scans of a folder of folders, and the same cohort whether one process reads or several."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,22 @@ def test_processes_read_what_one_process_reads(
     assert together.unreadable == alone.unreadable
     assert list(map(str, examined)) == list(map(str, expected))
     assert done == list(range(1, 21))
+
+
+def end_this_process(files: ScanFiles, scan: Scan) -> None:
+    os._exit(137)
+
+
+@pytest.mark.slow  # starting processes takes three seconds
+def test_a_killed_process_gives_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 20):
+        write_scan(tmp_path, f"{number:07d}")
+    monkeypatch.setattr(scan_knees, "SCANS_FOR_PROCESSES", 2)
+    monkeypatch.setattr(scan_knees, "usable_cores", lambda: 2)
+    with pytest.raises(InputError, match="ended from outside"):
+        examine_cohort(find_scans(tmp_path), Reading(), end_this_process)
 
 
 def test_labels_replace_the_grades_of_files_and_a_knee_without_one_is_left_out(

@@ -23,6 +23,7 @@ from djd.data.formats.dicom_views import (
     frame_views,
     lies_feet_first,
     turn_of,
+    views_of,
 )
 from djd.data.oddities import is_upside_down
 from djd.data.scan import SCAN_SHAPE, Scan, ScanError, ViewOrder, wrong
@@ -36,6 +37,11 @@ NO_LABELS = (
     "say: data.labels=grades.csv"
 )
 
+_NUMBERS = (
+    *("NumberOfFrames", "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing"),
+    *("RescaleSlope", "RescaleIntercept", "DetectorVector", "ImageOrientationPatient"),
+)
+
 
 def read_dicom(paths: tuple[Path, ...], view_order: ViewOrder | None) -> Scan:
     """Read one scan out of the files of `DicomStudy.paths`.
@@ -47,9 +53,10 @@ def read_dicom(paths: tuple[Path, ...], view_order: ViewOrder | None) -> Scan:
         ScanError: The files are no whole-body scan.
         OSError: A drive failed.
     """
+    datasets: list[Dataset] = []
     try:
         with quiet():
-            datasets = [read_whole(path) for path in paths]
+            datasets += [read_whole(path) for path in paths]
             for each in datasets:
                 if kind := other_kind(each):
                     expected = "a whole-body image of nuclear medicine"
@@ -62,7 +69,8 @@ def read_dicom(paths: tuple[Path, ...], view_order: ViewOrder | None) -> Scan:
             raise
         # The text of pydicom's error may hold a value of the header.
         received = f"damaged ones ({type(error).__name__})"
-        raise wrong("file", expected="the DICOM files of a scan", received=received) from None
+        key = _damaged_element(datasets) or "file"
+        raise wrong(key, expected="the DICOM files of a scan", received=received) from None
     missing: tuple[View, ...] = tuple(view for view in VIEWS if view not in pages)
     empty = np.zeros(SCAN_SHAPE[1:], dtype=np.uint16)
     counts = np.stack([pages.get(view, empty) for view in VIEWS])
@@ -76,27 +84,34 @@ def read_dicom(paths: tuple[Path, ...], view_order: ViewOrder | None) -> Scan:
     )
 
 
+def _damaged_element(datasets: Sequence["Dataset"]) -> str | None:
+    """The first number whose text is none, such as a PixelSpacing of `2,26`."""
+    for dataset in datasets:
+        for key in _NUMBERS:
+            try:
+                np.array(dataset.get(key), dtype=np.float64)
+            except Exception:  # pydicom raises many types
+                return key
+    return None
+
+
 def _pages(
     datasets: Sequence["Dataset"], view_order: ViewOrder | None
 ) -> dict[View, NDArray[np.uint16]]:
     """Counts by view, uint16 (row 1024, column 256), upright."""
-    found = [
-        (each, frame, view) for each in datasets for frame, view in enumerate(frame_views(each))
-    ]
-    views = _settled([view for _, _, view in found], view_order)
+    found = [(each, frame) for each in datasets for frame in range(len(frame_views(each)))]
+    views = _settled(views_of(datasets), view_order)
     if "anterior" not in views:
         expected = "an anterior view, which shows where the knees are"
         raise wrong("images", expected=expected, received="a posterior view alone")
-    turns = [
-        turn_of(each, frame, view) for (each, frame, _), view in zip(found, views, strict=True)
-    ]
+    turns = [turn_of(each, frame, view) for (each, frame), view in zip(found, views, strict=True)]
     frames = [frame for each in datasets for frame in read_frames(each)]
     turned = [
         _turned(frame, _spacing(each), turn)
-        for (each, _, _), frame, turn in zip(found, frames, turns, strict=True)
+        for (each, _), frame, turn in zip(found, frames, turns, strict=True)
     ]
     pages = dict(zip(views, _brought_to_study(turned), strict=True))
-    for (dataset, _, _), page, turn in zip(found, pages.values(), turns, strict=True):
+    for (dataset, _), page, turn in zip(found, pages.values(), turns, strict=True):
         if lies_feet_first(dataset) and not turn.says_rows and is_upside_down(page[np.newaxis]):
             received = "a patient who lies feet first, and an image that seems to have the feet up"
             raise wrong("PatientOrientation", expected="where the head is", received=received)
@@ -147,12 +162,18 @@ def _turned(
 
 
 def _spacing(dataset: "Dataset") -> Spacing | None:
-    """PixelSpacing: the distance of rows, then of columns."""
-    value = dataset.get("PixelSpacing")
-    if value is None or isinstance(value, str) or len(value) != 2:
-        return None
-    rows, columns = (float(each) for each in value)
-    if not (0 < rows < np.inf and 0 < columns < np.inf):
-        received = f"{rows:g} and {columns:g}"
-        raise wrong("PixelSpacing", expected="two distances in mm", received=received)
-    return rows, columns
+    """PixelSpacing: the distance of rows, then of columns.
+
+    Some writers have ImagerPixelSpacing in its place, the distance at the detector: with a gamma
+    camera's parallel holes it is the same.
+    """
+    for key in ("PixelSpacing", "ImagerPixelSpacing"):
+        value = dataset.get(key)
+        if value is None or isinstance(value, str) or len(value) != 2:
+            continue
+        rows, columns = (float(each) for each in value)
+        if not (0 < rows < np.inf and 0 < columns < np.inf):
+            received = f"{rows:g} and {columns:g}"
+            raise wrong(key, expected="two distances in mm", received=received)
+        return rows, columns
+    return None

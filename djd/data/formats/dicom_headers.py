@@ -5,8 +5,8 @@ A scan is a study. Headers alone are read: 10,000 files take 8 s of one core (20
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _NOBODY = frozenset(("0", "na", "none", "null", "unknown", "anon", "anonymous", "anonymized"))
 """Patient ids that stand in for a removed one, in lower case: they don't name a patient."""
+
+_BETWEEN = "/"
+"""Between the digests of a patient's number and of its issuer."""
 
 _UNCOMPRESSED_PREDECESSOR = "121320"
 """PS3.16, context group 7202."""
@@ -98,8 +101,9 @@ def dicom_scans(paths: Iterable[Path]) -> DicomFolder:
             scans.append(DicomStudy((path,), problem=problem))
         else:
             studies[image.study or f"file {path}"].append(image)
+    patients = {each.patient for images in studies.values() for each in images}
     for images in studies.values():
-        scan, copies = _study(images)
+        scan, copies = _study([_of_one_issuer(each, patients) for each in images])
         scans.append(scan)
         if copies:
             left_out["copies of a file"] += copies
@@ -154,7 +158,22 @@ def _patient_key(header: "Dataset") -> str | None:
     if not number.strip("0") or number.casefold() in _NOBODY:
         return None
     issuer = str(header.get("IssuerOfPatientID") or "").strip()
-    return hashlib.sha256(f"{issuer}\0{number}".encode(errors="replace")).hexdigest()[:16]
+    return f"{_digest(number)}{_BETWEEN}{_digest(issuer) if issuer else ''}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
+
+
+def _of_one_issuer(image: _Image, patients: Collection[str | None]) -> _Image:
+    """The image with the patient of the same number that has no issuer, where there is one.
+
+    Some programs drop the issuer. A patient on two sides of a split is worse than two as one.
+    """
+    if not image.patient:
+        return image
+    unissued = image.patient.partition(_BETWEEN)[0] + _BETWEEN
+    return replace(image, patient=unissued) if unissued in patients else image
 
 
 def _study(images: Sequence[_Image]) -> tuple[DicomStudy, int]:
@@ -170,9 +189,11 @@ def _study(images: Sequence[_Image]) -> tuple[DicomStudy, int]:
         problem = f"StudyInstanceUID: expected one patient a study, received {received}"
     elif not problem and not _fits(chosen):
         received = f"{sum(image.frames for image in chosen)} ({_names(chosen)})"
+        one_file = "write the views of one energy window and phase to a file of their own"
+        say = "keep one series of the study in the folder" if len(chosen) > 1 else one_file
         problem = (
             "images: expected one anterior and one posterior whole-body image a study, "
-            f"received {received}; keep one series of the study in the folder"
+            f"received {received}; {say}"
         )
     paths = tuple(image.path for image in chosen)
     return DicomStudy(paths, patients[0] if patients else None, problem), len(images) - len(once)

@@ -50,6 +50,8 @@ def other_kind(header: "Dataset") -> str | None:
     rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
     if rows >= _LEAST_LONG * columns > 0 or body_part in _WHOLE_BODY:
         return None
+    if not rows or not columns:
+        raise ValueError("no size: the header is cut off")
     return "NM capture" if is_capture else "NM of no kind"
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from djd.data.formats.dicom_file import INSTALL, quiet
 from djd.data.formats.dicom_views import frame_count
 from djd.data.scan import ScanError, wrong
+from djd.wording import count_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -77,7 +78,7 @@ def _require_counts(dataset: "Dataset") -> tuple[int, int]:
     samples = int(dataset.get("SamplesPerPixel") or 1)
     if samples != 1 or colour != "MONOCHROME2":
         known = colour if colour in _COLOURS else "another" if colour else "none"
-        received = f"{known} with {samples} values a pixel"
+        received = f"{known} with {count_of(samples, 'value')} a pixel"
         raise wrong("PhotometricInterpretation", expected="MONOCHROME2: counts", received=received)
     if "ModalityLUTSequence" in dataset:
         raise wrong("ModalityLUTSequence", expected="none", received="one: pixels are no counts")

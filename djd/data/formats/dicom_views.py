@@ -37,6 +37,10 @@ VIEW_TAGS: tuple[str | int, ...] = (
 )
 """What `frame_views` looks at."""
 
+_ANTERIOR = frozenset(("ant", "anterior"))
+_POSTERIOR = frozenset(("post", "pos", "posterior"))
+"""Words of descriptions."""
+
 _LEAST_COSINE = 0.9
 """Of an image axis and one of the patient's: 26 degrees apart."""
 
@@ -74,6 +78,25 @@ def frame_views(header: "Dataset") -> tuple[View | None, ...]:
     if count == 1 and views == [None]:
         return (_coded_view(header) or _named_view(header),)
     return tuple(views)
+
+
+def views_of(headers: Sequence["Dataset"]) -> list[View | None]:
+    """View of each frame of a study's files, as `frame_views`.
+
+    Of two files with a frame each, whose descriptions differ in ANT and POST alone, the second is
+    the posterior one. By itself POST may mean after an injection.
+
+    Raises:
+        ScanError: A frame has another view than these two.
+    """
+    views = [view for each in headers for view in frame_views(each)]
+    if len(headers) == len(views) == 2 and set(views) == {"anterior", None}:
+        anterior, other = (_words([str(each.get("SeriesDescription") or "")]) for each in headers)
+        if views[1] == "anterior":
+            anterior, other = other, anterior
+        if other & _POSTERIOR and anterior - _ANTERIOR == other - _POSTERIOR:
+            return [view or "posterior" for view in views]
+    return views
 
 
 def turn_of(header: "Dataset", frame: int, view: View) -> Turn:
@@ -151,7 +174,7 @@ def _named_view(header: "Dataset") -> View | None:
     own = _words(names)
     words = own | _words([str(header.get("SeriesDescription") or "")])
     found: set[View] = set()
-    if words & {"ant", "anterior"}:
+    if words & _ANTERIOR:
         found.add("anterior")
     if "posterior" in words or "post" in own:
         found.add("posterior")
