@@ -37,8 +37,8 @@ from djd.wording import count_of, first_of, listed
 DEFAULT_FOLDS = 5
 """As `data.folds`."""
 
-LEAST_FAINTNESS = float(np.log(3))
-FAINT_DEVIATIONS = 4.0
+LEAST_FAINTNESS = float(np.log(2.5))
+FAINT_DEVIATIONS = 3.0
 LEAST_SCANS = 8
 """A view is faint beside others where the logarithm of its level lies so far below the median: by
 so many deviations, estimated from the median absolute deviation, and by so much."""
@@ -140,7 +140,7 @@ def faint_problems(looks: Mapping[str, Look]) -> Iterator[Problem]:
     for scan, views, least in zip(looks, faint, shares.min(axis=1), strict=True):
         if views.any():
             which = listed([name for name, low in zip(VIEWS, views, strict=True) if low])
-            what = f"{which}: {100 * least:.2g} % of the median scan's counts above the air's"
+            what = f"{which}: {100 * least:.2g} % of the median scan's counts in the trunk"
             yield Problem(FAINT, what, scan)
 
 

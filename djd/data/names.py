@@ -38,9 +38,9 @@ def meant(name: str, known: Collection[str]) -> str:
 
     Where a spreadsheet may have changed a known name to the unknown one, the sentence says so.
     """
-    looks = {_look(name), _look(Path(name).stem)}
+    looks = {look_of(name), look_of(Path(name).stem)}
     for each in sorted(known):
-        if name and not looks.isdisjoint(map(_look, (each, each.rpartition("/")[2]))):
+        if name and not looks.isdisjoint(map(look_of, (each, each.rpartition("/")[2]))):
             zeros = each.lstrip("0") == name.lstrip("0")
             return f" (without the zeros of {each}?)" if zeros else f" ({each!r}?)"
     changed = changed_by_spreadsheet(name, known) or changed_by_spreadsheet(Path(name).stem, known)
@@ -58,7 +58,7 @@ def unknown_names(names: Iterable[str], known: Collection[str]) -> list[str]:
 def groups_line(patients: Mapping[str, str]) -> str | None:
     """How many scans have another name for their patient; None where none has.
 
-    `patients` holds the patient of each scan.
+    `patients` holds the patient of each scan, by `data.groups` or by the headers of DICOM files.
     """
     own = {scan for scan, patient in patients.items() if scan == patient}
     grouped = {patient for scan, patient in patients.items() if scan not in own}
@@ -67,8 +67,9 @@ def groups_line(patients: Mapping[str, str]) -> str | None:
     joined = sorted(own & grouped)
     of_which = f", of which {first_of(joined)} join the patient of that name"
     return (
-        f"data.groups gives {count_of(len(patients) - len(own), 'scan')} a patient's name; under "
-        f"their own name: {count_of(len(own), 'scan')}{of_which if joined else ''}"
+        "patients named by data.groups, or by DICOM headers (P0001 and so on): "
+        f"{count_of(len(patients) - len(own), 'scan')}; under their own name: "
+        f"{count_of(len(own), 'scan')}{of_which if joined else ''}"
     )
 
 
@@ -76,7 +77,7 @@ def alike_names(names: Iterable[str]) -> list[list[str]]:
     """Names that are nearly the same, as P-001 and p1, in groups of two or more."""
     by_look: dict[str, list[str]] = {}
     for name in sorted(set(names)):
-        by_look.setdefault(_look(name), []).append(name)
+        by_look.setdefault(look_of(name), []).append(name)
     return [group for group in by_look.values() if len(group) > 1]
 
 
@@ -92,15 +93,15 @@ def alike_warning(patients: Iterable[str]) -> str | None:
     )
 
 
-def _is_blank(sign: str) -> bool:
-    return sign in _BLANK_LETTERS or unicodedata.category(sign) in _BLANK_CATEGORIES
-
-
-def _look(name: str) -> str:
+def look_of(name: str) -> str:
     """The same text for names that differ in case, width, zeros or signs alone, as P-001 and p1."""
     wide = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     text = _AMID_NO_NUMBERS.sub("", "".join(map(_letter, _DECIMALS.sub("", wide))))
     return _LEADING_ZEROS.sub("", text) or wide
+
+
+def _is_blank(sign: str) -> bool:
+    return sign in _BLANK_LETTERS or unicodedata.category(sign) in _BLANK_CATEGORIES
 
 
 def _letter(sign: str) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 from djd.data.formats import known_suffixes, reader_of
 from djd.data.formats.dicom_file import is_dicom
 from djd.data.formats.dicom_headers import DicomFolder, DicomStudy, dicom_scans
-from djd.data.names import one_form
+from djd.data.names import look_of, one_form
 from djd.data.placeholders import scans_among
 from djd.data.scan import ScanError, ScanFiles, name_below
 from djd.errors import InputError, require_text
@@ -135,15 +135,15 @@ def _of_studies(
 ) -> list[ScanFiles]:
     """Scans of DICOM studies; patients are numbered in order of their first scans' names.
 
-    A number that is the name of a scan is passed over.
+    A number that is nearly the name of a scan is passed over.
     """
     named = [(_name(root, study.paths[0]), study) for study in studies]
     by_name = sorted(named, key=lambda each: each[0])
-    taken = {*names, *(name for name, _ in by_name)}
+    taken = set(map(look_of, (*names, *(name for name, _ in by_name))))
     keys = list(dict.fromkeys(study.patient_key for _, study in by_name if study.patient_key))
     width = max(4, len(str(len(keys) + len(taken))))
     numbers = (f"P{number:0{width}d}" for number in count(1))
-    patients = dict(zip(keys, (each for each in numbers if each not in taken), strict=False))
+    patients = dict(zip(keys, (each for each in numbers if look_of(each) not in taken), strict=False))
     return [
         ScanFiles(name, study.paths, patients.get(study.patient_key or ""), study.problem)
         for name, study in by_name
