@@ -32,6 +32,9 @@ def check(
     ] = Path(),
     test_count: Annotated[int, typer.Option(min=1, help="As data.test_count.")] = 40,
     crop: Annotated[Literal["study", "robust"], typer.Option(help="As data.crop.")] = "study",
+    views: Annotated[
+        Literal["anterior", "posterior", "both", "each"], typer.Option(help="As data.views.")
+    ] = "each",
     labels_from: Annotated[LabelsFrom, typer.Option(help="As data.labels_from.")] = "auto",
     on_error: Annotated[OnError, typer.Option(help="As data.on_error.")] = "stop",
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
@@ -55,7 +58,7 @@ def check(
     from djd.check.cohort_problems import Choices
     from djd.data.formats import import_formats
 
-    choices = Choices(crop, labels_from, on_error, test_count, view_order)
+    choices = Choices(crop, views, labels_from, on_error, test_count, view_order)
     tables = _Tables(groups, grade_names, labels, labels_kind)
     keys = {
         **choices.changed,
@@ -191,7 +194,7 @@ def _check(
         found = checked(cohort, looks, choices, given.problems)
         line = train_line(given.scans, keys, found)
         page = write_check(out, pictures, found, given.scans, train_line=line)
-    say_checked(found, given.patients)
+    say_checked(found)
     for said in name_lines(looks.values()) if show_names else ():
         console.print(said, markup=False)
     console.print(f"Page: {page}; table: {out / TABLE_NAME}", markup=False)

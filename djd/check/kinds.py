@@ -62,6 +62,19 @@ LABELS = Kind(
     "right; training stops.",
     "Find out which are right, then say data.labels_from=ids or data.labels_from=names.",
 )
+NO_GRADES = Kind(
+    "no grades",
+    90,
+    "Training stops at a scan whose grades it can't read.",
+    "Give the grades with data.labels, or those of severity names with data.grade_names; or name "
+    "the scan in data.exclude, or say data.on_error=skip.",
+)
+ONE_VIEW = Kind(
+    "posterior view missing",
+    50,
+    "Training on both views stops at a scan that has the anterior one alone.",
+    "Say data.views=anterior, as the line to train with does, or name the scan in data.exclude.",
+)
 NO_BODY = Kind(
     "no body found",
     45,
@@ -155,7 +168,7 @@ ODD_IMAGE = Kind(
     "odd image",
     2,
     "The image is not an ordinary pair of views.",
-    "Look at the picture; scans of one view train with data.views=anterior.",
+    f"Look at the picture. {_LEAVE_OUT}",
 )
 RELABELLED = Kind(
     "label against file",
@@ -201,7 +214,7 @@ LEFT_OUT = Kind(
 )
 
 KINDS = (
-    *(UNREADABLE, SAME_NAME, TABLE, NOTHING_TO_TRAIN, SPLIT, LABELS),
+    *(UNREADABLE, SAME_NAME, NO_GRADES, TABLE, NOTHING_TO_TRAIN, SPLIT, LABELS, ONE_VIEW),
     *(NO_BODY, UPSIDE_DOWN, SWAPPED, MIRRORED, PHANTOM, EMPTY, SAME_VIEWS, COPY, CUT_OFF),
     *(MISPLACED, FAINT, DISAGREEMENT, SATURATED, DOUBTFUL, RELABELLED, UNLABELLED, UNKNOWN_NAME),
     *(ODD_IMAGE, ALIKE, SAME_PATIENT, EXCLUDE, LEFT_OUT),

@@ -143,7 +143,9 @@ def _of_studies(
     keys = list(dict.fromkeys(study.patient_key for _, study in by_name if study.patient_key))
     width = max(4, len(str(len(keys) + len(taken))))
     numbers = (f"P{number:0{width}d}" for number in count(1))
-    patients = dict(zip(keys, (each for each in numbers if look_of(each) not in taken), strict=False))
+    patients = dict(
+        zip(keys, (each for each in numbers if look_of(each) not in taken), strict=False)
+    )
     return [
         ScanFiles(name, study.paths, patients.get(study.patient_key or ""), study.problem)
         for name, study in by_name

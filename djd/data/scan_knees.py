@@ -24,6 +24,7 @@ from djd.data.scan import (
 from djd.data.scan_files import ScanFolder
 from djd.grades import LabelsFrom
 from djd.machine import usable_cores
+from djd.wording import printable
 
 Examined = TypeVar("Examined")
 
@@ -52,8 +53,8 @@ class ScanKnees:
     """What a cohort keeps of a scan.
 
     Attributes:
-        grades: (right, left), by id or name as `Reading.labels_from` says; or the error that the
-            names give none.
+        grades: (right, left), by id or name as `Reading.labels_from` says; or the error that there
+            are none.
         crops: uint16 (side 2, view 2, row 128, column 128), counts a pixel; see `crop_knees`.
         windows: As crops; see `knee_windows`.
         names_agree: Whether id and name agree, (right, left); None for a knee without known name.
@@ -112,7 +113,7 @@ def _read(
         scan = read_scan(
             files,
             grade_names=reading.grade_names,
-            needs_labels=reading.needs_labels,
+            needs_labels=False,
             view_order=reading.view_order,
         )
         return _knees_of(files, scan, reading), examine(files, scan)
@@ -134,6 +135,8 @@ def _knees_of(files: ScanFiles, scan: Scan, reading: Reading) -> ScanKnees:
 
 
 def _chosen_grades(files: ScanFiles, scan: Scan, reading: Reading) -> KneeGrades | ScanError:
+    if reading.needs_labels and scan.no_labels:
+        return ScanError(printable(f"{files.path}: {scan.no_labels}"))
     if reading.labels_from != "names" or not reading.needs_labels:
         return scan.grades
     unknown = sum(name is not None for name in scan.unknown_names)

@@ -249,7 +249,8 @@ def test_unknown_names_are_counted_and_shown_only_when_asked(check: Check, tmp_p
     assert "Kim" not in said.page + str(said.rows), "files hold no name"
     by_name = check(scans, *asked, "--labels-from", "names", test_count=1)
     assert by_name.status == 1
-    assert "unreadable" in kinds(by_name)
+    assert "no grades" in kinds(by_name)
+    assert "unreadable" not in kinds(by_name)
     assert len(pictures(by_name.page)) == 6, "a scan without a grade can be looked at"
 
 
