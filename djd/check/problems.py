@@ -31,7 +31,7 @@ class Problem:
 
 
 def worst_first(problems: Iterable[Problem]) -> list[Problem]:
-    """What stops training, then the heavier kinds; the cohort before scans, scans by name, right before left."""
+    """What stops, then the heavier kinds; the cohort before scans, scans by name, right first."""
     return sorted(
         problems,
         key=lambda each: (
