@@ -113,7 +113,7 @@ class _Given:
     @classmethod
     def of(cls, folder: Path, exclude: Sequence[str], tables: _Tables) -> "_Given":
         from djd.check.cohort_problems import unknown_exclusions
-        from djd.check.kinds import SAME_NAME
+        from djd.check.kinds import FOLDER, SAME_NAME
         from djd.check.problems import Problem
         from djd.data.labels import given_labels
         from djd.data.scan_files import find_scans
@@ -121,10 +121,10 @@ class _Given:
 
         problems: list[Problem] = []
 
-        def same_name(scan: str, sentence: str) -> None:
-            problems.append(Problem(SAME_NAME, sentence, scan, stops=True))
+        def on_fault(sentence: str, scan: str | None) -> None:
+            problems.append(Problem(SAME_NAME if scan else FOLDER, sentence, scan, stops=True))
 
-        scans = find_scans(folder, on_same_name=same_name)
+        scans = find_scans(folder, on_fault=on_fault)
         known = set(scans.names)
         problems += unknown_exclusions(exclude, scans.names)
         patients: Mapping[str, str] = {}

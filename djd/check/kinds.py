@@ -37,6 +37,13 @@ SAME_NAME = Kind(
     "first.",
     "Rename one of the files, or move it out of the folder.",
 )
+FOLDER = Kind(
+    "folder",
+    95,
+    "Training stops at a subfolder that it can't list, or a file whose name is no text, before "
+    "anything is read; the page lacks these scans.",
+    "Ask for the right to read the folder, rename the file, or move it out of the folder.",
+)
 TABLE = Kind(
     "table",
     90,
@@ -214,7 +221,8 @@ LEFT_OUT = Kind(
 )
 
 KINDS = (
-    *(UNREADABLE, SAME_NAME, NO_GRADES, TABLE, NOTHING_TO_TRAIN, SPLIT, LABELS, ONE_VIEW),
+    *(UNREADABLE, SAME_NAME, FOLDER, NO_GRADES, TABLE),
+    *(NOTHING_TO_TRAIN, SPLIT, LABELS, ONE_VIEW),
     *(NO_BODY, UPSIDE_DOWN, SWAPPED, MIRRORED, PHANTOM, EMPTY, SAME_VIEWS, COPY, CUT_OFF),
     *(MISPLACED, FAINT, DISAGREEMENT, SATURATED, DOUBTFUL, RELABELLED, UNLABELLED, UNKNOWN_NAME),
     *(ODD_IMAGE, ALIKE, SAME_PATIENT, EXCLUDE, LEFT_OUT),

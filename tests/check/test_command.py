@@ -210,6 +210,44 @@ def test_two_files_of_one_name_are_a_problem_and_the_first_is_shown(
     assert len(pictures(said.page)) == 6
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no names of arbitrary bytes")
+def test_a_name_that_is_no_text_is_a_row_and_the_other_scans_are_shown(
+    check: Check, scans: Path
+) -> None:
+    shutil.copy(scans / "0000001.mat", os.fsencode(scans) + b"/\xb0\xa1.mat")
+    said = check(scans)
+    assert said.status == 1
+    (row,) = [row for row in said.rows if row["kind"] == "folder"]
+    assert row["effect"] == "stops"
+    assert "received \\xb0\\xa1.mat; rename it" in row["what"]
+    assert len(pictures(said.page)) == 6
+
+
+@posix
+def test_a_subfolder_that_cannot_be_listed_is_a_row(
+    scans: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir(mode=0o777)
+    out.chmod(0o777)
+    (scans / "closed").mkdir(mode=0o700)
+    (scans / "named" / "below").mkdir(parents=True)
+    (scans / "named").chmod(0o744)
+    for folder in (*tmp_path.parents, tmp_path):
+        if folder.is_relative_to(tmp_path.parents[1]):
+            folder.chmod(0o755)
+
+    def work() -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            return f"status {run_djd(patch, 'check', scans, '--out', out, '--test-count', 1)}"
+
+    assert as_ordinary_user(work) == "status 1"
+    shown = "".join(capfd.readouterr())
+    assert "closed can't be listed (Permission denied)" in shown
+    assert "below can't be listed (Permission denied)" in shown
+    assert "6 scans of 6 patients" in shown
+
+
 @pytest.mark.parametrize("name", ["missing", "empty"])
 def test_no_scans_are_one_sentence_and_status_2(check: Check, tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
