@@ -74,10 +74,10 @@ def look_at(files: ScanFiles, scan: Scan, *, placement: Placement, pictures: Pat
     """Measure a scan, and write its picture into the folder `pictures`."""
     counts = scan.counts
     places = place_knees(counts, placement)
-    found = place_knees(counts, "robust")
-    body = bool(found.confidence.max() >= LEAST_BODY)
     bodies = [_body_of_page(page) for page in counts]
     upside_down = _is_upside_down(bodies[0]), _is_upside_down(bodies[1])
+    found = _find(counts, opposed=all(bodies) and upside_down[0] != upside_down[1])
+    body = bool(found.confidence.max() >= LEAST_BODY)
     two_views = bool((counts.min(axis=(1, 2)) < counts.max(axis=(1, 2))).all())
     two_views &= not same_pages(counts)
     upright = body and not any(upside_down)
@@ -95,6 +95,12 @@ def look_at(files: ScanFiles, scan: Scan, *, placement: Placement, pictures: Pat
         phantom=any(map(is_phantom, files.paths)),
         picture=write_picture(pictures, files.name, counts, places),
     )
+
+
+def _find(counts: Counts, *, opposed: bool) -> Places:
+    """The knees; in the anterior view alone where the other lies the other way up."""
+    seen = np.stack([counts[0], np.zeros_like(counts[1])]) if opposed else counts
+    return place_knees(seen, "robust")
 
 
 def _body_of_page(page: NDArray[np.uint16]) -> Body | None:

@@ -86,6 +86,15 @@ def test_a_body_that_lies_low_is_not_upside_down_and_its_crops_are_looked_at(
     assert {kind for kind, _ in found(look(low[::-1]))} == {SWAPPED.name, MISPLACED.name}
 
 
+@pytest.mark.parametrize("number", [23, 28])
+def test_a_body_is_found_where_the_views_lie_opposite_ways_up(
+    look: Callable[[Counts], Look], number: int
+) -> None:
+    counts = invented_scan((203, number), "plain").counts
+    opposed = np.stack([counts[0], counts[1, ::-1, ::-1]])
+    assert found(look(opposed)) == [(UPSIDE_DOWN.name, "the posterior view")]
+
+
 def test_one_image_on_both_pages_is_not_called_mirrored_as_well(
     look: Callable[[Counts], Look], soft: Counts
 ) -> None:
