@@ -56,13 +56,14 @@ def check(
     Exit status 0: training would go on, 1: it would stop, 2: nothing could be checked.
     """
     from djd.check.cohort_problems import Choices
+    from djd.check.summary import names_in_brackets
     from djd.data.formats import import_formats
 
     choices = Choices(crop, views, labels_from, on_error, test_count, view_order)
     tables = _Tables(groups, grade_names, labels, labels_kind)
     keys = {
         **choices.changed,
-        "data.exclude": f"[{','.join(exclude)}]" if exclude else None,
+        "data.exclude": names_in_brackets(exclude) if exclude else None,
         **tables.keys,
         "data.format_module": format_module,
     }

@@ -1,5 +1,6 @@
 """The summary of a check on the terminal, and the line to train with."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from djd.data.formats import reader_of
 from djd.data.names import groups_line
 from djd.data.scan_files import ScanFolder
 from djd.grades import GRADE_NAMES, PHANTOM_STAMP
+from djd.runs.command_line import in_quotes
 from djd.wording import MOST_NAMES, count_of, first_of, in_shell, printable
 
 _SENTENCES = (UNREADABLE, SAME_NAME, NO_GRADES)
@@ -84,6 +86,12 @@ def train_line(scans: ScanFolder, keys: Mapping[str, object], found: Checked) ->
         for key, value in given.items()
     ]
     return in_shell("python", "train.py", *words)
+
+
+def names_in_brackets(names: Iterable[str]) -> str:
+    """A list of names as `data.exclude` takes it; in quotes those that have signs of a list."""
+    typed = (in_quotes(each) if re.search(r"[][{},'\"\\]", each) else each for each in names)
+    return f"[{','.join(typed)}]"
 
 
 def name_lines(looks: Iterable[Look]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from djd.runs.command_line import quote_paths
 from tests.data.test_cohort import write_scan
 from tests.ordinary_user import as_ordinary_user, posix
 from tests.test_cli import run_djd
@@ -157,6 +160,20 @@ def test_the_names_and_paths_that_training_takes_are_taken(check: Check, tmp_pat
     assert several == ["0000001", "0000002"]
     assert f"data.groups={groups}" in said.shown
     assert "data.exclude=[5,4]" in said.shown
+
+
+def test_names_with_signs_of_a_list_are_excluded_by_the_line_to_train_with(
+    check: Check, scans: Path
+) -> None:
+    odd = ["a,b[1]", "it's", "{x}=1", "0000001"]
+    for name in odd[:-1]:
+        shutil.copy(scans / "0000001.mat", scans / f"{name}.mat")
+    said = check(scans, *(word for name in odd for word in ("--exclude", name)))
+    assert "5 scans of 5 patients" in said.shown
+    (line,) = re.findall("^To train: (.*)$", said.shown, re.MULTILINE)
+    typed = quote_paths(shlex.split(line)[2:])
+    (exclude,) = [word for word in typed if word.startswith("data.exclude=")]
+    assert OverridesParser.create().parse_override(exclude).value() == odd
 
 
 def test_knees_are_counted_by_grade_and_side(check: Check, tmp_path: Path) -> None:
