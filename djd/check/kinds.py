@@ -117,7 +117,8 @@ EMPTY = Kind(
     "empty view",
     30,
     "A view without counts has no knee.",
-    f"Train on the other view (data.views). {_LEAVE_OUT}",
+    "Train on the other view (data.views; where the anterior one is empty, with data.crop=robust). "
+    f"{_LEAVE_OUT}",
 )
 SAME_VIEWS = Kind(
     SAME_PAGES,
