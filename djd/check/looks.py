@@ -22,8 +22,8 @@ LEAST_BODY = 0.1
 noise."""
 
 MOST_SWAPPED = -0.25
-"""Of `page_order`. It was -0.45 at most where the pages were swapped, and -0.22 at least where they
-were not."""
+"""Of `page_order`. On 300 invented scans of the seeds 101 to 103 it was 0.53 at least, and -0.53 at
+most where the pages were swapped."""
 
 _OF_SCANS = (UPSIDE_DOWN, PAGES_SWAPPED)
 
