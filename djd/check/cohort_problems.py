@@ -102,7 +102,7 @@ def checked(
         *_unreadable(cohort, looks, choices),
         *(each for scan, look in looks.items() for each in image_problems(scan, look)),
         *(each for scan, look in looks.items() for each in name_problems(scan, look)),
-        *odd_images(cohort.oddities, choices.views),
+        *(each for scan, look in looks.items() for each in odd_images(scan, look, choices.views)),
         *faint_problems(looks),
         *_phantoms(looks),
         *_grades(cohort),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from djd.check.pictures import black_counts, write_picture
 from djd.data.body_place import TRUNK, Body, body_of, both_views
 from djd.data.crop import Placement, Places, place_knees, study_misplaces
-from djd.data.oddities import UPSIDE_DOWN, same_pages
+from djd.data.oddities import UPSIDE_DOWN, oddities_of, same_pages
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import Scan, ScanFiles
 from djd.predict.crop_check import PAGES_SWAPPED, crop_doubts, lower_than_usual, page_order
@@ -49,6 +49,7 @@ class Look:
         swapped: Whether the posterior page comes first.
         body: Whether there is a body.
         mirrored: Whether one view is the mirror image of what it should be.
+        oddities: See `oddities_of`.
         doubts: Why each crop is doubtful, (right, left); see `crop_doubts`.
         misplaced: Where the study's crop looks wrong, the rows from its middle down to the place
             where the knee was found, (right, left); None where it looks right.
@@ -63,6 +64,7 @@ class Look:
     body: bool
     swapped: bool
     mirrored: bool
+    oddities: tuple[str, ...]
     doubts: tuple[tuple[str, ...], ...]
     misplaced: tuple[int | None, int | None]
     unknown_names: tuple[str | None, str | None]
@@ -89,6 +91,7 @@ def look_at(files: ScanFiles, scan: Scan, *, placement: Placement, pictures: Pat
         body=body,
         swapped=comparable and page_order(counts, lower_than_usual(found)) < MOST_SWAPPED,
         mirrored=comparable and mirror_likeness(counts) < MOST_MIRRORED,
+        oddities=tuple(oddities_of(counts, scan.missing_views)),
         doubts=_crop_reasons(crop_doubts(counts, places)) if upright else ((), ()),
         misplaced=_rows_off(counts, found) if placement == "study" and upright else (None, None),
         unknown_names=scan.unknown_names,

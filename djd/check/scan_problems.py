@@ -1,6 +1,6 @@
 """The problems of one scan, from a look at its image."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from djd.check.kinds import (
     CUT_OFF,
@@ -52,19 +52,19 @@ def image_problems(scan: str, look: Look) -> Iterator[Problem]:
             yield Problem(DOUBTFUL, "; ".join(reasons), scan, side)
 
 
-def odd_images(oddities: Mapping[str, Sequence[str]], views: Views) -> Iterator[Problem]:
-    """A problem a scan and kind of `Cohort.oddities`; `views` are those to train on.
+def odd_images(scan: str, look: Look, views: Views) -> Iterator[Problem]:
+    """A problem a kind of the oddities of a scan; `views` are those to train on.
 
     What lies upside down is a matter of `image_problems`, which looks at the body.
     """
-    found: dict[tuple[str, Kind], list[str]] = {}
-    for what, scans in oddities.items():
+    found: dict[Kind, list[str]] = {}
+    for what in look.oddities:
         ends = [end for end in _ODDITIES if what.endswith(end)]
         kind = _ODDITIES[ends[0]] if ends else ODD_IMAGE
-        which = what.removesuffix(f" {ends[0]}") if ends else what
-        for scan in scans if what != UPSIDE_DOWN_IMAGE else ():
-            found.setdefault((scan, kind), []).append(which)
-    for (scan, kind), pages in found.items():
+        if what != UPSIDE_DOWN_IMAGE:
+            which = what.removesuffix(f" {ends[0]}") if ends else what
+            found.setdefault(kind, []).append(which)
+    for kind, pages in found.items():
         stops = kind is ONE_VIEW and views != "anterior"
         yield Problem(kind, listed(pages), scan, stops=stops)
 

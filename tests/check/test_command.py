@@ -231,7 +231,7 @@ def test_two_files_of_one_name_are_a_problem_and_the_first_is_shown(
 def test_a_name_that_is_no_text_is_a_row_and_the_other_scans_are_shown(
     check: Check, scans: Path
 ) -> None:
-    shutil.copy(scans / "0000001.mat", Path(os.fsdecode(os.fsencode(scans) + b"/\xb0\xa1.mat"))
+    shutil.copy(scans / "0000001.mat", Path(os.fsdecode(os.fsencode(scans) + b"/\xb0\xa1.mat")))
     said = check(scans)
     assert said.status == 1
     (row,) = [row for row in said.rows if row["kind"] == "folder"]

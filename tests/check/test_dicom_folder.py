@@ -64,4 +64,5 @@ def test_without_labels_dicom_scans_say_what_is_missing(
     assert said.status == 1
     assert "data.labels" in said.shown
     assert "no grades" in {row["kind"] for row in said.rows if row["scan"] == "0"}
+    assert "posterior view missing" in {row["kind"] for row in said.rows if row["scan"] == "one"}
     assert len(pictures(said.page)) == 6, "an image without grades can be looked at"
