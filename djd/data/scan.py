@@ -129,9 +129,14 @@ def read_scan(
     """
     files = source if isinstance(source, ScanFiles) else ScanFiles.of(source)
     scan = tried_again(lambda: _read_once(files, grade_names or {}, view_order), files.path)
-    if needs_labels and scan.no_labels:
-        raise _error(files.path, scan.no_labels)
+    if needs_labels and (error := labels_error(files, scan)):
+        raise error
     return scan
+
+
+def labels_error(files: ScanFiles, scan: Scan) -> ScanError | None:
+    """Why a scan has no severity ids that can be read; None where it has them."""
+    return _error(files.path, scan.no_labels) if scan.no_labels else None
 
 
 def _read_once(files: ScanFiles, grade_names: GradeNames, view_order: ViewOrder | None) -> Scan:

@@ -19,12 +19,12 @@ from djd.data.scan import (
     ScanError,
     ScanFiles,
     ViewOrder,
+    labels_error,
     read_scan,
 )
 from djd.data.scan_files import ScanFolder
 from djd.grades import LabelsFrom
 from djd.machine import usable_cores
-from djd.wording import printable
 
 Examined = TypeVar("Examined")
 
@@ -113,7 +113,7 @@ def _read(
         scan = read_scan(
             files,
             grade_names=reading.grade_names,
-            needs_labels=False,
+            needs_labels=False,  # a check shows scans without grades, too
             view_order=reading.view_order,
         )
         return _knees_of(files, scan, reading), examine(files, scan)
@@ -135,8 +135,8 @@ def _knees_of(files: ScanFiles, scan: Scan, reading: Reading) -> ScanKnees:
 
 
 def _chosen_grades(files: ScanFiles, scan: Scan, reading: Reading) -> KneeGrades | ScanError:
-    if reading.needs_labels and scan.no_labels:
-        return ScanError(printable(f"{files.path}: {scan.no_labels}"))
+    if reading.needs_labels and (error := labels_error(files, scan)):
+        return error
     if reading.labels_from != "names" or not reading.needs_labels:
         return scan.grades
     unknown = sum(name is not None for name in scan.unknown_names)
