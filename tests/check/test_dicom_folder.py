@@ -56,16 +56,6 @@ def test_a_dicom_folder_is_a_page_that_holds_nothing_of_a_header(
     assert alone.shown.count("data.views=anterior") == 1
 
 
-def test_without_labels_dicom_scans_say_what_is_missing(
-    check: Check,  # noqa: F811
-    folder: Path,
-) -> None:
-    said = check(folder, "--on-error", "skip")
-    assert said.status == 1
-    assert "data.labels" in said.shown
-    assert len(pictures(said.page)) == 6  # seen before anybody has graded them
-
-
 def test_scans_without_grades_are_called_so_and_all_else_is_said_of_them_too(
     check: Check,  # noqa: F811
     folder: Path,
@@ -74,3 +64,13 @@ def test_scans_without_grades_are_called_so_and_all_else_is_said_of_them_too(
     assert ("0", "no grades") in found
     assert ("0", "unreadable") not in found
     assert ("one", "posterior view missing") in found
+
+
+def test_without_labels_dicom_scans_say_what_is_missing(
+    check: Check,  # noqa: F811
+    folder: Path,
+) -> None:
+    said = check(folder, "--on-error", "skip")
+    assert said.status == 1
+    assert "data.labels" in said.shown
+    assert len(pictures(said.page)) == 6  # seen before anybody has graded them
