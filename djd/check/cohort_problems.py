@@ -13,6 +13,7 @@ from djd.check.kinds import (
     FAINT,
     LABELS,
     LEFT_OUT,
+    NO_GRADES,
     NOTHING_TO_TRAIN,
     PHANTOM,
     RELABELLED,
@@ -25,7 +26,7 @@ from djd.check.looks import Look
 from djd.check.problems import Problem, worst_first
 from djd.check.scan_problems import VIEWS, image_problems, name_problems, odd_images
 from djd.data.cohort import Cohort
-from djd.data.crop import Placement
+from djd.data.crop import Placement, Views
 from djd.data.names import alike_names, one_form, unknown_names
 from djd.data.problems import labels_obstacle, reading_obstacle
 from djd.data.scan import ViewOrder
@@ -37,8 +38,8 @@ from djd.wording import count_of, first_of, listed
 DEFAULT_FOLDS = 5
 """As `data.folds`."""
 
-LEAST_FAINTNESS = float(np.log(3))
-FAINT_DEVIATIONS = 4.0
+LEAST_FAINTNESS = float(np.log(2.5))
+FAINT_DEVIATIONS = 3.0
 LEAST_SCANS = 8
 """A view is faint beside others where the logarithm of its level lies so far below the median: by
 so many deviations, estimated from the median absolute deviation, and by so much."""
@@ -50,9 +51,13 @@ _SIDE_WORDS: dict[str, Side] = {side: side for side in SIDES}
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """How training would read the cohort; see the keys of `data`."""
+    """How training would read the cohort; see the keys of `data`.
+
+    The default is that of `train.py`, with its recipe.
+    """
 
     crop: Placement = "study"
+    views: Views = "each"
     labels_from: LabelsFrom = "auto"
     on_error: OnError = "stop"
     test_count: int = 40
@@ -94,10 +99,10 @@ def checked(
     """Every problem of a cohort, and those that were found before it was read."""
     found = [
         *before,
-        *_unreadable(cohort, choices),
+        *_unreadable(cohort, looks, choices),
         *(each for scan, look in looks.items() for each in image_problems(scan, look)),
         *(each for scan, look in looks.items() for each in name_problems(scan, look)),
-        *odd_images(cohort.oddities, looks),
+        *(each for scan, look in looks.items() for each in odd_images(scan, look, choices.views)),
         *faint_problems(looks),
         *_phantoms(looks),
         *_grades(cohort),
@@ -115,9 +120,10 @@ def unknown_exclusions(exclude: Sequence[str], scans: Collection[str]) -> Iterat
         yield Problem(EXCLUDE, f"no scan is named {name}")
 
 
-def _unreadable(cohort: Cohort, choices: Choices) -> Iterator[Problem]:
+def _unreadable(cohort: Cohort, looks: Mapping[str, Look], choices: Choices) -> Iterator[Problem]:
     for scan, sentence in cohort.unreadable.items():
-        yield Problem(UNREADABLE, sentence, scan, stops=choices.on_error == "stop")
+        kind = NO_GRADES if scan in looks else UNREADABLE
+        yield Problem(kind, sentence, scan, stops=choices.on_error == "stop")
 
 
 def faint_problems(looks: Mapping[str, Look]) -> Iterator[Problem]:
@@ -140,7 +146,7 @@ def faint_problems(looks: Mapping[str, Look]) -> Iterator[Problem]:
     for scan, views, least in zip(looks, faint, shares.min(axis=1), strict=True):
         if views.any():
             which = listed([name for name, low in zip(VIEWS, views, strict=True) if low])
-            what = f"{which}: {100 * least:.2g} % of the median scan's counts above the air's"
+            what = f"{which}: {100 * least:.2g} % of the median scan's counts in the trunk"
             yield Problem(FAINT, what, scan)
 
 

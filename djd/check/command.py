@@ -32,6 +32,9 @@ def check(
     ] = Path(),
     test_count: Annotated[int, typer.Option(min=1, help="As data.test_count.")] = 40,
     crop: Annotated[Literal["study", "robust"], typer.Option(help="As data.crop.")] = "study",
+    views: Annotated[
+        Literal["anterior", "posterior", "both", "each"], typer.Option(help="As data.views.")
+    ] = "each",
     labels_from: Annotated[LabelsFrom, typer.Option(help="As data.labels_from.")] = "auto",
     on_error: Annotated[OnError, typer.Option(help="As data.on_error.")] = "stop",
     exclude: Annotated[list[str] | None, typer.Option(help="A scan to leave out; repeat.")] = None,
@@ -53,13 +56,14 @@ def check(
     Exit status 0: training would go on, 1: it would stop, 2: nothing could be checked.
     """
     from djd.check.cohort_problems import Choices
+    from djd.check.summary import names_in_brackets
     from djd.data.formats import import_formats
 
-    choices = Choices(crop, labels_from, on_error, test_count, view_order)
+    choices = Choices(crop, views, labels_from, on_error, test_count, view_order)
     tables = _Tables(groups, grade_names, labels, labels_kind)
     keys = {
         **choices.changed,
-        "data.exclude": f"[{','.join(exclude)}]" if exclude else None,
+        "data.exclude": names_in_brackets(exclude) if exclude else None,
         **tables.keys,
         "data.format_module": format_module,
     }
@@ -110,7 +114,7 @@ class _Given:
     @classmethod
     def of(cls, folder: Path, exclude: Sequence[str], tables: _Tables) -> "_Given":
         from djd.check.cohort_problems import unknown_exclusions
-        from djd.check.kinds import SAME_NAME
+        from djd.check.kinds import FOLDER, SAME_NAME
         from djd.check.problems import Problem
         from djd.data.labels import given_labels
         from djd.data.scan_files import find_scans
@@ -118,10 +122,10 @@ class _Given:
 
         problems: list[Problem] = []
 
-        def same_name(scan: str, sentence: str) -> None:
-            problems.append(Problem(SAME_NAME, sentence, scan, stops=True))
+        def on_fault(sentence: str, scan: str | None) -> None:
+            problems.append(Problem(SAME_NAME if scan else FOLDER, sentence, scan, stops=True))
 
-        scans = find_scans(folder, on_same_name=same_name)
+        scans = find_scans(folder, on_fault=on_fault)
         known = set(scans.names)
         problems += unknown_exclusions(exclude, scans.names)
         patients: Mapping[str, str] = {}
@@ -191,7 +195,7 @@ def _check(
         found = checked(cohort, looks, choices, given.problems)
         line = train_line(given.scans, keys, found)
         page = write_check(out, pictures, found, given.scans, train_line=line)
-    say_checked(found, given.patients)
+    say_checked(found)
     for said in name_lines(looks.values()) if show_names else ():
         console.print(said, markup=False)
     console.print(f"Page: {page}; table: {out / TABLE_NAME}", markup=False)

@@ -37,6 +37,13 @@ SAME_NAME = Kind(
     "first.",
     "Rename one of the files, or move it out of the folder.",
 )
+FOLDER = Kind(
+    "folder",
+    95,
+    "Training stops at a subfolder that it can't list, or a file whose name is no text, before "
+    "anything is read; the page lacks these scans.",
+    "Ask for the right to read the folder, rename the file, or move it out of the folder.",
+)
 TABLE = Kind(
     "table",
     90,
@@ -61,6 +68,19 @@ LABELS = Kind(
     "More than one knee in ten has two different grades, and only a person can know which is "
     "right; training stops.",
     "Find out which are right, then say data.labels_from=ids or data.labels_from=names.",
+)
+NO_GRADES = Kind(
+    "no grades",
+    90,
+    "Training stops at a scan whose grades it can't read.",
+    "Give the grades with data.labels, or those of severity names with data.grade_names; or name "
+    "the scan in data.exclude, or say data.on_error=skip.",
+)
+ONE_VIEW = Kind(
+    "posterior view missing",
+    50,
+    "Training on both views stops at a scan that has the anterior one alone.",
+    "Say data.views=anterior, as the line to train with does, or name the scan in data.exclude.",
 )
 NO_BODY = Kind(
     "no body found",
@@ -97,7 +117,8 @@ EMPTY = Kind(
     "empty view",
     30,
     "A view without counts has no knee.",
-    f"Train on the other view (data.views). {_LEAVE_OUT}",
+    "Train on the other view (data.views; where the anterior one is empty, with data.crop=robust). "
+    f"{_LEAVE_OUT}",
 )
 SAME_VIEWS = Kind(
     SAME_PAGES,
@@ -155,7 +176,7 @@ ODD_IMAGE = Kind(
     "odd image",
     2,
     "The image is not an ordinary pair of views.",
-    "Look at the picture; scans of one view train with data.views=anterior.",
+    f"Look at the picture. {_LEAVE_OUT}",
 )
 RELABELLED = Kind(
     "label against file",
@@ -201,7 +222,8 @@ LEFT_OUT = Kind(
 )
 
 KINDS = (
-    *(UNREADABLE, SAME_NAME, TABLE, NOTHING_TO_TRAIN, SPLIT, LABELS),
+    *(UNREADABLE, SAME_NAME, FOLDER, NO_GRADES, TABLE),
+    *(NOTHING_TO_TRAIN, SPLIT, LABELS, ONE_VIEW),
     *(NO_BODY, UPSIDE_DOWN, SWAPPED, MIRRORED, PHANTOM, EMPTY, SAME_VIEWS, COPY, CUT_OFF),
     *(MISPLACED, FAINT, DISAGREEMENT, SATURATED, DOUBTFUL, RELABELLED, UNLABELLED, UNKNOWN_NAME),
     *(ODD_IMAGE, ALIKE, SAME_PATIENT, EXCLUDE, LEFT_OUT),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from djd.check.kinds import Kind
-from djd.grades import Side
+from djd.grades import SIDES, Side
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,13 @@ class Problem:
 
 
 def worst_first(problems: Iterable[Problem]) -> list[Problem]:
-    """What stops training, then the heavier kinds; the cohort before scans, scans by name."""
+    """What stops, then the heavier kinds; the cohort before scans, scans by name, right first."""
     return sorted(
-        problems, key=lambda each: (not each.stops, -each.kind.weight, each.scan or "", each.what)
+        problems,
+        key=lambda each: (
+            *(not each.stops, -each.kind.weight, each.scan or ""),
+            *(SIDES.index(each.side) if each.side else -1, each.what),
+        ),
     )
 
 

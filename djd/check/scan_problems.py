@@ -1,6 +1,6 @@
 """The problems of one scan, from a look at its image."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from djd.check.kinds import (
     CUT_OFF,
@@ -10,6 +10,7 @@ from djd.check.kinds import (
     MISPLACED,
     NO_BODY,
     ODD_IMAGE,
+    ONE_VIEW,
     SAME_VIEWS,
     SATURATED,
     SWAPPED,
@@ -19,7 +20,8 @@ from djd.check.kinds import (
 )
 from djd.check.looks import Look
 from djd.check.problems import Problem
-from djd.data.crop import FAR_ROWS
+from djd.data.crop import FAR_ROWS, Views
+from djd.data.oddities import MISSING_POSTERIOR
 from djd.data.oddities import UPSIDE_DOWN as UPSIDE_DOWN_IMAGE
 from djd.grades import SIDES
 from djd.wording import listed
@@ -28,7 +30,7 @@ VIEWS = ("anterior", "posterior")
 
 _ODDITIES = {kind.name: kind for kind in (SAME_VIEWS, CUT_OFF, SATURATED)} | {
     "empty": EMPTY,
-    UPSIDE_DOWN_IMAGE: UPSIDE_DOWN,
+    MISSING_POSTERIOR: ONE_VIEW,
 }
 
 
@@ -50,22 +52,21 @@ def image_problems(scan: str, look: Look) -> Iterator[Problem]:
             yield Problem(DOUBTFUL, "; ".join(reasons), scan, side)
 
 
-def odd_images(
-    oddities: Mapping[str, Sequence[str]], looks: Mapping[str, Look]
-) -> Iterator[Problem]:
-    """A problem a scan and kind of `Cohort.oddities`."""
-    found: dict[tuple[str, Kind], list[str]] = {}
-    for what, scans in oddities.items():
+def odd_images(scan: str, look: Look, views: Views) -> Iterator[Problem]:
+    """A problem a kind of the oddities of a scan; `views` are those to train on.
+
+    What lies upside down is a matter of `image_problems`, which looks at the body.
+    """
+    found: dict[Kind, list[str]] = {}
+    for what in look.oddities:
         ends = [end for end in _ODDITIES if what.endswith(end)]
         kind = _ODDITIES[ends[0]] if ends else ODD_IMAGE
-        which = what.removesuffix(f" {ends[0]}") if ends else what
-        for scan in scans:
-            if kind is not UPSIDE_DOWN:
-                found.setdefault((scan, kind), []).append(which)
-            elif looks[scan].body and not any(looks[scan].upside_down):
-                found[scan, kind] = ["both views together"]
-    for (scan, kind), pages in found.items():
-        yield Problem(kind, listed(pages), scan)
+        if what != UPSIDE_DOWN_IMAGE:
+            which = what.removesuffix(f" {ends[0]}") if ends else what
+            found.setdefault(kind, []).append(which)
+    for kind, pages in found.items():
+        stops = kind is ONE_VIEW and views != "anterior"
+        yield Problem(kind, listed(pages), scan, stops=stops)
 
 
 def name_problems(scan: str, look: Look) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ _BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cc", "Cf")
 _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers: letters for Unicode, blanks for people
 _UNSEEN = ("Cc", "Cf")
 
+_SUFFIX = re.compile(r"\.[A-Za-z]\w*$")  # that of a file, not the decimals of 1.2E+35
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 _DECIMALS = re.compile(r"(?<=\d)\.0+$")  # a column of numbers with a gap becomes 7.0
 _AMID_NO_NUMBERS = re.compile(r"(?<!\d)-+|-+(?!\d)")  # "1 11" is not "11 1"
@@ -38,16 +39,15 @@ def meant(name: str, known: Collection[str]) -> str:
 
     Where a spreadsheet may have changed a known name to the unknown one, the sentence says so.
     """
-    looks = {_look(name), _look(Path(name).stem)}
-    for each in sorted(known):
-        if name and not looks.isdisjoint(map(_look, (each, each.rpartition("/")[2]))):
-            zeros = each.lstrip("0") == name.lstrip("0")
-            return f" (without the zeros of {each}?)" if zeros else f" ({each!r}?)"
-    changed = changed_by_spreadsheet(name, known) or changed_by_spreadsheet(Path(name).stem, known)
-    if not changed:
-        return ""
-    which = f"one of {first_of(changed)}" if len(changed) > 1 else changed[0]
-    return f" ({which}, changed by Excel? keep the column as text)"
+    bare = _SUFFIX.sub("", name)
+    if each := _alike(name, known):
+        zeros = each.lstrip("0") == name.lstrip("0")
+        return f" (without the zeros of {each}?)" if zeros else f" ({each!r}?)"
+    if changed := changed_by_spreadsheet(name, known) or changed_by_spreadsheet(bare, known):
+        which = f"one of {first_of(changed)}" if len(changed) > 1 else changed[0]
+        return f" ({which}, changed by Excel? keep the column as text)"
+    each = _alike(bare.rpartition("/")[2], known)
+    return f" ({each!r}?)" if each else ""
 
 
 def unknown_names(names: Iterable[str], known: Collection[str]) -> list[str]:
@@ -58,7 +58,7 @@ def unknown_names(names: Iterable[str], known: Collection[str]) -> list[str]:
 def groups_line(patients: Mapping[str, str]) -> str | None:
     """How many scans have another name for their patient; None where none has.
 
-    `patients` holds the patient of each scan.
+    `patients` holds the patient of each scan, by `data.groups` or by the headers of DICOM files.
     """
     own = {scan for scan, patient in patients.items() if scan == patient}
     grouped = {patient for scan, patient in patients.items() if scan not in own}
@@ -68,8 +68,8 @@ def groups_line(patients: Mapping[str, str]) -> str | None:
     of_which = f", of which {first_of(joined)} join the patient of that name" if joined else ""
     named, unnamed = count_of(len(patients) - len(own), "scan"), count_of(len(own), "scan")
     return (
-        f"patients' names by data.groups, or by DICOM headers: {named}; under their own name: "
-        f"{unnamed}{of_which}"
+        f"patients named by data.groups, or by DICOM headers (P0001 and so on): {named}; under "
+        f"their own name: {unnamed}{of_which}"
     )
 
 
@@ -77,7 +77,7 @@ def alike_names(names: Iterable[str]) -> list[list[str]]:
     """Names that are nearly the same, as P-001 and p1, in groups of two or more."""
     by_look: dict[str, list[str]] = {}
     for name in sorted(set(names)):
-        by_look.setdefault(_look(name), []).append(name)
+        by_look.setdefault(look_of(name), []).append(name)
     return [group for group in by_look.values() if len(group) > 1]
 
 
@@ -93,15 +93,21 @@ def alike_warning(patients: Iterable[str]) -> str | None:
     )
 
 
-def _is_blank(sign: str) -> bool:
-    return sign in _BLANK_LETTERS or unicodedata.category(sign) in _BLANK_CATEGORIES
-
-
-def _look(name: str) -> str:
+def look_of(name: str) -> str:
     """The same text for names that differ in case, width, zeros or signs alone, as P-001 and p1."""
     wide = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     text = _AMID_NO_NUMBERS.sub("", "".join(map(_letter, _DECIMALS.sub("", wide))))
     return _LEADING_ZEROS.sub("", text) or wide
+
+
+def _alike(name: str, known: Collection[str]) -> str | None:
+    """The first known name that looks like the name, whatever folder the known one is in."""
+    looks = ((each, {look_of(each), look_of(each.rpartition("/")[2])}) for each in sorted(known))
+    return next((each for each, own in looks if name and look_of(name) in own), None)
+
+
+def _is_blank(sign: str) -> bool:
+    return sign in _BLANK_LETTERS or unicodedata.category(sign) in _BLANK_CATEGORIES
 
 
 def _letter(sign: str) -> str:

@@ -47,9 +47,13 @@ def oddities_of(counts: NDArray[np.uint16], missing_views: Collection[str] = ())
         for page, image in zip(PAGES, counts, strict=True)
         if (what := _oddity_of_page(image))
     ]
+    return [*odd, SAME_PAGES] if same_pages(counts) else odd
+
+
+def same_pages(counts: NDArray[np.uint16]) -> bool:
+    """Whether both pages hold one image, mirrored or not; `counts` as for `oddities_of`."""
     one, other = counts
-    same = np.array_equal(one, other) or np.array_equal(one, other[:, ::-1])
-    return [*odd, SAME_PAGES] if same else odd
+    return np.array_equal(one, other) or np.array_equal(one, other[:, ::-1])
 
 
 def is_upside_down(counts: NDArray[np.uint16]) -> bool:

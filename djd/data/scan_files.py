@@ -11,7 +11,7 @@ from typing import Literal
 from djd.data.formats import known_suffixes, reader_of
 from djd.data.formats.dicom_file import is_dicom
 from djd.data.formats.dicom_headers import DicomFolder, DicomStudy, dicom_scans
-from djd.data.names import one_form
+from djd.data.names import look_of, one_form
 from djd.data.placeholders import scans_among
 from djd.data.scan import ScanError, ScanFiles, name_below
 from djd.errors import InputError, require_text
@@ -20,6 +20,9 @@ from djd.wording import listed
 
 Source = Literal["mat", "dicom"]
 """`mat` leaves DICOM files out; `dicom` has them and the files of all other formats."""
+
+OnFault = Callable[[str, str | None], None]
+"""Called with a sentence, and with the scan where one has a name."""
 
 _OF_SYSTEMS = frozenset(("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "@eaDir"))
 """Folders that systems make; what lies in them looks like scans."""
@@ -82,7 +85,7 @@ def find_scans(
     exclude: Iterable[str] = (),
     *,
     source: Source = "dicom",
-    on_same_name: Callable[[str, str], None] | None = None,
+    on_fault: OnFault | None = None,
 ) -> ScanFolder:
     """The scans of a folder and its subfolders, without those excluded by name.
 
@@ -90,12 +93,12 @@ def find_scans(
     subfolders are left out. A linked subfolder is looked at once, whatever else leads there. DICOM
     files are one scan a study (`dicom_scans`); a scan in several files has the name of the first.
 
-    Of two scans of one name the first is kept where `on_same_name` is given, which is called with
-    the name and a sentence.
+    Where `on_fault` is given, it is called in place of an error for two scans of one name, of which
+    the first is kept, for a subfolder that can't be listed, and for a name that is no text.
 
     Raises:
-        InputError: The folder is missing, can't be listed or holds no scan, two scans have one
-            name, or the name of one is no text.
+        InputError: The folder is missing or holds no scan, it or a subfolder can't be listed, two
+            scans have one name, or the name of one is no text.
     """
     kinds = f"{known_suffixes()} or DICOM" if source == "dicom" else known_suffixes()
     if not root.is_dir():
@@ -103,9 +106,9 @@ def find_scans(
         raise InputError(
             f"data.root: expected a folder of {kinds} scans, received {root} ({received})"
         )
-    found = [
-        path for files in _by_folder(root) for path in scans_among(files, dicom=source == "dicom")
-    ]
+    folders = _by_folder(root, on_fault)
+    found = [path for files in folders for path in scans_among(files, dicom=source == "dicom")]
+    found = list(_named_in_text(root, found, on_fault))
     dicom = [path for path in found if not reader_of(path) and is_dicom(path)]
     others = sorted(set(found).difference(dicom))
     try:
@@ -115,7 +118,7 @@ def find_scans(
     scans = [ScanFiles(_name(root, path), (path,)) for path in others]
     scans += _of_studies(root, studies.scans, {scan.name for scan in scans})
     scans.sort(key=lambda scan: scan.name)
-    scans = _one_file_each(root, scans, on_same_name)
+    scans = _one_file_each(root, scans, on_fault)
     if not scans:
         raise _no_scans(root, kinds, _others(root, source, studies.left_out))
     return ScanFolder(root, tuple(scans), left_out=studies.left_out).without(exclude)
@@ -135,34 +138,40 @@ def _of_studies(
 ) -> list[ScanFiles]:
     """Scans of DICOM studies; patients are numbered in order of their first scans' names.
 
-    A number that is the name of a scan is passed over.
+    A number that is nearly the name of a scan is passed over.
     """
     named = [(_name(root, study.paths[0]), study) for study in studies]
     by_name = sorted(named, key=lambda each: each[0])
-    taken = {*names, *(name for name, _ in by_name)}
+    taken = set(map(look_of, (*names, *(name for name, _ in by_name))))
     keys = list(dict.fromkeys(study.patient_key for _, study in by_name if study.patient_key))
     width = max(4, len(str(len(keys) + len(taken))))
     numbers = (f"P{number:0{width}d}" for number in count(1))
-    patients = dict(zip(keys, (each for each in numbers if each not in taken), strict=False))
+    patients = dict(
+        zip(keys, (each for each in numbers if look_of(each) not in taken), strict=False)
+    )
     return [
         ScanFiles(name, study.paths, patients.get(study.patient_key or ""), study.problem)
         for name, study in by_name
     ]
 
 
-def _by_folder(root: Path) -> Iterator[list[Path]]:
+def _by_folder(root: Path, on_fault: OnFault | None = None) -> Iterator[list[Path]]:
     """The files of the folder and of each subfolder, each folder once."""
     seen: set[tuple[int, int] | str] = set()
     folders = [root]
     while folders:
         folder = folders.pop()
-        if (identity := _identity(folder)) in seen:
-            continue
-        seen.add(identity)
         try:
+            if (identity := _identity(folder)) in seen:
+                continue
+            seen.add(identity)
             entries = tried_again(lambda: _entries(folder), folder)  # noqa: B023 (called at once)
         except OSError as error:
-            raise InputError(f"data.root: {folder} can't be listed ({error.strerror})") from error
+            sentence = f"data.root: {folder} can't be listed ({error.strerror})"
+            if not on_fault or folder == root:
+                raise InputError(sentence) from error
+            on_fault(sentence, None)
+            continue
         # Folders themselves come before links to them, and so name their scans.
         folders += [entry for entry, kind in reversed(entries) if kind == "link"]
         folders += [entry for entry, kind in reversed(entries) if kind == "folder"]
@@ -195,7 +204,7 @@ def _identity(folder: Path) -> tuple[int, int] | str:
 
 
 def _one_file_each(
-    root: Path, scans: Sequence[ScanFiles], on_same_name: Callable[[str, str], None] | None
+    root: Path, scans: Sequence[ScanFiles], on_fault: OnFault | None
 ) -> list[ScanFiles]:
     kept = list(scans[:1])
     for one, other in pairwise(scans):
@@ -208,10 +217,22 @@ def _one_file_each(
             shown = ", ".join(f"{name!a}" for name in names)
             received = f"{shown} (one name in two Unicode forms, or blanks)"
         sentence = f"{root}: expected one file a scan, received {received}"
-        if not on_same_name:
+        if not on_fault:
             raise InputError(sentence)
-        on_same_name(other.name, sentence)
+        on_fault(sentence, other.name)
     return kept
+
+
+def _named_in_text(root: Path, paths: Iterable[Path], on_fault: OnFault | None) -> Iterator[Path]:
+    for path in paths:
+        try:
+            _name(root, path)
+        except InputError as error:
+            if not on_fault:
+                raise
+            on_fault(str(error), None)
+        else:
+            yield path
 
 
 def _name(root: Path, path: Path) -> str:

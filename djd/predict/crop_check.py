@@ -73,7 +73,7 @@ def crop_doubts(counts: NDArray[np.uint16], places: Places) -> tuple[tuple[str, 
     # A body that lies low on the image is upside down for the halves of the image alone.
     upright = not is_upside_down(counts) if places.upright is None else places.upright
     of_scan = [] if upright else [UPSIDE_DOWN]
-    if not of_scan and page_order(counts, down=_lower_than_usual(places)) < 0:
+    if not of_scan and page_order(counts, down=lower_than_usual(places)) < 0:
         of_scan.append(PAGES_SWAPPED)
     # Limits are of halves of the image, whose inner edge is the midline.
     measures = measure_crops(cut_knees(counts, Places.in_halves(places.rows)))
@@ -87,7 +87,7 @@ def crop_doubts(counts: NDArray[np.uint16], places: Places) -> tuple[tuple[str, 
     )
 
 
-def _lower_than_usual(places: Places) -> int:
+def lower_than_usual(places: Places) -> int:
     """Rows by which a body lies lower than usual, by its knees where a placement has found them."""
     return 0 if places.upright is None else round(float(places.rows.mean())) - _USUAL_KNEE_ROW
 

@@ -5,8 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from djd.check.cohort_problems import Choices, checked, copy_problems, faint_problems
+from djd.check.kinds import MISPLACED
 from djd.check.looks import Look
-from djd.check.problems import Problem, suspicion
+from djd.check.problems import Problem, suspicion, worst_first
+from djd.check.scan_problems import odd_images
+from djd.data.crop import Views
+from djd.data.oddities import MISSING_POSTERIOR
 from tests.invented import cycling_grades, invented_cohort
 
 LOOK = Look(
@@ -16,6 +20,7 @@ LOOK = Look(
     body=True,
     swapped=False,
     mirrored=False,
+    oddities=(),
     doubts=((), ()),
     misplaced=(None, None),
     unknown_names=(None, None),
@@ -39,38 +44,54 @@ def test_a_view_with_far_fewer_counts_than_the_others_is_faint() -> None:
     assert both.what.startswith("anterior and posterior: ")
 
 
-def test_equal_scans_make_a_third_of_the_counts_faint_and_few_scans_none() -> None:
+def test_equal_scans_make_two_fifths_of_the_counts_faint_and_few_scans_none() -> None:
     equal = [(4.0, 4.0)] * 9
-    assert list(faint_problems(looks([*equal, (1.4, 4.0)]))) == []
-    assert len(list(faint_problems(looks([*equal, (1.3, 4.0)])))) == 1
+    assert list(faint_problems(looks([*equal, (1.7, 4.0)]))) == []
+    assert len(list(faint_problems(looks([*equal, (1.5, 4.0)])))) == 1
     assert list(faint_problems(looks([(4.0, 4.0)] * 6 + [(0.1, 0.1)]))) == []
 
 
-def test_odd_images_are_a_problem_a_scan_and_kind_and_one_without_a_name_is_kept() -> None:
-    cohort = invented_cohort(cycling_grades(12))
-    first = cohort.scans[:1]
+def test_odd_images_are_a_problem_a_kind_and_one_without_a_name_is_kept() -> None:
     cut = "cut off or blank at a knee"
-    oddities = {
-        f"anterior page {cut}": first,
-        f"posterior page {cut}": first,
-        "posterior page empty": cohort.scans[1:2],
-        "the same image on both pages": cohort.scans[2:3],
-        "upside down, or without the upper half": cohort.scans[3:4],
-        "something new": cohort.scans[4:5],
-    }
+    oddities = (
+        *(f"anterior page {cut}", f"posterior page {cut}", "posterior page empty"),
+        *("the same image on both pages", "upside down, or without the upper half"),
+        "something new",
+    )
+    found = odd_images("1", replace(LOOK, oddities=oddities), "each")
+    assert [(each.kind.name, each.what) for each in found] == [
+        (cut, "anterior page and posterior page"),
+        ("empty view", "posterior page"),
+        ("the same image on both pages", "the same image on both pages"),
+        ("odd image", "something new"),
+    ], "what is upside down is seen in the look"
+
+
+def test_a_missing_view_stops_a_training_on_both_and_none_on_the_anterior_one() -> None:
+    cohort = invented_cohort(cycling_grades(12))
     there = dict.fromkeys(cohort.scans, LOOK)
-    found = checked(replace(cohort, oddities=oddities), there, Choices(test_count=2)).problems
-    assert [(each.scan, each.kind.name, each.what) for each in sorted(found, key=by_name)] == [
-        ("0000001", cut, "anterior page and posterior page"),
-        ("0000002", "empty view", "posterior page"),
-        ("0000003", "the same image on both pages", "the same image on both pages"),
-        ("0000004", "upside down", "both views together"),
-        ("0000005", "odd image", "something new"),
-    ]
+    there["0000001"] = replace(LOOK, oddities=(MISSING_POSTERIOR,))
+    expected: dict[Views, bool] = {"each": True, "both": True, "anterior": False}
+    for views, stops in expected.items():
+        (found,) = checked(cohort, there, Choices(views=views, test_count=2)).problems
+        assert (found.kind.name, found.scan) == ("posterior view missing", "0000001")
+        assert found.stops == stops
 
 
-def by_name(problem: Problem) -> str:
-    return problem.scan or ""
+def test_a_scan_that_is_seen_and_has_no_grades_is_not_called_unreadable() -> None:
+    cohort = invented_cohort(cycling_grades(12))
+    cohort = replace(cohort, unreadable={"0000001": "a", "0000002": "b"})
+    found = checked(cohort, {"0000001": LOOK}, Choices(test_count=2)).problems
+    assert {each.scan: each.kind.name for each in found} == {
+        "0000001": "no grades",
+        "0000002": "unreadable",
+    }
+    assert all(each.stops for each in found)
+
+
+def test_the_problems_of_a_scan_name_the_right_knee_first() -> None:
+    knees = [Problem(MISPLACED, "a", "1", "left"), Problem(MISPLACED, "b", "1", "right")]
+    assert [each.side for each in worst_first(knees)] == ["right", "left"]
 
 
 def test_an_empty_view_is_not_compared() -> None:

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from djd.runs.command_line import quote_paths
 from tests.data.test_cohort import write_scan
 from tests.ordinary_user import as_ordinary_user, posix
 from tests.test_cli import run_djd
@@ -159,6 +162,20 @@ def test_the_names_and_paths_that_training_takes_are_taken(check: Check, tmp_pat
     assert "data.exclude=[5,4]" in said.shown
 
 
+def test_names_with_signs_of_a_list_are_excluded_by_the_line_to_train_with(
+    check: Check, scans: Path
+) -> None:
+    odd = ["a,b[1]", "it's", "{x}=1", "0000001"]
+    for name in odd[:-1]:
+        shutil.copy(scans / "0000001.mat", scans / f"{name}.mat")
+    said = check(scans, *(word for name in odd for word in ("--exclude", name)))
+    assert "5 scans of 5 patients" in said.shown
+    (line,) = re.findall("^To train: (.*)$", said.shown, re.MULTILINE)
+    typed = quote_paths(shlex.split(line)[2:])
+    (exclude,) = [word for word in typed if word.startswith("data.exclude=")]
+    assert OverridesParser.create().parse_override(exclude).value() == odd
+
+
 def test_knees_are_counted_by_grade_and_side(check: Check, tmp_path: Path) -> None:
     for number in range(1, 4):
         write_scan(tmp_path, f"{number:07d}", (2, 6), ("normal", "sevDJD"))
@@ -210,6 +227,44 @@ def test_two_files_of_one_name_are_a_problem_and_the_first_is_shown(
     assert len(pictures(said.page)) == 6
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no names of arbitrary bytes")
+def test_a_name_that_is_no_text_is_a_row_and_the_other_scans_are_shown(
+    check: Check, scans: Path
+) -> None:
+    shutil.copy(scans / "0000001.mat", Path(os.fsdecode(os.fsencode(scans) + b"/\xb0\xa1.mat")))
+    said = check(scans)
+    assert said.status == 1
+    (row,) = [row for row in said.rows if row["kind"] == "folder"]
+    assert row["effect"] == "stops"
+    assert "received \\xb0\\xa1.mat; rename it" in row["what"]
+    assert len(pictures(said.page)) == 6
+
+
+@posix
+def test_a_subfolder_that_cannot_be_listed_is_a_row(
+    scans: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir(mode=0o777)
+    out.chmod(0o777)
+    (scans / "closed").mkdir(mode=0o700)
+    (scans / "named" / "below").mkdir(parents=True)
+    (scans / "named").chmod(0o744)
+    for folder in (*tmp_path.parents, tmp_path):
+        if folder.is_relative_to(tmp_path.parents[1]):
+            folder.chmod(0o755)
+
+    def work() -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            return f"status {run_djd(patch, 'check', scans, '--out', out, '--test-count', '1')}"
+
+    assert as_ordinary_user(work) == "status 1"
+    shown = "".join(capfd.readouterr())
+    assert "closed can't be listed (Permission denied)" in shown
+    assert "below can't be listed (Permission denied)" in shown
+    assert "6 scans of 6 patients" in shown
+
+
 @pytest.mark.parametrize("name", ["missing", "empty"])
 def test_no_scans_are_one_sentence_and_status_2(check: Check, tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
@@ -249,7 +304,8 @@ def test_unknown_names_are_counted_and_shown_only_when_asked(check: Check, tmp_p
     assert "Kim" not in said.page + str(said.rows), "files hold no name"
     by_name = check(scans, *asked, "--labels-from", "names", test_count=1)
     assert by_name.status == 1
-    assert "unreadable" in kinds(by_name)
+    assert "no grades" in kinds(by_name)
+    assert "unreadable" not in kinds(by_name)
     assert len(pictures(by_name.page)) == 6, "a scan without a grade can be looked at"
 
 

@@ -1,5 +1,6 @@
 """A folder of DICOM files, checked: nothing of a header is shown."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,29 @@ def test_a_dicom_folder_is_a_page_that_holds_nothing_of_a_header(
     rows = {(row["kind"], row["scan"]): row for row in said.rows}
     assert rows["patient with several scans", "4"]["what"] == "patient P0001: 2 scans, 0, 4"
     assert ("no label", "one") in rows
-    assert rows["odd image", "one"]["what"].startswith("posterior page missing")
+    one = rows["posterior view missing", "one"]
+    assert one["effect"] == "stops"
+    assert said.status == 1
+    assert re.search(r"To train: .* data\.views=anterior$", said.shown, re.MULTILINE)
     assert "left out" in kinds(said)
     assert "views swapped" not in kinds(said)
     assert rows["unreadable", "broken"]["file"] == "broken.dcm"
     assert len(pictures(said.page)) == 6
     assert "python train.py data=dicom" in said.shown
-    assert "by data.groups" not in said.shown
+    assert "by DICOM headers (P0001 and so on): 7 scans; under their own name: 0" in said.shown
+    alone = check(folder, *labels, "--on-error", "skip", "--views", "anterior")
+    assert {row["effect"] for row in alone.rows if row["scan"] == "one"} == {"warns"}
+    assert alone.shown.count("data.views=anterior") == 1
+
+
+def test_scans_without_grades_are_called_so_and_all_else_is_said_of_them_too(
+    check: Check,  # noqa: F811
+    folder: Path,
+) -> None:
+    found = {(row["scan"], row["kind"]) for row in check(folder, "--on-error", "skip").rows}
+    assert ("0", "no grades") in found
+    assert ("0", "unreadable") not in found
+    assert ("one", "posterior view missing") in found
 
 
 def test_without_labels_dicom_scans_say_what_is_missing(

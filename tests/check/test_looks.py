@@ -12,6 +12,7 @@ from djd.check.kinds import MIRRORED, MISPLACED, NO_BODY, SWAPPED, UPSIDE_DOWN
 from djd.check.looks import Look, look_at, mirror_likeness
 from djd.check.pictures import picture_name
 from djd.check.scan_problems import image_problems
+from djd.data.oddities import is_upside_down
 from djd.data.scan import Scan, ScanFiles
 from tests.predict.invented_scans import invented_scan
 
@@ -72,6 +73,45 @@ def test_a_scan_that_lies_wrongly_has_that_problem_alone(
     ((kind, what),) = found(look(change(soft)))
     assert kind == expected[0]
     assert expected[1] in (None, what)
+
+
+def test_a_body_that_lies_low_is_not_upside_down_and_its_crops_are_looked_at(
+    look: Callable[[Counts], Look], soft: Counts
+) -> None:
+    low = np.roll(soft, 170, axis=1)
+    low[:, :170] = soft[:, :170].mean(axis=1, keepdims=True)
+    assert is_upside_down(low), "by the halves of the image"
+    kinds = {kind for kind, _ in found(look(low))}
+    assert kinds == {MISPLACED.name}
+    assert {kind for kind, _ in found(look(low[::-1]))} == {SWAPPED.name, MISPLACED.name}
+
+
+@pytest.mark.parametrize("number", [23, 28])
+def test_a_body_is_found_where_the_views_lie_opposite_ways_up(
+    look: Callable[[Counts], Look], number: int
+) -> None:
+    counts = invented_scan((203, number), "plain").counts
+    opposed = np.stack([counts[0], counts[1, ::-1, ::-1]])
+    assert found(look(opposed)) == [(UPSIDE_DOWN.name, "the posterior view")]
+
+
+def test_one_image_on_both_pages_is_not_called_mirrored_as_well(
+    look: Callable[[Counts], Look], soft: Counts
+) -> None:
+    for other in (soft[0], soft[0, :, ::-1]):
+        assert found(look(np.stack([soft[0], other]))) == []
+
+
+def test_the_level_of_the_trunk_falls_with_the_counts_and_no_hot_spot_changes_it(
+    look: Callable[[Counts], Look], soft: Counts
+) -> None:
+    level = look(soft).levels[0]
+    thin = np.random.default_rng(0).binomial(soft, 0.2).astype(np.uint16)
+    assert look(thin).levels[0] == pytest.approx(0.2 * level, rel=0.05)
+    hot = soft.copy()
+    hot[0, 380:400, 120:140] = 3000
+    assert look(hot).levels[0] == pytest.approx(level, rel=0.05)
+    assert look(soft[:, ::-1, ::-1]).levels[0] == pytest.approx(level, rel=0.02)
 
 
 def test_a_scan_mirrored_in_both_views_cannot_be_told(

@@ -106,6 +106,8 @@ def test_numbers_of_patients_follow_the_names_of_scans_and_collide_with_none(
     found = find_scans(tmp_path)
     assert found.patients == {"P0001": "P0002", "a": "P0003", "b": "P0004", "c": "P0004"}
     assert cohort_of(tmp_path).patients == ("P0002", "P0003", "P0004", "P0004", "d")
+    (tmp_path / "d.dcm").rename(tmp_path / "p-02.dcm")
+    assert find_scans(tmp_path).patients["P0001"] == "P0003", "P0002 is nearly p-02"
 
 
 def test_a_scan_in_two_files_is_named_by_the_first(tmp_path: Path) -> None:

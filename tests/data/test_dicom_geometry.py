@@ -28,7 +28,7 @@ def placed(
 @given(
     rows=st.integers(300, 2000),
     columns=st.integers(80, 500),
-    length=st.floats(1001, 2300),
+    length=st.floats(1001, 2300),  # divided by rows, 1000 may be less
     width=st.floats(150, 570),
     seed=st.integers(0, 2**32 - 1),
 )

@@ -80,7 +80,8 @@ def test_of_many_names_a_few_are_named() -> None:
 def test_scans_without_a_line_in_groups_are_counted_and_those_that_join_named() -> None:
     assert groups_line({"1": "1", "2": "2"}) is None
     assert groups_line({"1": "A", "2": "1", "3": "3"}) == (
-        "patients' names by data.groups, or by DICOM headers: 2 scans; under their own name: 1 scan"
+        "patients named by data.groups, or by DICOM headers (P0001 and so on): 2 scans; "
+        "under their own name: 1 scan"
     )
     assert (groups_line({"1": "1", "2": "1", "3": "3"}) or "").endswith(
         "under their own name: 2 scans, of which 1 join the patient of that name"
@@ -122,7 +123,7 @@ def test_the_head_says_scans_and_patients_and_names_that_look_alike(
     with caplog.at_level(logging.INFO, "djd"):
         say_cohort(cohort, {}, ())
     assert f"3 scans of 2 patients in {tmp_path}: 6 graded knees" in caplog.text
-    assert "by DICOM headers: 3 scans; under their own name: 0 scans" in caplog.text
+    assert "(P0001 and so on): 3 scans; under their own name: 0 scans" in caplog.text
     assert "warning: patients whose names are nearly the same" in caplog.text
     assert "'Kim' and 'kim'; if they are one" in caplog.text
 

@@ -74,3 +74,13 @@ def test_where_several_scans_look_so_none_is_chosen() -> None:
     assert meant("1.23E+15", known) == (
         " (one of 1234567890123450, 1234567890123451, changed by Excel? keep the column as text)"
     )
+
+
+def test_a_changed_name_is_not_taken_for_the_scan_of_its_first_digits() -> None:
+    known = ("0000001", "12e34", "2024-03-01")
+    ends = ", changed by Excel? keep the column as text)"
+    assert meant("1.2E+35", known) == f" (12e34{ends}"
+    assert meant("2024/3/1", known) == " ('2024-03-01'?)", "zeros and signs alone"
+    assert meant("1.2E+99", known) == ""
+    assert meant("1", known) == " (without the zeros of 0000001?)"
+    assert meant("B/0000001.mat", known) == " ('0000001'?)"

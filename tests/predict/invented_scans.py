@@ -23,7 +23,9 @@ class InventedScan(NamedTuple):
     joints: tuple[str, ...]
 
 
-def invented_scan(seed: int, style: PhantomStyle, case: Case | None = None) -> InventedScan:
+def invented_scan(
+    seed: int | tuple[int, int], style: PhantomStyle, case: Case | None = None
+) -> InventedScan:
     patient = invent_patient(np.random.SeedSequence(seed), STYLES[style], case=case, null=False)
     right, left = (invent_knee(each, patient.image, STYLES[style]) for each in patient.severities)
     expected = expected_counts(patient.body, (right, left), patient.image, patient.pose)
