@@ -34,6 +34,13 @@ def as_ordinary_user(work: Callable[[], str]) -> str:
     return text
 
 
+def open_to_all(folder: Path) -> None:
+    """Let other users into a folder of pytest, which keeps it and those above to itself."""
+    for each in (folder, *folder.parents):
+        if each.stat().st_mode & 0o005 != 0o005:
+            each.chmod(0o755)
+
+
 def link(place: Path, target: Path) -> None:
     """A second place for a file or folder; Windows lets only some users make symbolic links."""
     if sys.platform != "win32":

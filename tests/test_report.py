@@ -19,7 +19,7 @@ from sklearn.metrics import (
 
 from djd.errors import InputError
 from djd.plots.style import figure_png
-from tests.ordinary_user import as_ordinary_user, posix
+from tests.ordinary_user import as_ordinary_user, open_to_all, posix
 from tests.sweeping import Sweep, rows_of
 from tests.test_cli import run_djd
 
@@ -413,12 +413,8 @@ def test_nothing_finished_is_said_and_the_cells_are_listed(
 def test_a_folder_that_takes_no_files_is_told_after_the_answer(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for path in [copy, *copy.parents][:2]:
-        path.chmod(0o755)
+    open_to_all(copy)
     copy.chmod(0o555)
-    for parent in copy.parents:
-        if parent.name.startswith(("pytest-", "popen-")):  # of pytest and its processes
-            parent.chmod(0o755)
 
     def report() -> str:
         status = run_djd(monkeypatch, "report", copy)

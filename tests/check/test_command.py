@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import sklearn.model_selection  # noqa: F401 (an ordinary user may not read all of root's Python)
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from djd.runs.command_line import quote_paths
 from tests.data.test_cohort import write_scan
-from tests.ordinary_user import as_ordinary_user, posix
+from tests.ordinary_user import as_ordinary_user, open_to_all, posix
 from tests.test_cli import run_djd
 
 ROOT = Path(__file__).parents[2]
@@ -250,9 +251,7 @@ def test_a_subfolder_that_cannot_be_listed_is_a_row(
     (scans / "closed").mkdir(mode=0o700)
     (scans / "named" / "below").mkdir(parents=True)
     (scans / "named").chmod(0o744)
-    for folder in (*tmp_path.parents, tmp_path):
-        if folder.is_relative_to(tmp_path.parents[1]):
-            folder.chmod(0o755)
+    open_to_all(tmp_path)
 
     def work() -> str:
         with pytest.MonkeyPatch.context() as patch:
@@ -349,9 +348,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
 ) -> None:
     out = tmp_path / "read only"
     out.mkdir(mode=0o555)
-    for folder in (*tmp_path.parents, tmp_path):
-        if folder.is_relative_to(tmp_path.parents[1]):
-            folder.chmod(0o755)
+    open_to_all(tmp_path)
 
     def work() -> str:
         with pytest.MonkeyPatch.context() as patch:
