@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import sklearn.model_selection  # noqa: F401 (an ordinary user may not read all of root's Python)
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from djd.runs.command_line import quote_paths
@@ -257,6 +256,10 @@ def test_a_subfolder_that_cannot_be_listed_is_a_row(
         with pytest.MonkeyPatch.context() as patch:
             return f"status {run_djd(patch, 'check', scans, '--out', out, '--test-count', '1')}"
 
+    # Modules are loaded before: an ordinary user may not read all of root's Python.
+    with pytest.MonkeyPatch.context() as patch:
+        run_djd(patch, "check", scans, "--out", tmp_path / "before", "--test-count", "1")
+    capfd.readouterr()
     assert as_ordinary_user(work) == "status 1"
     shown = "".join(capfd.readouterr())
     assert "closed can't be listed (Permission denied)" in shown
