@@ -5,6 +5,11 @@
 Scans are invented ones counted anew, so that no two are copies; with links, each is there several
 times, and only `read_folder` is timed. The goal is 1.5 times the time of decoding divided by the
 cores.
+
+2026-11-29, two cores of an AMD EPYC: decoding took 4.3 ms a scan; 9,600 scans were read and cut in
+31.6 s, 2 s of them for starting processes, 1.52 times decoding divided by the cores, at 178 MB. A
+cohort of 1,200 scans, with its search for copies, took 7.0 s, and its peak was 3.3 times its crops
+(crops, the windows that copies are searched in, and the noise of the windows).
 """
 
 import argparse
@@ -27,8 +32,8 @@ from djd.machine import on_all_cores, usable_cores
 PATTERNS = 20
 """Invented patients whose counts are drawn again and again."""
 
-DECODED = 200
-"""Scans that are decoded alone."""
+WARM = 200
+"""Scans that are read before anything is timed."""
 
 
 def main() -> None:
@@ -41,7 +46,7 @@ def main() -> None:
         root = Path(folder) / "scans"
         write_scans(root, options.scans)
         scans = find_scans(root)
-        list(read_folder(scans[:DECODED], Reading(), nothing))  # files are in memory, code is warm
+        list(read_folder(scans[:WARM], Reading(), nothing))  # files are in memory, code is warm
         decoding = decoding_seconds(scans)
         print(f"{usable_cores()} cores; decoding alone takes {1000 * decoding:.1f} ms a scan")
         for link in range(1, options.links):
@@ -73,12 +78,11 @@ def write_scans(root: Path, number: int) -> None:
 
 
 def decoding_seconds(scans: ScanFolder) -> float:
-    """Seconds of one core that decode a scan."""
-    some = scans[:DECODED]
+    """Seconds of one core that decode a scan; of a few scans, again and again, fewer."""
     started = time.perf_counter()
-    for files in some:
+    for files in scans:
         read_scan(files)
-    return (time.perf_counter() - started) / len(some)
+    return (time.perf_counter() - started) / len(scans)
 
 
 def print_reading(scans: ScanFolder, decoding: float) -> None:

@@ -53,7 +53,10 @@ def oddities_of(counts: NDArray[np.uint16], missing_views: Collection[str] = ())
 def same_pages(counts: NDArray[np.uint16]) -> bool:
     """Whether both pages hold one image, mirrored or not; `counts` as for `oddities_of`."""
     one, other = counts
-    return np.array_equal(one, other) or np.array_equal(one, other[:, ::-1])
+    return any(
+        np.array_equal(one[::64], turned[::64]) and np.array_equal(one, turned)  # mostly no
+        for turned in (other, other[:, ::-1])
+    )
 
 
 def is_upside_down(counts: NDArray[np.uint16]) -> bool:

@@ -1,7 +1,7 @@
 """Scans to knees, in this process or, for a large folder, in one a core."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ from djd.data.scan import (
 from djd.data.scan_files import ScanFolder
 from djd.errors import InputError
 from djd.grades import LabelsFrom
-from djd.machine import die_without_parent, usable_cores
+from djd.machine import die_without_parent, keep_freed_memory, usable_cores
 
 Examined = TypeVar("Examined")
 
@@ -92,12 +92,13 @@ def read_folder(
     from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    parallel = Parallel(
-        cores, return_as="generator", batch_size=_SCANS_AT_ONCE, pre_dispatch=4 * cores
-    )
+    parallel = Parallel(cores, return_as="generator", batch_size=1, pre_dispatch=2 * cores)
     read = delayed(_read_in_process)
+    firsts = range(0, len(folder), _SCANS_AT_ONCE)
+    chunks = (folder.scans[first : first + _SCANS_AT_ONCE] for first in firsts)
     try:
-        yield from parallel(read(READERS, files, reading, examine) for files in folder)
+        for results in parallel(read(READERS, chunk, reading, examine) for chunk in chunks):
+            yield from results
     except TerminatedWorkerError:
         raise InputError(
             f"data.root: {folder.root}: expected {cores} processes to read all scans, received one "
@@ -108,11 +109,15 @@ def read_folder(
 
 
 def _read_in_process(
-    readers: Mapping[str, Reader], files: ScanFiles, reading: Reading, examine: Examine[Examined]
-) -> tuple[ScanKnees, Examined] | ScanError:
+    readers: Mapping[str, Reader],
+    scans: Sequence[ScanFiles],
+    reading: Reading,
+    examine: Examine[Examined],
+) -> list[tuple[ScanKnees, Examined] | ScanError]:
     die_without_parent()
+    keep_freed_memory()  # an image mapped anew for each scan took 1 of 5 ms
     READERS.update(readers)  # formats of `data.format_module`
-    return _read(files, reading, examine)
+    return [_read(files, reading, examine) for files in scans]
 
 
 def _read(
