@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from djd.check.pictures import black_counts, write_picture
 from djd.data.body_place import TRUNK, Body, body_of, both_views
-from djd.data.crop import Placement, Places, place_knees, study_misplaces
+from djd.data.crop import Placement, Places, misplaces, place_knees
 from djd.data.oddities import UPSIDE_DOWN, oddities_of, same_pages
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import Scan, ScanFiles
@@ -93,7 +93,7 @@ def look_at(files: ScanFiles, scan: Scan, *, placement: Placement, pictures: Pat
         mirrored=comparable and mirror_likeness(counts) < MOST_MIRRORED,
         oddities=tuple(oddities_of(counts, scan.missing_views)),
         doubts=_crop_reasons(crop_doubts(counts, places)) if upright else ((), ()),
-        misplaced=_rows_off(counts, found) if placement == "study" and upright else (None, None),
+        misplaced=_rows_off(places, found) if placement == "study" and upright else (None, None),
         unknown_names=scan.unknown_names,
         phantom=any(map(is_phantom, files.paths)),
         picture=write_picture(pictures, files.name, counts, places),
@@ -115,9 +115,9 @@ def _is_upside_down(body: Body | None) -> bool:
     return body is not None and not body.upright
 
 
-def _rows_off(counts: Counts, found: Places) -> tuple[int | None, int | None]:
-    rows = found.rows - place_knees(counts, "study").rows
-    both = zip(rows.tolist(), study_misplaces(counts), strict=True)
+def _rows_off(study: Places, found: Places) -> tuple[int | None, int | None]:
+    rows = found.rows - study.rows
+    both = zip(rows.tolist(), misplaces(study, found), strict=True)
     right, left = (off if wrong else None for off, wrong in both)
     return right, left
 

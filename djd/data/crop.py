@@ -129,7 +129,11 @@ def study_misplaces(counts: NDArray[np.uint16]) -> tuple[bool, bool]:
     Args:
         counts: As for `place_knees`.
     """
-    study, found = place_knees(counts, "study"), place_knees(counts, "robust")
+    return misplaces(place_knees(counts, "study"), place_knees(counts, "robust"))
+
+
+def misplaces(study: Places, found: Places) -> tuple[bool, bool]:
+    """As `study_misplaces`, of both placements of a scan."""
     far = np.abs(found.rows - study.rows) > FAR_ROWS
     far |= np.abs(found.columns - study.columns) > FAR_COLUMNS
     right, left = (far & (found.confidence >= SURE)).tolist()
