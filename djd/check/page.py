@@ -3,13 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
-from importlib.resources import files
 from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
-from markupsafe import Markup
 
 from djd.check.cohort_problems import Checked
 from djd.check.kinds import KINDS, Kind
@@ -17,7 +14,7 @@ from djd.check.pictures import HEIGHT, WIDTH
 from djd.check.problems import Problem, by_scan, suspicion
 from djd.data.scan_files import ScanFolder
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
-from djd.report.page.page import page_looks, page_template
+from djd.report.page.page import own_page
 from djd.wording import count_of
 
 NO_GRADE = "no grade"
@@ -59,7 +56,7 @@ def check_page(
 
     `black` counts a pixel are black in the pictures; `train_line` is what to type to train.
     """
-    cohort, looks = found.cohort, page_looks()
+    cohort = found.cohort
     cards = scan_cards(found, pictures)
     values = {
         "title": "Scans to train on",
@@ -82,11 +79,8 @@ def check_page(
         "black": f"{black:.0f}",
         "width": WIDTH,
         "height": HEIGHT,
-        "version": version("djd"),
-        "css": looks["css"] + Markup(_file("check.css")),
-        "script": looks["script"] + Markup(_file("check.js")),
     }
-    return page_template(_file("check.html.j2")).render(values)
+    return own_page(__package__, "check", values)
 
 
 def answer(found: Checked) -> str:
@@ -159,7 +153,3 @@ def _grades(found: Checked) -> Mapping[tuple[int, int], int]:
 
 def _in_words(grade: int | None) -> str:
     return NO_GRADE if grade is None else f"{grade} {GRADE_NAMES[grade]}"
-
-
-def _file(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -2,17 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
-from importlib.resources import files
 from itertools import groupby
 from typing import NamedTuple
 from urllib.parse import quote
 
-from markupsafe import Markup
-
 from djd.grades import SIDES
 from djd.predict.patient import flags_of
-from djd.report.page.page import page_looks, page_template
+from djd.report.page.page import own_page
 from djd.wording import count_of, number
 
 HEAD = ("scan", "worse knee", "side", "right", "left", "apart", "flags")
@@ -51,7 +47,6 @@ def index_page(
             rows.append(_row(both))
     doubtful = sum(row.kind == "doubtful" for row in rows)
     said = f"{count_of(len(rows), 'scan')} graded, {doubtful} with a doubtful knee"
-    looks = page_looks()
     values = {
         "title": "Knee DJD grades",
         "stamp": stamp,
@@ -61,11 +56,8 @@ def index_page(
         "head": HEAD,
         "rows": rows,
         "unreadable": failed,
-        "version": version("djd"),
-        "css": looks["css"] + Markup(_file("index.css")),
-        "script": looks["script"] + Markup(_file("index.js")),
     }
-    return page_template(_file("index.html.j2")).render(values)
+    return own_page(__package__, "index", values)
 
 
 def _row(knees: Sequence[Mapping[str, str]]) -> ScanRow:
@@ -88,7 +80,3 @@ def _row(knees: Sequence[Mapping[str, str]]) -> ScanRow:
 
 def _grade(knee: Mapping[str, str]) -> str:
     return f"{knee['predicted']} {knee['name']} ({number(float(knee['expected']), decimals=1)})"
-
-
-def _file(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")

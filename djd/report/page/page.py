@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,23 @@ def page(contents: Sweep, answer: Answer, images: Mapping[str, Markup]) -> str:
 def page_looks() -> dict[str, Markup]:
     """The style and the script of every page, by the names in a template."""
     return {"css": Markup(_file("report.css")), "script": Markup(_file("report.js"))}
+
+
+def own_page(package: str, name: str, values: Mapping[str, Any]) -> str:
+    """A page of another room: `name.html.j2` of its package, with `name.css` and `name.js`.
+
+    The style and the script of every page come before the page's own.
+    """
+
+    def text(ending: str) -> str:
+        return files(package).joinpath(f"{name}.{ending}").read_text(encoding="utf-8")
+
+    looks = page_looks()
+    own = {
+        "css": looks["css"] + Markup(text("css")),
+        "script": looks["script"] + Markup(text("js")),
+    }
+    return page_template(text("html.j2")).render({**values, **own, "version": version("djd")})
 
 
 @cache
