@@ -55,7 +55,7 @@ def common_black(each: Iterable[float]) -> float:
 
 
 def picture_name(scan: str) -> str:
-    """The name of a scan's picture, which tells nothing of the scan's name."""
+    """The name of a scan's picture, which says nothing of the scan's name."""
     return f"{hashlib.sha256(scan.encode()).hexdigest()[:16]}.png"
 
 
