@@ -26,7 +26,7 @@ from djd.data.cohort import nothing, read_cohort
 from djd.data.phantom.cohort import make_cohort
 from djd.data.scan import read_scan
 from djd.data.scan_files import ScanFolder, find_scans
-from djd.data.scan_knees import Reading, read_folder
+from djd.data.scan_knees import ReadOptions, read_folder
 from djd.machine import on_all_cores, usable_cores
 
 PATTERNS = 20
@@ -46,7 +46,7 @@ def main() -> None:
         root = Path(folder) / "scans"
         write_scans(root, options.scans)
         scans = find_scans(root)
-        list(read_folder(scans[:WARM], Reading(), nothing))  # files are in memory, code is warm
+        list(read_folder(scans[:WARM], ReadOptions(), nothing))  # files are in memory, code is warm
         decoding = decoding_seconds(scans)
         print(f"{usable_cores()} cores; decoding alone takes {1000 * decoding:.1f} ms a scan")
         for link in range(1, options.links):
@@ -88,7 +88,7 @@ def decoding_seconds(scans: ScanFolder) -> float:
 def print_reading(scans: ScanFolder, decoding: float) -> None:
     """Print how long the scans take to read and cut."""
     started = time.perf_counter()
-    for _ in read_folder(scans, Reading(), nothing):
+    for _ in read_folder(scans, ReadOptions(), nothing):
         pass
     seconds = time.perf_counter() - started
     ideal = decoding * len(scans) / usable_cores()

@@ -170,9 +170,9 @@ def _check(
     from djd.check.summary import crop_line, name_lines, say_checked, train_line
     from djd.check.written import TABLE_NAME, new_pictures, write_check
     from djd.data.cohort import examine_cohort
-    from djd.data.scan_knees import Reading
+    from djd.data.scan_knees import ReadOptions
 
-    reading = Reading(
+    options = ReadOptions(
         choices.crop,
         choices.labels_from,
         given.grade_names,
@@ -184,7 +184,7 @@ def _check(
         with progress_bar("reading scans", len(given.scans)) as on_scan:
             cohort, examined = examine_cohort(
                 given.scans,
-                reading,
+                options,
                 look,
                 patients=given.patients,
                 labels=given.labels,

@@ -14,7 +14,7 @@ from djd.data.crop import CROP_SIZE, Placement
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import GradeNames, Scan, ScanError, ScanFiles, ViewOrder
 from djd.data.scan_files import ScanFolder
-from djd.data.scan_knees import Examine, Examined, Reading, ScanKnees, read_folder
+from djd.data.scan_knees import Examine, Examined, ReadOptions, ScanKnees, read_folder
 from djd.grades import PHANTOM_STAMP, SIDES, Grade, LabelsFrom, Side
 from djd.wording import count_of
 
@@ -126,15 +126,15 @@ def read_cohort(
     Raises:
         DriveError: The drive failed.
     """
-    reading = Reading(placement, labels_from, grade_names or {}, view_order, labels is None)
+    options = ReadOptions(placement, labels_from, grade_names or {}, view_order, labels is None)
     return examine_cohort(
-        folder, reading, nothing, patients=patients, labels=labels, on_scan=on_scan
+        folder, options, nothing, patients=patients, labels=labels, on_scan=on_scan
     )[0]
 
 
 def examine_cohort(
     folder: ScanFolder,
-    reading: Reading,
+    options: ReadOptions,
     examine: Examine[Examined],
     *,
     patients: Mapping[str, str] | None = None,
@@ -144,7 +144,7 @@ def examine_cohort(
     """As `read_cohort`, with what `examine` returns of each scan, or the scan's error."""
     kept = _Kept.room_for(len(folder))
     examined: list[Examined | ScanError] = []
-    for files, read in zip(folder, read_folder(folder, reading, examine), strict=True):
+    for files, read in zip(folder, read_folder(folder, options, examine), strict=True):
         if isinstance(read, ScanError):
             kept.unreadable[files.name] = str(read)
             examined.append(read)

@@ -17,7 +17,7 @@ from djd.data.crop import Placement
 from djd.data.formats import Reader, reader_of
 from djd.data.scan import GradeNames, ScanError, ViewOrder
 from djd.data.scan_files import ScanFolder
-from djd.data.scan_knees import Reading, ScanKnees, read_folder
+from djd.data.scan_knees import ReadOptions, ScanKnees, read_folder
 from djd.files import remove_half_written, write_whole
 from djd.grades import LabelsFrom
 
@@ -66,11 +66,11 @@ def cached_cohort(
     place = cache / "cohorts" / f"{digest}.npz"
     states = _states(folder)
     cohort = _load(place, states, folder, patients or {})
-    reading = Reading(placement, labels_from, grade_names or {}, view_order, labels is None)
-    if cohort and _still_unreadable(cohort, folder, reading):
+    options = ReadOptions(placement, labels_from, grade_names or {}, view_order, labels is None)
+    if cohort and _still_unreadable(cohort, folder, options):
         return cohort
     cohort, _ = examine_cohort(
-        folder, reading, nothing, patients=patients, labels=labels, on_scan=on_scan
+        folder, options, nothing, patients=patients, labels=labels, on_scan=on_scan
     )
     # A file that changed during the reading is not cached under its state before.
     if states == _states(folder):
@@ -91,10 +91,10 @@ def _state(path: Path) -> list[int]:
     return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
-def _still_unreadable(cohort: Cohort, folder: ScanFolder, reading: Reading) -> bool:
+def _still_unreadable(cohort: Cohort, folder: ScanFolder, options: ReadOptions) -> bool:
     """Whether each scan of the cached cohort that couldn't be read still fails as it did."""
     scans = tuple(files for files in folder if files.name in cohort.unreadable)
-    again = read_folder(replace(folder, scans=scans), reading, nothing)
+    again = read_folder(replace(folder, scans=scans), options, nothing)
     return all(
         str(_error_of(read)) == cohort.unreadable[files.name]
         for files, read in zip(scans, again, strict=True)

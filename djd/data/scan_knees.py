@@ -39,7 +39,7 @@ _SCANS_AT_ONCE = 8  # of a call to another process
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How scans are read; see `read_cohort`."""
 
     placement: Placement = "study"
@@ -54,8 +54,8 @@ class ScanKnees:
     """What a cohort keeps of a scan.
 
     Attributes:
-        grades: (right, left), by id or name as `Reading.labels_from` says; or the error that there
-            are none.
+        grades: (right, left), by id or name as `ReadOptions.labels_from` says; or the error that
+            there are none.
         crops: uint16 (side 2, view 2, row 128, column 128), counts a pixel; see `crop_knees`.
         windows: As crops; see `knee_windows`.
         names_agree: Whether id and name agree, (right, left); None for a knee without known name.
@@ -76,7 +76,7 @@ class ScanKnees:
 
 
 def read_folder(
-    folder: ScanFolder, reading: Reading, examine: Examine[Examined]
+    folder: ScanFolder, options: ReadOptions, examine: Examine[Examined]
 ) -> Iterator[tuple[ScanKnees, Examined] | ScanError]:
     """Each scan's knees and what `examine` returns of it, in order; or the scan's error.
 
@@ -86,7 +86,7 @@ def read_folder(
     """
     cores = min(usable_cores(), -(-len(folder) // _SCANS_AT_ONCE))
     if len(folder) < SCANS_FOR_PROCESSES or cores == 1:
-        yield from (_read(files, reading, examine) for files in folder)
+        yield from (_read(files, options, examine) for files in folder)
         return
     from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
@@ -97,7 +97,7 @@ def read_folder(
     firsts = range(0, len(folder), _SCANS_AT_ONCE)
     chunks = (folder.scans[first : first + _SCANS_AT_ONCE] for first in firsts)
     try:
-        for results in parallel(read(READERS, chunk, reading, examine) for chunk in chunks):
+        for results in parallel(read(READERS, chunk, options, examine) for chunk in chunks):
             yield from results
     except TerminatedWorkerError:
         raise InputError(
@@ -111,34 +111,34 @@ def read_folder(
 def _read_in_process(
     readers: Mapping[str, Reader],
     scans: Sequence[ScanFiles],
-    reading: Reading,
+    options: ReadOptions,
     examine: Examine[Examined],
 ) -> list[tuple[ScanKnees, Examined] | ScanError]:
     die_without_parent()
     keep_freed_memory()  # an image mapped anew for each scan took 1 of 5 ms
     READERS.update(readers)  # formats of `data.format_module`
-    return [_read(files, reading, examine) for files in scans]
+    return [_read(files, options, examine) for files in scans]
 
 
 def _read(
-    files: ScanFiles, reading: Reading, examine: Examine[Examined]
+    files: ScanFiles, options: ReadOptions, examine: Examine[Examined]
 ) -> tuple[ScanKnees, Examined] | ScanError:
     try:
         scan = read_scan(
             files,
-            grade_names=reading.grade_names,
+            grade_names=options.grade_names,
             needs_labels=False,  # a check shows scans without grades, too
-            view_order=reading.view_order,
+            view_order=options.view_order,
         )
-        return _knees_of(files, scan, reading), examine(files, scan)
+        return _knees_of(files, scan, options), examine(files, scan)
     except ScanError as error:
         return error
 
 
-def _knees_of(files: ScanFiles, scan: Scan, reading: Reading) -> ScanKnees:
+def _knees_of(files: ScanFiles, scan: Scan, options: ReadOptions) -> ScanKnees:
     return ScanKnees(
-        grades=_chosen_grades(files, scan, reading),
-        crops=crop_knees(scan, reading.placement),
+        grades=_chosen_grades(files, scan, options),
+        crops=crop_knees(scan, options.placement),
         windows=knee_windows(scan),
         names_agree=_names_agree(scan),
         unknown_names=sum(name is not None for name in scan.unknown_names),
@@ -148,10 +148,10 @@ def _knees_of(files: ScanFiles, scan: Scan, reading: Reading) -> ScanKnees:
     )
 
 
-def _chosen_grades(files: ScanFiles, scan: Scan, reading: Reading) -> KneeGrades | ScanError:
-    if reading.needs_labels and (error := labels_error(files, scan)):
+def _chosen_grades(files: ScanFiles, scan: Scan, options: ReadOptions) -> KneeGrades | ScanError:
+    if options.needs_labels and (error := labels_error(files, scan)):
         return error
-    if reading.labels_from != "names" or not reading.needs_labels:
+    if options.labels_from != "names" or not options.needs_labels:
         return scan.grades
     unknown = sum(name is not None for name in scan.unknown_names)
     if scan.named_grades is None or unknown:

@@ -12,7 +12,7 @@ from djd.data.cohort import examine_cohort, read_cohort
 from djd.data.formats import READERS, register
 from djd.data.scan import GradeNames, Scan, ScanError, ScanFiles, read_scan
 from djd.data.scan_files import find_scans
-from djd.data.scan_knees import Reading
+from djd.data.scan_knees import ReadOptions
 from djd.errors import InputError
 from tests.data.test_cohort import write_scan
 from tests.data.test_cohort_cache import require_equal
@@ -70,7 +70,7 @@ def test_each_scan_is_examined_as_it_is_read(tmp_path: Path) -> None:
         write_scan(tmp_path, name)
     (tmp_path / "0000002.mat").write_bytes(b"hello")
     folder = find_scans(tmp_path)
-    _, examined = examine_cohort(folder, Reading(), brightest)
+    _, examined = examine_cohort(folder, ReadOptions(), brightest)
     assert isinstance(examined[1], ScanError)
     for place in (0, 2):
         counts = read_scan(folder.scans[place]).counts
@@ -94,10 +94,10 @@ def test_processes_read_what_one_process_reads(
     try:
         folder = find_scans(tmp_path)
         done: list[int] = []
-        alone, expected = examine_cohort(folder, Reading(), brightest)
+        alone, expected = examine_cohort(folder, ReadOptions(), brightest)
         monkeypatch.setattr(scan_knees, "SCANS_FOR_PROCESSES", 2)
         monkeypatch.setattr(scan_knees, "usable_cores", lambda: 2)
-        together, examined = examine_cohort(folder, Reading(), brightest, on_scan=done.append)
+        together, examined = examine_cohort(folder, ReadOptions(), brightest, on_scan=done.append)
     finally:
         del READERS[".npy"]
     require_equal(together, alone)
@@ -119,7 +119,7 @@ def test_a_killed_process_gives_one_sentence(
     monkeypatch.setattr(scan_knees, "SCANS_FOR_PROCESSES", 2)
     monkeypatch.setattr(scan_knees, "usable_cores", lambda: 2)
     with pytest.raises(InputError, match="ended from outside"):
-        examine_cohort(find_scans(tmp_path), Reading(), end_this_process)
+        examine_cohort(find_scans(tmp_path), ReadOptions(), end_this_process)
 
 
 def test_labels_replace_the_grades_of_files_and_a_knee_without_one_is_left_out(
