@@ -78,22 +78,28 @@ def _seconds(call: Callable[[], object], device: str) -> float:
     return time.perf_counter() - began
 
 
-def least_seconds(machine: Machine, *, depth: int, knees: int) -> float:
+def least_seconds(machine: Machine, *, depth: int, samples: int, size: int) -> float:
     """Of a step, if each pass took only as long as its memory or its operations, whichever is more.
 
-    A pass reads its inputs and writes its outputs once. Optimizer and batch normalization's few
-    numbers a channel are left out.
+    A pass reads its inputs and writes its outputs once. Optimizer, augmentation and batch
+    normalization's few numbers a channel are left out.
+
+    Args:
+        machine: What it can do.
+        depth: Blocks of the network.
+        samples: Crops a step.
+        size: Rows and columns of a crop.
     """
     return sum(
         max(BYTES * each.numbers / machine.bandwidth, each.operations / machine.throughput)
-        for each in passes(depth, knees)
+        for each in passes(depth, samples, size)
     )
 
 
-def passes(depth: int, knees: int, *, size: int = 128, width: int = 16) -> list[Pass]:
+def passes(depth: int, samples: int, size: int, *, width: int = 16) -> list[Pass]:
     """Each block's convolution and pooling, there and back, and the last layer's three products."""
     found: list[Pass] = []
-    channels_in, pixels = 1, float(size * size * knees)
+    channels_in, pixels = 1, float(size * size * samples)
     for block in range(depth):
         channels = width * 2**block
         inputs, raw, pooled = channels_in * pixels, channels * pixels, channels * pixels / 4
