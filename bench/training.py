@@ -7,7 +7,7 @@
 The recipes are the study's network at depth 1, 2 and 3 (the study's own loop is the plain one), and
 `python train.py` without keys ("default"). Five loops go in turn, an epoch of 256 knees each, every
 one in a process of its own: a plain PyTorch loop with plain layers and a DataLoader; the usual
-Lightning way; ours on plain layers; ours, `fit_network` as `train.py` calls it; and the convolutions
+Lightning way; ours on plain layers; ours, `fit_network` as `train.py` calls it; and convolutions
 and matrix products of a step alone, forward and backward, which PyTorch gives to oneDNN. Same
 knees, same first weights, same batches.
 
