@@ -12,6 +12,7 @@ import pytest
 import train
 from djd import wording
 from djd.machine import usable_cores
+from djd.runs.duration import Pace
 from hydra_plugins.djd import _composing
 from tests.made_once import MakeOnce
 from tests.ordinary_user import link
@@ -192,10 +193,10 @@ def browser(running_browser: "Browser") -> Iterator["Browser"]:
 
 @pytest.fixture
 def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Comparisons don't time training steps, which takes seconds."""
+    """Comparisons don't rehearse trainings, which takes seconds."""
 
-    def measure(shapes: Iterable[str], at_once: int) -> dict[str, tuple[float, int]]:
-        return dict.fromkeys(shapes, (0.1, 10_000))
+    def measure(shapes: Iterable[str], at_once: int) -> dict[str, tuple[Pace, int]]:
+        return dict.fromkeys(shapes, (Pace(0.1, 0.0, 0.0), 10_000))
 
     monkeypatch.setattr("djd.sweeps.forecast._measure_shapes", measure)
 

@@ -1,8 +1,7 @@
-"""The duration of a training, from a few timed steps. Nothing at the top imports torch."""
+"""The duration of a training, from its pace in a rehearsal. Nothing at the top imports torch."""
 
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT
@@ -11,42 +10,26 @@ from djd.runs.config import RunConfig
 if TYPE_CHECKING:
     from djd.models.classifier import GradeClassifier
 
-TIMED_STEPS = 3
+FIT_SECONDS = 0.7
+"""Of a training beyond its epochs: start, first epoch, figures, files."""
+
+ANSWER_SECONDS, REPORT_SECONDS = 3.0, 2.0
+"""After the trainings of a run or sweep: baselines, intervals and the end of the process; the
+report. All three on a two-core x86-64 with AVX-512, 2026-11-30."""
 
 
-def time_step(config: RunConfig) -> float:
-    """Seconds of a training step and its augmentation, the median of a few after a first, on noise.
+class Pace(NamedTuple):
+    """Seconds of the parts of a training, as `rehearse` finds them.
 
-    The optimizer is always Adam: optimizers differ by a millisecond or two. Raises InputError as
-    `build_classifier`.
+    Attributes:
+        step: A training step: batch, augmentation and optimizer included.
+        knee: Grading a held-out knee.
+        epoch: The rest of an epoch: record, checkpoint, display.
     """
-    import torch
 
-    from djd.models.build import build_augmentation
-    from djd.runs.fit import build_classifier, noise_batch
-    from djd.runs.hardware import precision_plugin, training_device, use_precision
-
-    device = training_device(config)
-    batch = noise_batch(config, device)
-    classifier = build_classifier(config, batch["grade"].cpu().numpy()).to(device)
-    optimizer = torch.optim.Adam(classifier.parameters())
-    precision = precision_plugin(config.trainer.precision, device)
-    use_precision(config.trainer.precision)
-    augment = build_augmentation(config.plain()["augment"])
-    counts, generator = (100 * batch["crop"]).round(), torch.Generator(device)
-    seconds = []
-    for _ in range(1 + TIMED_STEPS):
-        started = time.perf_counter()
-        if augment:
-            augment(counts, generator)
-        optimizer.zero_grad()
-        with precision.train_step_context():
-            loss = classifier.training_step(batch, 0)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        float(loss.detach())  # waits for the device
-        seconds.append(time.perf_counter() - started)
-    return middle(seconds[1:])
+    step: float
+    knee: float
+    epoch: float
 
 
 def count_values(config: RunConfig) -> int:
@@ -98,12 +81,17 @@ def _require_outputs(classifier: "GradeClassifier", config: RunConfig) -> bool:
 
 
 def training_seconds(
-    config: RunConfig, step_seconds: float, *, train_knees: int, validation_knees: int
+    config: RunConfig, pace: Pace, *, train_knees: int, validation_knees: int
 ) -> float:
-    """Seconds of one training with its validation passes, by the seconds of one step."""
-    # A forward pass alone takes about a third of a step.
-    knees = train_knees + validation_knees / 3
-    return config.trainer.max_epochs * knees / config.data.batch_size * step_seconds
+    """Seconds of one training with its validation passes, by its pace."""
+    steps = -(-train_knees // config.data.batch_size)
+    epoch = steps * pace.step + validation_knees * pace.knee + pace.epoch
+    return FIT_SECONDS + config.trainer.max_epochs * epoch
+
+
+def end_seconds(config: RunConfig) -> float:
+    """Seconds after the trainings of a run or sweep."""
+    return ANSWER_SECONDS + (REPORT_SECONDS if config.report else 0)
 
 
 def middle(seconds: Sequence[float]) -> float:

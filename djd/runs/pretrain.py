@@ -12,7 +12,7 @@ from djd.data.phantom.cohort import PHANTOM_VERSION, phantom_folder
 from djd.errors import InputError
 from djd.grades import SIDES
 from djd.runs.config import PretrainConfig, RunConfig
-from djd.runs.duration import training_seconds
+from djd.runs.duration import Pace, training_seconds
 from djd.runs.keys import NUMBERLESS_KEYS, PRETRAIN
 
 PRETRAIN_VERSION = 1
@@ -104,15 +104,15 @@ def invented_folder(config: RunConfig) -> Path:
     )
 
 
-def pretraining_seconds(config: RunConfig, step_seconds: float) -> float:
-    """Seconds of making the weights, by those of one step; 0 where they are there or not wanted."""
+def pretraining_seconds(config: RunConfig, pace: Pace) -> float:
+    """Seconds of making the weights; 0 where they are there or not wanted."""
     given = config.pretrain
     if given.source == "none" or weights_place(config).exists():
         return 0.0
     there = invented_folder(config).is_dir()
     training = training_seconds(
         pretraining_of(config),
-        step_seconds,
+        pace,
         train_knees=len(SIDES) * given.patients,
         validation_knees=0,
     )

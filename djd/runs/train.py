@@ -12,7 +12,7 @@ from djd.plots.style import save_figure
 from djd.runs.callbacks.hparams import write_run_columns
 from djd.runs.callbacks.loggers import end_runs
 from djd.runs.config import RunConfig, numberless_keys
-from djd.runs.duration import count_values, time_step, training_seconds
+from djd.runs.duration import count_values, end_seconds, training_seconds
 from djd.runs.fit import Fit
 from djd.runs.folder import (
     CHECKPOINTS,
@@ -39,6 +39,7 @@ from djd.runs.keys import FREE_KEYS
 from djd.runs.prepare import Prepared, prepare, write_inputs
 from djd.runs.pretrain import pretraining_seconds, require_pretrain
 from djd.runs.reading import leave_for_report, read_readings
+from djd.runs.rehearsal import rehearse
 from djd.runs.result import (
     RESULTS_VERSION,
     PartScores,
@@ -228,14 +229,15 @@ def _result(
 def _say_duration(prepared: Prepared) -> None:
     config = prepared.config
     train, held_out = len(prepared.parts.train), len(prepared.parts.validation)
-    step = time_step(config)
-    seconds = training_seconds(config, step, train_knees=train, validation_knees=held_out)
-    pretraining = pretraining_seconds(config, step)
+    pace = rehearse(config)
+    seconds = training_seconds(config, pace, train_knees=train, validation_knees=held_out)
+    seconds += end_seconds(config)
+    pretraining = pretraining_seconds(config, pace)
     refit_too, first = "", f", with {in_words(pretraining)} to pretrain," if pretraining else ""
     if config.test != "never" and held_out:
         refit_too = f" and once more on {prepared.all_patients}"
         all_knees = len(prepared.refit(prepared.folder).parts.train)
-        seconds += training_seconds(config, step, train_knees=all_knees, validation_knees=0)
+        seconds += training_seconds(config, pace, train_knees=all_knees, validation_knees=0)
     say(
         f"Training {config.setting_name} on {prepared.fold_name}{refit_too}: about "
         f"{in_words(seconds + pretraining)}{first} on {training_device(config)} "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from heapq import heapreplace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from djd.data.split import PatientSplit, grade_warnings, side_summaries
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.runs.config import RunConfig
-from djd.runs.duration import middle, training_seconds
+from djd.runs.duration import Pace, end_seconds, middle, training_seconds
 from djd.runs.keys import as_typed, short_names
 from djd.runs.pretrain import pretraining_seconds, weights_place
 from djd.runs.summary import say, say_cohort
@@ -25,18 +26,18 @@ from djd.sweeps.sweep import Sweep, has_unusable_result
 from djd.wording import count_of, in_bytes, in_words
 
 # Of a cell, beyond its training and its weights (bench/overhead.py).
-OVERHEAD_SECONDS = 0.8  # process, cohort, plots, files
+CELL_SECONDS = 0.3  # process, cohort
 OTHER_BYTES = 800_000  # plots, dashboard, tables, log
 
-MOST_TIMED_TOGETHER = 16  # processes that time steps; the more there are, the longer a step takes
-STEP_TIMES_NAME = "step_times.json"
+MOST_TIMED_TOGETHER = 16  # processes that rehearse; the more there are, the longer a step takes
+PACES_NAME = "paces.json"
 BYTES_A_WEIGHT = 4
 
 Knees = Callable[[RunConfig], tuple[int, int]]
 """Numbers of training and validation knees of a configuration."""
 
-Step = tuple[float, int]
-"""Seconds of a training step, and the number of values in the network's state."""
+Measured = tuple[Pace, int]
+"""The pace of a training, and the number of values in the network's state."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Forecast:
 
 
 def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
-    """Time and disk of a sweep, from a timed step of each shape; one refit counts as the slowest.
+    """Time and disk of a sweep, from a rehearsal of each shape; one refit counts as their mean.
 
     Raises:
         InputError: A network can't be built, or the split of a cell is not as expected.
@@ -74,51 +75,55 @@ def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
         refits = [refitted(cell, epochs=each, score_epochs=()).config for cell, each in most]
     seconds = training_estimates([cell.config for cell in cells], knees, at_once=at_once)
     of_refits = training_estimates(refits, knees, at_once=at_once)
-    if config.test != "each":
-        of_refits = sorted(of_refits)[-1:]
+    if config.test != "each":  # any of them may win
+        of_refits = [sum(of_refits) / len(of_refits)] if of_refits else []
     all_configs = [cell.config for cell in sweep.trainings]
     running = after = OTHER_BYTES * len(all_configs)
-    steps = measured_steps(all_configs, at_once=at_once)
-    for each, (_, values) in zip(all_configs, steps, strict=True):
+    measured = measured_paces(all_configs, at_once=at_once)
+    for each, (_, values) in zip(all_configs, measured, strict=True):
         epochs = len(each.epochs_to_score)
         # Beside the score epochs: the checkpoint to resume from, weights and two moments.
         running += values * BYTES_A_WEIGHT * (epochs + 3)
         after += values * BYTES_A_WEIGHT * epochs if config.keep == "all" else 0
     by_folder = {cell.folder: each for cell, each in zip(cells, seconds, strict=True)}
     before = _pretraining([*(cell.config for cell in cells), *refits], at_once)
-    total = before + _shared(seconds, at_once) + _shared(of_refits, at_once)
-    return Forecast(by_folder, total, running, after, before)
+    training = before + _shared(seconds, at_once) + _shared(of_refits, at_once)
+    return Forecast(by_folder, training + end_seconds(config), running, after, before)
 
 
 def _pretraining(configs: Sequence[RunConfig], at_once: int) -> float:
     """Seconds of all first weights that the cache lacks, each trained once."""
     pretrained = [config for config in configs if config.pretrain.source != "none"]
-    steps = measured_steps(pretrained, at_once=at_once)
+    measured = measured_paces(pretrained, at_once=at_once)
     first = {
-        weights_place(config): pretraining_seconds(config, step)
-        for config, (step, _) in zip(pretrained, steps, strict=True)
+        weights_place(config): pretraining_seconds(config, pace)
+        for config, (pace, _) in zip(pretrained, measured, strict=True)
     }
     return _shared([each for each in first.values() if each], at_once)
 
 
 def _shared(seconds: Sequence[float], at_once: int) -> float:
-    return sum(seconds) / max(1, min(at_once, len(seconds)))
+    """Seconds until all jobs are done, each begun in its turn by the first that has ended."""
+    ends = [0.0] * max(1, min(at_once, len(seconds)))
+    for each in seconds:
+        heapreplace(ends, ends[0] + each)
+    return max(ends)
 
 
 def training_estimates(configs: Sequence[RunConfig], knees: Knees, *, at_once: int) -> list[float]:
-    """Seconds of each configuration's trainings, `OVERHEAD_SECONDS` included."""
+    """Seconds of each configuration's trainings, `CELL_SECONDS` included."""
     seconds = []
-    for config, (step, _) in zip(configs, measured_steps(configs, at_once=at_once), strict=True):
+    for config, (pace, _) in zip(configs, measured_paces(configs, at_once=at_once), strict=True):
         train, held_out = knees(config)
-        training = training_seconds(config, step, train_knees=train, validation_knees=held_out)
-        seconds.append(OVERHEAD_SECONDS + networks_to_train(config) * training)
+        training = training_seconds(config, pace, train_knees=train, validation_knees=held_out)
+        seconds.append(CELL_SECONDS + networks_to_train(config) * training)
     return seconds
 
 
-def measured_steps(configs: Sequence[RunConfig], *, at_once: int) -> list[Step]:
-    """A training step of each configuration while `at_once` processes train.
+def measured_paces(configs: Sequence[RunConfig], *, at_once: int) -> list[Measured]:
+    """The pace of each configuration while `at_once` processes train.
 
-    Each shape is measured once on this machine, in processes like those of cells, and kept in the
+    Each shape is rehearsed once on this machine, in processes like those of cells, and kept in the
     cache; a cache that can't be written is no error.
 
     Raises:
@@ -127,18 +132,18 @@ def measured_steps(configs: Sequence[RunConfig], *, at_once: int) -> list[Step]:
     if not configs:
         return []
     cache = configs[0].paths.cache
-    kept = _kept_steps(cache)
+    kept = _kept_paces(cache)
     shapes = [_shape(config, at_once) for config in configs]
     by_shape = dict(zip(shapes, configs, strict=True))
     if missing := {shape: config for shape, config in by_shape.items() if shape not in kept}:
         kept |= _measure_shapes(missing, at_once)
         with suppress(OSError):
             cache.mkdir(parents=True, exist_ok=True)
-            write_whole(cache / STEP_TIMES_NAME, json.dumps(kept, indent=1))
-    return [kept.get(shape, (0.0, 0)) for shape in shapes]
+            write_whole(cache / PACES_NAME, json.dumps(kept, indent=1))
+    return [kept.get(shape, (Pace(0.0, 0.0, 0.0), 0)) for shape in shapes]
 
 
-def _measure_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, Step]:
+def _measure_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, Measured]:
     together = min(at_once, MOST_TIMED_TOGETHER)
     calls = [(list(shapes.values()),)] * together
     endings = run_in_processes(_measure, calls, at_once=together)
@@ -146,39 +151,41 @@ def _measure_shapes(shapes: dict[str, RunConfig], at_once: int) -> dict[str, Ste
     if wrong := next((column for column in columns if isinstance(column, str)), None):
         raise InputError(wrong)
     measured = {}
-    for shape, *steps in zip(shapes, *columns, strict=bool(columns)):
-        # A shape that can't be trained has no time; its cells will say why.
-        if seconds := [step[0] for step in steps if step]:
-            measured[shape] = middle(seconds), next(step[1] for step in steps if step)
+    for shape, *found in zip(shapes, *columns, strict=bool(columns)):
+        # A shape that can't be trained has no pace; its cells will say why.
+        if there := [each for each in found if each]:
+            paces, values = zip(*there, strict=True)
+            measured[shape] = Pace(*map(middle, zip(*paces, strict=True))), values[0]
     return measured
 
 
-def _measure(configs: Sequence[RunConfig]) -> list[Step | None] | str:
-    """In a process like those of cells: a step of each configuration, or the text of an InputError.
+def _measure(configs: Sequence[RunConfig]) -> list[Measured | None] | str:
+    """In a process like those of cells: each configuration's pace, or the text of an InputError.
 
-    A step that fails with any other exception is None.
+    Where a rehearsal fails with any other exception it is None.
     """
     from djd.machine import keep_freed_memory
-    from djd.runs.duration import count_values, time_step
+    from djd.runs.duration import count_values
     from djd.runs.hardware import use_threads
     from djd.runs.prepare import THREADS_IN_SWEEP
+    from djd.runs.rehearsal import rehearse
 
     keep_freed_memory()
     use_threads(THREADS_IN_SWEEP)
-    steps: list[Step | None] = []
+    measured: list[Measured | None] = []
     for config in configs:
         try:
             values = count_values(config)
-            steps.append((time_step(config), values))
+            measured.append((rehearse(config), values))
         except InputError as error:
             return str(error)
         except Exception:
-            steps.append(None)
-    return steps
+            measured.append(None)
+    return measured
 
 
 def _shape(config: RunConfig, at_once: int) -> str:
-    """Everything that the time of a step depends on."""
+    """Everything that the pace of a training depends on, but for a millisecond of its optimizer."""
     data, trainer, plain = config.data, config.trainer, config.plain()
     groups = json.dumps([plain["model"], plain["loss"], plain["augment"]], sort_keys=True)
     return (
@@ -193,12 +200,15 @@ def _torch_version() -> str:
     return version("torch")
 
 
-def _kept_steps(cache: Path) -> dict[str, Step]:
+def _kept_paces(cache: Path) -> dict[str, Measured]:
     try:
-        kept = json.loads((cache / STEP_TIMES_NAME).read_text(encoding="utf-8"))
-        return {str(shape): (float(each[0]), int(each[1])) for shape, each in kept.items()}
+        kept = json.loads((cache / PACES_NAME).read_text(encoding="utf-8"))
+        return {
+            str(shape): (Pace(*map(float, pace)), int(values))
+            for shape, (pace, values) in kept.items()
+        }
     except (OSError, ValueError, AttributeError, TypeError, LookupError):
-        return {}  # missing or damaged; steps are measured again
+        return {}  # missing or damaged: all shapes are rehearsed again
 
 
 def say_head(

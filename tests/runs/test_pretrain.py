@@ -16,6 +16,7 @@ from djd.errors import InputError
 from djd.models.classifier import GradeClassifier
 from djd.runs import start
 from djd.runs.config import read_config
+from djd.runs.duration import FIT_SECONDS, Pace
 from djd.runs.fit import Fit, fit_network
 from djd.runs.prepare import Prepared, prepare
 from djd.runs.pretrain import (
@@ -32,6 +33,7 @@ from tests.sweeping import run_train, sweep_arguments
 from tests.training import run_cell
 
 PATIENTS = 12
+PACE = Pace(step=0.5, knee=0.0, epoch=0.0)
 PRETRAIN = (
     "pretrain=phantom",
     f"pretrain.patients={PATIENTS}",
@@ -337,14 +339,14 @@ def test_the_sentence_says_what_flatters(tiny: Compose, pretrained: Compose) -> 
 
 def test_the_forecast_counts_weights_that_are_missing(pretrained: Compose, tiny: Compose) -> None:
     config = read_config(pretrained("pretrain.epochs=2", "data.batch_size=8"))
-    assert pretraining_seconds(config, 0.5) == 2 * 2 * PATIENTS / 8 * 0.5
+    assert pretraining_seconds(config, PACE) == FIT_SECONDS + 2 * 2 * PATIENTS / 8 * 0.5
     unseen = config.model_copy(update={"pretrain": config.pretrain.model_copy(update={"seed": 3})})
-    assert pretraining_seconds(unseen, 0.5) > pretraining_seconds(config, 0.5)
+    assert pretraining_seconds(unseen, PACE) > pretraining_seconds(config, PACE)
     place = weights_place(config)
     place.parent.mkdir()
     place.touch()
-    assert pretraining_seconds(config, 0.5) == 0
-    assert pretraining_seconds(read_config(tiny()), 0.5) == 0
+    assert pretraining_seconds(config, PACE) == 0
+    assert pretraining_seconds(read_config(tiny()), PACE) == 0
 
 
 @pytest.mark.slow

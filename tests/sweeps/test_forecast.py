@@ -8,8 +8,8 @@ import pytest
 from djd.errors import InputError
 from djd.models.networks import KneeCNN
 from djd.runs.config import RunConfig
-from djd.runs.duration import count_values, middle, training_seconds
-from djd.sweeps.forecast import STEP_TIMES_NAME, Forecast, forecast, measured_steps
+from djd.runs.duration import Pace, count_values, middle, training_seconds
+from djd.sweeps.forecast import PACES_NAME, Forecast, forecast, measured_paces
 from djd.sweeps.sweep import Sweep
 from djd.wording import in_bytes, in_words
 from tests.sweeps.invented_cells import cell, config_with
@@ -25,10 +25,12 @@ def test_values_are_those_of_the_network(depth: int, views: str, channels: int) 
     assert count_values(config) == values
 
 
-def test_seconds_of_a_training_by_hand() -> None:
+def test_seconds_of_a_training_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("djd.runs.duration.FIT_SECONDS", 3)
     config = config_with({"trainer.max_epochs": 10, "data.batch_size": 20})
-    seconds = training_seconds(config, 0.5, train_knees=100, validation_knees=30)
-    assert seconds == pytest.approx(10 * (100 + 30 / 3) / 20 * 0.5)
+    pace = Pace(step=0.5, knee=0.01, epoch=0.2)
+    seconds = training_seconds(config, pace, train_knees=101, validation_knees=30)
+    assert seconds == pytest.approx(3 + 10 * (6 * 0.5 + 30 * 0.01 + 0.2))
     assert middle([3.0, 1.0, 2.0]) == 2
 
 
@@ -60,21 +62,21 @@ def test_each_shape_is_measured_once_and_kept(
         for depth in (1, 2)
         for name in ("sgd", "adam")
     ]
-    first = measured_steps(configs, at_once=2)
-    assert all(0 < seconds < 10 for seconds, _ in first)
+    first = measured_paces(configs, at_once=2)
+    assert all(0 < pace.step < 10 and 0 < pace.knee < 1 for pace, _ in first)
     assert [values for _, values in first] == [count_values(config) for config in configs]
-    assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 2
+    assert len(json.loads((tmp_path / PACES_NAME).read_text())) == 2
     monkeypatch.setattr("djd.sweeps.forecast.run_in_processes", None)
-    assert measured_steps(configs, at_once=2) == first
+    assert measured_paces(configs, at_once=2) == first
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", ["[1, 2", '{"depth=1": 0.5}'])
+@pytest.mark.parametrize("damage", ["[1, 2", '{"depth=1": 0.5}', '{"depth=1": [0.5, 9]}'])
 def test_times_that_cannot_be_read_are_measured_again(tmp_path: Path, damage: str) -> None:
-    (tmp_path / STEP_TIMES_NAME).write_text(damage)
-    ((seconds, _),) = measured_steps([with_cache(tmp_path, model__width=2)], at_once=1)
-    assert seconds > 0
-    assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 1
+    (tmp_path / PACES_NAME).write_text(damage)
+    ((pace, _),) = measured_paces([with_cache(tmp_path, model__width=2)], at_once=1)
+    assert pace.step > 0
+    assert len(json.loads((tmp_path / PACES_NAME).read_text())) == 1
 
 
 @pytest.mark.slow
@@ -90,7 +92,7 @@ def test_a_network_that_cannot_be_built_is_one_sentence_before_anything_is_train
 ) -> None:
     configs = [with_cache(tmp_path), with_cache(tmp_path, **changes)]
     with pytest.raises(InputError, match=sentence):
-        measured_steps(configs, at_once=1)
+        measured_paces(configs, at_once=1)
 
 
 @pytest.mark.usefixtures("no_timing")
@@ -98,15 +100,17 @@ def test_a_step_of_one_precision_is_not_taken_for_that_of_another(tmp_path: Path
     configs = [
         with_cache(tmp_path, trainer__precision=each) for each in ("float32", "bf16", "float32")
     ]
-    measured_steps(configs, at_once=1)
-    assert len(json.loads((tmp_path / STEP_TIMES_NAME).read_text())) == 2
+    measured_paces(configs, at_once=1)
+    assert len(json.loads((tmp_path / PACES_NAME).read_text())) == 2
 
 
 @pytest.mark.usefixtures("no_timing")
 def test_what_is_left_to_do_is_shared_by_those_that_run_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("djd.sweeps.forecast.OVERHEAD_SECONDS", 1)
+    monkeypatch.setattr("djd.sweeps.forecast.CELL_SECONDS", 1)
+    monkeypatch.setattr("djd.runs.duration.FIT_SECONDS", 0)
+    monkeypatch.setattr("djd.sweeps.forecast.end_seconds", lambda config: 0)
 
     def knees(config: RunConfig) -> tuple[int, int]:
         return (640, 0) if config.data.fold is None else (320, 0)

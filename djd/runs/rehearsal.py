@@ -1,0 +1,176 @@
+"""A rehearsal: a short training on noise that shows the pace of a training on this machine."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
+
+from djd.data.cohort import Cohort
+from djd.data.crop import CROP_SIZE
+from djd.data.datamodule import EVALUATION_BATCH_SIZE
+from djd.data.split import Parts, PatientSplit
+from djd.environment import as_configured
+from djd.grades import GRADE_COUNT
+from djd.runs.callbacks.checkpoints import LastEpoch
+from djd.runs.callbacks.epoch_recorder import EpochRecorder
+from djd.runs.callbacks.weight_average import WeightAverage
+from djd.runs.config import RunConfig
+from djd.runs.duration import Pace
+from djd.runs.fit import build_classifier, build_datamodule, build_trainer, quiet_lightning
+from djd.runs.folder import LAST_CHECKPOINT
+from djd.runs.hardware import use_precision
+from djd.runs.prepare import Prepared
+
+STEPS = 4
+"""Training steps of an epoch of a rehearsal."""
+
+TIMED_SECONDS, MOST_EPOCHS = 0.5, 12
+"""A rehearsal ends with the first epoch beyond these seconds, or with the last epoch."""
+
+MOST_COUNTS = 40
+"""Of a pixel of noise; on average as many as in a scan."""
+
+
+@as_configured()
+def rehearse(config: RunConfig) -> Pace:
+    """The pace of a training by the same calls as `fit_network`, on noise; nothing is left behind.
+
+    Loggers and pictures take no part. Raises InputError as `build_classifier`.
+    """
+    use_precision(config.trainer.precision)
+    trainer_config = config.trainer.model_copy(update={"max_epochs": MOST_EPOCHS})
+    optim = config.optim.model_copy(update={"warmup": min(config.optim.warmup, MOST_EPOCHS - 1)})
+    config = config.model_copy(
+        update={"trainer": trainer_config, "optim": optim, "score_epochs": (), "kind": "run"}
+    )
+    with tempfile.TemporaryDirectory() as place, quiet_lightning():
+        prepared = _on_noise(config, Path(place))
+        classifier = build_classifier(config, prepared.cohort.grades[prepared.parts.train])
+        cohort, parts = prepared.cohort, prepared.parts
+        datamodule = build_datamodule(config, cohort, parts, inputs=classifier.inputs)
+        averaged = config.trainer.weight_average == "exponential"
+        watch = _Watch()
+        callbacks = [
+            *([WeightAverage()] if averaged else []),
+            _Recorder(prepared),
+            watch,
+            LastEpoch(prepared.folder / LAST_CHECKPOINT),
+        ]
+        trainer = build_trainer(config, prepared.folder, callbacks, loggers=[], held_out=True)
+        trainer.fit(classifier, datamodule=datamodule)
+    return watch.pace
+
+
+def simulated_cohort(crops: NDArray[np.uint16], grades: NDArray[np.int64]) -> Cohort:
+    """A cohort without files: two knees a patient, each patient scanned once.
+
+    Args:
+        crops: (knee, view 2, row, column), counts; right and left of each patient in turn.
+        grades: (knee,), 0 to 4.
+    """
+    knees = np.arange(len(grades))
+    scans = tuple(f"{number:07d}" for number in range(1, len(grades) // 2 + 1))
+    return Cohort(
+        root=Path("simulated"),
+        scans=scans,
+        patients=scans,
+        crops=crops,
+        grades=grades,
+        scan_index=knees // 2,
+        side_index=knees % 2,
+        unspecified=0,
+        unreadable={},
+        disagreements=(),
+        named_knees=0,
+        unknown_names=0,
+        pixel_digests={},
+        copies=np.empty((0, 2), dtype=np.int64),
+        oddities={},
+        phantom=True,
+    )
+
+
+def _on_noise(config: RunConfig, folder: Path) -> Prepared:
+    """A training that could start, on noise of every grade in turn."""
+    knees = np.arange(STEPS * config.data.batch_size + EVALUATION_BATCH_SIZE)
+    parts = Parts(knees[EVALUATION_BATCH_SIZE:], knees[:EVALUATION_BATCH_SIZE], knees[:0])
+    random = np.random.default_rng(0)
+    size = (len(knees) + len(knees) % 2, 2, CROP_SIZE, CROP_SIZE)
+    crops = random.integers(0, MOST_COUNTS, size, dtype=np.uint16)
+    cohort = simulated_cohort(crops, np.arange(len(crops)) % GRADE_COUNT)
+    split = PatientSplit(development=cohort.patients, test=())
+    threads = torch.get_num_threads()
+    return Prepared(config, folder, folder, cohort, "noise", split, parts, threads)
+
+
+class _Recorder(EpochRecorder):
+    """Records noise, on which a training may diverge."""
+
+    def _require_finite(self, epoch: int) -> None:
+        """Any loss will do."""
+
+
+class _Watch(Callback):
+    """Times the parts of each epoch but the first, which is slower, and ends the rehearsal."""
+
+    def __init__(self) -> None:
+        self._training: list[float] = []
+        self._validation: list[float] = []
+        self._epochs: list[float] = []
+        self._began = self._trained = self._validation_began = self._validated = 0.0
+
+    @property
+    def pace(self) -> Pace:
+        """Means over the timed epochs."""
+        training, validation, epochs = (
+            float(np.mean(each)) for each in (self._training, self._validation, self._epochs)
+        )
+        rest = epochs - training - validation
+        return Pace(training / STEPS, validation / EVALUATION_BATCH_SIZE, max(0.0, rest))
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the start."""
+        if trainer.current_epoch > 1:
+            self._keep()
+        self._began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the rehearsal after enough timed epochs."""
+        timed = sum(self._epochs) + time.perf_counter() - self._began
+        trainer.should_stop = trainer.current_epoch > 0 and timed > TIMED_SECONDS
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the last epoch."""
+        self._keep()
+
+    def _keep(self) -> None:
+        """Keep the times of an epoch that is over."""
+        self._epochs.append(time.perf_counter() - self._began)
+        self._training.append(self._trained - self._began)
+        self._validation.append(self._validated)
+
+    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+        """Note the end of the last step."""
+        if trainer.is_last_batch:
+            _wait_for_device()
+            self._trained = time.perf_counter()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the start."""
+        self._validation_began = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the duration."""
+        _wait_for_device()
+        self._validated = time.perf_counter() - self._validation_began
+
+
+def _wait_for_device() -> None:
+    """Wait until a GPU has done all its work."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
