@@ -72,7 +72,8 @@ def in_words(seconds: float) -> str:
     if seconds < 90:
         return f"{round(seconds)} seconds"
     if seconds < 90 * 60:
-        return f"{round(seconds / 60)} minutes"
+        minutes = seconds / 60
+        return f"{minutes:.1f} minutes" if minutes < 10 else f"{minutes:.0f} minutes"
     return f"{seconds / 3600:.1f} hours"
 
 

@@ -36,7 +36,13 @@ def test_seconds_of_a_training_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.1, "a second"), (59, "59 seconds"), (90, "2 minutes"), (5400, "1.5 hours")],
+    [
+        (0.1, "a second"),
+        (59, "59 seconds"),
+        (90, "1.5 minutes"),
+        (1200, "20 minutes"),
+        (5400, "1.5 hours"),
+    ],
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
