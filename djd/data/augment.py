@@ -79,14 +79,15 @@ def _moved_places(moves: Tensor, rows: int, columns: int) -> Tensor:
     """Where each pixel is taken from, (image, row, column, 2): across, along, from -1 to 1.
 
     `moves` is (image, 3, 2): the change of place a column, a row, and the shift. As `affine_grid`,
-    whose product of matrices takes 0.19 ms for 32 images of 32 x 32 pixels, and this 0.02.
+    whose product of matrices takes 0.19 ms for 32 images of 32 x 32 pixels, and this 0.03.
     """
     across, along = (
         (2 * torch.arange(count, device=moves.device) + 1) / count - 1 for count in (columns, rows)
     )
-    a_column, a_row, shift = moves[:, None].unbind(dim=2)
-    of_rows = a_row * along[:, None] + shift
-    return (a_column * across[:, None])[:, None] + of_rows[:, :, None]
+    # Each coordinate lies by itself, so that a row of places is added and read in one go.
+    a_column, a_row, shift = moves.permute(1, 2, 0)[..., None, None]
+    places = a_column * across + (a_row * along[:, None] + shift)
+    return places.permute(1, 2, 3, 0)
 
 
 def _thinned(counts: Tensor, share: Tensor, generator: torch.Generator) -> Tensor:

@@ -57,7 +57,7 @@ def test_one_pass_over_the_weights_steps_as_the_loop_over_tensors(file: Path) ->
         assert bool(optimizer.param_groups[0].get("fused")) == ("foreach" not in given)
         for _ in range(5):
             optimizer.zero_grad()
-            (weights - 2).square().sum().backward()
+            (weights - 2).square().sum().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         stepped.append(weights.detach())
     torch.testing.assert_close(*stepped)
