@@ -84,9 +84,10 @@ def training_seconds(
     config: RunConfig, pace: Pace, *, train_knees: int, validation_knees: int
 ) -> float:
     """Seconds of one training with its validation passes, by its pace."""
-    steps = -(-train_knees // config.data.batch_size)
-    epoch = steps * pace.step + validation_knees * pace.knee + pace.epoch
-    return FIT_SECONDS + config.trainer.max_epochs * epoch
+    steps, epochs = -(-train_knees // config.data.batch_size), config.trainer.max_epochs
+    validations = sum(map(config.is_validated, range(1, epochs + 1)))
+    held_out = validations * validation_knees * pace.knee
+    return FIT_SECONDS + epochs * (steps * pace.step + pace.epoch) + held_out
 
 
 def end_seconds(config: RunConfig) -> float:

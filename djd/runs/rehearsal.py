@@ -16,6 +16,7 @@ from djd.data.datamodule import EVALUATION_BATCH_SIZE
 from djd.data.split import Parts, PatientSplit
 from djd.environment import as_configured
 from djd.grades import GRADE_COUNT
+from djd.models.classifier import GradeClassifier
 from djd.runs.callbacks.checkpoints import LastEpoch
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
 from djd.runs.callbacks.weight_average import WeightAverage
@@ -111,7 +112,7 @@ def _on_noise(config: RunConfig, folder: Path) -> Prepared:
 class _Recorder(EpochRecorder):
     """Records noise, on which a training may diverge."""
 
-    def _require_finite(self, epoch: int) -> None:
+    def _require_finite(self, classifier: GradeClassifier, epoch: int) -> None:
         """Any loss will do."""
 
 
