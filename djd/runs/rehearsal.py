@@ -30,8 +30,11 @@ from djd.runs.prepare import Prepared
 STEPS = 4
 """Training steps of an epoch of a rehearsal."""
 
-TIMED_SECONDS, MOST_EPOCHS = 0.5, 12
-"""A rehearsal ends with the first epoch beyond these seconds, or with the last epoch."""
+LEAST_EPOCHS, MOST_EPOCHS = 2, 12
+"""Epochs of a rehearsal, which has no more than the training; the first is not timed."""
+
+TIMED_SECONDS = 0.5
+"""The epoch beyond these seconds is the last."""
 
 MOST_COUNTS = 40
 """Of a pixel of noise; on average as many as in a scan."""
@@ -44,8 +47,9 @@ def rehearse(config: RunConfig) -> Pace:
     Loggers and pictures take no part. Raises InputError as `build_classifier`.
     """
     use_precision(config.trainer.precision)
-    trainer_config = config.trainer.model_copy(update={"max_epochs": MOST_EPOCHS})
-    optim = config.optim.model_copy(update={"warmup": min(config.optim.warmup, MOST_EPOCHS - 1)})
+    epochs = max(LEAST_EPOCHS, min(config.trainer.max_epochs, MOST_EPOCHS))
+    trainer_config = config.trainer.model_copy(update={"max_epochs": epochs})
+    optim = config.optim.model_copy(update={"warmup": min(config.optim.warmup, epochs - 1)})
     config = config.model_copy(
         update={"trainer": trainer_config, "optim": optim, "score_epochs": (), "kind": "run"}
     )

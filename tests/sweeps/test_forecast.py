@@ -140,6 +140,35 @@ def test_what_is_left_to_do_is_shared_by_those_that_run_at_a_time(
     assert expected.bytes_after < expected.bytes_running == expect(1).bytes_running
 
 
+@pytest.mark.usefixtures("no_timing")
+def test_a_job_begins_when_the_first_of_those_before_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("djd.sweeps.forecast.CELL_SECONDS", 0)
+    monkeypatch.setattr("djd.runs.duration.FIT_SECONDS", 0)
+    monkeypatch.setattr("djd.sweeps.forecast.end_seconds", lambda config: 7)
+    knees = {1: 320, 2: 64, 3: 96, 4: 640}  # 100, 20, 30 and 200 seconds
+    cells = [
+        replace(cell({"model.depth": depth}, paths__cache=str(tmp_path)), folder=tmp_path / name)
+        for depth, name in enumerate("abcd", 1)
+    ]
+
+    def expect(**fixed: Any) -> float:
+        changed = [
+            replace(each, config=each.config.model_copy(update={"test": "never"} | fixed))
+            for each in cells
+        ]
+        sweep = Sweep(tmp_path, tuple(changed), to_do=tuple(changed))
+
+        def counted(config: RunConfig) -> tuple[int, int]:
+            return knees[config.model.arguments["depth"]], 0
+
+        return forecast(sweep, counted, at_once=2).total_seconds
+
+    assert expect() == 20 + 30 + 200 + 7, "the other process has 100 alone"
+    assert expect(test="winner") == expect() + (100 + 20 + 30 + 200) / 4, "any of them may win"
+
+
 def test_a_finished_sweep_builds_no_network(tmp_path: Path) -> None:
     gone = replace(cell({"model": "mine"}), folder=tmp_path / "mine")
     expected = forecast(Sweep(tmp_path, (gone,)), lambda config: (0, 0), at_once=1)
