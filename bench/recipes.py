@@ -13,7 +13,6 @@ from torch import Tensor
 import djd.runs.fit as fit
 import train
 from bench.gates import Task
-from bench.simulated import simulated_cohort
 from djd.data.cohort import Cohort
 from djd.data.datamodule import KneeDataModule, epoch_seed
 from djd.data.split import Parts, PatientSplit
@@ -21,6 +20,7 @@ from djd.grades import GRADE_COUNT
 from djd.models.classifier import GradeClassifier
 from djd.runs.config import RunConfig, read_config
 from djd.runs.prepare import Prepared
+from djd.runs.rehearsal import simulated_cohort
 from hydra_plugins.djd._composing import compose_values
 
 TRAIN_KNEES, VALIDATION_KNEES = 256, 64

@@ -60,11 +60,11 @@ from djd.environment import let_waiting_threads_sleep
 from djd.machine import keep_freed_memory, usable_cores
 from djd.models.classifier import GradeClassifier
 from djd.runs.hardware import use_threads
+from djd.runs.rehearsal import simulated_cohort
 from djd.sweeps.processes import Ending, Watcher, run_in_processes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # bench is no part of the package
 
-from bench.simulated import simulated_cohort
 
 SECONDS = 8.0
 """Of timed steps a point."""
