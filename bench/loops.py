@@ -139,7 +139,7 @@ def noisy_parts() -> Parts:
 
 def orders(datamodule: KneeDataModule) -> Iterator[list[int]]:
     """Which knees come when, epoch by epoch, as our own loop has them."""
-    loader = datamodule.train_dataloader()
+    loader = datamodule.train_batches()
     for epoch in range(2**31):
         loader.set_epoch(epoch)
         yield [int(knee) for batch in loader for knee in batch["knee"]]
@@ -473,7 +473,7 @@ def largest_difference(task: Task, dtype: torch.dtype, steps: int) -> float:
 
 def first_batches(datamodule: KneeDataModule, steps: int) -> Iterator[Batch]:
     """The batches of the first steps."""
-    loader = datamodule.train_dataloader()
+    loader = datamodule.train_batches()
     for step in range(steps):
         if step % len(loader) == 0:
             loader.set_epoch(step // len(loader))

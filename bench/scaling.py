@@ -50,6 +50,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning.pytorch.plugins import Precision
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
@@ -158,7 +159,7 @@ def measure(point: Point, seconds: float) -> Cost:
     start_mb = _peak_mb()
     datamodule = _datamodule(point)
     began = time.perf_counter()
-    train, _validation = datamodule.train_dataloader(), datamodule.val_dataloader()
+    train, _validation = datamodule.train_batches(), datamodule.val_dataloader()
     batches_seconds = time.perf_counter() - began
     steps = time_steps(_classifier(point), train, seconds)
     knees, trained = len(datamodule.parts.train), sum(size for size, _ in steps)
@@ -186,10 +187,8 @@ def time_steps(
     while True:
         batches.set_epoch(epoch)
         began = time.perf_counter()
-        for index, batch in enumerate(batches):
-            optimizer.zero_grad()
-            classifier.training_step(batch, index).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+        for batch in batches:
+            classifier.train_on(batch, optimizer, Precision())
             now = time.perf_counter()
             steps.append((len(batch["grade"]), now - began))
             began = now
@@ -244,7 +243,7 @@ def _classifier(point: Point) -> GradeClassifier:
 def _train_tiny_network() -> None:
     """So that what libraries load with their first step isn't taken for what knees need."""
     tiny = Point(patients=TEST_PATIENTS + 10, pixels=32, batch_size=2)
-    time_steps(_classifier(tiny), _datamodule(tiny).train_dataloader(), 0)
+    time_steps(_classifier(tiny), _datamodule(tiny).train_batches(), 0)
 
 
 def _crops_mb(datamodule: KneeDataModule) -> float:

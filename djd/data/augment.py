@@ -4,15 +4,20 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 
 from djd.errors import InputError
 
-LARGE = 10.0
+LARGE = 3.0
 """Expected lost counts of a pixel from which binomial numbers are drawn as rounded normal numbers
 with the binomial's skewness. By its exact distribution (shares 0.5 to 1) the mean is then off by
-less than 0.001 counts, the variance by less than 2 %, and 0.4 % of all numbers differ. Sixty-four
-knees at 32 x 32 pixels take 1.5 ms in place of 5 ms on one core."""
+less than 0.006 counts, the variance by less than 4 %, and 1.5 % of all numbers differ. Pixels with
+fewer lost counts take most of the time: 32 views of phantoms at 32 x 32 pixels took 1.29 ms with
+10 counts and `torch.binomial`, 0.45 ms with 3 and `_few_lost` (one thread, 2026-11-30)."""
+
+MOST_LOST = 14
+"""Counts that a pixel of `LARGE` expected lost counts loses at most: more have a probability of
+3e-6."""
 
 
 def scintigraphy(
@@ -54,30 +59,71 @@ def scintigraphy(
         uniform = torch.rand(knees, *shape, generator=generator, device=counts.device)
         return most * (2 * uniform - 1)
 
-    share = 1 - drawn(thin / 2, views, 1, 1) - thin / 2
-    thinned = _thinned(counts, share, generator) if thin else counts
+    share = 1 - drawn(thin / 2, views) - thin / 2
+    images = counts.reshape(knees * views, rows * columns)
+    thinned = _thinned(images, share.view(-1, 1), generator) if thin else images
     angle = drawn(math.radians(turn), views)
     size = 1 + drawn(zoom, views)
     side = torch.where(drawn(0.5, 1) + 0.5 < mirror, -1.0, 1.0)
     across, along = drawn(2 * shift, views), drawn(2 * shift, views)  # an image is 2 wide
     cos, sin = angle.cos() / size, angle.sin() / size
-    moves = torch.stack([side * cos, -sin, across, side * sin, cos, along], dim=-1)
-    images = thinned.reshape(knees * views, 1, rows, columns)
-    grid = affine_grid(moves.view(-1, 2, 3), list(images.shape), align_corners=False)
-    moved = grid_sample(images, grid, padding_mode="border", align_corners=False)
+    moves = torch.stack([side * cos, side * sin, -sin, cos, across, along], dim=-1)
+    grid = _moved_places(moves.view(-1, 3, 2), rows, columns)
+    moved = grid_sample(
+        thinned.view(-1, 1, rows, columns), grid, padding_mode="border", align_corners=False
+    )
     return moved.view(knees, views, rows, columns)
 
 
+def _moved_places(moves: Tensor, rows: int, columns: int) -> Tensor:
+    """Where each pixel is taken from, (image, row, column, 2): across, along, from -1 to 1.
+
+    `moves` is (image, 3, 2): the change of place a column, a row, and the shift. As `affine_grid`,
+    whose product of matrices takes 0.19 ms for 32 images of 32 x 32 pixels, and this 0.03.
+    """
+    across, along = (
+        (2 * torch.arange(count, device=moves.device) + 1) / count - 1 for count in (columns, rows)
+    )
+    # Each coordinate lies by itself, so that a row of places is added and read in one go.
+    a_column, a_row, shift = moves.permute(1, 2, 0)[..., None, None]
+    places = a_column * across + (a_row * along[:, None] + shift)
+    return places.permute(1, 2, 3, 0)
+
+
 def _thinned(counts: Tensor, share: Tensor, generator: torch.Generator) -> Tensor:
-    """Binomial numbers: of the counts of each pixel, those that a share of the dose leaves."""
-    large = counts * (1 - share) >= LARGE
+    """Binomial numbers: of the counts (image, pixel), those that a share (image, 1) leaves."""
+    lost = counts * (1 - share)
     normal = torch.randn(counts.shape, generator=generator, device=counts.device)
     mean, skew = counts * share, (1 - 2 * share) / 6
-    about = (mean + (mean * (1 - share)).sqrt() * normal + skew * (normal.square() - 1)).round()
-    # The few counts that are left take the time: nothing is drawn of 0 counts.
-    few = torch.where(large, 0, counts)
-    exact = torch.binomial(few, share.expand_as(few).contiguous(), generator=generator)
-    return torch.where(large, about.clamp(min=0).minimum(counts), exact)
+    about = (mean + (lost * share).sqrt() * normal + skew * (normal.square() - 1)).round()
+    about = about.clamp(min=0).minimum(counts)
+    small = lost < LARGE
+    if counts.device.type != "cpu":  # which would be waited for
+        return torch.where(
+            small, torch.binomial(counts * small, share.expand_as(counts), generator), about
+        )
+    places = small.view(-1).nonzero()[:, 0]
+    few, shares = counts.view(-1)[places], share[places // counts.shape[1], 0]
+    about.view(-1)[places] = few - _few_lost(few, 1 - shares, generator)
+    return about
+
+
+def _few_lost(counts: Tensor, share: Tensor, generator: torch.Generator) -> Tensor:
+    """Binomial numbers (pixel,) of counts (pixel,) and the share of each that is lost.
+
+    By inversion: the number of probabilities that a uniform number exceeds, summed from 0 on.
+    """
+    left = torch.rand(counts.shape, generator=generator)
+    share = share.clamp(max=1 - 1e-6)
+    odds = share / (1 - share)
+    probability, falling = (counts * torch.log1p(-share)).exp(), counts * odds
+    lost = torch.zeros_like(counts)
+    for number in range(1, MOST_LOST + 1):
+        left -= probability
+        lost += left > 0
+        probability *= falling / number
+        falling -= odds
+    return lost
 
 
 def _require(**values: tuple[float, float]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
-from typing import NotRequired, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import lightning
 import numpy as np
@@ -127,8 +127,10 @@ def scaled(counts: Tensor, scaling: Scaling) -> Tensor:
         return counts
     if scaling == "sqrt":
         return counts.clamp(min=0).sqrt()
-    deviation, mean = torch.std_mean(counts, dim=(-2, -1), correction=0, keepdim=True)
-    return (counts - mean) / torch.where(deviation > 0, deviation, 1)
+    # torch.std_mean takes ten times as long on a CPU.
+    centred = counts - counts.mean(dim=(-2, -1), keepdim=True)
+    deviation = centred.square().mean(dim=(-2, -1), keepdim=True).sqrt()
+    return centred / torch.where(deviation > 0, deviation, 1)
 
 
 @dataclass(eq=False, repr=False)
@@ -190,6 +192,23 @@ class Batches:
         return order.pin_memory().to(knees.device, non_blocking=True)
 
 
+class WholeEpochs:
+    """A loader whose one item is a pass over all batches."""
+
+    batch_sampler = None
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = self.sampler = batches
+
+    def __len__(self) -> int:
+        """Items a pass."""
+        return 1
+
+    def __iter__(self) -> Iterator[Batches]:
+        """One pass."""
+        yield self.batches
+
+
 def epoch_seed(seed: int, epoch: int) -> int:
     """A seed of its own for each epoch of each training seed."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
@@ -223,7 +242,15 @@ class KneeDataModule(lightning.LightningDataModule):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> WholeEpochs:
+        """The batches of an epoch as one item."""
+        return WholeEpochs(self.train_batches())
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, loader_index: int) -> Any:
+        """The batch as it is: its tensors are on the device."""
+        return batch
+
+    def train_batches(self) -> Batches:
         """Training knees in a new order each epoch, augmented where there is an augmentation."""
         return Batches(
             self.batch_of(self.parts.train, raw=self.augment is not None),

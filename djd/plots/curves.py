@@ -1,5 +1,6 @@
 """Learning curves of training and validation."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -80,19 +81,26 @@ def patients_figure(
 
 
 def _plot_runs(axes: Axes, runs: Sequence[Columns], column: str, stage: str) -> None:
-    there = [run for run in runs if column in run]
-    colour, mark = _COLOURS[stage], _mark_of(there)
-    for run in there:
-        axes.plot(run["epoch"], run[column], mark, color=colour, linewidth=_THIN, alpha=0.5, ms=3)
-    if there:
-        columns = [dict(zip(run["epoch"], run[column], strict=True)) for run in there]
+    columns = [_defined(run, column) for run in runs if column in run]
+    colour, mark = _COLOURS[stage], _mark_of(columns)
+    for values in columns:
+        axes.plot(
+            [*values], [*values.values()], mark, color=colour, linewidth=_THIN, alpha=0.5, ms=3
+        )
+    if columns:
         epochs = sorted(set.intersection(*map(set, columns)))
         means = [float(np.mean([values[epoch] for values in columns])) for epoch in epochs]
         axes.plot(epochs, means, mark, color=colour, linewidth=2, ms=5, label=f"{stage}, mean")
 
 
-def _mark_of(runs: Sequence[Columns]) -> str:
-    shortest = min((len(run["epoch"]) for run in runs), default=0)
+def _defined(run: Columns, column: str) -> dict[float, float]:
+    """Values by epoch; a cell's validation has values at some epochs alone."""
+    pairs = zip(run["epoch"], run[column], strict=True)
+    return {epoch: value for epoch, value in pairs if not math.isnan(value)}
+
+
+def _mark_of(columns: Sequence[Mapping[float, float]]) -> str:
+    shortest = min(map(len, columns), default=0)
     return "o-" if shortest <= _MOST_MARKED_EPOCHS else "-"
 
 
@@ -104,11 +112,13 @@ def _plot_scored(axes: Axes, score_epochs: Sequence[int]) -> None:
 
 
 def _plot_curves(axes: Axes, metrics: Columns, score: str) -> None:
-    epochs = metrics["epoch"]
-    style = _mark_of([metrics])
     for stage, colour in _COLOURS.items():
-        if (values := metrics.get(f"{stage}_{score}")) is not None:
-            axes.plot(epochs, values, style, color=colour, linewidth=1.3, label=stage)
+        if (column := f"{stage}_{score}") in metrics:
+            values = _defined(metrics, column)
+            style = _mark_of([values])
+            axes.plot(
+                [*values], [*values.values()], style, color=colour, linewidth=1.3, label=stage
+            )
     _limit(axes, score, [metrics])
     steps = [1, 2, 2.5, 5, 10]
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=steps))

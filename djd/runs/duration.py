@@ -39,12 +39,7 @@ def time_step(config: RunConfig) -> float:
         started = time.perf_counter()
         if augment:
             augment(counts, generator)
-        optimizer.zero_grad()
-        with precision.train_step_context():
-            loss = classifier.training_step(batch, 0)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        float(loss.detach())  # waits for the device
+        float(classifier.train_on(batch, optimizer, precision))  # waits for the device
         seconds.append(time.perf_counter() - started)
     return middle(seconds[1:])
 

@@ -117,6 +117,7 @@ def build_classifier(config: RunConfig, train_grades: NDArray[np.int64]) -> Grad
         schedule=config.optim.schedule,
         warmup=config.optim.warmup,
         epochs=config.trainer.max_epochs,
+        gradient_clip_val=config.trainer.gradient_clip_val,
         views=network_views(config.data.views),
         each_view=config.data.views == "each",
         pixels=config.data.pixels,
@@ -176,7 +177,6 @@ def build_trainer(
         accelerator=device.type if wanted == "auto" else wanted,
         devices=1,
         max_epochs=config.trainer.max_epochs,
-        gradient_clip_val=config.trainer.gradient_clip_val,
         logger=loggers,
         callbacks=callbacks,
         # Lightning would choose Slurm's environment by itself: ranks, requeueing.

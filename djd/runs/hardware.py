@@ -44,7 +44,9 @@ def use_threads(threads: int | str) -> int:
 
 
 class Bfloat16Training(MixedPrecision):
-    """bfloat16 autocast of training steps alone.
+    """bfloat16 autocast of the forward passes of training alone: its `forward_context`.
+
+    Lightning's step is an epoch, in which autocast would go on with the first step's weights.
 
     Held-out knees and new scans are graded in float32: bfloat16 logits have three digits, and
     equal logits always give the lower grade.
@@ -54,11 +56,11 @@ class Bfloat16Training(MixedPrecision):
         super().__init__("bf16-mixed", device.type)
 
     @contextmanager
-    def val_step_context(self) -> Iterator[None]:
+    def train_step_context(self) -> Iterator[None]:
         """No autocast."""
         yield
 
-    test_step_context = val_step_context
+    val_step_context = test_step_context = train_step_context
 
 
 def require_precision(precision: Precision, device: torch.device) -> None:

@@ -126,14 +126,15 @@ class JobDisplay(Watcher):
 
 
 def _running_row(job: Job) -> tuple[str, str, str, str]:
-    """Name, epoch, loss and validation kappa, by the last line of a job's metrics."""
+    """Name, epoch, loss and validation kappa, by the last lines of a job's metrics with them."""
     rows, path = [], job.folder / METRICS_NAME
     with suppress(OSError), path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     if not rows:
         return job.name, f"0 of {job.epochs}", "", ""
-    texts = (rows[-1].get(key) for key in ("train_loss", "validation_kappa"))
-    loss, kappa = (number(float(text) if text else None) for text in texts)
+    columns = ([row.get(key) for row in rows] for key in ("train_loss", "validation_kappa"))
+    last = (next(filter(None, reversed(column)), None) for column in columns)
+    loss, kappa = (number(float(text) if text else None) for text in last)
     return job.name, f"{rows[-1]['epoch']} of {job.epochs}", loss, kappa
 
 

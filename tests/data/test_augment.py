@@ -7,8 +7,9 @@ import pytest
 import torch
 from scipy.stats import binom
 from torch import Tensor
+from torch.nn.functional import affine_grid
 
-from djd.data.augment import LARGE, scintigraphy
+from djd.data.augment import LARGE, _few_lost, _moved_places, scintigraphy
 from djd.errors import InputError
 from tests.conftest import compose_values
 
@@ -113,3 +114,28 @@ def test_counts_stay_counts_and_nothing_is_drawn_from_elsewhere() -> None:
 def test_a_value_out_of_range_is_one_sentence(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"^augment\.{name}: expected 0 to .*, received {value}"):
         scintigraphy(torch.ones(1, 1, 4, 4), torch.Generator(), **(NOTHING | {name: value}))
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-4, 0.1, 0.5])
+def test_few_lost_counts_are_exact_binomial_numbers(share: float) -> None:
+    most = 8.0 if not share else min(200.0, LARGE / share)
+    for number in {1, int(most)}:
+        counts = torch.full((200_000,), float(number))
+        lost = _few_lost(counts, torch.full_like(counts, share), torch.Generator().manual_seed(1))
+        found = np.bincount(lost.long().numpy(), minlength=number + 1) / len(counts)
+        expected = binom.pmf(np.arange(number + 1), number, share)
+        assert len(found) == number + 1
+        noise = 5 * np.sqrt(expected * (1 - expected) / len(counts))
+        assert bool((np.abs(found - expected) <= noise + 1e-5).all())
+
+
+def test_all_counts_may_be_lost() -> None:
+    counts = torch.tensor([0.0, 1.0, 2.0])
+    lost = _few_lost(counts, torch.ones(3), torch.Generator().manual_seed(1))
+    assert torch.equal(lost, counts)
+
+
+def test_places_are_those_of_affine_grid() -> None:
+    moves = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(1))
+    expected = affine_grid(moves, [5, 1, 6, 8], align_corners=False)
+    torch.testing.assert_close(_moved_places(moves.transpose(1, 2), 6, 8), expected)

@@ -75,29 +75,29 @@ def orders(batches: Batches, epochs: int) -> list[list[int]]:
 
 
 def test_a_pass_shows_every_training_knee_once_and_no_other() -> None:
-    batches = datamodule().train_dataloader()
+    batches = datamodule().train_batches()
     (order,) = orders(batches, 1)
     assert sorted(order) == SIDES.train.tolist()
     assert len(list(batches)) == len(batches) == -(-len(SIDES.train) // 4)
 
 
 def test_a_batch_holds_the_crops_and_grades_of_its_knees() -> None:
-    for batch in datamodule().train_dataloader():
+    for batch in datamodule().train_batches():
         knees = batch["knee"].numpy()
         np.testing.assert_array_equal(batch["grade"].numpy(), COHORT.grades[knees])
         np.testing.assert_array_equal(batch["crop"].numpy()[:, 0], COHORT.crops[knees, 0])
 
 
 def test_the_order_follows_from_seed_and_epoch_alone() -> None:
-    three = orders(datamodule().train_dataloader(), 3)
+    three = orders(datamodule().train_batches(), 3)
     torch.rand(7)
-    assert orders(datamodule().train_dataloader(), 3) == three
+    assert orders(datamodule().train_batches(), 3) == three
     assert three[0] != three[1]
-    assert orders(datamodule(seed=1).train_dataloader(), 1)[0] != three[0]
+    assert orders(datamodule(seed=1).train_batches(), 1)[0] != three[0]
 
 
 def test_the_global_generator_starts_anew_with_each_epoch() -> None:
-    batches = datamodule().train_dataloader()
+    batches = datamodule().train_batches()
 
     def first_draw(epoch: int) -> float:
         batches.set_epoch(epoch)
@@ -173,7 +173,7 @@ def test_lightning_gives_each_epoch_of_a_fit_its_own_order(tmp_path: Path) -> No
         def on_train_batch_end(
             self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, index: int
         ) -> None:
-            seen[-1].extend(batch["knee"].tolist())
+            seen[-1].extend(knee for each in batch for knee in each["knee"].tolist())
 
     classifier = GradeClassifier(
         network={"_target_": "djd.models.networks.KneeCNN", "depth": 1, "width": 1},
@@ -188,7 +188,7 @@ def test_lightning_gives_each_epoch_of_a_fit_its_own_order(tmp_path: Path) -> No
     trainer = build_trainer(config, tmp_path, [Orders()], loggers=[], held_out=False)
     with quiet_lightning():
         trainer.fit(classifier, datamodule=datamodule())
-    assert seen == orders(datamodule().train_dataloader(), 2)
+    assert seen == orders(datamodule().train_batches(), 2)
 
 
 def without_knee(cohort: Cohort, knee: int) -> Cohort:
@@ -223,7 +223,7 @@ def test_batches_hold_what_a_network_takes_besides_as_plain_slicing_gives_it(
         cohort=cohort,
         parts=parts,
         inputs=EXTRA_INPUTS,
-    ).train_dataloader()
+    ).train_batches()
     channels = VIEW_INDICES[views]
     for place, knee in enumerate(batch["knee"].tolist()):
         (scan, side) = cohort.scan_index[knee], cohort.side_index[knee]
@@ -241,7 +241,7 @@ def test_batches_hold_what_a_network_takes_besides_as_plain_slicing_gives_it(
 
 
 def test_batches_hold_nothing_that_no_network_takes() -> None:
-    (first, *_) = datamodule().train_dataloader()
+    (first, *_) = datamodule().train_batches()
     assert set(first) == {"crop", "grade", "knee"}
     (first, *_) = datamodule(inputs=("uptake",)).val_dataloader()
     assert set(first) == {"crop", "grade", "knee", "uptake"}
@@ -262,7 +262,7 @@ def test_batches_hold_sums_of_neighbouring_counts_raw_and_scaled(pixels: Pixels)
         return np.asarray(blocks.sum(axis=4))
 
     data = datamodule(pixels=pixels, scaling="sqrt", inputs=EXTRA_INPUTS, augment=keep)
-    for batch in data.train_dataloader():
+    for batch in data.train_batches():
         knees = batch["knee"].numpy()
         np.testing.assert_array_equal(given[-2], sums(knees))
         np.testing.assert_allclose(batch["crop"].numpy(), np.sqrt(sums(knees)), rtol=1e-6)
@@ -288,7 +288,7 @@ def augmented_passes(seed: int, *epochs: int, inputs: Collection[str] = ()) -> l
     """Crops of whole passes, in the order of the cohort's knees, with up to 5 counts more."""
     batches = datamodule(
         seed, augment=partial(add_noise, most=5.0), scaling="sqrt", inputs=inputs
-    ).train_dataloader()
+    ).train_batches()
     passes = []
     for epoch in epochs:
         batches.set_epoch(epoch)
@@ -305,7 +305,7 @@ def test_augmentation_is_given_raw_counts_of_training_knees_and_a_generator() ->
     received.clear()
     ((crops,),) = augmented_passes(3, 2)
     given = torch.cat([counts for counts, _ in received]).numpy()
-    batches = datamodule(3).train_dataloader()
+    batches = datamodule(3).train_batches()
     batches.set_epoch(2)
     order = np.concatenate([batch["knee"].numpy() for batch in batches])
     np.testing.assert_array_equal(given[:, 0], COHORT.crops[order, 0], "unscaled, in turn")
@@ -350,6 +350,6 @@ def test_a_knee_that_is_absent_stays_black_when_crops_are_augmented() -> None:
         parts=parts,
         augment=partial(add_noise, most=5.0),
         inputs=("other_knee",),
-    ).train_dataloader()
+    ).train_batches()
     lit = batch["other_knee"].amax(dim=(1, 2, 3)) > 0
     assert dict(zip(batch["knee"].tolist(), lit.tolist(), strict=True)) == {2: False, 0: True}

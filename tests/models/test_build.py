@@ -44,6 +44,25 @@ def test_every_file_of_the_group_makes_its_optimizer(file: Path) -> None:
         assert optimizer.param_groups[0][key] == value
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_one_pass_over_the_weights_steps_as_the_loop_over_tensors(file: Path) -> None:
+    values = yaml.safe_load(file.read_text())
+    spec = {
+        key: each for key, each in values.items() if key not in ("schedule", "warmup", "lr_times")
+    }
+    rate, stepped = spec.pop("lr"), []
+    for given in (spec, {**spec, "foreach": False}):
+        (weights,) = own = [torch.linspace(-1, 1, 50, requires_grad=True)]
+        optimizer = build_optimizer(own, given, learning_rate=rate)
+        assert bool(optimizer.param_groups[0].get("fused")) == ("foreach" not in given)
+        for _ in range(5):
+            optimizer.zero_grad()
+            (weights - 2).square().sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        stepped.append(weights.detach())
+    torch.testing.assert_close(*stepped)
+
+
 def test_the_group_holds_the_studys_optimizers_and_adamw() -> None:
     assert [file.stem for file in FILES] == ["adagrad", "adam", "adamw", "momentum", "sgd"]
 

@@ -22,7 +22,7 @@ def test_views_are_samples_in_the_loss_and_probabilities_of_a_knee_are_their_mea
         network(crops[:, [view]], uptake[:, 2 * view : 2 * view + 2], other[:, [view]], there)
         for view in (0, 1)
     ]
-    received = classifier.training_step(batch, 0)  # type: ignore[arg-type]
+    received = classifier._step(batch, "train")  # type: ignore[arg-type]
     expected = loss(torch.cat(views), torch.cat([grades, grades]))
     torch.testing.assert_close(received, expected)
     classifier.finish_train_pass()

@@ -63,7 +63,7 @@ def train(
     trainer = build_trainer(config, folder, [], loggers=[], held_out=False)
     with quiet_lightning():
         trainer.fit(classifier, datamodule=datamodule())
-    assert trainer.global_step == 2 * len(datamodule().train_dataloader())
+    assert trainer.global_step == 2 * len(datamodule().train_batches())
     return classifier
 
 
@@ -83,14 +83,14 @@ def test_no_step_reads_from_the_device(
 def test_a_step_that_reads_would_be_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Tensor], object]
 ) -> None:
-    step = GradeClassifier.training_step
+    step = GradeClassifier.train_on
 
-    def reading_step(classifier: GradeClassifier, batch: Any, index: int) -> Tensor:
-        loss = step(classifier, batch, index)
+    def reading_step(classifier: GradeClassifier, *given: Any) -> Tensor:
+        loss = step(classifier, *given)
         read(loss)
         return loss
 
-    monkeypatch.setattr(GradeClassifier, "training_step", reading_step)
+    monkeypatch.setattr(GradeClassifier, "train_on", reading_step)
     with pytest.raises((RuntimeError, NotImplementedError), match="meta tensor"):
         train(tmp_path, monkeypatch)
 

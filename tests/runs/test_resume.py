@@ -1,4 +1,5 @@
 import csv
+import itertools
 import shutil
 import signal
 from collections.abc import Callable
@@ -50,17 +51,16 @@ def texts(folder: Path) -> dict[str, str]:
 
 def send_at(patch: pytest.MonkeyPatch, step: int, number: int = signal.SIGINT) -> None:
     """Sends this process a signal in the middle of the nth training step from now."""
-    training_step = GradeClassifier.training_step
-    steps: list[int] = []
+    train_on = GradeClassifier.train_on
+    steps = itertools.count(1)
 
-    def counted(self: GradeClassifier, batch: Any, batch_index: int) -> torch.Tensor:
-        if isinstance(self._trainer, lightning.Trainer):  # no step that is only timed
-            steps.append(batch_index)
-            if len(steps) == step:
-                signal.raise_signal(number)
-        return training_step(self, batch, batch_index)
+    def counted(self: GradeClassifier, *given: Any) -> torch.Tensor:
+        timed_alone = not isinstance(self._trainer, lightning.Trainer)
+        if not timed_alone and next(steps) == step:
+            signal.raise_signal(number)
+        return train_on(self, *given)
 
-    patch.setattr(GradeClassifier, "training_step", counted)
+    patch.setattr(GradeClassifier, "train_on", counted)
 
 
 @pytest.fixture

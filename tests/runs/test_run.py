@@ -20,7 +20,7 @@ from tests.conftest import Compose
 from tests.finished_run import FinishedRun
 from tests.ordinary_user import link
 from tests.sweeping import rows_of
-from tests.training import run
+from tests.training import run, run_cell
 
 
 def files_under(folder: Path) -> set[str]:
@@ -288,3 +288,15 @@ def test_scans_that_are_gone_at_the_end_cost_the_baselines_alone(
         report_run(folder, finished.result)
     assert (folder / "settings.csv").exists()
     assert "no baselines fitted: the scans can't be read again (data.root: expected" in caplog.text
+
+
+def test_a_cell_validates_its_score_epochs_and_ten_others(tiny: Compose, tmp_path: Path) -> None:
+    folder = tmp_path / "cell"
+    folder.mkdir()
+    run_cell(tiny("trainer.max_epochs=22", "score_epochs=[5]", "plots=false"), folder)
+    rows = rows_of(folder / "metrics.csv")
+    assert len(rows) == 22
+    assert all(row["train_loss"] and "validation_recall_severe" in row for row in rows)
+    validated = [int(row["epoch"]) for row in rows if row["validation_loss"]]
+    assert validated == sorted({5, *range(2, 23, 2)})
+    assert {row["epoch"] for row in rows_of(folder / "predictions.csv")} == {"5", "22"}

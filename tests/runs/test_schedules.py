@@ -88,7 +88,7 @@ def test_the_average_of_all_steps_is_what_is_validated_and_kept(
 ) -> None:
     seen: list[torch.Tensor] = []
     validated: list[torch.Tensor] = []
-    start, step = GradeClassifier.training_step, GradeClassifier.validation_step
+    start, step = GradeClassifier.train_on, GradeClassifier.validation_step
 
     def weights(self: GradeClassifier) -> torch.Tensor:
         return torch.cat([each.detach().double().ravel() for each in self.parameters()])
@@ -102,7 +102,7 @@ def test_the_average_of_all_steps_is_what_is_validated_and_kept(
         validated.append(weights(self))
         step(self, *batch)
 
-    monkeypatch.setattr(GradeClassifier, "training_step", noted)
+    monkeypatch.setattr(GradeClassifier, "train_on", noted)
     monkeypatch.setattr(GradeClassifier, "validation_step", noted_too)
     values = tiny("trainer.weight_average=exponential", "optim=sgd")
     folder = trained(values, tmp_path / "sweep" / "cell")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from lightning.pytorch.plugins import Precision
 from torch import nn
 
 import train
@@ -52,11 +53,8 @@ def losses_of_both(steps: int, dtype: torch.dtype) -> tuple[list[float], list[fl
         study_losses.append(loss.item())
 
         seen = select_views(cohort, knees, views="anterior", scaling="counts", mirror_left=False)
-        our_optimizer.zero_grad()
         batch = {"crop": torch.from_numpy(seen).to(dtype), "grade": labels, "knee": labels}
-        our_loss = ours.training_step(batch, 0)  # type: ignore[arg-type]
-        our_loss.backward()  # type: ignore[no-untyped-call]
-        our_optimizer.step()
+        our_loss = ours.train_on(batch, our_optimizer, Precision())  # type: ignore[arg-type]
         our_losses.append(our_loss.item())
     return our_losses, study_losses
 

@@ -15,6 +15,7 @@ from djd.runs.folder import METRICS_NAME, PREDICTIONS_NAME, epoch_checkpoint
 from djd.runs.predictions import prediction_rows, write_predictions
 from djd.runs.prepare import Prepared
 from djd.runs.result import PartScores, score_outcome, stamp_column
+from djd.statistics.held_out import GradedKnees
 from djd.statistics.metrics import score_table
 
 
@@ -60,8 +61,16 @@ class EpochRecorder(Callback):
             self._write_predictions()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the epoch's learning rate; at its end a schedule has changed the rate."""
-        self._learning_rate = cast(GradeClassifier, pl_module).learning_rate
+        """Note the epoch's learning rate, and let Lightning validate where that is wanted.
+
+        At the epoch's end a schedule has changed the rate.
+        """
+        classifier = cast(GradeClassifier, pl_module)
+        self._learning_rate = classifier.learning_rate
+        if len(self.prepared.parts.validation):
+            validated = self.prepared.config.is_validated(trainer.current_epoch + 1)
+            trainer.limit_val_batches = 1.0 if validated else 0
+            classifier.outcomes.pop("validation", None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch."""
@@ -69,7 +78,7 @@ class EpochRecorder(Callback):
         classifier.finish_train_pass()
         epoch = trainer.current_epoch + 1
         self.rows.append(self._row(classifier, epoch))
-        self._require_finite(epoch)
+        self._require_finite(classifier, epoch)
         if epoch == 1:
             self._write_metrics()
         else:
@@ -84,15 +93,17 @@ class EpochRecorder(Callback):
             "learning_rate": self._learning_rate,
             "seconds": round(self._seconds_before + time.perf_counter() - self._started, 3),
         }
-        for stage in ("train", "validation"):
-            if outcome := classifier.outcomes.get(stage):
-                scores = {"loss": outcome.loss, **score_table(outcome.counts)}
-                row |= {f"{stage}_{name}": value for name, value in scores.items()}
+        train = classifier.outcomes["train"]
+        row |= _scores("train", train)
+        if validation := classifier.outcomes.get("validation"):
+            row |= _scores("validation", validation)
+        elif len(self.prepared.parts.validation):  # in other epochs
+            row |= dict.fromkeys(_scores("validation", train), math.nan)
         return row
 
-    def _require_finite(self, epoch: int) -> None:
+    def _require_finite(self, classifier: GradeClassifier, epoch: int) -> None:
         """Stop a diverged training: a network of NaN grades every knee normal."""
-        losses = [value for name, value in self.rows[-1].items() if name.endswith("_loss")]
+        losses = [outcome.loss for outcome in classifier.outcomes.values()]
         if not all(math.isfinite(loss) for loss in losses):
             raise InputError(
                 f"training diverged in epoch {epoch}: expected a finite loss, received "
@@ -117,6 +128,11 @@ class EpochRecorder(Callback):
             rows = prediction_rows(cohort, outcome, fold=fold, seed=seed, epoch=epoch)
             self._predictions += rows
             self._write_predictions()
+
+
+def _scores(part: str, outcome: GradedKnees) -> dict[str, float]:
+    scores = {"loss": outcome.loss, **score_table(outcome.counts)}
+    return {f"{part}_{name}": value for name, value in scores.items()}
 
 
 def _cells(row: Mapping[str, float]) -> dict[str, str]:

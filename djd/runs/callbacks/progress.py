@@ -1,5 +1,6 @@
 """The progress line of a training."""
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import cast
@@ -43,7 +44,7 @@ class ProgressLine(Callback):
             self._console.print(study_line(row))
             return
         scores = f"loss {row['train_loss']:.3f}"
-        if "validation_kappa" in row:
+        if not math.isnan(row.get("validation_kappa", math.nan)):
             scores += f", validation kappa {row['validation_kappa']:.2f}"
         if self._progress:
             task = self._progress.task_ids[0]

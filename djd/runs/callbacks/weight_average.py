@@ -35,6 +35,12 @@ class WeightAverage(Callback):
         """Go on from a checkpoint of an epoch's end."""
         self._aside = dict(state_dict)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take each step's weights into the average from now on."""
+        trainer.optimizers[0].register_step_post_hook(
+            lambda *_: self._take(pl_module, step=trainer.global_step + 1)
+        )
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the training's own weights back."""
         if self._aside:
@@ -42,18 +48,18 @@ class WeightAverage(Callback):
         else:
             self._aside = {name: value.clone() for name, value in _averaged(pl_module).items()}
 
-    @torch.no_grad()
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Take the step's weights into the average; after an epoch's last step show the average."""
-        step = trainer.global_step
-        weights = _averaged(pl_module)
+        """Show the average after an epoch's last step: Lightning's batch is an epoch."""
+        self._swap(pl_module)
+
+    @torch.no_grad()
+    def _take(self, module: LightningModule, *, step: int) -> None:
+        weights = _averaged(module)
         averages = [self._aside[name] for name in weights]
         decay = min(MOST_DECAY, (1 + step) / (10 + step))
         torch._foreach_lerp_(averages, list(weights.values()), 1 - decay)
-        if trainer.is_last_batch:
-            self._swap(pl_module)
 
     @torch.no_grad()
     def _swap(self, module: LightningModule) -> None:
