@@ -20,7 +20,9 @@ from djd.wording import listed
 AT_A_TIME = {1: 9, 4: 18, 16: 36}
 """Cells of the sample by their number at a time; nine have each depth and batch size once."""
 
-SAMPLE_EPOCHS = 10
+SAMPLE_EPOCHS = 30
+"""Of a cell of the sample. Ten of these are validated, as of 100; most are not, and their median is
+the time of a further epoch."""
 
 FOLD_CELLS = int(np.prod([len(values) for values in MATRIX.values()]))
 FOLDS = 5

@@ -9,8 +9,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from bench.gpu_settings import RECIPES, Rehearsed, Steps
-from bench.gpu_steps import WARM_UPS, Take, launch, or_why, time_steps
+from bench.gpu_settings import RECIPES, Rehearsed, Steps, Take
+from bench.gpu_steps import WARM_UPS, or_why, time_steps
 from djd.data.datamodule import Batch
 from djd.runs.hardware import use_precision
 
@@ -36,7 +36,7 @@ def _captured(settings: Rehearsed, recipe: tuple[str, ...]) -> str:
     for arguments, is_captured in (({}, False), ({}, False), (changed, False), (changed, True)):
         steps = Steps.of(config, settings.device)
         optimizer = steps.optimizer(**arguments)
-        take = capture(steps, optimizer, record) if is_captured else launch(steps, optimizer)
+        take = capture(steps, optimizer, record) if is_captured else steps.launch(optimizer)
         timed.append(time_steps(settings, steps, take))
     (usual, losses), (_, again), (ready, others), (graph, replayed) = timed
     return (
@@ -60,7 +60,7 @@ def capture(steps: Steps, optimizer: torch.optim.Optimizer, record: Record) -> T
     """The same step as one CUDA graph, from the present weights and an unused optimizer."""
     kept = {name: each.clone() for name, each in steps.classifier.state_dict().items()}
     static = {name: cast(Tensor, each).clone() for name, each in steps.batches[0].items()}
-    take = launch(steps, optimizer)
+    take = steps.launch(optimizer)
     replay = record(lambda: take(cast(Batch, static)))
     with torch.no_grad():
         for name, each in steps.classifier.state_dict().items():

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ from lightning.pytorch.plugins import Precision
 from torch import Tensor
 
 import train
-from djd.data.datamodule import Batch, inputs_of
+from djd.data.datamodule import Batch
 from djd.models.build import build_optimizer
 from djd.models.classifier import GradeClassifier
 from djd.runs.config import RunConfig, read_config
@@ -22,6 +23,9 @@ from djd.runs.fit import build_classifier, build_datamodule
 from djd.runs.hardware import precision_plugin
 from djd.runs.reading import read_data, split_cell
 from hydra_plugins.djd._composing import compose_values
+
+Take = Callable[[Batch], Tensor]
+"""A training step of a batch; gives its loss."""
 
 RECIPES = {"the default recipe": (), "the study's network": ("recipe=study",)}
 
@@ -146,8 +150,6 @@ class Steps:
         parameters = self.classifier.parameters()
         return build_optimizer(parameters, spec, learning_rate=optim.learning_rate)
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Of one batch, at the configuration's precision."""
-        with self.precision.train_step_context():
-            inputs = inputs_of(batch, self.classifier.inputs)
-            return self.classifier._loss(self.classifier(batch["crop"], **inputs), batch["grade"])
+    def launch(self, optimizer: torch.optim.Optimizer) -> Take:
+        """Steps as the package takes them, launched operator by operator."""
+        return lambda batch: self.classifier.train_on(batch, optimizer, self.precision)

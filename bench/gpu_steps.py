@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.gpu_settings import RECIPES, Rehearsed, Steps
-from djd.data.datamodule import Batch
+from bench.gpu_settings import RECIPES, Rehearsed, Steps, Take
+from djd.data.datamodule import Batches
 from djd.errors import InputError
 from djd.models.classifier import GradeClassifier
 from djd.runs.hardware import require_precision, use_precision
 from djd.runs.train import train
+from djd.wording import count_of
 
 WATCHED = {
     **RECIPES,
@@ -30,6 +31,7 @@ WATCHED = {
     },
     "the default recipe, clipped": ("trainer.gradient_clip_val=1",),
     "the study's network, clipped": ("recipe=study", "trainer.gradient_clip_val=1"),
+    "the default recipe, weights averaged": ("trainer.weight_average=exponential",),
     "the default recipe, bf16": ("trainer.precision=bf16",),
     "the default recipe with the other knee": ("model.both_knees=true",),
 }
@@ -38,10 +40,6 @@ PRECISIONS = ("float32", "tf32", "bf16")
 
 WARM_UPS = 5
 """Steps before the ones that count: kernels are loaded, convolutions chosen, memory taken."""
-
-
-Take = Callable[[Batch], Tensor]
-"""A training step; gives its loss."""
 
 
 # ---- Waiting ----
@@ -59,31 +57,33 @@ def synchronizing(settings: Rehearsed) -> None:
 def _waiting(settings: Rehearsed, overrides: tuple[str, ...], *, read: bool = False) -> str:
     config = settings.config(*overrides, "trainer.max_epochs=3", "plots=false")
     try:
-        with _watched(settings.device, read=read) as steps, _silent():
+        with _watched(settings.device, read=read) as epochs, _silent():
             train(config, settings.new_folder())
     except RuntimeError as error:
         frames = traceback.extract_tb(error.__traceback__)
         ours = [each for each in frames if Path(each.filename).parts[-3:-2] == ("djd",)]
         at = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "outside of djd"
         return f"WAITS at {at}: {str(error).splitlines()[0]}"
-    return f"no wait in {len(steps)} watched calls"
+    return f"no wait in {count_of(len(epochs), 'watched epoch')}"
 
 
 @contextlib.contextmanager
 def _watched(device: str, *, read: bool) -> Iterator[list[int]]:
-    """Let steps after the first epoch raise where they wait for the GPU; gives their epochs."""
+    """Let epochs after the first raise where a step waits for the GPU; gives those epochs.
+
+    A call of `training_step` is all steps of an epoch, their batches and their augmentation.
+    """
     epochs: list[int] = []
     step = GradeClassifier.training_step
 
-    def watched_step(classifier: GradeClassifier, *batch: Any) -> Any:
-        if classifier.current_epoch == 0:  # kernels are loaded, memory is taken
-            return step(classifier, *batch)
-        epochs.append(classifier.current_epoch)
-        with no_waiting(device):
-            loss = step(classifier, *batch)
-            if read:
+    def watched_step(classifier: GradeClassifier, batches: Batches, index: int) -> None:
+        # In the first epoch kernels are loaded and memory is taken.
+        watched = classifier.current_epoch > 0
+        with no_waiting(device if watched else "cpu"):
+            step(classifier, batches, index)
+            epochs.extend([classifier.current_epoch] if watched else [])
+            if watched and read:
                 next(classifier.parameters()).sum().item()
-            return loss
 
     with patch.object(GradeClassifier, "training_step", watched_step):
         yield epochs
@@ -113,7 +113,7 @@ def _silent() -> Iterator[None]:
 
 def precision(settings: Rehearsed) -> None:
     """Print a step without augmentation, and a whole epoch, at each precision."""
-    print("| | precision | step, ms | epoch, ms | memory of the step, MB |")
+    print("| | precision | step, ms | epoch with validation, ms | memory of steps, MB |")
     print("| --- | --- | --- | --- | --- |", flush=True)
     for name, recipe in RECIPES.items():
         for each in PRECISIONS:
@@ -136,7 +136,7 @@ def _at_precision(settings: Rehearsed, recipe: tuple[str, ...], precision: str) 
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     steps = Steps.of(config, settings.device)
-    step, _ = time_steps(settings, steps, launch(steps, steps.optimizer()))
+    step, _ = time_steps(settings, steps, steps.launch(steps.optimizer()))
     memory = 0 if settings.rehearsal else torch.cuda.max_memory_allocated()
     with epoch_clock() as starts, _silent():
         train(config, settings.new_folder())
@@ -156,19 +156,6 @@ def epoch_clock() -> Iterator[list[float]]:
 
     with patch.object(GradeClassifier, "on_train_epoch_start", note):
         yield starts
-
-
-def launch(steps: Steps, optimizer: torch.optim.Optimizer) -> Take:
-    """A step of a batch, launched operator by operator."""
-
-    def take(batch: Batch) -> Tensor:
-        optimizer.zero_grad()
-        loss = steps.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        return loss.detach()
-
-    return take
 
 
 def time_steps(settings: Rehearsed, steps: Steps, take: Take) -> tuple[float, Tensor]:

@@ -101,7 +101,7 @@ def test_a_recorded_step_starts_from_the_weights_and_the_optimizer_before_record
     steps: Steps,
 ) -> None:
     """On a CPU what is recorded is launched again; places, copies and restoring are the same."""
-    launched = gpu_steps.launch(steps, steps.optimizer())
+    launched = steps.launch(steps.optimizer())
     kept = {name: each.clone() for name, each in steps.classifier.state_dict().items()}
     expected = [launched(batch) for batch in steps.batches[:4]]
     assert len({float(loss) for loss in expected}) == 4

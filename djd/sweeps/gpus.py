@@ -23,8 +23,8 @@ CONTEXT_BYTES = 2**30
 """Memory of a process on a GPU beyond PyTorch's tensors, for CUDA's context and its kernels.
 Assumed, not measured: no GPU was at hand. `bench/gpu.py` measures it."""
 
-COPIES_OF_CROPS = 4
-"""Copies of the training crops in a training: as kept, as batches, and on the way. Assumed."""
+COPIES_OF_CROPS = 2
+"""The crops as they are kept, and as much again on the way. Assumed."""
 
 BYTES_A_PIXEL = 4  # float32
 

@@ -182,7 +182,7 @@ def test_bf16_keeps_weights_gradients_and_moments_in_float32(optimizer: str) -> 
     network = KneeCNN(depth=1, width=2, pixels=64)
     steps = getattr(torch.optim, optimizer)(network.parameters(), lr=1e-3)
     crops, grades = torch.rand(4, 1, 64, 64), torch.arange(4)
-    with precision_plugin("bf16", torch.device("cpu")).train_step_context():
+    with precision_plugin("bf16", torch.device("cpu")).forward_context():
         logits = network(crops)
         loss = torch.nn.functional.cross_entropy(logits, grades)
     loss.backward()  # type: ignore[no-untyped-call]

@@ -156,7 +156,7 @@ def test_memory_is_that_of_the_step_that_holds_most_and_of_all_crops(
     found = find_gpus([config_with(each) for each in changes], knees)
     assert found
     assert (found.names, found.free) == (["GPU 0", "GPU 1"], [80 * GB, 70 * GB])
-    assert found.need == CONTEXT_BYTES + 16 * GB + 4 * 250 * 128 * 128 * 4
+    assert found.need == CONTEXT_BYTES + 16 * GB + 2 * 250 * 128 * 128 * 4
     sizes = [(each.model.arguments["depth"], each.data.batch_size) for each in two_gpus]
     assert sorted(sizes) == [(1, 16), (2, 16)], "of each network the largest step alone"
 
