@@ -225,6 +225,44 @@ def test_a_sweep_without_the_gpu_that_it_wants_trains_nothing(
     assert not list(tmp_path.rglob("error.txt"))
 
 
+@pytest.mark.usefixtures("no_timing")
+@pytest.mark.parametrize(
+    ("typed", "on_first", "launched", "warned"),
+    [([], 2, 3, False), (["hydra.launcher.n_jobs=4"], 2, 4, True)],
+)
+def test_a_sweep_launches_and_says_what_its_gpus_have_room_for(
+    tiny: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: list[str],
+    on_first: int,
+    launched: int,
+    warned: bool,
+) -> None:
+    from hydra_plugins.djd.processes_launcher import ProcessesLauncher
+
+    numbers: list[int | None] = []
+
+    def launch(launcher: ProcessesLauncher, *arguments: object) -> None:
+        numbers.append(launcher.n_jobs)
+        raise RuntimeError("nothing is trained here")
+
+    monkeypatch.setattr(ProcessesLauncher, "launch", launch)
+    monkeypatch.setattr(gpus, "usable_cores", lambda: 16)
+    found = Gpus(["NVIDIA T4", "NVIDIA A2"], [16 * GB, 3 * GB], 2 * GB)
+    monkeypatch.setattr("djd.sweeps.compare.find_gpus", lambda *asked: found)
+    cache, axes = Path(tiny()["paths"]["cache"]), ("model.depth=1,2", *typed)
+    for more in (["dry_run=true"], []):
+        arguments = sweep_arguments(cache, tmp_path / "sweep", *axes, *more)
+        run_train(monkeypatch, *arguments)
+        shown = capsys.readouterr().out
+        assert f"{launched} cells at a time" in shown
+        assert f"Cells at a time: {on_first} on NVIDIA T4 (16.0 GB free) and " in shown
+        assert ("warning: the free memory has room for 3 cells" in shown) == warned
+    assert numbers == [launched], "and a dry run launches nothing"
+
+
 @pytest.mark.parametrize(("deal_gpus", "slot"), [(True, 0), (False, None)])
 def test_a_process_gets_a_place_at_the_gpus_or_sees_all_of_them(
     monkeypatch: pytest.MonkeyPatch, deal_gpus: bool, slot: int | None
