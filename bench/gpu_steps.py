@@ -49,12 +49,13 @@ def synchronizing(settings: Rehearsed) -> None:
     """Print of each training whether a step of a later epoch waits for the GPU."""
     if settings.rehearsal:
         print("(a CPU is never waited for: every training passes here)\n")
-    print(f"- a step that reads its loss: {_waiting(settings, (), read=True)}", flush=True)
+    print(f"- a step that reads its loss: {or_why(waiting, settings, (), True)}", flush=True)
     for name, overrides in WATCHED.items():
-        print(f"- {name}: {or_why(_waiting, settings, overrides)}", flush=True)
+        print(f"- {name}: {or_why(waiting, settings, overrides)}", flush=True)
 
 
-def _waiting(settings: Rehearsed, overrides: tuple[str, ...], *, read: bool = False) -> str:
+def waiting(settings: Rehearsed, overrides: tuple[str, ...], read: bool = False) -> str:
+    """Where a step of a training waits for the GPU, or that none does."""
     config = settings.config(*overrides, "trainer.max_epochs=3", "plots=false")
     try:
         with _watched(settings.device, read=read) as epochs, _silent():

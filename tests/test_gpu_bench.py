@@ -1,10 +1,12 @@
 """`bench/gpu.py` as far as a CPU goes: its arithmetic, its limits, and a rehearsal of the whole."""
 
 import contextlib
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ import yaml
 from bench import gpu, gpu_graphs, gpu_steps
 from bench.gpu_cells import FOLD_CELLS, LENGTHS, Found, predictions, recommended
 from bench.gpu_settings import MATRIX, Rehearsed, Steps, sample_of_matrix
+from djd.models.classifier import GradeClassifier
 from tests.ordinary_user import posix
 from tests.sweeping import ROOT
 
@@ -148,6 +151,25 @@ def test_a_graph_is_captured_after_steps_aside_and_replayed(
     assert calls == [*before, "main waits for aside", "in graph", "step", "out of graph"]
     assert replay() == 1
     assert calls[-1] == "replay"
+
+
+def test_a_step_that_waits_is_named_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, phantom_folder: Path
+) -> None:
+    """CUDA's error is raised here by hand, in the second epoch."""
+    train_on = GradeClassifier.train_on
+
+    def waits(classifier: GradeClassifier, *given: Any) -> torch.Tensor:
+        if classifier.current_epoch == 1:
+            raise RuntimeError("called a synchronizing CUDA operation\nand more")
+        return train_on(classifier, *given)
+
+    monkeypatch.setattr(GradeClassifier, "train_on", waits)
+    with Rehearsed("cpu", phantom_folder.parent) as settings:
+        found = gpu_steps.waiting(settings, ("recipe=study",))
+    assert re.fullmatch(
+        r"WAITS at classifier\.py:\d+: called a synchronizing CUDA operation", found
+    )
 
 
 def test_the_mode_in_which_waiting_is_an_error_ends_with_the_step(
