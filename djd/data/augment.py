@@ -99,9 +99,8 @@ def _thinned(counts: Tensor, share: Tensor, generator: torch.Generator) -> Tenso
     about = about.clamp(min=0).minimum(counts)
     small = lost < LARGE
     if counts.device.type != "cpu":  # which would be waited for
-        return torch.where(
-            small, torch.binomial(counts * small, share.expand_as(counts), generator), about
-        )
+        shares = share.expand_as(counts).contiguous()
+        return torch.where(small, torch.binomial(counts * small, shares, generator), about)
     places = small.view(-1).nonzero()[:, 0]
     few, shares = counts.view(-1)[places], share[places // counts.shape[1], 0]
     about.view(-1)[places] = few - _few_lost(few, 1 - shares, generator)
