@@ -86,7 +86,7 @@ def _moved_places(moves: Tensor, rows: int, columns: int) -> Tensor:
     )
     # Each coordinate lies by itself, so that a row of places is added and read in one go.
     a_column, a_row, shift = moves.permute(1, 2, 0)[..., None, None]
-    places = a_column * across + (a_row * along[:, None] + shift)
+    places: Tensor = a_column * across + (a_row * along[:, None] + shift)
     return places.permute(1, 2, 3, 0)
 
 

@@ -83,8 +83,9 @@ class Job:
     seconds: float
 
 
-Launch = Callable[[Sequence[Job]], None]
-"""Train the jobs; a job that fails leaves its reason in its folder, and stops no other job."""
+Launch = Callable[[Sequence[Job], int], None]
+"""Train the jobs, so many at a time. A job that fails leaves its reason in its folder, and stops no
+other job."""
 
 
 def identity_of(config: RunConfig, cohort_digest: str) -> str:

@@ -30,6 +30,7 @@ from djd.runs.together import require_together
 from djd.sweeps.cells import Cell, Job, Launch, by_setting
 from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
 from djd.sweeps.forecast import Forecast, forecast, say_head, training_estimates
+from djd.sweeps.gpus import choose_at_once, find_gpus
 from djd.sweeps.out_of_fold import networks_out_of_fold
 from djd.sweeps.plan import cohort_config, cohort_digest
 from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
@@ -136,9 +137,21 @@ class _Trainer:
 
 
 def compare(
-    cells: Sequence[Cell], folder: Path, *, at_once: int, arguments: Sequence[str], launch: Launch
+    cells: Sequence[Cell],
+    folder: Path,
+    *,
+    at_once: int | None,
+    arguments: Sequence[str],
+    launch: Launch,
 ) -> Outcome | None:
     """Train the unfinished cells, choose the winner, and score it on the test patients.
+
+    Args:
+        cells: All cells of the sweep.
+        folder: Of the sweep.
+        at_once: Cells at a time; None for as many as this machine has room for.
+        arguments: Of the command line.
+        launch: Trains cells.
 
     Returns:
         The outcome; None with `dry_run`.
@@ -151,7 +164,7 @@ def compare(
     config = cells[0].config
     use_stale_after(config.paths.stale_after)
     readings = read_readings(config)
-    trainer = _Trainer(*read_data(cohort_config(cells)), at_once, launch)
+    trainer = _Trainer(*read_data(cohort_config(cells)), at_once or 1, launch)
     digest = cohort_digest(trainer.cohort, trainer.split)
     plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
     for setting in by_setting(placed):
@@ -160,8 +173,11 @@ def compare(
     # A refit has the setting's name and its epochs in place of the fold.
     require_room(folder, [f"{WINNER}/{each.folder.name}" for each in placed], "hydra.sweep.dir")
     sweep = Sweep(folder, tuple(placed), plan=plan).looked_at()
-    expected = forecast(sweep, trainer.knees, at_once=at_once)
-    say_head(sweep, trainer.cohort, trainer.split, expected, at_once=at_once)
+    gpus = find_gpus([cell.config for cell in sweep.unfinished], trainer.knees)
+    trainer = replace(trainer, at_once=choose_at_once(at_once, gpus))
+    expected = forecast(sweep, trainer.knees, at_once=trainer.at_once)
+    at_once, on_gpus = trainer.at_once, gpus.sentences(trainer.at_once) if gpus else []
+    say_head(sweep, trainer.cohort, trainer.split, expected, at_once=at_once, on_gpus=on_gpus)
     if config.dry_run:
         return None
     # Other commands may have widened the sweep meanwhile.
@@ -181,7 +197,7 @@ def _carry_out(sweep: Sweep, expected: Forecast, trainer: _Trainer) -> Outcome:
         forget_failure(cell.folder)
     seconds = expected.seconds
     jobs = [_job(cell, "cell", seconds.get(cell.folder, 0.0)) for cell in sweep.unfinished]
-    outcome = _end(_train(sweep, jobs, trainer.launch), trainer)
+    outcome = _end(_train(sweep, jobs, trainer), trainer)
     if outcome.complete and not outcome.failures:
         write_whole(sweep.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
     return outcome
@@ -192,7 +208,7 @@ def _job(cell: Cell, kind: Literal["cell", "refit"], seconds: float) -> Job:
     return Job(cell.folder, name, kind, cell.overrides, cell.config.trainer.max_epochs, seconds)
 
 
-def _train(sweep: Sweep, jobs: Sequence[Job], launch: Launch) -> Sweep:
+def _train(sweep: Sweep, jobs: Sequence[Job], trainer: _Trainer) -> Sweep:
     """Launch cells until each is finished, has failed, or belongs to another living process.
 
     A cell whose process died is launched again.
@@ -212,7 +228,7 @@ def _train(sweep: Sweep, jobs: Sequence[Job], launch: Launch) -> Sweep:
             for job in left:
                 record_loss(job.folder, LOST)
             return sweep.looked_at()
-        launch(left)
+        trainer.launch(left, trainer.at_once)
         before = left
 
 
@@ -246,6 +262,6 @@ def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> N
         configs = [refit.config for refit in to_do]
         seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
         jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
-        trainer.launch(jobs)
+        trainer.launch(jobs, trainer.at_once)
         if not wait_for_silent([refit.folder for refit in to_do]):
             return

@@ -212,9 +212,15 @@ def _kept_paces(cache: Path) -> dict[str, Measured]:
 
 
 def say_head(
-    sweep: Sweep, cohort: Cohort, split: PatientSplit, expected: Forecast, *, at_once: int
+    sweep: Sweep,
+    cohort: Cohort,
+    split: PatientSplit,
+    expected: Forecast,
+    *,
+    at_once: int,
+    on_gpus: Sequence[str] = (),
 ) -> None:
-    """Print the axes, the cohort, and the expected time and disk."""
+    """Print the axes, the cohort, the expected time and disk, and sentences on GPUs."""
     config = sweep.config
     if stamp := config.stamp(phantom=cohort.phantom):
         say(stamp)
@@ -247,6 +253,8 @@ def say_head(
             f"Disk: about {in_bytes(expected.bytes_running)} while it trains, "
             f"{in_bytes(expected.bytes_after)} afterwards (keep={config.keep})"
         )
+    for sentence in on_gpus:
+        say(sentence)
     if config.dry_run:
         say("dry_run=true: nothing was trained")
 

@@ -147,6 +147,7 @@ def run_in_processes(
     *,
     at_once: int,
     watcher: Watcher | None = None,
+    deal_gpus: bool = True,
 ) -> list[Ending | None]:
     """Call `work` with each of the arguments, each call alone in a process.
 
@@ -161,6 +162,7 @@ def run_in_processes(
         arguments: Of each call.
         at_once: Number of calls at a time.
         watcher: May stop all calls.
+        deal_gpus: Whether each process sees one of several GPUs, or all of them.
 
     Returns:
         The ending of each call; None for calls that were never started or were stopped.
@@ -178,7 +180,7 @@ def run_in_processes(
                 slots.append(dead.slot)
                 dead.let_go()
             while waiting and (idle or slots):
-                worker = idle.pop() if idle else _start(context, slots.pop(0))
+                worker = idle.pop() if idle else _start(context, slots.pop(0), deal_gpus)
                 running.append(worker)
                 index, call = waiting.popleft()
                 worker.begin(index, work, call)
@@ -218,12 +220,13 @@ def _context() -> BaseContext:
     return multiprocessing.get_context("spawn")
 
 
-def _start(context: BaseContext, slot: int) -> _Worker:
+def _start(context: BaseContext, slot: int, deal_gpus: bool) -> _Worker:
     calls, calling = context.Pipe()
     asked, asking = context.Pipe(duplex=False)
     keep = context.get_start_method() == "spawn"
+    named = {"slot": slot if deal_gpus else None, "keep": keep}
     process = context.Process(  # type: ignore[attr-defined]
-        target=serve, args=(calling, asked), kwargs={"slot": slot, "keep": keep}, daemon=True
+        target=serve, args=(calling, asked), kwargs=named, daemon=True
     )
     with _without_ctrl_c():
         process.start()

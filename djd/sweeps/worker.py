@@ -16,7 +16,7 @@ from djd.machine import Stopped, die_with_parent, interrupt_after, stop_on_signa
 _SOFTWARE = ("djd.", "hydra_plugins.djd.", "train.")
 
 
-def serve(calling: Connection, asked: Connection, *, slot: int, keep: bool) -> None:
+def serve(calling: Connection, asked: Connection, *, slot: int | None, keep: bool) -> None:
     """Answer calls, then exit.
 
     Args:
@@ -76,12 +76,16 @@ def _is_library(spec: ModuleSpec) -> bool:
     return bool(installed) or file.is_relative_to(sysconfig.get_path("stdlib"))
 
 
-def deal_gpu(slot: int) -> None:
-    """Leave this process one of several GPUs; `slot` counts the concurrent processes from 0."""
+def deal_gpu(slot: int | None) -> None:
+    """Leave this process one of several GPUs, before PyTorch has started CUDA.
+
+    Args:
+        slot: Counts the concurrent processes from 0; None leaves all GPUs.
+    """
     import torch
 
     count = torch.cuda.device_count()
-    if count > 1:
+    if slot is not None and count > 1:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         devices = seen.split(",") if seen else [str(device) for device in range(count)]
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[slot % count]
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[slot % count].strip()

@@ -121,11 +121,11 @@ class ComparisonSweeper(Sweeper):
         if not outcome.complete:
             raise ElsewhereError
 
-    def _launch(self, jobs: Sequence["Job"]) -> None:
+    def _launch(self, jobs: Sequence["Job"], at_once: int) -> None:
         """Hand jobs to the launcher; jobs that the launcher loses have failed.
 
-        `ProcessesLauncher` takes the jobs too, and stops at the first failure with `fail_fast`;
-        any other launcher then gets one job at a time.
+        `ProcessesLauncher` takes the jobs and their number at a time too, and stops at the first
+        failure with `fail_fast`; any other launcher then gets one job at a time.
         """
         from djd.runs.folder import failure_reason
 
@@ -136,7 +136,7 @@ class ComparisonSweeper(Sweeper):
         batches = [jobs]
         fails_fast = bool(self.master.get("fail_fast", False))
         if isinstance(self.launcher, ProcessesLauncher):
-            self.launcher.jobs = jobs
+            self.launcher.jobs, self.launcher.n_jobs = jobs, at_once
         elif fails_fast:
             batches = [[job] for job in jobs]
         for batch in batches:

@@ -19,7 +19,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from djd.errors import InputError
-from djd.machine import usable_cores
 from djd.windows import MOST_PROCESSES
 
 if TYPE_CHECKING:
@@ -44,15 +43,16 @@ class ProcessesLauncher(Launcher):
     """Runs jobs in processes, a few at a time; a job that dies stops no other.
 
     Args:
-        n_jobs: Number of jobs at a time; None or -1 for as many as there are cores.
+        n_jobs: Number of jobs at a time; None or -1 for as many as there are cores or, under
+            `ComparisonSweeper`, as GPUs have room for.
 
     Attributes:
+        n_jobs: As given; None for a number that is still to be chosen.
         jobs: The jobs of `ComparisonSweeper`, for the display; empty under another sweeper.
     """
 
     def __init__(self, n_jobs: int | None = None) -> None:
-        wanted = n_jobs if n_jobs and n_jobs > 0 else usable_cores()
-        self.n_jobs = min(wanted, MOST_PROCESSES)
+        self.n_jobs = min(n_jobs, MOST_PROCESSES) if n_jobs and n_jobs > 0 else None
         self.jobs: Sequence[Job] = ()
         self.context: HydraContext
         self.task_function: TaskFunction
@@ -72,6 +72,7 @@ class ProcessesLauncher(Launcher):
         from hydra.core.singleton import Singleton
 
         from djd.sweeps.display import JobDisplay
+        from djd.sweeps.gpus import most_at_once
         from djd.sweeps.processes import run_in_processes
         from djd.terminal import Terminal
 
@@ -80,7 +81,7 @@ class ProcessesLauncher(Launcher):
         shared, numbered = cloudpickle.dumps(state), list(enumerate(job_overrides, initial_job_idx))
         calls = [(shared, list(overrides), index) for index, overrides in numbered]
         jobs = self.jobs or [self._job(overrides, index) for index, overrides in numbered]
-        fast, at_once = bool(self.master.get("fail_fast", False)), self.n_jobs
+        fast, at_once = bool(self.master.get("fail_fast", False)), self.n_jobs or most_at_once()
         with JobDisplay(jobs, at_once=at_once, fail_fast=fast, console=Terminal()) as display:
             endings = run_in_processes(_run, calls, at_once=at_once, watcher=display)
         return [

@@ -7,18 +7,24 @@ condition, gets an error, here as a GPU would have to be waited for there.
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
 
+from djd.data.augment import scintigraphy
+from djd.data.datamodule import Batch, Batches, scaled
+from djd.grades import GRADE_COUNT
 from djd.models.classifier import GradeClassifier
+from djd.models.pooled import PooledCNN
 from djd.runs.config import read_config
-from djd.runs.fit import build_trainer, quiet_lightning
+from djd.runs.fit import build_classifier, build_trainer, noise_batch, quiet_lightning
+from djd.runs.hardware import precision_plugin
 from tests.conftest import compose_values
 from tests.data.test_datamodule import datamodule
 
@@ -107,3 +113,58 @@ def test_an_order_that_reads_would_be_noticed(
     monkeypatch.setattr("torch.split", conditional)
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
         train(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("recipe=best",),
+        ("recipe=study",),
+        ("recipe=best", "trainer.precision=bf16"),
+        ("recipe=best", "model=residual", "model.uptake=true"),
+        *(
+            ("recipe=best", f"loss={loss}")
+            for loss in ("cross_entropy", "corn", "soft", "expected")
+        ),
+    ],
+)
+def test_no_step_of_a_recipe_reads_from_the_device(overrides: tuple[str, ...]) -> None:
+    meta = torch.device("meta")
+    config = read_config(compose_values(*overrides, "trainer.gradient_clip_val=1"))
+    classifier = build_classifier(config, np.arange(GRADE_COUNT)).to(meta)
+    optimizer = torch.optim.AdamW(classifier.parameters())
+    batch, precision = (
+        noise_batch(config, meta),
+        precision_plugin(config.trainer.precision, torch.device("cpu")),
+    )
+    for _ in range(2):
+        assert classifier.train_on(batch, optimizer, precision).device == meta
+
+
+def test_no_augmentation_reads_from_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU: a CPU draws the counts that few are lost of by themselves, and knows how many."""
+    without_kernel, generator = torch.empty_like, torch.Generator()
+    monkeypatch.setattr("torch.binomial", lambda counts, *given: without_kernel(counts))
+    monkeypatch.setattr("torch.Generator", lambda device="cpu": generator)  # none is of meta
+    prepare = partial(scintigraphy, shift=0.05, turn=10, zoom=0.1, mirror=0.5, thin=0.5)
+    data = datamodule()
+    whole = cast(dict[str, Tensor], data.batch_of(data.parts.train))
+    counts = {name: each.to("meta") for name, each in whole.items()}
+    batches = Batches(
+        cast(Batch, counts),
+        batch_size=4,
+        shuffle_seed=0,
+        prepare=lambda *given: scaled(prepare(*given), "standard"),
+    )
+    crops = [batch["crop"] for batch in batches]
+    assert sum(len(crop) for crop in crops) == len(counts["grade"])
+    assert {crop.device.type for crop in crops} == {"meta"}
+
+
+def test_the_other_knee_is_waited_for() -> None:
+    """Once a step: how many knees have another one has to be known. docs/gpu.md says so."""
+    with torch.device("meta"):
+        network = PooledCNN(both_knees=True, pixels=32)
+        crops, there = torch.rand(4, 1, 32, 32), torch.ones(4, dtype=torch.bool)
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        network(crops, other_knee=crops, has_other_knee=there)

@@ -1,19 +1,28 @@
 """What a training calculates in, and that nothing is said to be what it isn't."""
 
 import csv
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.plugins import Precision as PrecisionPlugin
 from torch import Tensor
 
 from djd.errors import InputError
 from djd.models.networks import KneeCNN
 from djd.runs.config import Precision, read_config
-from djd.runs.hardware import require_precision, use_precision
+from djd.runs.folder import CONFIG_NAME, require_same_config
+from djd.runs.hardware import (
+    Bfloat16Training,
+    precision_plugin,
+    require_precision,
+    use_precision,
+)
 from djd.runs.prepare import prepare
+from djd.sweeps.cells import identity_of
 from tests.conftest import Compose, compose_values
 from tests.training import run
 
@@ -131,3 +140,56 @@ def test_bf16_trains_in_bfloat16_and_grades_in_float32(
     for part in ("train", "validation"):
         assert rough[f"{part}_loss"] != full[f"{part}_loss"]
         assert math.isclose(float(rough[f"{part}_loss"]), float(full[f"{part}_loss"]), rel_tol=0.1)
+
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bf16")
+
+
+def test_each_precision_is_a_setting_of_its_own() -> None:
+    """By name, by the identity that a widened sweep knows it by, and by the time of a step."""
+    configs = [read_config(compose_values(f"trainer.precision={each}")) for each in PRECISIONS]
+    assert len({config.setting_name for config in configs}) == 3
+    assert len({identity_of(config, "cohort") for config in configs}) == 3
+    for config, precision in zip(configs, PRECISIONS, strict=True):
+        assert (f"precision={precision}" in config.setting_name) == (precision != "float32")
+
+
+@pytest.mark.parametrize(("before", "now"), [*itertools.permutations(PRECISIONS, 2)])
+def test_a_stopped_run_goes_on_in_its_own_precision(
+    tmp_path: Path, before: Precision, now: Precision
+) -> None:
+    one, other = (
+        read_config(compose_values(f"trainer.precision={each}")) for each in (before, now)
+    )
+    (tmp_path / CONFIG_NAME).write_text(one.as_yaml(), encoding="utf-8")
+    require_same_config(one, tmp_path)
+    with pytest.raises(InputError, match=rf"trainer\.precision={before} \(now {now}\)"):
+        require_same_config(other, tmp_path)
+
+
+def test_bf16_autocast_is_of_the_device_that_trains() -> None:
+    """Autocast of the CPU would leave a GPU's steps in float32, without a word."""
+    for device in ("cpu", "cuda", "mps"):
+        plugin = precision_plugin("bf16", torch.device(device))
+        assert isinstance(plugin, Bfloat16Training)
+        assert (plugin.device, plugin.precision, plugin.scaler) == (device, "bf16-mixed", None)
+        for precision in ("float32", "tf32"):
+            assert type(precision_plugin(precision, torch.device(device))) is PrecisionPlugin
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Adagrad", "Adam", "AdamW"])
+def test_bf16_keeps_weights_gradients_and_moments_in_float32(optimizer: str) -> None:
+    network = KneeCNN(depth=1, width=2, pixels=64)
+    steps = getattr(torch.optim, optimizer)(network.parameters(), lr=1e-3)
+    crops, grades = torch.rand(4, 1, 64, 64), torch.arange(4)
+    with precision_plugin("bf16", torch.device("cpu")).forward_context():
+        logits = network(crops)
+        loss = torch.nn.functional.cross_entropy(logits, grades)
+    loss.backward()  # type: ignore[no-untyped-call]
+    steps.step()
+    assert (logits.dtype, loss.dtype) == (torch.bfloat16, torch.float32)
+    moments = [each for state in steps.state.values() for each in state.values()]
+    gradients = [each.grad for each in network.parameters()]
+    kept = [*network.state_dict().values(), *gradients, *moments]
+    floating = [each for each in kept if isinstance(each, Tensor) and each.is_floating_point()]
+    assert {each.dtype for each in floating} == {torch.float32}

@@ -342,13 +342,16 @@ def test_nothing_outlives_the_parent(
         (1, None, [0, 1], [None, None]),
         (2, None, [0, 1, 2, 3], ["0", "1", "0", "1"]),
         (2, "5,7", [0, 1, 2], ["5", "7", "5"]),
+        (2, "5, 7", [1], ["7"]),
+        (2, None, [None], [None]),
+        (2, "5,7", [None], ["5,7"]),
     ],
 )
 def test_gpus_are_dealt_in_turn(
     monkeypatch: pytest.MonkeyPatch,
     count: int,
     seen: str | None,
-    slots: list[int],
+    slots: list[int | None],
     dealt: list[str | None],
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)

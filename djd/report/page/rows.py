@@ -169,6 +169,8 @@ def _of_config(configs: Sequence[RunConfig]) -> Iterable[tuple[str, str]]:
     yield "views, crop, scaling", f"{data.views}, {data.crop}, {data.scaling}"
     if data.pixels != CROP_SIZE:
         yield "pixels", f"{data.pixels} rows and columns, the counts of neighbours summed"
+    if (precisions := {config.trainer.precision for config in configs}) != {"float32"}:
+        yield "precision of training steps", ", ".join(sorted(precisions))
     yield "epochs", f"fixed beforehand: {', '.join(map(str, configs[0].epochs_to_score))}"
 
 

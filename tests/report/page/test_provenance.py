@@ -95,6 +95,22 @@ def test_a_run_tells_of_itself_and_has_no_command_of_a_sweep(tmp_path: Path) -> 
     assert told["seeds"] == "7"
 
 
+@pytest.mark.parametrize(
+    ("precisions", "told"),
+    [
+        (("float32",), None),
+        (("tf32",), "tf32"),
+        (("bf16",), "bf16"),
+        (("tf32", "bf16", "float32"), "bf16, float32, tf32"),
+    ],
+)
+def test_every_precision_but_float32_alone_is_named(
+    tmp_path: Path, precisions: tuple[str, ...], told: str | None
+) -> None:
+    leave_comparison(tmp_path, {"trainer.precision": precisions, "data.fold": (0,)})
+    assert made(tmp_path).get("precision of training steps") == told
+
+
 def test_where_nothing_was_held_out_no_fold_is_named(tmp_path: Path) -> None:
     leave_run(tmp_path, data__fold=None)
     assert made(tmp_path)["folds held out"] == "none (5 folds, split seed 0)"
