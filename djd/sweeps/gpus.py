@@ -196,10 +196,10 @@ def _step_bytes(config: RunConfig) -> int:
     """Bytes that PyTorch holds of the GPU in a training step; a step that fails holds some, too."""
     import torch
 
-    from djd.runs.duration import time_step
+    from djd.runs.rehearsal import rehearse
 
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     with suppress(Exception):  # the cell will say why
-        time_step(config)
+        rehearse(config)
     return torch.cuda.max_memory_reserved()

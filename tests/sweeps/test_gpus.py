@@ -126,7 +126,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
     }
     for name, answer in invented.items():
         monkeypatch.setattr(f"torch.cuda.{name}", answer)
-    monkeypatch.setattr("djd.runs.duration.time_step", stepped.append)
+    monkeypatch.setattr("djd.runs.rehearsal.rehearse", stepped.append)
     monkeypatch.setattr(gpus, "has_gpu_driver", lambda: True)
     in_this_process(monkeypatch)
     return stepped
@@ -168,7 +168,7 @@ def test_a_step_that_fails_is_no_error_here(
         two_gpus.append(config)
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr("djd.runs.duration.time_step", fail)
+    monkeypatch.setattr("djd.runs.rehearsal.rehearse", fail)
     found = find_gpus([config_with({"data.batch_size": 8})], knees)
     assert found
     assert found.need > 8 * GB
