@@ -1,9 +1,9 @@
 """What a real sweep costs, the unit being the matrix: cells an hour, and what holds them up.
 
-    python bench/matrix.py                                   # six minutes on two cores
-    python bench/matrix.py --epochs 100 --rounds 1           # as long as real cells are
-    python bench/matrix.py --one-by-one                      # twelve, with a fourth way
-    python bench/matrix.py model.depth=3 optim=sgd,adam,adagrad
+    python bench/matrix.py
+    python bench/matrix.py --processors here --epochs 100 --rounds 1
+    python bench/matrix.py --one-by-one                      # with a fourth way
+    python bench/matrix.py recipe=study model.depth=3 optim=sgd,adam,adagrad
 
 Three things, each the median of rounds:
 
@@ -12,7 +12,9 @@ Three things, each the median of rounds:
    a `python train.py` of its own, as many at a time as there are cores, as with xargs. With
    `--one-by-one` these come one at a time as well. Every cell trains on one thread, test patients
    stay closed, and no report is written. What is made once a machine, cohort, compiled blocks and
-   times of a step, is made before. The fewer epochs, the more starting counts.
+   paces of trainings, is made before. The fewer epochs, the more starting counts; 25 are the
+   fewest of `experiment=matrix`. "avx2" takes this processor for one without AVX-512
+   (`bench/processors.py`); what follows is measured once.
 2. What a cell out of the fork server costs beyond its steps and figures (`bench/overhead.py`).
 3. What a second core adds: the same network trained on noise, 32 knees a step, in two processes of
    one thread each at once, against one alone; beside it copies of 64 MB and products of two
@@ -41,13 +43,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
 
 from bench import overhead, together  # noqa: E402
+from bench.processors import HERE, PROCESSORS, taken_for  # noqa: E402
 from bench.sweeps import AT_ONCE, BASIC, ONE_BY_ONE, OURS, Sweep, make_ready, seconds_of  # noqa: E402
 from djd.machine import Stopped, stop_on_signals, usable_cores  # noqa: E402
 
@@ -62,8 +65,6 @@ def main() -> None:
     arguments = read_arguments()
     try:
         with stop_on_signals(), tempfile.TemporaryDirectory() as place:
-            # The cache of all that is started; systems that don't know the name take the user's.
-            os.environ["XDG_CACHE_HOME"] = str(arguments.cache or Path(place) / "cache")
             print_all(arguments, Path(place))
     except Stopped as stop:
         print(stop, file=sys.stderr)
@@ -74,8 +75,9 @@ def read_arguments() -> argparse.Namespace:
     """What is measured, and how long."""
     parser = argparse.ArgumentParser(description="What a real sweep costs.")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="commas make an axis")
-    parser.add_argument("--epochs", type=int, default=5, help="of a cell of the sweep")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processors", choices=PROCESSORS, nargs="+", default=[HERE, "avx2"])
+    parser.add_argument("--epochs", type=int, default=25, help="of a cell of the sweep")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--one-by-one", action="store_true", help="separate commands so, too")
     parser.add_argument("--cells", type=int, default=4, help="of each length, for their own cost")
     parser.add_argument("--seconds", type=float, default=1.0, help="of work on one core or two")
@@ -95,7 +97,14 @@ def print_all(arguments: argparse.Namespace, place: Path) -> None:
     axes = tuple(each for each in arguments.settings if "," in each) or AXES
     sweep = Sweep(axes, (*fixed, f"trainer.max_epochs={arguments.epochs}"))
     ways = [OURS, BASIC, AT_ONCE, *([ONE_BY_ONE] if arguments.one_by_one else [])]
-    print_sweeps(sweep, ways, place, arguments.rounds)
+    caches = arguments.cache or place / "cache"
+    for processor in arguments.processors:
+        # The cache of all that is started; systems that don't know the name take the user's. Each
+        # kind of processor has paces of its own.
+        os.environ["XDG_CACHE_HOME"] = str(caches / processor)
+        print(f"\n{processor}")
+        with taken_for(processor):
+            print_sweeps(sweep, ways, place, arguments.rounds)
     costs = overhead.measure(arguments.cells, fixed)
     print(f"\none cell of the base setting; goal: {GOAL_SECONDS} s beyond steps and figures")
     print(*overhead.told(costs), sep="\n", flush=True)
@@ -110,13 +119,19 @@ def print_sweeps(sweep: Sweep, ways: Sequence[str], place: Path, rounds: int) ->
     make_ready(sweep, place)
     made = time.perf_counter() - began
     print(f"{cells} cells on {cores} cores: {' '.join((*sweep.axes, *sweep.fixed))}")
-    print(f"{f'made before: {made:.0f} s':36}{'s':>6}{'cells/h':>9}{'times ours':>12}", flush=True)
+    print(f"made before: {made:.0f} s\n", flush=True)
     seconds = time_sweeps(sweep, ways, place, rounds, cores)
+    print(*table(seconds, cells), sep="\n", flush=True)
+
+
+def table(seconds: dict[str, list[float]], cells: int) -> Iterable[str]:
+    """Lines of a table as docs/speed.md has it: medians."""
+    yield "| | seconds | cells an hour | times djd |"
+    yield "| --- | --- | --- | --- |"
     for way, found in seconds.items():
         ratios = [each / ours for each, ours in zip(found, seconds[OURS], strict=True)]
-        middle = statistics.median(found)
-        print(f"{way:36}{middle:6.1f}{3600 * cells / middle:9.0f}", end="")
-        print(f"{statistics.median(ratios):12.2f}", flush=True)
+        middle, ratio = statistics.median(found), statistics.median(ratios)
+        yield f"| {way} | {middle:.1f} | {3600 * cells / middle:,.0f} | {ratio:.1f} |"
 
 
 def time_sweeps(

@@ -1,27 +1,27 @@
 """What a second core adds: work of one thread in two processes at once against one alone.
 
-Two processes, one thread each, go through the same phases: the first works alone, the second works
-alone, both work at once. A barrier stands before every phase, so that who has nothing to do sleeps
-and both begin together.
+Two processes of one thread each go through the same works: the first works alone, the second works
+alone, both work at once.
 """
 
-import multiprocessing
+import contextlib
 import statistics
 import time
-from collections.abc import Callable
-from multiprocessing.synchronize import Barrier
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, NamedTuple
 
-from djd.sweeps.processes import Ending, Watcher, run_in_processes
+from bench.turns import Turns
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from bench.limits import Work
 
 DEPTHS = (1, 2, 3)
-BATCH_SIZE = 32
-WORKERS = 2
-PHASES = ((0,), (1,), (0, 1))
-"""Which of the workers work in each."""
+SAMPLES = 32
+COARSE = 32
+"""Pixels of a crop of the default recipe."""
 
 
 class Gain(NamedTuple):
@@ -36,7 +36,9 @@ class Gain(NamedTuple):
         return self.at_once / self.alone
 
 
-UNITS = {f"training, depth {depth}": "steps/s" for depth in DEPTHS} | {
+UNITS = {
+    f"training, {name}": "steps/s" for name in ("default", *(f"depth {d}" for d in DEPTHS))
+} | {
     "copying memory": "GB/s",
     "matrix products": "GFLOP/s",
 }
@@ -49,13 +51,23 @@ def measure(*, rounds: int, seconds: float) -> dict[str, Gain]:
         rounds: How often all works are gone through.
         seconds: Of one phase.
     """
-    barrier = multiprocessing.get_context("spawn").Barrier(WORKERS)
-    calls = [(worker, barrier, rounds, seconds) for worker in range(WORKERS)]
-    endings = run_in_processes(_serve, calls, at_once=WORKERS, watcher=_UntilFailure())
-    if failed := [ending.reason for ending in endings if ending and ending.reason]:
-        raise SystemExit(f"work in two processes failed: {failed[0]}")
-    rates: list[dict[str, list[Gain]]] = [ending.value for ending in endings if ending]
-    return {name: _both(*(each[name] for each in rates)) for name in UNITS}
+    with contextlib.ExitStack() as stack:
+        one, other = (stack.enter_context(contextlib.closing(Turns(_serve))) for _ in range(2))
+        found: dict[str, list[Gain]] = {name: [] for name in UNITS}
+        for _ in range(rounds):
+            for name, gains in found.items():
+                alone = [each.ask((name, seconds)) for each in (one, other)]
+                gains.append(Gain(sum(alone) / 2, sum(_at_once([one, other], name, seconds))))
+    return {
+        name: Gain(*map(statistics.median, zip(*gains, strict=True)))
+        for name, gains in found.items()
+    }
+
+
+def _at_once(workers: Sequence[Turns], name: str, seconds: float) -> list[float]:
+    for each in workers:
+        each.begin((name, seconds))
+    return [each.answer() for each in workers]
 
 
 def told(gains: dict[str, Gain]) -> list[str]:
@@ -67,17 +79,8 @@ def told(gains: dict[str, Gain]) -> list[str]:
     return lines
 
 
-def _both(first: list[Gain], second: list[Gain]) -> Gain:
-    """Of each worker's rates in each round; here `at_once` is its own part."""
-    pairs = list(zip(first, second, strict=True))
-    return Gain(
-        statistics.median((a.alone + b.alone) / 2 for a, b in pairs),
-        statistics.median(a.at_once + b.at_once for a, b in pairs),
-    )
-
-
-def _serve(worker: int, barrier: Barrier, rounds: int, seconds: float) -> dict[str, list[Gain]]:
-    """In a process of its own: what this worker did in each round, alone and beside the other."""
+def _serve(connection: Connection) -> None:
+    """In a process of its own: answer with the rate of a work over some seconds."""
     import torch
 
     from djd.machine import keep_freed_memory
@@ -85,16 +88,9 @@ def _serve(worker: int, barrier: Barrier, rounds: int, seconds: float) -> dict[s
     keep_freed_memory()
     torch.set_num_threads(1)
     works = _works()
-    gains: dict[str, list[Gain]] = {name: [] for name in works}
-    for _ in range(rounds):
-        for name, work in works.items():
-            found = []
-            for workers in PHASES:
-                barrier.wait()
-                if worker in workers:
-                    found.append(_rate(work, seconds))
-            gains[name].append(Gain(*found))
-    return gains
+    while True:
+        name, seconds = connection.recv()
+        connection.send(_rate(works[name], seconds))
 
 
 def _rate(work: "Work", seconds: float) -> float:
@@ -109,23 +105,27 @@ def _rate(work: "Work", seconds: float) -> float:
 
 def _works() -> dict[str, "Work"]:
     from bench.limits import Work, copying, multiplying
+    from djd.data.crop import CROP_SIZE
+    from djd.models.networks import KneeCNN
+    from djd.models.pooled import PooledCNN
 
-    training = [Work(_training_step(depth), 1) for depth in DEPTHS]
+    networks: list[tuple[nn.Module, int]] = [
+        (PooledCNN(pixels=COARSE), COARSE),
+        *((KneeCNN(depth=depth), CROP_SIZE) for depth in DEPTHS),
+    ]
+    training = [Work(_training_step(*each), 1) for each in networks]
     limits = [Work(call, amount / 1e9) for call, amount in (copying(), multiplying())]
     return dict(zip(UNITS, [*training, *limits], strict=True))
 
 
-def _training_step(depth: int) -> Callable[[], object]:
+def _training_step(network: "nn.Module", pixels: int) -> Callable[[], object]:
     import torch
 
-    from djd.data.crop import CROP_SIZE
     from djd.grades import GRADE_COUNT
-    from djd.models.networks import KneeCNN
 
-    network = KneeCNN(depth=depth)
-    optimizer = torch.optim.Adam(network.parameters())
-    crops = torch.rand(BATCH_SIZE, 1, CROP_SIZE, CROP_SIZE)
-    grades = torch.arange(BATCH_SIZE) % GRADE_COUNT
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    crops = torch.rand(SAMPLES, 1, pixels, pixels)
+    grades = torch.arange(SAMPLES) % GRADE_COUNT
 
     def step() -> None:
         optimizer.zero_grad()
@@ -134,11 +134,3 @@ def _training_step(depth: int) -> Callable[[], object]:
         optimizer.step()
 
     return step
-
-
-class _UntilFailure(Watcher):
-    """Ends all where one fails: the other would wait for it at the barrier."""
-
-    def ended(self, index: int, ending: Ending) -> bool:
-        """Go on where it worked."""
-        return not ending.reason

@@ -34,11 +34,15 @@ class Turns:
 
     def ask(self, question: Any = True) -> Any:
         """Let it go, and wait for its answer."""
+        self.begin(question)
+        return self.answer()
+
+    def begin(self, question: Any) -> None:
+        """Let it go."""
         try:
             self._connection.send(question)
         except BrokenPipeError:
             self._fail()
-        return self.answer()
 
     def answer(self) -> Any:
         """Wait for what it says of itself."""
