@@ -16,7 +16,7 @@ from djd.errors import InputError
 from djd.files import cache_folder, write_whole
 
 SOURCE = Path(__file__).with_name("passes.c")
-COMMON_FLAGS = ("-O3", "-shared", "-fPIC", "-Wno-psabi")
+COMMON_FLAGS = ("-O3", "-shared", "-fPIC", "-Wno-psabi", "-fno-math-errno")
 CPU_FLAGS = (("-march=native",), ("-mcpu=native",), ())
 """For this very processor where the compiler can: x86 and ARM have different flags."""
 

@@ -1,10 +1,10 @@
-/* What a block does to memory between its convolutions, in as few passes as there can be.
+/* What a block does to memory beside its convolution: one call a direction, few passes each.
 
    Arrays lie with channels last; LANES channels at a time fill a vector register of the
    processor: a pass took up to twelve times as long with vectors of two registers. Each pass does
    one knee, and `spread` gives knees to the threads of PyTorch's own pool. What is summed is summed
-   a knee, for the caller to add up in a fixed order: results don't depend on how many threads there
-   are. A line of pixels is summed in REAL, lines are in double.
+   a knee, and knees are added up in their order: results don't depend on how many threads there
+   are. A line of pixels is summed in REAL, lines and all that is of a channel are in double.
 
    Compiled once for float and once for double, whose gradients are checked numerically. */
 
@@ -94,58 +94,110 @@ static inline void keep_larger(reals *best, wholes *choice, reals value, int pla
 }
 
 typedef void (*parallel_t)(void (*)(void *), void *, unsigned, unsigned); /* OpenMP's GOMP_parallel */
+
+typedef struct { /* as `passes.py` packs it; each call reads and writes some of these */
+    parallel_t parallel;
+    long threads, knees, size, channels;
+    double eps, momentum;
+    const REAL *crops;             /* (knee, size, size), of the first block */
+    const REAL *raw;               /* (knee, size, size, channels): what the convolution gave */
+    const REAL *weight;            /* (channels, 9), of the first block */
+    const REAL *bias, *gamma, *beta;
+    REAL *running_mean, *running_var;
+    int64_t *batches;              /* one number: how many have moved these two */
+    REAL *pooled;                  /* (knee, size / 2, size / 2, channels): chosen of each window */
+    uint8_t *choice;               /* as pooled */
+    REAL *activation;              /* as pooled */
+    double *statistics;            /* for the gradient: (channels) mean, (channels) 1 / deviation, and
+                                      of the first block (10, 9), see `finish_moments` */
+    double *sums;                  /* (knee, ...): of one call */
+    const REAL *gradient;          /* of the activation */
+    REAL *of_raw;                  /* as raw: gradients, here and below */
+    REAL *of_weight, *of_gamma, *of_beta;
+    REAL *scale, *shift, *slope;   /* (channels), of one call */
+    REAL *signed_weight;           /* (9, channels), of one call */
+} block;
+
+typedef void pass(const block *, long knee);
 typedef struct {
-    void (*pass)(const void *, long);
-    const void *task;
-    long knees, next;
+    pass *pass;
+    const block *block;
+    long next;
 } queue;
 
 static void work_off(void *shared) {
     queue *todo = shared;
     long knee;
-    while ((knee = __atomic_fetch_add(&todo->next, 1, __ATOMIC_RELAXED)) < todo->knees)
-        todo->pass(todo->task, knee);
+    while ((knee = __atomic_fetch_add(&todo->next, 1, __ATOMIC_RELAXED)) < todo->block->knees)
+        todo->pass(todo->block, knee);
 }
 
-static void spread(void (*pass)(const void *, long), const void *task, long knees,
-                   parallel_t parallel, long threads) {
-    queue todo = {pass, task, knees, 0};
-    if (parallel && threads > 1)
-        parallel(work_off, &todo, (unsigned)threads, 0);
+static void spread(pass *pass, const block *block) {
+    queue todo = {pass, block, 0};
+    if (block->parallel && block->threads > 1)
+        block->parallel(work_off, &todo, (unsigned)block->threads, 0);
     else
         work_off(&todo);
 }
 
+/* Adds the sums of all knees to those of the first. */
+static double *total(const block *block, long length) {
+    for (long at = length; at < block->knees * length; at++)
+        block->sums[at % length] += block->sums[at];
+    return block->sums;
+}
+
+static inline double sign_of(REAL gamma) { return gamma < 0 ? -1 : 1; }
+
+/* What grows with a channel's chosen values, times their sign, by mean and 1 / deviation. */
+static void set_lines(const block *block, long channel, double mean, double inverse) {
+    double scale = block->gamma[channel] * inverse;
+    block->scale[channel] = sign_of(block->gamma[channel]) * scale;
+    block->shift[channel] = block->beta[channel] - mean * scale;
+}
+
+/* Keeps a channel's statistics, and moves the running ones as PyTorch does: by the unbiased
+   variance. */
+static void finish_statistics(const block *block, long channel, double mean, double variance) {
+    double count = (double)block->knees * block->size * block->size;
+    double inverse = 1 / __builtin_sqrt(variance + block->eps);
+    REAL *running_mean = block->running_mean + channel, *running_var = block->running_var + channel;
+    *running_mean += block->momentum * (mean + block->bias[channel] - *running_mean);
+    *running_var += block->momentum * (variance * (count / (count - 1)) - *running_var);
+    block->statistics[channel] = mean;
+    block->statistics[block->channels + channel] = inverse;
+    set_lines(block, channel, mean, inverse);
+}
+
+static void set_running_lines(const block *block) {
+    for (long channel = 0; channel < block->channels; channel++) {
+        double variance = block->running_var[channel] + block->eps;
+        double mean = block->running_mean[channel] - block->bias[channel];
+        set_lines(block, channel, mean, 1 / __builtin_sqrt(variance));
+    }
+}
+
 /* ---- The first block, from crops of one view: its convolution is computed where it is pooled. ---- */
 
-typedef struct { /* each pass reads and writes some of these */
-    long size, channels;
-    const REAL *crops;                 /* (knee, size + 2, size + 2), with their padding */
-    const REAL *weights;               /* (9, channels) */
-    const REAL *raw;                   /* (knee, size, size, channels): what the convolution gave */
-    REAL *pooled;                      /* (knee, size / 2, size / 2, channels): its largest of each window */
-    uint8_t *choice;                   /* as pooled */
-    const REAL *scale, *shift, *slope; /* (channels) */
-    REAL *activation;                  /* as pooled */
-    const REAL *gradient;              /* of the activation */
-    REAL *raw_gradient;                /* as raw */
-    double *sums;                      /* (knee, ..., channels), zero before */
-} block_arrays;
+/* A row of a crop between `around` zeros on either side; -1 and `size` are rows of zeros. */
+#define PUT_ROW(to, block, knee, row, around)                                              \
+    do {                                                                                   \
+        const REAL *from = (block)->crops + ((knee) * (block)->size + (row)) * (block)->size; \
+        int there = (row) >= 0 && (row) < (block)->size;                                   \
+        for (long at = 0; at < (around); at++) (to)[at] = (to)[(block)->size + (around) + at] = 0; \
+        for (long at = 0; at < (block)->size; at++) (to)[(around) + at] = there ? from[at] : 0; \
+    } while (0)
 
 /* sums (knee, 10, 9): products of each two pixels under the kernel, and in the last
    line the pixels themselves; in double, since what is left of smooth crops after a kernel that
    takes differences is far smaller than the products. */
-static void moments_pass(const void *task, long knee) {
-    const block_arrays *block = task;
-    long line = block->size + 2;
-    const REAL *crop = block->crops + knee * line * line;
-    double rows[3][line]; /* those under the kernel */
+static void moments_pass(const block *block, long knee) {
+    long whole = (block->size + DOUBLES - 1) / DOUBLES * DOUBLES;
+    double rows[3][whole + 2]; /* those under the kernel */
     doubles products[KERNEL][KERNEL] = {{{0}}};
     doubles totals[KERNEL] = {{0}};
     for (long row = 0; row < block->size; row++) {
-        for (long under = 0; under < 3; under++)
-            for (long column = 0; column < line; column++)
-                rows[under][column] = crop[(row + under) * line + column];
+        for (long under = 0; under < 3; under++) PUT_ROW(rows[under], block, knee, row + under - 1, 1);
         for (long one = 0; one < KERNEL; one++) {
             const double *pixels = rows[one / 3] + one % 3;
             for (long column = 0; column < block->size; column += DOUBLES)
@@ -167,80 +219,140 @@ static void moments_pass(const void *task, long knee) {
     }
 }
 
+/* Keeps covariances and means of the pixels under the kernel. */
+static double *finish_moments(const block *block) {
+    double count = (double)block->knees * block->size * block->size;
+    double *moments = block->statistics + 2 * block->channels, *means = moments + KERNEL * KERNEL;
+    double *sums = total(block, (KERNEL + 1) * KERNEL);
+    for (long at = 0; at < (KERNEL + 1) * KERNEL; at++) moments[at] = sums[at] / count;
+    for (long one = 0; one < KERNEL; one++)
+        for (long other = 0; other < KERNEL; other++)
+            moments[one * KERNEL + other] -= means[one] * means[other];
+    return moments;
+}
+
+/* The product of a row of covariances, or of means, and a channel's weights. */
+static double by_weights(const block *block, long channel, const double *row) {
+    double sum = 0;
+    for (long tap = 0; tap < KERNEL; tap++) sum += row[tap] * block->weight[channel * KERNEL + tap];
+    return sum;
+}
+
+static void set_signed_weight(const block *block) {
+    for (long channel = 0; channel < block->channels; channel++)
+        for (long tap = 0; tap < KERNEL; tap++)
+            block->signed_weight[tap * block->channels + channel] =
+                sign_of(block->gamma[channel]) * block->weight[channel * KERNEL + tap];
+}
+
 /* The pixels under the kernel at a place of the window whose corner is given. */
 static inline REAL under_kernel(const REAL *corner, long line, int place, long tap) {
     return corner[(place / 2 + tap / 3) * line + place % 2 + tap % 3];
 }
 
-static void first_forward_pass(const void *task, long knee) {
-    const block_arrays *block = task;
-    long line = block->size + 2, half = block->size / 2;
-    const REAL *crop = block->crops + knee * line * line;
-    for (long group = 0; group < block->channels; group += LANES) {
-        reals weights[KERNEL];
-        for (long tap = 0; tap < KERNEL; tap++)
-            weights[tap] = load(block->weights + tap * block->channels + group);
-        reals scale = load(block->scale + group), shift = load(block->shift + group);
-        for (long row = 0; row < half; row++)
+static void first_forward_pass(const block *block, long knee) {
+    long line = block->size + 2, half = block->size / 2, channels = block->channels;
+    REAL rows[4 * line]; /* those under the kernel at a window */
+    for (long row = 0; row < half; row++) {
+        for (long under = 0; under < 4; under++)
+            PUT_ROW(rows + under * line, block, knee, 2 * row + under - 1, 1);
+        for (long group = 0; group < channels; group += LANES) {
+            reals scale = load(block->scale + group), shift = load(block->shift + group);
+            reals weights[KERNEL];
+            for (long tap = 0; tap < KERNEL; tap++)
+                weights[tap] = load(block->signed_weight + tap * channels + group);
             for (long column = 0; column < half; column++) {
-                const REAL *corner = crop + row * 2 * line + column * 2;
                 reals best = {0};
                 wholes choice = {0};
                 for (int place = 0; place < PLACES; place++) {
                     reals value = {0};
                     for (long tap = 0; tap < KERNEL; tap++)
-                        value += under_kernel(corner, line, place, tap) * weights[tap];
+                        value += under_kernel(rows + 2 * column, line, place, tap) * weights[tap];
                     if (place == 0)
                         best = value;
                     else
                         keep_larger(&best, &choice, value, place);
                 }
                 reals activation = relu(best * scale + shift);
-                long to = ((knee * half + row) * half + column) * block->channels + group;
+                long to = ((knee * half + row) * half + column) * channels + group;
                 store(block->activation + to, activation);
                 store_choice(block->choice + to, unless_closed(activation, choice));
             }
+        }
     }
 }
 
 /* sums (knee, 10, channels): of the gradient at the chosen places times the pixels under the
    kernel there; in the last line of the gradient alone. */
-static void first_backward_pass(const void *task, long knee) {
-    const block_arrays *block = task;
-    long line = block->size + 2, half = block->size / 2;
-    const REAL *crop = block->crops + knee * line * line;
-    double *sums = block->sums + knee * (KERNEL + 1) * block->channels;
-    for (long group = 0; group < block->channels; group += LANES)
-        for (long row = 0; row < half; row++) {
+static void first_backward_pass(const block *block, long knee) {
+    long line = block->size + 2, half = block->size / 2, channels = block->channels;
+    double *sums = block->sums + knee * (KERNEL + 1) * channels;
+    REAL rows[4 * line];
+    for (long at = 0; at < (KERNEL + 1) * channels; at++) sums[at] = 0;
+    for (long row = 0; row < half; row++) {
+        for (long under = 0; under < 4; under++)
+            PUT_ROW(rows + under * line, block, knee, 2 * row + under - 1, 1);
+        for (long group = 0; group < channels; group += LANES) {
             reals products[KERNEL] = {{0}}, total = {0};
             for (long column = 0; column < half; column++) {
-                const REAL *corner = crop + row * 2 * line + column * 2;
-                long from = ((knee * half + row) * half + column) * block->channels + group;
+                long from = ((knee * half + row) * half + column) * channels + group;
                 reals gradient = load(block->gradient + from);
                 wholes choice = load_choice(block->choice + from);
                 total += only(choice < CLOSED, gradient);
                 for (int place = 0; place < PLACES; place++) {
                     reals here = only(choice == place, gradient);
                     for (long tap = 0; tap < KERNEL; tap++)
-                        products[tap] += under_kernel(corner, line, place, tap) * here;
+                        products[tap] += under_kernel(rows + 2 * column, line, place, tap) * here;
                 }
             }
             for (long tap = 0; tap < KERNEL; tap++)
-                add_to(sums + tap * block->channels + group, products[tap]);
-            add_to(sums + KERNEL * block->channels + group, total);
+                add_to(sums + tap * channels + group, products[tap]);
+            add_to(sums + KERNEL * channels + group, total);
         }
+    }
+}
+
+static void finish_first_gradients(const block *block, long channel) {
+    const double *moments = block->statistics + 2 * block->channels, *sums = block->sums + channel;
+    double mean = block->statistics[channel], inverse = block->statistics[block->channels + channel];
+    double of_beta = sums[KERNEL * block->channels], products[KERNEL], of_gamma;
+    for (long tap = 0; tap < KERNEL; tap++) products[tap] = sums[tap * block->channels];
+    of_gamma = (by_weights(block, channel, products) - mean * of_beta) * inverse;
+    for (long tap = 0; tap < KERNEL; tap++) {
+        double even = of_beta * moments[KERNEL * KERNEL + tap];
+        double sloping = of_gamma * inverse * by_weights(block, channel, moments + tap * KERNEL);
+        block->of_weight[channel * KERNEL + tap] =
+            block->gamma[channel] * inverse * (products[tap] - even - sloping);
+    }
+    block->of_gamma[channel] = of_gamma;
+    block->of_beta[channel] = of_beta;
 }
 
 /* ---- Any block, around PyTorch's convolution. ---- */
 
-/* sums: of the raw values, and of their squared distances from the knee's mean. */
-static void pool_pass(const void *task, long knee) {
-    const block_arrays *block = task;
+/* The largest of a window whose corner is given, of values times their channel's sign. */
+static inline reals pooled_window(const REAL *corner, long line, long channels, reals sign,
+                                  wholes *choice) {
+    reals best = load(corner) * sign;
+    *choice = (wholes){0};
+    for (int place = 1; place < PLACES; place++)
+        keep_larger(&best, choice, load(corner + place / 2 * line + place % 2 * channels) * sign, place);
+    return best;
+}
+
+static inline reals signs_of(const REAL *gamma) {
+    reals one = (reals){0} + 1;
+    return either(load(gamma) < 0, -one, one);
+}
+
+/* sums (knee, 2, channels): of the raw values, and of their squared distances from the knee's mean. */
+static void pool_pass(const block *block, long knee) {
     long half = block->size / 2, channels = block->channels, line = block->size * channels;
     const REAL *raw = block->raw + knee * block->size * line;
     double *sums = block->sums + knee * 2 * channels, pixels = block->size * block->size;
-    for (long group = 0; group < channels; group += LANES)
-        for (long row = 0; row < block->size; row++) {
+    for (long at = 0; at < 2 * channels; at++) sums[at] = 0;
+    for (long row = 0; row < block->size; row++)
+        for (long group = 0; group < channels; group += LANES) {
             reals total = {0};
             for (long column = 0; column < block->size; column++)
                 total += load(raw + row * line + column * channels + group);
@@ -249,28 +361,37 @@ static void pool_pass(const void *task, long knee) {
     for (long row = 0; row < half; row++)
         for (long group = 0; group < channels; group += LANES) {
             reals mean = mean_of(sums + group, pixels), squares = {0};
+            reals sign = signs_of(block->gamma + group);
             for (long column = 0; column < half; column++) {
                 const REAL *corner = raw + row * 2 * line + column * 2 * channels + group;
-                reals best = {0};
-                wholes choice = {0};
-                for (int place = 0; place < PLACES; place++) {
-                    reals value = load(corner + place / 2 * line + place % 2 * channels);
-                    squares += (value - mean) * (value - mean);
-                    if (place == 0)
-                        best = value;
-                    else
-                        keep_larger(&best, &choice, value, place);
-                }
+                wholes choice;
                 long to = ((knee * half + row) * half + column) * channels + group;
-                store(block->pooled + to, best);
+                store(block->pooled + to, pooled_window(corner, line, channels, sign, &choice));
                 store_choice(block->choice + to, choice);
+                for (int place = 0; place < PLACES; place++) {
+                    reals apart = load(corner + place / 2 * line + place % 2 * channels) - mean;
+                    squares += apart * apart;
+                }
             }
             add_to(sums + channels + group, squares);
         }
 }
 
-static void activate_pass(const void *task, long knee) {
-    const block_arrays *block = task;
+static void finish_pool(const block *block, long channel) {
+    double pixels = block->size * block->size, mean = 0, within = 0, between = 0;
+    const double *sums = block->sums + channel;
+    for (long knee = 0; knee < block->knees; knee++) {
+        mean += sums[2 * knee * block->channels] / pixels / block->knees;
+        within += sums[(2 * knee + 1) * block->channels] / pixels / block->knees;
+    }
+    for (long knee = 0; knee < block->knees; knee++) {
+        double apart = sums[2 * knee * block->channels] / pixels - mean;
+        between += apart * apart / block->knees;
+    }
+    finish_statistics(block, channel, mean, within + between);
+}
+
+static void activate_pass(const block *block, long knee) {
     long windows = block->size / 2 * (block->size / 2), channels = block->channels;
     for (long window = knee * windows; window < (knee + 1) * windows; window++)
         for (long group = 0; group < channels; group += LANES) {
@@ -282,11 +403,26 @@ static void activate_pass(const void *task, long knee) {
         }
 }
 
-/* sums: of the gradient that passes the ReLU, and of it times the pooled values. */
-static void sum_gradients_pass(const void *task, long knee) {
-    const block_arrays *block = task;
+static void score_pass(const block *block, long knee) {
+    long half = block->size / 2, channels = block->channels, line = block->size * channels;
+    for (long row = 0; row < half; row++)
+        for (long column = 0; column < half; column++)
+            for (long group = 0; group < channels; group += LANES) {
+                long corner = (knee * block->size + row * 2) * line + column * 2 * channels + group;
+                wholes choice;
+                reals best = pooled_window(block->raw + corner, line, channels,
+                                           signs_of(block->gamma + group), &choice);
+                long to = ((knee * half + row) * half + column) * channels + group;
+                reals scale = load(block->scale + group), shift = load(block->shift + group);
+                store(block->activation + to, relu(best * scale + shift));
+            }
+}
+
+/* sums (knee, 2, channels): of the gradient that passes the ReLU, and of it times the pooled values. */
+static void sum_gradients_pass(const block *block, long knee) {
     long half = block->size / 2, channels = block->channels;
     double *sums = block->sums + knee * 2 * channels;
+    for (long at = 0; at < 2 * channels; at++) sums[at] = 0;
     for (long row = 0; row < half; row++)
         for (long group = 0; group < channels; group += LANES) {
             reals total = {0}, products = {0};
@@ -302,9 +438,22 @@ static void sum_gradients_pass(const void *task, long knee) {
         }
 }
 
-/* raw_gradient = slope * raw + shift, and at the chosen places scale * gradient more. */
-static void spread_gradients_pass(const void *task, long knee) {
-    const block_arrays *block = task;
+static void finish_gradients(const block *block, long channel) {
+    double count = (double)block->knees * block->size * block->size;
+    double mean = block->statistics[channel], inverse = block->statistics[block->channels + channel];
+    double scale = block->gamma[channel] * inverse, of_beta = block->sums[channel];
+    double products = sign_of(block->gamma[channel]) * block->sums[block->channels + channel];
+    double of_gamma = (products - mean * of_beta) * inverse;
+    double slope = -scale * inverse * of_gamma / count;
+    block->scale[channel] = scale;
+    block->slope[channel] = slope;
+    block->shift[channel] = -scale * of_beta / count - slope * mean;
+    block->of_gamma[channel] = of_gamma;
+    block->of_beta[channel] = of_beta;
+}
+
+/* of_raw = slope * raw + shift, and at the chosen places scale * gradient more. */
+static void spread_gradients_pass(const block *block, long knee) {
     long half = block->size / 2, channels = block->channels, line = block->size * channels;
     for (long row = 0; row < half; row++)
         for (long column = 0; column < half; column++)
@@ -317,21 +466,72 @@ static void spread_gradients_pass(const void *task, long knee) {
                 for (int place = 0; place < PLACES; place++) {
                     long pixel = corner + place / 2 * line + place % 2 * channels;
                     reals value = load(block->raw + pixel) * slope + shift;
-                    store(block->raw_gradient + pixel, value + only(choice == place, gradient));
+                    store(block->of_raw + pixel, value + only(choice == place, gradient));
                 }
             }
 }
 
-#define EXPORTED(name)                                                                    \
-    void name(const void *task, long knees, parallel_t parallel, long threads) {          \
-        spread(name##_pass, task, knees, parallel, threads);                              \
+/* ---- What PyTorch calls. ---- */
+
+#define OWN(given)                                                                   \
+    block own = *given;                                                              \
+    REAL lines[3 * own.channels];                                                    \
+    own.scale = lines, own.shift = lines + own.channels, own.slope = own.shift + own.channels
+
+#define OWN_FIRST(given)                                                             \
+    OWN(given);                                                                      \
+    REAL signed_weight[KERNEL * own.channels];                                       \
+    own.signed_weight = signed_weight;                                               \
+    set_signed_weight(&own)
+
+void first_forward(const block *given) {
+    OWN_FIRST(given);
+    spread(moments_pass, &own);
+    const double *moments = finish_moments(&own);
+    for (long channel = 0; channel < own.channels; channel++) {
+        double variance = 0;
+        for (long tap = 0; tap < KERNEL; tap++)
+            variance += own.weight[channel * KERNEL + tap] *
+                        by_weights(&own, channel, moments + tap * KERNEL);
+        double mean = by_weights(&own, channel, moments + KERNEL * KERNEL);
+        finish_statistics(&own, channel, mean, variance < 0 ? 0 : variance);
     }
-EXPORTED(moments)
-EXPORTED(first_forward)
-EXPORTED(first_backward)
-EXPORTED(pool)
-EXPORTED(activate)
-EXPORTED(sum_gradients)
-EXPORTED(spread_gradients)
+    spread(first_forward_pass, &own);
+    ++*own.batches;
+}
+
+void first_score(const block *given) {
+    OWN_FIRST(given);
+    set_running_lines(&own);
+    spread(first_forward_pass, &own);
+}
+
+void first_backward(const block *given) {
+    spread(first_backward_pass, given);
+    total(given, (KERNEL + 1) * given->channels);
+    for (long channel = 0; channel < given->channels; channel++) finish_first_gradients(given, channel);
+}
+
+void forward(const block *given) {
+    OWN(given);
+    spread(pool_pass, &own);
+    for (long channel = 0; channel < own.channels; channel++) finish_pool(&own, channel);
+    spread(activate_pass, &own);
+    ++*own.batches;
+}
+
+void score(const block *given) {
+    OWN(given);
+    set_running_lines(&own);
+    spread(score_pass, &own);
+}
+
+void backward(const block *given) {
+    OWN(given);
+    spread(sum_gradients_pass, &own);
+    total(&own, 2 * own.channels);
+    for (long channel = 0; channel < own.channels; channel++) finish_gradients(&own, channel);
+    spread(spread_gradients_pass, &own);
+}
 
 long lanes(void) { return LANES; }

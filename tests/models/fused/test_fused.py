@@ -108,7 +108,7 @@ def test_first_blocks_gradients_are_its_numerical_ones() -> None:
     block = random_block(1, 16, seed=1)
 
     def activation(*parameters: Tensor) -> Tensor:
-        return FusedFirstBlock.apply(crops, *parameters, 1e-5)[0]  # type: ignore[no-untyped-call, no-any-return]
+        return FusedFirstBlock.apply(crops, block[1], *parameters)  # type: ignore[no-untyped-call, no-any-return]
 
     assert torch.autograd.gradcheck(activation, tuple(block.parameters()))
 
@@ -118,8 +118,8 @@ def test_any_blocks_gradients_are_its_numerical_ones() -> None:
     crops = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     block = random_block(3, 16, seed=2)
 
-    def activation(*inputs: Tensor) -> Tensor:
-        return FusedBlock.apply(*inputs, 1e-5)[0]  # type: ignore[no-untyped-call, no-any-return]
+    def activation(crops: Tensor, *parameters: Tensor) -> Tensor:
+        return FusedBlock.apply(crops, block[1], *parameters)  # type: ignore[no-untyped-call, no-any-return]
 
     assert torch.autograd.gradcheck(activation, (crops, *block.parameters()))
 
