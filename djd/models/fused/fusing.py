@@ -187,6 +187,7 @@ def _results(crops: Tensor, parameters: list[Tensor], *, compiled: bool) -> list
     norm.eval()
     with torch.no_grad():
         scored = (scored_activation if compiled else layers)(crops, convolution, norm)
-    gradients = [cast(Tensor, parameter.grad) for parameter in own]
+    # Not of the bias: it is 0, and what plain layers give is rounding.
+    gradients = [cast(Tensor, each.grad) for each in (own[0], *own[2:])]
     statistics = [cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)]
     return [out, scored, *gradients, *statistics]

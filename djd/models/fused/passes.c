@@ -179,43 +179,72 @@ static void set_running_lines(const block *block) {
 
 /* ---- The first block, from crops of one view: its convolution is computed where it is pooled. ---- */
 
-/* A row of a crop between `around` zeros on either side; -1 and `size` are rows of zeros. */
-#define PUT_ROW(to, block, knee, row, around)                                              \
-    do {                                                                                   \
-        const REAL *from = (block)->crops + ((knee) * (block)->size + (row)) * (block)->size; \
-        int there = (row) >= 0 && (row) < (block)->size;                                   \
-        for (long at = 0; at < (around); at++) (to)[at] = (to)[(block)->size + (around) + at] = 0; \
-        for (long at = 0; at < (block)->size; at++) (to)[(around) + at] = there ? from[at] : 0; \
-    } while (0)
+/* What a tap in a row and column of the kernel meets of a sum over a crop, whose last and first rows
+   and columns are given. */
+static inline double met(double all, const double *rows, const double *columns, double corner,
+                         long row, long column) {
+    if (row != 1) all -= rows[row / 2];
+    if (column != 1) all -= columns[column / 2];
+    return row != 1 && column != 1 ? all + corner : all;
+}
 
-/* sums (knee, 10, 9): products of each two pixels under the kernel, and in the last
-   line the pixels themselves; in double, since what is left of smooth crops after a kernel that
-   takes differences is far smaller than the products. */
+/* sums (knee, 10, 9): products of each two pixels under the kernel, and in the last line the pixels
+   themselves; in double, since what is left of smooth crops after a kernel that takes differences
+   is far smaller than the products.
+
+   Two taps meet the pixels that lie as far apart, wherever in the kernel the two are: 13 products
+   of pixels are summed in place of 45. Only an upper tap never meets the crop's last row, a lower
+   one the first; columns likewise. */
 static void moments_pass(const block *block, long knee) {
-    long whole = (block->size + DOUBLES - 1) / DOUBLES * DOUBLES;
-    double rows[3][whole + 2]; /* those under the kernel */
-    doubles products[KERNEL][KERNEL] = {{{0}}};
-    doubles totals[KERNEL] = {{0}};
-    for (long row = 0; row < block->size; row++) {
-        for (long under = 0; under < 3; under++) PUT_ROW(rows[under], block, knee, row + under - 1, 1);
-        for (long one = 0; one < KERNEL; one++) {
-            const double *pixels = rows[one / 3] + one % 3;
-            for (long column = 0; column < block->size; column += DOUBLES)
-                totals[one] += load_doubles(pixels + column);
-            for (long other = 0; other <= one; other++) {
-                const double *others = rows[other / 3] + other % 3;
-                doubles sum = products[one][other];
-                for (long column = 0; column < block->size; column += DOUBLES)
-                    sum += load_doubles(pixels + column) * load_doubles(others + column);
-                products[one][other] = sum;
+    enum { FAR = 2 };
+    long size = block->size, whole = (size + DOUBLES - 1) / DOUBLES * DOUBLES;
+    double rows[3][FAR + whole + FAR];
+    doubles products[3][2 * FAR + 1] = {{{0}}}, pixels = {0};
+    double rows_ends[FAR + 2][2] = {{0}}, columns_ends[FAR + 2][2] = {{0}}, corners[2][2];
+    const REAL *crop = block->crops + knee * size * size;
+    __builtin_memset(rows, 0, sizeof rows);
+    for (long row = -FAR; row < size; row++) {
+        double *next = rows[(row + FAR) % 3] + FAR;
+        for (long column = 0; column < size; column++)
+            next[column] = row + FAR < size ? crop[(row + FAR) * size + column] : 0;
+        if (row < 0) continue;
+        const double *under[3];
+        for (long down = 0; down < 3; down++) under[down] = rows[(row + down) % 3] + FAR;
+        for (long column = 0; column < whole; column += DOUBLES) {
+            doubles pixel = load_doubles(under[0] + column);
+            pixels += pixel;
+            for (long right = 0; right <= FAR; right++)
+                products[0][FAR + right] += pixel * load_doubles(under[0] + column + right);
+            for (long down = 1; down < 3; down++)
+                for (long right = -FAR; right <= FAR; right++)
+                    products[down][FAR + right] += pixel * load_doubles(under[down] + column + right);
+        }
+        for (long end = 0; end < 2; end++) {
+            long column = end ? 0 : size - 1;
+            for (long down = 0; down < 3; down++)
+                columns_ends[down][end] += under[0][column] * under[down][column];
+            columns_ends[3][end] += under[0][column];
+            if (row != (end ? 0 : size - 1)) continue;
+            for (column = 0; column < size; column++) {
+                for (long right = 0; right <= FAR; right++)
+                    rows_ends[right][end] += under[0][column] * under[0][column + right];
+                rows_ends[3][end] += under[0][column];
             }
+            corners[end][0] = under[0][size - 1], corners[end][1] = under[0][0];
         }
     }
     double *sums = block->sums + knee * (KERNEL + 1) * KERNEL;
     for (long one = 0; one < KERNEL; one++) {
-        sums[KERNEL * KERNEL + one] = total_of(totals[one]);
-        for (long other = 0; other <= one; other++)
-            sums[one * KERNEL + other] = sums[other * KERNEL + one] = total_of(products[one][other]);
+        long row = one / 3, column = one % 3;
+        double corner = corners[row / 2][column / 2];
+        sums[KERNEL * KERNEL + one] =
+            met(total_of(pixels), rows_ends[3], columns_ends[3], corner, row, column);
+        for (long other = one; other < KERNEL; other++) {
+            long down = other / 3 - row, right = other % 3 - column;
+            sums[one * KERNEL + other] = sums[other * KERNEL + one] =
+                met(total_of(products[down][FAR + right]), rows_ends[right < 0 ? 0 : right],
+                    columns_ends[down], corner * corner, down ? 1 : row, right ? 1 : column);
+        }
     }
 }
 
@@ -250,12 +279,23 @@ static inline REAL under_kernel(const REAL *corner, long line, int place, long t
     return corner[(place / 2 + tap / 3) * line + place % 2 + tap % 3];
 }
 
+/* The four rows under the kernel at a row of windows, between zeros. */
+static void put_rows(REAL *rows, const block *block, long knee, long window_row) {
+    long size = block->size, line = size + 2;
+    for (long under = 0; under < 4; under++, rows += line) {
+        long row = 2 * window_row + under - 1;
+        const REAL *from = block->crops + (knee * size + row) * size;
+        rows[0] = rows[line - 1] = 0;
+        for (long column = 0; column < size; column++)
+            rows[1 + column] = row < 0 || row >= size ? 0 : from[column];
+    }
+}
+
 static void first_forward_pass(const block *block, long knee) {
     long line = block->size + 2, half = block->size / 2, channels = block->channels;
     REAL rows[4 * line]; /* those under the kernel at a window */
     for (long row = 0; row < half; row++) {
-        for (long under = 0; under < 4; under++)
-            PUT_ROW(rows + under * line, block, knee, 2 * row + under - 1, 1);
+        put_rows(rows, block, knee, row);
         for (long group = 0; group < channels; group += LANES) {
             reals scale = load(block->scale + group), shift = load(block->shift + group);
             reals weights[KERNEL];
@@ -290,8 +330,7 @@ static void first_backward_pass(const block *block, long knee) {
     REAL rows[4 * line];
     for (long at = 0; at < (KERNEL + 1) * channels; at++) sums[at] = 0;
     for (long row = 0; row < half; row++) {
-        for (long under = 0; under < 4; under++)
-            PUT_ROW(rows + under * line, block, knee, 2 * row + under - 1, 1);
+        put_rows(rows, block, knee, row);
         for (long group = 0; group < channels; group += LANES) {
             reals products[KERNEL] = {{0}}, total = {0};
             for (long column = 0; column < half; column++) {
