@@ -106,6 +106,24 @@ class FusedBlock(torch.autograd.Function):
         return of_crops, None, of_weight, torch.zeros_like(of_beta), of_gamma, of_beta
 
 
+class FusedHead(torch.autograd.Function):
+    """Mean and largest value of each channel of square maps (knee, channel, row, column)."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor) -> Tensor:
+        """(knee, 2 * channel): the means, then the largest values."""
+        maps = _channels_last(maps)
+        features = passes.head(maps)
+        ctx.save_for_backward(maps, features)
+        return features
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Gradient of the maps."""
+        return passes.head_backward(gradient.contiguous(), *ctx.saved_tensors)
+
+
 def _is_first(crops: Tensor) -> bool:
     """Whether crops may be taken whole, as those of `FusedFirstBlock`.
 

@@ -393,8 +393,10 @@ static void pool_pass(const block *block, long knee) {
     for (long row = 0; row < block->size; row++)
         for (long group = 0; group < channels; group += LANES) {
             reals total = {0};
-            for (long column = 0; column < block->size; column++)
-                total += load(raw + row * line + column * channels + group);
+            for (long column = 0; column < block->size; column += 2) {
+                const REAL *both = raw + row * line + column * channels + group;
+                total += load(both) + load(both + channels);
+            }
             add_to(sums + group, total);
         }
     for (long row = 0; row < half; row++)
@@ -407,10 +409,12 @@ static void pool_pass(const block *block, long knee) {
                 long to = ((knee * half + row) * half + column) * channels + group;
                 store(block->pooled + to, pooled_window(corner, line, channels, sign, &choice));
                 store_choice(block->choice + to, choice);
+                reals here = {0}; /* a sum of its own, which needs not wait for the window before */
                 for (int place = 0; place < PLACES; place++) {
                     reals apart = load(corner + place / 2 * line + place % 2 * channels) - mean;
-                    squares += apart * apart;
+                    here += apart * apart;
                 }
+                squares += here;
             }
             add_to(sums + channels + group, squares);
         }
@@ -510,6 +514,47 @@ static void spread_gradients_pass(const block *block, long knee) {
             }
 }
 
+/* ---- A head: mean and largest of each channel of a map, (knee, 2, channels) in `activation`. ---- */
+
+static void head_pass(const block *block, long knee) {
+    long size = block->size, channels = block->channels, line = size * channels;
+    const REAL *map = block->raw + knee * size * line;
+    REAL *to = block->activation + knee * 2 * channels;
+    for (long group = 0; group < channels; group += LANES) {
+        double sums[LANES] = {0};
+        reals best = load(map + group);
+        for (long row = 0; row < size; row++) {
+            reals total = {0};
+            for (long column = 0; column < size; column++) {
+                wholes place;
+                reals value = load(map + row * line + column * channels + group);
+                total += value;
+                keep_larger(&best, &place, value, 0);
+            }
+            add_to(sums, total);
+        }
+        store(to + group, mean_of(sums, size * size));
+        store(to + channels + group, best);
+    }
+}
+
+/* Equal largest ones share the gradient, as in PyTorch. */
+static void head_backward_pass(const block *block, long knee) {
+    long pixels = block->size * block->size, channels = block->channels, first = knee * pixels;
+    const REAL *largest = block->activation + (knee * 2 + 1) * channels;
+    const REAL *gradient = block->gradient + knee * 2 * channels;
+    for (long group = 0; group < channels; group += LANES) {
+        reals best = load(largest + group), count = {0};
+        for (long pixel = first; pixel < first + pixels; pixel++)
+            count -= __builtin_convertvector(load(block->raw + pixel * channels + group) == best, reals);
+        reals even = load(gradient + group) / (REAL)pixels, share = load(gradient + channels + group) / count;
+        for (long pixel = first; pixel < first + pixels; pixel++) {
+            long at = pixel * channels + group;
+            store(block->of_raw + at, even + only(load(block->raw + at) == best, share));
+        }
+    }
+}
+
 /* ---- What PyTorch calls. ---- */
 
 #define OWN(given)                                                                   \
@@ -572,5 +617,8 @@ void backward(const block *given) {
     for (long channel = 0; channel < own.channels; channel++) finish_gradients(&own, channel);
     spread(spread_gradients_pass, &own);
 }
+
+void head(const block *given) { spread(head_pass, given); }
+void head_backward(const block *given) { spread(head_backward_pass, given); }
 
 long lanes(void) { return LANES; }

@@ -69,7 +69,8 @@ def first_forward(crops: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Forwar
     activation, choice = _halves(crops, channels)
     statistics, sums = _doubles(2 * channels + MOMENTS), _doubles(len(crops) * MOMENTS)
     given = {"crops": crops, "activation": activation, "choice": choice}
-    _call("first_forward", crops, layers, norm, **given, statistics=statistics, sums=sums)
+    given |= {"statistics": statistics, "sums": sums}
+    _call("first_forward", crops, channels, norm, **given, **layers._asdict())
     return Forward(activation, choice, statistics)
 
 
@@ -81,7 +82,8 @@ def first_backward(
     of_weight, of_gamma, of_beta = map(torch.empty_like, (layers.weight, layers.gamma, layers.beta))
     into = {"of_weight": of_weight, "of_gamma": of_gamma, "of_beta": of_beta}
     sums = _doubles(len(crops) * 10 * len(layers.gamma))
-    _call("first_backward", crops, layers, **kept, **into, sums=sums)
+    channels = len(layers.gamma)
+    _call("first_backward", crops, channels, **kept, **into, **layers._asdict(), sums=sums)
     return of_weight, of_gamma, of_beta
 
 
@@ -92,7 +94,8 @@ def forward(raw: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Forward:
     pooled = torch.empty_like(activation)
     statistics, sums = _doubles(2 * channels), _doubles(2 * knees * channels)
     given = {"raw": raw, "activation": activation, "choice": choice, "pooled": pooled}
-    _call("forward", raw, layers, norm, **given, statistics=statistics, sums=sums)
+    given |= {"statistics": statistics, "sums": sums}
+    _call("forward", raw, channels, norm, **given, **layers._asdict())
     return Forward(activation, choice, statistics, pooled)
 
 
@@ -103,23 +106,43 @@ def backward(
     kept = {"raw": raw, "choice": choice, "pooled": pooled, "statistics": statistics}
     of_raw, of_gamma, of_beta = map(torch.empty_like, (raw, layers.gamma, layers.beta))
     into = {"of_raw": of_raw, "of_gamma": of_gamma, "of_beta": of_beta}
-    sums = _doubles(2 * raw.shape[0] * raw.shape[1])
-    _call("backward", raw, layers, **kept, **into, gradient=gradient, sums=sums)
+    knees, channels, _, _ = raw.shape
+    kept |= {"gradient": gradient, "sums": _doubles(2 * knees * channels)}
+    _call("backward", raw, channels, **kept, **into, **layers._asdict())
     return of_raw, of_gamma, of_beta
 
 
 def first_score(crops: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Tensor:
     """Activation of a first block in evaluation, by the running statistics of `norm`."""
-    activation, choice = _halves(crops, len(layers.gamma))
-    _call("first_score", crops, layers, norm, crops=crops, activation=activation, choice=choice)
+    channels = len(layers.gamma)
+    activation, choice = _halves(crops, channels)
+    given = {"crops": crops, "activation": activation, "choice": choice}
+    _call("first_score", crops, channels, norm, **given, **layers._asdict())
     return activation
 
 
 def score(raw: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Tensor:
     """Activation in evaluation of any block's convolution without its bias."""
-    activation, _ = _halves(raw, len(layers.gamma))
-    _call("score", raw, layers, norm, raw=raw, activation=activation)
+    channels = raw.shape[1]
+    activation, _ = _halves(raw, channels)
+    _call("score", raw, channels, norm, raw=raw, activation=activation, **layers._asdict())
     return activation
+
+
+def head(maps: Tensor) -> Tensor:
+    """Mean, then largest value, of each channel of square maps: (knee, 2 * channel)."""
+    knees, channels, _, _ = maps.shape
+    features = torch.empty(knees, 2 * channels, dtype=maps.dtype)
+    _call("head", maps, channels, raw=maps, activation=features)
+    return features
+
+
+def head_backward(gradient: Tensor, maps: Tensor, features: Tensor) -> Tensor:
+    """Gradient of maps by that of the features which `head` gave."""
+    of_raw = torch.empty_like(maps)
+    arrays = {"raw": maps, "activation": features, "gradient": gradient, "of_raw": of_raw}
+    _call("head_backward", maps, maps.shape[1], **arrays)
+    return of_raw
 
 
 def _halves(maps: Tensor, channels: int) -> tuple[Tensor, Tensor]:
@@ -135,19 +158,17 @@ def _doubles(count: int) -> Tensor:
 
 
 def _call(
-    name: str, maps: Tensor, layers: Layers, norm: nn.BatchNorm2d | None = None, **arrays: Tensor
+    name: str, maps: Tensor, channels: int, norm: nn.BatchNorm2d | None = None, **arrays: Tensor
 ) -> None:
     """Call a function of `passes.c` with the addresses of its arrays."""
-    arrays |= layers._asdict()
     eps = momentum = 0.0
     if norm is not None:
         eps, momentum = norm.eps, cast(float, norm.momentum)
-        names = {"running_mean": "running_mean", "running_var": "running_var"}
         arrays["running_mean"] = cast(Tensor, norm.running_mean)
         arrays["running_var"] = cast(Tensor, norm.running_var)
         arrays["batches"] = cast(Tensor, norm.num_batches_tracked)
     places = [arrays[name].data_ptr() if name in arrays else 0 for name in ARRAYS]
-    sizes = (torch.get_num_threads(), len(maps), maps.shape[2], len(layers.gamma))
+    sizes = (torch.get_num_threads(), len(maps), maps.shape[2], channels)
     block = _BLOCK.pack(_parallel(), *sizes, eps, momentum, *places)
     getattr(_library(maps.dtype), name)(block)
 
