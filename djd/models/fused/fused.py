@@ -56,6 +56,12 @@ def scored_activation(crops: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2
     return passes.score(_convolved(_channels_last(crops), layers.weight), layers, norm)
 
 
+def mean_and_largest(maps: Tensor) -> Tensor:
+    """Mean, then largest value, of each channel of square maps: (knee, 2 * channel)."""
+    features: Tensor = FusedHead.apply(maps)  # type: ignore[no-untyped-call]
+    return features
+
+
 class FusedFirstBlock(torch.autograd.Function):
     """The first block: crops (knee, 1, row, column) that need no gradient."""
 

@@ -17,7 +17,7 @@ from djd.errors import InputError
 from djd.files import is_there, read_bytes, write_whole
 from djd.locks import wait_for_lock
 from djd.models.fused.compiled import library
-from djd.models.fused.fused import scored_activation, trained_activation
+from djd.models.fused.fused import mean_and_largest, scored_activation, trained_activation
 from djd.models.fused.passes import lanes
 
 TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-9}
@@ -102,31 +102,41 @@ def can_fuse(crops: Tensor, block: nn.Sequential) -> bool:
 
     The block has a convolution of 3x3 with padding 1, batch normalization, pooling of 2x2, ReLU.
     """
-    knees, _, rows, columns = crops.shape
     weight = cast(Tensor, block[0].weight)
-    return (
-        crops.device.type == weight.device.type == "cpu"
-        and crops.dtype == weight.dtype
-        and crops.dtype in TOLERANCES
-        and not torch.is_autocast_enabled("cpu")
-        and not _being_recorded(crops)
-        and not any(layer._forward_hooks or layer._forward_pre_hooks for layer in block)
-        and knees > 0
-        and rows == columns
-        and rows % 2 == 0
-        and _taken(weight)
-    )
-
-
-def _taken(weight: Tensor) -> bool:
-    """Whether the decision in use takes the block of a convolution (channel out, in, 3, 3)."""
-    if not trusted(weight.dtype):
-        return False
-    decided = _in_use[0] if _in_use else blocks_here()
     channels_out, channels_in = weight.shape[:2]
-    if decided.lanes is None or not pays(channels_in, lanes=decided.lanes):
+    if (
+        crops.device != weight.device
+        or crops.dtype != weight.dtype
+        or crops.shape[2] % 2
+        or any(layer._forward_hooks or layer._forward_pre_hooks for layer in block)
+    ):
         return False
-    return channels_out % max(decided.lanes, lanes(weight.dtype)) == 0
+    decided = _lanes_decided(crops, channels_out)
+    return decided is not None and pays(channels_in, lanes=decided)
+
+
+def can_pool(maps: Tensor) -> bool:
+    """Whether `mean_and_largest` takes maps (knee, channel, row, column)."""
+    return _lanes_decided(maps, maps.shape[1]) is not None
+
+
+def _lanes_decided(maps: Tensor, channels: int) -> int | None:
+    """Lanes of the decision in use; None where no pass takes such maps, or gives such channels."""
+    knees, _, rows, columns = maps.shape
+    if (
+        maps.device.type != "cpu"
+        or maps.dtype not in TOLERANCES
+        or torch.is_autocast_enabled("cpu")
+        or _being_recorded(maps)
+        or knees == 0
+        or rows != columns
+        or not trusted(maps.dtype)
+    ):
+        return None
+    decided = (_in_use[0] if _in_use else blocks_here()).lanes
+    if decided is None or channels % max(decided, lanes(maps.dtype)):
+        return None
+    return decided
 
 
 def _being_recorded(crops: Tensor) -> bool:
@@ -170,7 +180,7 @@ def _agrees(dtype: torch.dtype, channels: int) -> bool:
 
 
 def _results(crops: Tensor, parameters: list[Tensor], *, compiled: bool) -> list[Tensor]:
-    """Activation in training and in evaluation, gradients and running statistics."""
+    """Activation in training and in evaluation, features, gradients and running statistics."""
     channels = crops.shape[1]
     convolution = nn.Conv2d(channels, CHANNELS, kernel_size=3, padding=1, dtype=crops.dtype)
     norm = nn.BatchNorm2d(CHANNELS, dtype=crops.dtype)
@@ -182,12 +192,16 @@ def _results(crops: Tensor, parameters: list[Tensor], *, compiled: bool) -> list
     def layers(crops: Tensor, *_: nn.Module) -> Tensor:
         return nn.functional.max_pool2d(norm(convolution(crops)), 2).relu()
 
+    def head(maps: Tensor) -> Tensor:
+        return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
+
     out = (trained_activation if compiled else layers)(crops, convolution, norm)
-    out.square().sum().backward()  # type: ignore[no-untyped-call]
+    features = (mean_and_largest if compiled else head)(out)
+    (out.square().sum() + features.square().sum()).backward()  # type: ignore[no-untyped-call]
     norm.eval()
     with torch.no_grad():
         scored = (scored_activation if compiled else layers)(crops, convolution, norm)
     # Not of the bias: it is 0, and what plain layers give is rounding.
     gradients = [cast(Tensor, each.grad) for each in (own[0], *own[2:])]
     statistics = [cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)]
-    return [out, scored, *gradients, *statistics]
+    return [out, features, scored, *gradients, *statistics]
