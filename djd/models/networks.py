@@ -14,7 +14,7 @@ from djd.grades import GRADE_COUNT
 
 try:
     from djd.models.fused import fused
-    from djd.models.fused.fusing import can_fuse, can_pool, trusted, use_blocks
+    from djd.models.fused.fusing import can_fuse, can_pass, trusted, use_blocks
 except ModuleNotFoundError as error:  # without the optional `fused` all blocks are plain layers
     if not str(error.name).startswith("djd.models.fused"):
         raise
@@ -120,7 +120,7 @@ def mean_and_largest(maps: Tensor) -> Tensor:
     PyTorch takes some twelve operations there and back, which cost a small map more than its
     values do.
     """
-    if FUSED and can_pool(maps):
+    if FUSED and can_pass(maps, maps.shape[1]):
         return fused.mean_and_largest(maps)
     return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
 

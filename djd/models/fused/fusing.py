@@ -23,11 +23,6 @@ from djd.models.fused.passes import lanes
 TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-9}
 """Largest difference between passes and plain layers; both err by rounding alone."""
 
-MOST_CHANNELS_IN = {16: 64, 8: 16, 4: 16}
-"""By lanes, the most input channels of a compiled block. The more channels go in, the more of a
-step is the convolution, which is PyTorch's either way: see the numbers of `bench/blocks.py`.
-"""
-
 BLOCKS_NAME = "blocks.json"
 """In the folder of a run or sweep from its first step."""
 
@@ -36,7 +31,7 @@ class Blocks(BaseModel, frozen=True):
     """Which blocks are compiled.
 
     Attributes:
-        blocks: Those that `pays` names, or none.
+        blocks: All that `can_fuse` names, or none.
         lanes: Float lanes of the processor that decided; None where none is compiled.
     """
 
@@ -85,14 +80,6 @@ def blocks_here() -> Blocks:
     return Blocks(blocks="plain", lanes=None)
 
 
-def pays(channels_in: int, *, lanes: int) -> bool:
-    """Whether a compiled block of so many input channels is faster than its plain layers.
-
-    A fixed rule from measurements: timing at run time would make two equal runs differ.
-    """
-    return channels_in <= MOST_CHANNELS_IN.get(lanes, 0)
-
-
 CHANNELS = 16
 """Of the layers that the passes are compared with: one, two or four registers' lanes."""
 
@@ -103,40 +90,34 @@ def can_fuse(crops: Tensor, block: nn.Sequential) -> bool:
     The block has a convolution of 3x3 with padding 1, batch normalization, pooling of 2x2, ReLU.
     """
     weight = cast(Tensor, block[0].weight)
-    channels_out, channels_in = weight.shape[:2]
-    if (
-        crops.device != weight.device
-        or crops.dtype != weight.dtype
-        or crops.shape[2] % 2
-        or any(layer._forward_hooks or layer._forward_pre_hooks for layer in block)
-    ):
-        return False
-    decided = _lanes_decided(crops, channels_out)
-    return decided is not None and pays(channels_in, lanes=decided)
+    return (
+        crops.device == weight.device
+        and crops.dtype == weight.dtype
+        and crops.shape[2] % 2 == 0
+        and not any(layer._forward_hooks or layer._forward_pre_hooks for layer in block)
+        and can_pass(crops, len(weight))
+    )
 
 
-def can_pool(maps: Tensor) -> bool:
-    """Whether `mean_and_largest` takes maps (knee, channel, row, column)."""
-    return _lanes_decided(maps, maps.shape[1]) is not None
-
-
-def _lanes_decided(maps: Tensor, channels: int) -> int | None:
-    """Lanes of the decision in use; None where no pass takes such maps, or gives such channels."""
+def can_pass(maps: Tensor, channels: int) -> bool:
+    """Whether passes take maps (knee, channel, row, column), and give so many channels."""
     knees, _, rows, columns = maps.shape
-    if (
-        maps.device.type != "cpu"
-        or maps.dtype not in TOLERANCES
-        or torch.is_autocast_enabled("cpu")
-        or _being_recorded(maps)
-        or knees == 0
-        or rows != columns
-        or not trusted(maps.dtype)
-    ):
-        return None
+    return (
+        maps.device.type == "cpu"
+        and maps.dtype in TOLERANCES
+        and not torch.is_autocast_enabled("cpu")
+        and not _being_recorded(maps)
+        and knees > 0
+        and rows == columns
+        and trusted(maps.dtype)
+        and _fills_registers(channels, maps.dtype)
+    )
+
+
+def _fills_registers(channels: int, dtype: torch.dtype) -> bool:
+    """Here, and where it was decided."""
     decided = (_in_use[0] if _in_use else blocks_here()).lanes
-    if decided is None or channels % max(decided, lanes(maps.dtype)):
-        return None
-    return decided
+    return decided is not None and channels % max(decided, lanes(dtype)) == 0
 
 
 def _being_recorded(crops: Tensor) -> bool:

@@ -100,7 +100,12 @@ def forward(raw: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Forward:
 
 
 def backward(
-    gradient: Tensor, raw: Tensor, layers: Layers, choice: Tensor, statistics: Tensor, pooled: Tensor
+    gradient: Tensor,
+    raw: Tensor,
+    layers: Layers,
+    choice: Tensor,
+    statistics: Tensor,
+    pooled: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of raw, gamma and beta by that of the activation of `forward`."""
     kept = {"raw": raw, "choice": choice, "pooled": pooled, "statistics": statistics}

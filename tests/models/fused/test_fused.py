@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from djd.models.fused import fusing
 from djd.models.fused.fused import FusedBlock, FusedFirstBlock
 from djd.models.networks import KneeBlock, KneeCNN
-from tests.models.fused.builds import FLAGS, always, built_with
+from tests.models.fused.builds import FLAGS, built_with
 
 pytestmark = pytest.mark.skipif(
     not fusing.trusted(torch.float32), reason="no C compiler here: plain layers are used"
@@ -21,11 +21,10 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True, scope="module", params=FLAGS, ids=lambda flag: flag or "native")
 def build(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every test for each width of registers, with every block compiled that can be."""
+    """Every test for each width of registers."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # more have nothing to do at these sizes
-    with built_with(request.param), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fusing, "pays", always)
+    with built_with(request.param):
         yield
     torch.set_num_threads(threads)
 
