@@ -24,8 +24,14 @@ ARRAYS = (
 
 _BLOCK = Struct(f"@P4l2d{len(ARRAYS)}P")
 
-MOMENTS = 10 * 9
-"""Of the pixels under a kernel of 3x3: products of each two, and themselves."""
+KERNEL = 9
+"""Taps of a kernel of 3x3."""
+
+MOMENTS = (KERNEL + 1) * KERNEL
+"""Covariances of the pixels under the kernel, and their means."""
+
+CROP_SUMS = 3 * 5 + 1 + 2 * 4 + 2 * 4 + 2 * 2 * 2
+"""Sums over a crop, of which moments are made: `crop_sums` in `first.h`."""
 
 
 class Layers(NamedTuple):
@@ -66,24 +72,22 @@ def lanes(dtype: torch.dtype) -> int:
 def first_forward(crops: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Forward:
     """A first block, of crops (knee, 1, row, column), in training; `norm` is updated."""
     channels = len(layers.gamma)
-    activation, choice = _halves(crops, channels)
-    statistics, sums = _doubles(2 * channels + MOMENTS), _doubles(len(crops) * MOMENTS)
-    given = {"crops": crops, "activation": activation, "choice": choice}
-    given |= {"statistics": statistics, "sums": sums}
-    _call("first_forward", crops, channels, norm, **given, **layers._asdict())
-    return Forward(activation, choice, statistics)
+    done = Forward(*_halves(crops, channels), _zeros(2 * channels + MOMENTS))
+    into = {"activation": done.activation, "choice": done.choice, "statistics": done.statistics}
+    sums = _zeros(len(crops) * CROP_SUMS)
+    _call("first_forward", crops, layers, norm, crops=crops, sums=sums, **into)
+    return done
 
 
 def first_backward(
     gradient: Tensor, crops: Tensor, layers: Layers, choice: Tensor, statistics: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of weight, gamma and beta by that of the activation of `first_forward`."""
-    kept = {"crops": crops, "choice": choice, "statistics": statistics, "gradient": gradient}
+    given = {"crops": crops, "choice": choice, "statistics": statistics, "gradient": gradient}
     of_weight, of_gamma, of_beta = map(torch.empty_like, (layers.weight, layers.gamma, layers.beta))
     into = {"of_weight": of_weight, "of_gamma": of_gamma, "of_beta": of_beta}
-    sums = _doubles(len(crops) * 10 * len(layers.gamma))
-    channels = len(layers.gamma)
-    _call("first_backward", crops, channels, **kept, **into, **layers._asdict(), sums=sums)
+    sums = _zeros(len(crops) * (KERNEL + 1) * len(layers.gamma))
+    _call("first_backward", crops, layers, sums=sums, **given, **into)
     return of_weight, of_gamma, of_beta
 
 
@@ -91,62 +95,54 @@ def forward(raw: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Forward:
     """What follows a block's convolution, without its bias, in training; `norm` is updated."""
     knees, channels, _, _ = raw.shape
     activation, choice = _halves(raw, channels)
-    pooled = torch.empty_like(activation)
-    statistics, sums = _doubles(2 * channels), _doubles(2 * knees * channels)
-    given = {"raw": raw, "activation": activation, "choice": choice, "pooled": pooled}
-    given |= {"statistics": statistics, "sums": sums}
-    _call("forward", raw, channels, norm, **given, **layers._asdict())
-    return Forward(activation, choice, statistics, pooled)
+    done = Forward(activation, choice, _zeros(2 * channels), torch.empty_like(activation))
+    sums = _zeros(2 * knees * channels)
+    _call("forward", raw, layers, norm, raw=raw, sums=sums, **done._asdict())
+    return done
 
 
 def backward(
-    gradient: Tensor,
-    raw: Tensor,
-    layers: Layers,
-    choice: Tensor,
-    statistics: Tensor,
-    pooled: Tensor,
+    gradient: Tensor, raw: Tensor, layers: Layers, *kept: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of raw, gamma and beta by that of the activation of `forward`."""
-    kept = {"raw": raw, "choice": choice, "pooled": pooled, "statistics": statistics}
+    """Gradients of raw, gamma and beta by that of the activation; `kept` are the others of it."""
+    knees, channels, _, _ = raw.shape
+    given = dict(zip(Forward._fields[1:], kept, strict=True))
     of_raw, of_gamma, of_beta = map(torch.empty_like, (raw, layers.gamma, layers.beta))
     into = {"of_raw": of_raw, "of_gamma": of_gamma, "of_beta": of_beta}
-    knees, channels, _, _ = raw.shape
-    kept |= {"gradient": gradient, "sums": _doubles(2 * knees * channels)}
-    _call("backward", raw, channels, **kept, **into, **layers._asdict())
+    sums = _zeros(2 * knees * channels)
+    _call("backward", raw, layers, raw=raw, gradient=gradient, sums=sums, **given, **into)
     return of_raw, of_gamma, of_beta
 
 
 def first_score(crops: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Tensor:
     """Activation of a first block in evaluation, by the running statistics of `norm`."""
-    channels = len(layers.gamma)
-    activation, choice = _halves(crops, channels)
-    given = {"crops": crops, "activation": activation, "choice": choice}
-    _call("first_score", crops, channels, norm, **given, **layers._asdict())
+    activation, choice = _halves(crops, len(layers.gamma))
+    into = {"activation": activation, "choice": choice}
+    _call("first_score", crops, layers, norm, crops=crops, **into)
     return activation
 
 
 def score(raw: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Tensor:
     """Activation in evaluation of any block's convolution without its bias."""
-    channels = raw.shape[1]
-    activation, _ = _halves(raw, channels)
-    _call("score", raw, channels, norm, raw=raw, activation=activation, **layers._asdict())
+    knees, channels, _, _ = raw.shape
+    activation, choice = _halves(raw, channels)
+    into = {"pooled": activation, "activation": activation, "choice": choice}
+    _call("score", raw, layers, norm, raw=raw, sums=_zeros(2 * knees * channels), **into)
     return activation
 
 
 def head(maps: Tensor) -> Tensor:
     """Mean, then largest value, of each channel of square maps: (knee, 2 * channel)."""
-    knees, channels, _, _ = maps.shape
-    features = torch.empty(knees, 2 * channels, dtype=maps.dtype)
-    _call("head", maps, channels, raw=maps, activation=features)
+    features = torch.empty(len(maps), 2 * maps.shape[1], dtype=maps.dtype)
+    _call("head", maps, raw=maps, activation=features)
     return features
 
 
 def head_backward(gradient: Tensor, maps: Tensor, features: Tensor) -> Tensor:
     """Gradient of maps by that of the features which `head` gave."""
     of_raw = torch.empty_like(maps)
-    arrays = {"raw": maps, "activation": features, "gradient": gradient, "of_raw": of_raw}
-    _call("head_backward", maps, maps.shape[1], **arrays)
+    given = {"raw": maps, "activation": features, "gradient": gradient}
+    _call("head_backward", maps, **given, of_raw=of_raw)
     return of_raw
 
 
@@ -158,15 +154,22 @@ def _halves(maps: Tensor, channels: int) -> tuple[Tensor, Tensor]:
     return half, torch.empty_like(half, dtype=torch.uint8)
 
 
-def _doubles(count: int) -> Tensor:
-    return torch.empty(count, dtype=torch.float64)
+def _zeros(count: int) -> Tensor:
+    return torch.zeros(count, dtype=torch.float64)
 
 
 def _call(
-    name: str, maps: Tensor, channels: int, norm: nn.BatchNorm2d | None = None, **arrays: Tensor
+    name: str,
+    maps: Tensor,
+    layers: Layers | None = None,
+    norm: nn.BatchNorm2d | None = None,
+    **arrays: Tensor,
 ) -> None:
     """Call a function of `passes.c` with the addresses of its arrays."""
-    eps = momentum = 0.0
+    channels, eps, momentum = maps.shape[1], 0.0, 0.0
+    if layers is not None:
+        channels = len(layers.gamma)
+        arrays |= layers._asdict()
     if norm is not None:
         eps, momentum = norm.eps, cast(float, norm.momentum)
         arrays["running_mean"] = cast(Tensor, norm.running_mean)
