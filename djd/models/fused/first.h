@@ -12,7 +12,7 @@ typedef struct { /* all double: sums over a crop */
 
 /* sums: one `crop_sums` a knee; in double, since what is left of smooth crops after a kernel that
    takes differences is far smaller than the products. */
-static void moments_pass(const block *block, long knee) {
+static void moments_pass(const block *restrict block, long knee) {
     long size = block->size, whole = (size + DOUBLES - 1) / DOUBLES * DOUBLES;
     const REAL *crop = block->crops + knee * size * size;
     crop_sums *sums = (crop_sums *)block->sums + knee;
@@ -115,12 +115,12 @@ static void set_signed_weight(const block *block) {
 /* The four rows under the kernel at a row of windows, between zeros. */
 static void put_rows(REAL *rows, const block *block, long knee, long window_row) {
     long size = block->size, line = size + 2;
-    for (long under = 0; under < 4; under++, rows += line) {
+    __builtin_memset(rows, 0, 4 * line * sizeof(REAL));
+    for (long under = 0; under < 4; under++) {
         long row = 2 * window_row + under - 1;
-        int there = 0 <= row && row < size;
-        rows[0] = rows[line - 1] = 0;
-        for (long column = 0; column < size; column++)
-            rows[1 + column] = there ? block->crops[(knee * size + row) * size + column] : 0;
+        const REAL *from = block->crops + knee * size * size + row * size;
+        if (0 <= row && row < size)
+            __builtin_memcpy(rows + under * line + 1, from, size * sizeof(REAL));
     }
 }
 
@@ -129,17 +129,18 @@ static inline REAL under_kernel(const REAL *corner, long line, int place, long t
     return corner[(place / 2 + tap / 3) * line + place % 2 + tap % 3];
 }
 
-static void first_forward_pass(const block *block, long knee) {
-    long line = block->size + 2, half = block->size / 2;
+static void first_forward_pass(const block *restrict block, long knee) {
+    long line = block->size + 2, half = block->size / 2, channels = block->channels;
     REAL rows[4 * line];
     for (long row = 0; row < half; row++) {
         put_rows(rows, block, knee, row);
-        for (long group = 0; group < block->channels; group += LANES) {
+        for (long group = 0; group < channels; group += LANES) {
             reals scale = load(block->scale + group), shift = load(block->shift + group);
             reals weights[KERNEL];
             for (long tap = 0; tap < KERNEL; tap++)
-                weights[tap] = load(block->signed_weight + tap * block->channels + group);
+                weights[tap] = load(block->signed_weight + tap * channels + group);
             for (long column = 0; column < half; column++) {
+                long at = ((knee * half + row) * half + column) * channels + group;
                 reals best = {0};
                 wholes choice = {0};
                 for (int place = 0; place < PLACES; place++) {
@@ -148,7 +149,6 @@ static void first_forward_pass(const block *block, long knee) {
                         value += under_kernel(rows + 2 * column, line, place, tap) * weights[tap];
                     keep_larger(&best, &choice, value, place);
                 }
-                long at = window_at(block, knee, row, column) + group;
                 reals activation = relu(best * scale + shift);
                 store(block->activation + at, activation);
                 store_choice(block->choice + at, unless_closed(activation, choice));
@@ -159,7 +159,7 @@ static void first_forward_pass(const block *block, long knee) {
 
 /* sums (knee, 10, channels): of the gradient at the chosen places times the pixels under the
    kernel there; in the last line of the gradient alone. */
-static void first_backward_pass(const block *block, long knee) {
+static void first_backward_pass(const block *restrict block, long knee) {
     long line = block->size + 2, half = block->size / 2, channels = block->channels;
     double *sums = block->sums + knee * (KERNEL + 1) * channels;
     REAL rows[4 * line];
@@ -168,7 +168,7 @@ static void first_backward_pass(const block *block, long knee) {
         for (long group = 0; group < channels; group += LANES) {
             reals products[KERNEL] = {{0}}, total = {0};
             for (long column = 0; column < half; column++) {
-                long at = window_at(block, knee, row, column) + group;
+                long at = ((knee * half + row) * half + column) * channels + group;
                 reals gradient = load(block->gradient + at);
                 wholes choice = load_choice(block->choice + at);
                 total += only(choice < CLOSED, gradient);

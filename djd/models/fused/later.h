@@ -1,7 +1,7 @@
 /* Any block, around PyTorch's convolution, and the head behind the last. */
 
 /* sums (knee, 2, channels): of the raw values, and of their squared distances from the knee's mean. */
-static void pool_pass(const block *block, long knee) {
+static void pool_pass(const block *restrict block, long knee) {
     long size = block->size, half = size / 2, channels = block->channels;
     double *sums = block->sums + knee * 2 * channels, pixels = size * size;
     for (long row = 0; row < size; row++)
@@ -45,7 +45,7 @@ static void set_pooled_statistics(const block *block, long channel) {
     set_statistics(block, channel, mean, variance);
 }
 
-static void activate_pass(const block *block, long knee) {
+static void activate_pass(const block *restrict block, long knee) {
     long from = window_at(block, knee, 0, 0), to = window_at(block, knee + 1, 0, 0);
     for (long window = from; window < to; window += block->channels)
         for (long group = 0; group < block->channels; group += LANES) {
@@ -58,7 +58,7 @@ static void activate_pass(const block *block, long knee) {
 }
 
 /* sums (knee, 2, channels): of the gradient that passes the ReLU, and of it times what was pooled. */
-static void sum_gradients_pass(const block *block, long knee) {
+static void sum_gradients_pass(const block *restrict block, long knee) {
     double *sums = block->sums + knee * 2 * block->channels;
     for (long row = 0; row < block->size / 2; row++)
         for (long group = 0; group < block->channels; group += LANES) {
@@ -89,7 +89,7 @@ static void set_gradients(const block *block, long channel) {
 }
 
 /* of_raw = slope * raw + shift, and at the chosen places scale * gradient more. */
-static void spread_gradients_pass(const block *block, long knee) {
+static void spread_gradients_pass(const block *restrict block, long knee) {
     long size = block->size, channels = block->channels;
     for (long row = 0; row < size / 2; row++)
         for (long column = 0; column < size / 2; column++)
@@ -108,7 +108,7 @@ static void spread_gradients_pass(const block *block, long knee) {
 }
 
 /* activation (knee, 2, channels): mean and largest of each channel of a map, which `raw` is. */
-static void head_pass(const block *block, long knee) {
+static void head_pass(const block *restrict block, long knee) {
     long size = block->size, channels = block->channels;
     REAL *to = block->activation + knee * 2 * channels;
     for (long group = 0; group < channels; group += LANES) {
@@ -130,7 +130,7 @@ static void head_pass(const block *block, long knee) {
 }
 
 /* Equal largest ones share the gradient, as in PyTorch. */
-static void head_backward_pass(const block *block, long knee) {
+static void head_backward_pass(const block *restrict block, long knee) {
     long channels = block->channels, from = pixel_at(block, knee, 0, 0);
     long to = pixel_at(block, knee + 1, 0, 0);
     const REAL *largest = block->activation + (knee * 2 + 1) * channels;

@@ -83,10 +83,14 @@ static inline reals signs_of(const REAL *gamma) {
     return either(load(gamma) < 0, -one, one);
 }
 
-/* Place 0 is taken anyway; then the first of equal ones wins, and NaN always does, as in PyTorch's
-   pooling. */
+/* Place 0, which is `choice` before, is taken; then the first of equal ones wins, and NaN always does,
+   as in PyTorch's pooling. */
 static inline void keep_larger(reals *best, wholes *choice, reals value, int place) {
-    wholes larger = (value > *best) | (value != value) | -(place == 0);
-    *best = either(larger, value, *best);
-    *choice = (larger & place) | (~larger & *choice);
+    wholes larger = (value > *best) | (value != value);
+    if (place == 0) {
+        *best = value;
+    } else {
+        *best = either(larger, value, *best);
+        *choice = (larger & place) | (~larger & *choice);
+    }
 }
