@@ -74,8 +74,8 @@ def first_forward(crops: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Forwar
     channels = len(layers.gamma)
     done = Forward(*_halves(crops, channels), _zeros(2 * channels + MOMENTS))
     into = {"activation": done.activation, "choice": done.choice, "statistics": done.statistics}
-    sums = _zeros(len(crops) * CROP_SUMS)
-    _call("first_forward", crops, layers, norm, crops=crops, sums=sums, **into)
+    given = {"crops": crops, "sums": _zeros(len(crops) * CROP_SUMS)}
+    _call("first_forward", crops, given | into, layers, norm)
     return done
 
 
@@ -86,8 +86,8 @@ def first_backward(
     given = {"crops": crops, "choice": choice, "statistics": statistics, "gradient": gradient}
     of_weight, of_gamma, of_beta = map(torch.empty_like, (layers.weight, layers.gamma, layers.beta))
     into = {"of_weight": of_weight, "of_gamma": of_gamma, "of_beta": of_beta}
-    sums = _zeros(len(crops) * (KERNEL + 1) * len(layers.gamma))
-    _call("first_backward", crops, layers, sums=sums, **given, **into)
+    given["sums"] = _zeros(len(crops) * (KERNEL + 1) * len(layers.gamma))
+    _call("first_backward", crops, given | into, layers)
     return of_weight, of_gamma, of_beta
 
 
@@ -96,8 +96,8 @@ def forward(raw: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Forward:
     knees, channels, _, _ = raw.shape
     activation, choice = _halves(raw, channels)
     done = Forward(activation, choice, _zeros(2 * channels), torch.empty_like(activation))
-    sums = _zeros(2 * knees * channels)
-    _call("forward", raw, layers, norm, raw=raw, sums=sums, **done._asdict())
+    given = {"raw": raw, "sums": _zeros(2 * knees * channels)}
+    _call("forward", raw, given | done._asdict(), layers, norm)
     return done
 
 
@@ -107,18 +107,18 @@ def backward(
     """Gradients of raw, gamma and beta by that of the activation; `kept` are the others of it."""
     knees, channels, _, _ = raw.shape
     given = dict(zip(Forward._fields[1:], kept, strict=True))
+    given |= {"raw": raw, "gradient": gradient, "sums": _zeros(2 * knees * channels)}
     of_raw, of_gamma, of_beta = map(torch.empty_like, (raw, layers.gamma, layers.beta))
     into = {"of_raw": of_raw, "of_gamma": of_gamma, "of_beta": of_beta}
-    sums = _zeros(2 * knees * channels)
-    _call("backward", raw, layers, raw=raw, gradient=gradient, sums=sums, **given, **into)
+    _call("backward", raw, given | into, layers)
     return of_raw, of_gamma, of_beta
 
 
 def first_score(crops: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Tensor:
     """Activation of a first block in evaluation, by the running statistics of `norm`."""
     activation, choice = _halves(crops, len(layers.gamma))
-    into = {"activation": activation, "choice": choice}
-    _call("first_score", crops, layers, norm, crops=crops, **into)
+    arrays = {"crops": crops, "activation": activation, "choice": choice}
+    _call("first_score", crops, arrays, layers, norm)
     return activation
 
 
@@ -127,14 +127,15 @@ def score(raw: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Tensor:
     knees, channels, _, _ = raw.shape
     activation, choice = _halves(raw, channels)
     into = {"pooled": activation, "activation": activation, "choice": choice}
-    _call("score", raw, layers, norm, raw=raw, sums=_zeros(2 * knees * channels), **into)
+    given = {"raw": raw, "sums": _zeros(2 * knees * channels)}
+    _call("score", raw, given | into, layers, norm)
     return activation
 
 
 def head(maps: Tensor) -> Tensor:
     """Mean, then largest value, of each channel of square maps: (knee, 2 * channel)."""
     features = torch.empty(len(maps), 2 * maps.shape[1], dtype=maps.dtype)
-    _call("head", maps, raw=maps, activation=features)
+    _call("head", maps, {"raw": maps, "activation": features})
     return features
 
 
@@ -142,7 +143,7 @@ def head_backward(gradient: Tensor, maps: Tensor, features: Tensor) -> Tensor:
     """Gradient of maps by that of the features which `head` gave."""
     of_raw = torch.empty_like(maps)
     given = {"raw": maps, "activation": features, "gradient": gradient}
-    _call("head_backward", maps, **given, of_raw=of_raw)
+    _call("head_backward", maps, given | {"of_raw": of_raw})
     return of_raw
 
 
@@ -161,9 +162,9 @@ def _zeros(count: int) -> Tensor:
 def _call(
     name: str,
     maps: Tensor,
+    arrays: dict[str, Tensor],
     layers: Layers | None = None,
     norm: nn.BatchNorm2d | None = None,
-    **arrays: Tensor,
 ) -> None:
     """Call a function of `passes.c` with the addresses of its arrays."""
     channels, eps, momentum = maps.shape[1], 0.0, 0.0

@@ -170,7 +170,7 @@ def test_twenty_steps_lose_what_twenty_steps_of_plain_layers_lose(
 def _step(network: nn.Module, optimizer: torch.optim.Optimizer, crops: Tensor) -> float:
     optimizer.zero_grad()
     loss = nn.functional.cross_entropy(network(crops), torch.arange(len(crops)) % 5)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return float(loss.detach())
 
