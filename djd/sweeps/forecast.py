@@ -161,14 +161,13 @@ def _measure(configs: Sequence[RunConfig]) -> list[Step | None] | str:
     from djd.machine import keep_freed_memory
     from djd.runs.duration import count_values, time_step
     from djd.runs.hardware import use_threads
-    from djd.runs.prepare import THREADS_IN_SWEEP
 
     keep_freed_memory()
-    use_threads(THREADS_IN_SWEEP)
     steps: list[Step | None] = []
     for config in configs:
         try:
             values = count_values(config)
+            use_threads(config)
             steps.append((time_step(config), values))
         except InputError as error:
             return str(error)
