@@ -57,7 +57,7 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # bench is no part of the package
@@ -65,8 +65,9 @@ sys.path.insert(0, str(ROOT))  # bench is no part of the package
 from bench.turns import Turns  # noqa: E402
 from djd.environment import let_waiting_threads_sleep  # noqa: E402
 from djd.machine import keep_freed_memory, usable_cores  # noqa: E402
-from djd.models.fused import fusing, passes  # noqa: E402
+from djd.models.fused import passes  # noqa: E402
 from djd.models.networks import KneeBlock, KneeCNN  # noqa: E402
+from djd.models.pooled import PooledCNN  # noqa: E402
 
 KNEES, WIDTH, SIZE = 32, 16, 128
 ROUND_SECONDS = 0.12
@@ -96,78 +97,76 @@ class Shape(NamedTuple):
 
 
 SHAPES = (
+    Shape(1, WIDTH, 32),
+    *(Shape(WIDTH << at, WIDTH << at + 1, 16 >> at) for at in range(2)),
     Shape(1, WIDTH, SIZE),
     Shape(2, WIDTH, SIZE),
     *(Shape(WIDTH << at, WIDTH << at + 1, SIZE >> at + 1) for at in range(4)),
 )
-NETWORKS = tuple((depth, views) for views in (1, 2) for depth in (1, 2, 3, 4))
 
-Ways = dict[str, Callable[[], None]]
+Step = Callable[[], None]
+Times = dict[str, float]
 
 
-def block_ways(shape: Shape) -> Ways:
-    """One training step of a block, by plain layers and compiled."""
+def cases() -> dict[str, Step]:
+    """One training step (forward and backward) of each block and network."""
+    return {
+        **{
+            f"block {each.channels_in}>{each.channels_out} at {each.size}": _block(each)
+            for each in SHAPES
+        },
+        "default recipe": _step(PooledCNN(pixels=32), torch.rand(KNEES, 1, 32, 32)),
+        **{
+            f"depth {depth}, {views} views": _step(
+                KneeCNN(depth=depth, views=views), torch.rand(KNEES, views, SIZE, SIZE)
+            )
+            for views in (1, 2)
+            for depth in (1, 2, 3, 4)
+        },
+    }
+
+
+def _block(shape: Shape) -> Step:
     block = KneeBlock(shape.channels_in, shape.channels_out)
     block.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    size = (KNEES, shape.channels_in, shape.size, shape.size)
-    crops = torch.rand(size).contiguous(memory_format=torch.channels_last)
-    crops.requires_grad_(shape.channels_in > 2)
-    return _ways(lambda: block(crops))
+    crops = torch.rand(KNEES, shape.channels_in, shape.size, shape.size)
+    crops = crops.contiguous(memory_format=torch.channels_last)
+    return _step(block, crops.requires_grad_(shape.channels_in > 2))
 
 
-def network_ways(depth: int, views: int) -> Ways:
-    """One training step of a network without its optimizer."""
-    network = KneeCNN(depth=depth, views=views)
-    crops = torch.rand(KNEES, views, SIZE, SIZE)
-    return _ways(lambda: network(crops))
-
-
-def _ways(forward: Callable[[], Tensor]) -> Ways:
+def _step(network: nn.Module, crops: Tensor) -> Step:
     def step() -> None:
-        forward().square().mean().backward()  # type: ignore[no-untyped-call]
+        network(crops).square().mean().backward()
 
-    def plain() -> None:
-        with patch("djd.models.networks.fits", _never):
-            step()
-
-    def compiled() -> None:
-        with patch.object(fusing, "pays", _always):
-            step()
-
-    return {"plain": plain, "compiled": compiled, "by the rule": step}
-
-
-def _never(*_: object) -> bool:
-    return False
-
-
-def _always(*_: object, **__: object) -> bool:
-    return True
+    return step
 
 
 def serve(threads: int, rounds: int, connection: Connection) -> None:
-    """Answer with the lanes, and milliseconds of every block and network each way."""
+    """Answer with the lanes, and milliseconds of every case by plain layers and compiled."""
     torch.set_num_threads(threads)
     keep_freed_memory()
     connection.recv()
-    blocks = [_medians(block_ways(shape), rounds) for shape in SHAPES]
-    networks = [_medians(network_ways(*network), rounds) for network in NETWORKS]
-    connection.send((passes.lanes(torch.float32), blocks, networks))
+    # On one thread its own time: what other processes do in between does not count.
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    times = {name: _medians(step, rounds, clock) for name, step in cases().items()}
+    connection.send((passes.lanes(torch.float32), times))
     connection.recv()
 
 
-def _medians(ways: Ways, rounds: int) -> dict[str, float]:
+def _medians(step: Step, rounds: int, clock: Callable[[], float]) -> Times:
     """Short rounds in turn; of each way the median of its rounds' means, in ms."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[bool, list[float]] = {False: [], True: []}
     for at in range(rounds + 1):
-        for name, way in ways.items():
-            steps, started = 0, time.perf_counter()
-            while time.perf_counter() - started < ROUND_SECONDS or not steps:
-                way()
-                steps += 1
+        for compiled in seconds:
+            with patch("djd.models.networks.FUSED", compiled):
+                steps, started, until = 0, clock(), time.perf_counter() + ROUND_SECONDS
+                while time.perf_counter() < until or not steps:
+                    step()
+                    steps += 1
             if at:  # the first warms up
-                seconds[name].append((time.perf_counter() - started) / steps)
-    return {name: 1e3 * statistics.median(each) for name, each in seconds.items()}
+                seconds[compiled].append((clock() - started) / steps)
+    plain, compiled_blocks = (1e3 * statistics.median(each) for each in seconds.values())
+    return {"plain": plain, "compiled": compiled_blocks}
 
 
 def report(name: str, threads: int, rounds: int) -> None:
@@ -176,19 +175,12 @@ def report(name: str, threads: int, rounds: int) -> None:
         let_waiting_threads_sleep()
         turns = Turns(serve, threads, rounds)
     with closing(turns):
-        lanes, blocks, networks = turns.ask()
+        lanes, cases_times = turns.ask()
     print(f"\n{name}: {lanes} lanes, {threads} threads, batch {KNEES}; ms, and times plain layers")
-    labels = [
-        *(f"block {each.channels_in}>{each.channels_out} at {each.size}" for each in SHAPES),
-        *(f"depth {depth}, {views} views" for depth, views in NETWORKS),
-    ]
-    for label, times in zip(labels, [*blocks, *networks], strict=True):
-        print(f"  {label:22}" + "".join(_cell(way, times) for way in times), flush=True)
-
-
-def _cell(way: str, times: dict[str, float]) -> str:
-    ratio = "" if way == "plain" else f" ({times['plain'] / times[way]:.2f})"
-    return f"  {way} {times[way]:6.1f}{ratio}"
+    for label, times in cases_times.items():
+        ratio = times["plain"] / times["compiled"]
+        line = f"  {label:22}  plain {times['plain']:6.2f}  compiled {times['compiled']:6.2f}"
+        print(f"{line}  ({ratio:.2f})", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

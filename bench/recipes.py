@@ -19,6 +19,7 @@ from djd.data.split import Parts, PatientSplit
 from djd.grades import GRADE_COUNT
 from djd.models.classifier import GradeClassifier
 from djd.runs.config import RunConfig, read_config
+from djd.runs.hardware import use_threads
 from djd.runs.prepare import Prepared
 from djd.runs.rehearsal import simulated_cohort
 from hydra_plugins.djd._composing import compose_values
@@ -43,6 +44,12 @@ def prepared(task: Task) -> Iterator[tuple[Prepared, KneeDataModule]]:
         split = PatientSplit(development=cohort.patients, test=())
         ready = Prepared(config, folder, folder, cohort, "noise", split, parts, task.threads)
         yield ready, fit.build_datamodule(config, cohort, parts)
+
+
+def threads_of(recipe: str) -> int:
+    """Threads that `python train.py` gives to a recipe."""
+    values = compose_values(train.CONF, RECIPES[recipe])
+    return use_threads(read_config(values | {"kind": "run"}))
 
 
 def config_of(task: Task, *, cache: str) -> RunConfig:

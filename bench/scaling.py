@@ -50,6 +50,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch.plugins import Precision
 from numpy.typing import NDArray
 
@@ -59,7 +60,6 @@ from djd.data.split import Parts
 from djd.environment import let_waiting_threads_sleep
 from djd.machine import keep_freed_memory, usable_cores
 from djd.models.classifier import GradeClassifier
-from djd.runs.hardware import use_threads
 from djd.runs.rehearsal import simulated_cohort
 from djd.sweeps.processes import Ending, Watcher, run_in_processes
 
@@ -154,7 +154,7 @@ class Machine:
 def measure(point: Point, seconds: float) -> Cost:
     """In a process of its own: make a cohort and its batches, and train for so many seconds."""
     keep_freed_memory()
-    use_threads("auto")
+    torch.set_num_threads(usable_cores())
     _train_tiny_network()
     start_mb = _peak_mb()
     datamodule = _datamodule(point)

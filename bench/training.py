@@ -11,6 +11,7 @@ Lightning way; ours on plain layers; ours, `fit_network` as `train.py` calls it;
 and matrix products of a step alone, forward and backward, which PyTorch gives to oneDNN. Same
 knees, same first weights, same batches.
 
+All loops have as many threads as `python train.py` gives a recipe: one for the default recipe.
 A step is an epoch's time from its start to the end of its last step, divided by its steps: batch,
 augmentation, optimizer and hooks count. A ratio is of two loops in the same round; the table has
 the median and, in brackets, the least of all rounds. "avx2" takes this processor for one without
@@ -48,10 +49,9 @@ from bench.loops import (  # noqa: E402
     serve_differences,
 )
 from bench.processors import HERE, PROCESSORS, taken_for  # noqa: E402
-from bench.recipes import DEFAULT, RECIPES, TRAIN_KNEES, config_of  # noqa: E402
+from bench.recipes import DEFAULT, RECIPES, TRAIN_KNEES, config_of, threads_of  # noqa: E402
 from bench.turns import Turns  # noqa: E402
 from djd.environment import let_waiting_threads_sleep  # noqa: E402
-from djd.machine import usable_cores  # noqa: E402
 
 COMPARED_STEPS = 50
 COMPARED_NUMBERS = ((torch.float64, 20), (torch.float32, 5))
@@ -197,6 +197,7 @@ def largest_difference(result: Result) -> str:
 
 
 ROWS: dict[str, Cell] = {
+    "threads": lambda result: str(result.task.threads),
     "a plain PyTorch loop, ms a step": milliseconds(PLAIN),
     "the usual Lightning way": milliseconds(USUAL),
     "djd on plain layers": milliseconds(LAYERS),
@@ -218,9 +219,8 @@ ROWS: dict[str, Cell] = {
 
 def table(processor: str, results: Sequence[Result]) -> Iterable[str]:
     """Lines of one processor's table, as docs/speed.md has it."""
-    task = results[0].task
     rounds = len(results[0].loops[OURS].epochs)
-    head = f"{processor}, {task.threads} threads: median (least) of {rounds} epochs"
+    head = f"{processor}: median (least) of {rounds} epochs"
     yield " | ".join([f"| {head}", *map(name_of, results)]) + " |"
     yield "| --- " * (1 + len(results)) + "|"
     for name, cell in ROWS.items():
@@ -241,7 +241,8 @@ def report(result: Result) -> None:
         f"{name} {1e3 * statistics.median(each.steps):.1f}" for name, each in loops.items()
     )
     apart = ", ".join(f"{most:.0e} over {name}" for name, most in result.apart.items())
-    print(f"{name_of(result)}, {task.device}: ms a step: {steps}; ours {knees:.0f} knees a second")
+    what = f"{name_of(result)}, {task.threads} threads, {task.device}"
+    print(f"{what}: ms a step: {steps}; ours {knees:.0f} knees a second")
     print(
         f"  losses apart: {apart}; {result.machine.bandwidth / 1e9:.0f} GB/s, "
         f"{result.machine.throughput / 1e9:.0f} GFLOP/s",
@@ -255,7 +256,7 @@ def main() -> None:
     parser.add_argument("--processors", choices=PROCESSORS, nargs="+", default=[HERE, "avx2"])
     parser.add_argument("--recipes", choices=RECIPES, nargs="+", default=list(RECIPES))
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[None])
-    parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--threads", type=int, help="by default those of `python train.py`")
     parser.add_argument("--rounds", type=int, default=9, help="epochs; the first is dropped")
     there = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", choices=["cpu", "cuda"], default=there)
@@ -266,7 +267,8 @@ def main() -> None:
         with taken_for(processor):
             for recipe in asked.recipes:
                 for batch_size in asked.batch_sizes:
-                    task = Task(recipe, batch_size, asked.threads, asked.rounds, asked.device)
+                    threads = asked.threads or threads_of(recipe)
+                    task = Task(recipe, batch_size, threads, asked.rounds, asked.device)
                     results.append(measure(task))
                     report(results[-1])
         print("", *table(processor, results), sep="\n", flush=True)

@@ -13,8 +13,8 @@ from djd.errors import InputError
 from djd.grades import GRADE_COUNT
 
 try:
-    from djd.models.fused.fused import scored_activation, trained_activation
-    from djd.models.fused.fusing import can_fuse, trusted, use_blocks
+    from djd.models.fused import fused
+    from djd.models.fused.fusing import can_fuse, can_pass, trusted, use_blocks
 except ModuleNotFoundError as error:  # without the optional `fused` all blocks are plain layers
     if not str(error.name).startswith("djd.models.fused"):
         raise
@@ -105,13 +105,24 @@ class KneeBlock(nn.Sequential):
             convolution, norm = cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1])
             if norm.training:
                 self.trained_compiled = True
-                return trained_activation(crops, convolution, norm)
+                return fused.trained_activation(crops, convolution, norm)
             if not torch.is_grad_enabled():
-                return scored_activation(crops, convolution, norm)
+                return fused.scored_activation(crops, convolution, norm)
         activation = as_channels_last(crops)
         for layer in self:
             activation = layer(activation)
         return activation
+
+
+def mean_and_largest(maps: Tensor) -> Tensor:
+    """Mean, then largest value, of each channel of a compiled network's maps, (knee, 2 * channel).
+
+    PyTorch takes some twelve operations there and back, which cost a small map more than its
+    values do.
+    """
+    if FUSED and can_pass(maps, maps.shape[1]):
+        return fused.mean_and_largest(maps)
+    return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
 
 
 def trained_with(blocks: Iterable[KneeBlock]) -> str:

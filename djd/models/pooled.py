@@ -9,7 +9,7 @@ from djd.data.crop import CROP_SIZE
 from djd.data.uptake import MEASURES
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT
-from djd.models.networks import KneeBlock, require_size, trained_with
+from djd.models.networks import KneeBlock, mean_and_largest, require_size, trained_with
 
 
 class PooledCNN(nn.Module):
@@ -98,6 +98,8 @@ class PooledCNN(nn.Module):
     def pooled(self, crops: Tensor) -> Tensor:
         """Mean, then maximum, of each channel of the last map: (knee, 2 * channel)."""
         last = self.blocks(crops)
+        if isinstance(self.blocks[-1], KneeBlock):
+            return mean_and_largest(last)
         return torch.cat([last.mean(dim=(2, 3)), last.amax(dim=(2, 3))], dim=1)
 
 

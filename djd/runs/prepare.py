@@ -20,10 +20,6 @@ from djd.runs.hardware import (
 from djd.runs.reading import read_data, split_cell
 from djd.runs.summary import say, say_cohort
 
-THREADS_IN_SWEEP = 1
-"""Two trainings on a core each take less time than one after the other on both cores, and the
-number of threads changes results."""
-
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -82,7 +78,7 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     require_precision(config.trainer.precision, training_device(config))
     use_precision(config.trainer.precision)
     keep_freed_memory()
-    threads = use_threads(config.trainer.threads if config.kind == "run" else THREADS_IN_SWEEP)
+    threads = use_threads(config)
     cohort, split = read_data(config)
     fingerprint = cohort.fingerprint()
     require_same_cohort(folder, fingerprint)

@@ -24,7 +24,8 @@ from djd.runs.callbacks.checkpoints import finished_epochs
 from djd.runs.config import RunConfig
 from djd.runs.fit import build_classifier, fit_network
 from djd.runs.folder import LAST_CHECKPOINT, epoch_checkpoint
-from djd.runs.prepare import THREADS_IN_SWEEP, Prepared
+from djd.runs.hardware import THREADS_IN_SWEEP
+from djd.runs.prepare import Prepared
 from djd.runs.pretrain import invented_folder, pretrained_sentences, pretraining_of, weights_place
 from djd.runs.reading import read_data
 from djd.runs.summary import say

@@ -167,15 +167,14 @@ def _measure(configs: Sequence[RunConfig]) -> list[Measured | None] | str:
     from djd.machine import keep_freed_memory
     from djd.runs.duration import count_values
     from djd.runs.hardware import use_threads
-    from djd.runs.prepare import THREADS_IN_SWEEP
     from djd.runs.rehearsal import rehearse
 
     keep_freed_memory()
-    use_threads(THREADS_IN_SWEEP)
     measured: list[Measured | None] = []
     for config in configs:
         try:
             values = count_values(config)
+            use_threads(config)
             measured.append((rehearse(config), values))
         except InputError as error:
             return str(error)

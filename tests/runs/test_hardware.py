@@ -19,7 +19,9 @@ from djd.runs.hardware import (
     Bfloat16Training,
     precision_plugin,
     require_precision,
+    step_operations,
     use_precision,
+    use_threads,
 )
 from djd.runs.prepare import prepare
 from djd.sweeps.cells import identity_of
@@ -193,3 +195,34 @@ def test_bf16_keeps_weights_gradients_and_moments_in_float32(optimizer: str) -> 
     kept = [*network.state_dict().values(), *gradients, *moments]
     floating = [each for each in kept if isinstance(each, Tensor) and each.is_floating_point()]
     assert {each.dtype for each in floating} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "threads"),
+    [
+        ((), 1),
+        (("model.width=32",), 2),
+        (("data.pixels=64",), 2),
+        (("data.pixels=64", "data.batch_size=64"), 8),
+        (("recipe=none", "model.depth=1"), 2),
+        (("recipe=none", "model.depth=2"), 6),
+        (("trainer.threads=3",), 3),
+    ],
+)
+def test_a_run_has_as_many_threads_as_its_steps_have_work_for(
+    monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...], threads: int
+) -> None:
+    monkeypatch.setattr("djd.runs.hardware.usable_cores", lambda: 8)
+    before = torch.get_num_threads()
+    values = compose_values("recipe=best", *overrides)
+    try:
+        assert use_threads(read_config(values)) == threads == torch.get_num_threads()
+        assert use_threads(read_config({**values, "kind": "cell"})) == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_operations_are_those_of_the_convolutions_and_the_last_layer() -> None:
+    config = read_config(compose_values("recipe=none", "model.depth=1", "data.batch_size=2"))
+    convolution, last = 2 * 128 * 128 * 9 * 16, 2 * 64 * 64 * 16 * 5
+    assert step_operations(config) == 2 * (convolution + last + 1000 * 128 * 128)

@@ -16,7 +16,9 @@ from djd.errors import InputError
 from djd.files import cache_folder, write_whole
 
 SOURCE = Path(__file__).with_name("passes.c")
-COMMON_FLAGS = ("-O3", "-shared", "-fPIC", "-Wno-psabi")
+"""Includes the headers beside it."""
+
+COMMON_FLAGS = ("-O3", "-shared", "-fPIC", "-Wno-psabi", "-fno-math-errno")
 CPU_FLAGS = (("-march=native",), ("-mcpu=native",), ())
 """For this very processor where the compiler can: x86 and ARM have different flags."""
 
@@ -104,8 +106,9 @@ def _sum(content: bytes) -> str:
 
 def _digest(compiler: tuple[str, ...], precision: tuple[str, ...]) -> str:
     program = Path(compiler[0]).resolve()
+    sources = sorted(SOURCE.parent.glob("*.[ch]"))
     parts = (
-        SOURCE.read_text(encoding="utf-8"),
+        [source.read_text(encoding="utf-8") for source in sources],
         (COMMON_FLAGS, CPU_FLAGS, precision),
         (str(program), program.stat().st_mtime_ns, compiler),
         (platform.platform(), _processor()),

@@ -1,8 +1,8 @@
 """Convolution, batch normalization, pooling and ReLU as one step with a gradient of its own.
 
 The maximum over a window commutes with what grows: instead of normalizing a convolution and pooling
-it, its maximum is normalized, a quarter of the values. Where a channel's `gamma` is negative, its
-weights change sign, so that what follows always grows.
+it, its maximum is normalized, a quarter of the values; its minimum, where a channel's `gamma` is
+negative.
 
 With z the convolution, mu and sigma its mean and deviation over knees and pixels, n their number,
 z* the chosen pixels and g the gradient that passes the ReLU there,
@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from djd.models.fused import passes
+from djd.models.fused.passes import Layers
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -39,10 +40,8 @@ def trained_activation(crops: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm
     `crops` are (knee, channel, row, column); `convolution` is 3x3 with padding 1.
     """
     block = FusedFirstBlock if _is_first(crops) else FusedBlock
-    parameters = (convolution.weight, convolution.bias, norm.weight, norm.bias)
-    out, mean, variance = block.apply(crops, *parameters, norm.eps)  # type: ignore[no-untyped-call]
-    _move_on(norm, mean, variance, count=crops.numel() // crops.shape[1])
-    activation: Tensor = out
+    layers = _layers(convolution, norm)
+    activation: Tensor = block.apply(crops, norm, *layers)  # type: ignore[no-untyped-call]
     return activation
 
 
@@ -51,104 +50,84 @@ def scored_activation(crops: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2
 
     Args as in `trained_activation`.
     """
-    running_mean, running_var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-    sign, weight = _signed(convolution.weight, norm.weight)
-    mean = sign * (running_mean - cast(Tensor, convolution.bias))
-    scale = norm.weight.abs() * (running_var + norm.eps).rsqrt()
-    shift = norm.bias - mean * scale
+    layers = _layers(convolution, norm)
     if _is_first(crops):
-        return passes.pool_convolved(_padded(crops), weight, scale, shift)[0]
-    pooled = passes.pool(_convolved(_channels_last(crops), weight))
-    return passes.activate(pooled, scale, shift)
+        return passes.first_score(crops.contiguous(), layers, norm)
+    return passes.score(_convolved(_channels_last(crops), layers.weight), layers, norm)
+
+
+def mean_and_largest(maps: Tensor) -> Tensor:
+    """Mean, then largest value, of each channel of square maps: (knee, 2 * channel)."""
+    features: Tensor = FusedHead.apply(maps)  # type: ignore[no-untyped-call]
+    return features
 
 
 class FusedFirstBlock(torch.autograd.Function):
     """The first block: crops (knee, 1, row, column) that need no gradient."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        crops: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        gamma: Tensor,
-        beta: Tensor,
-        eps: float,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Activation (knee, channel, row / 2, column / 2), and mean and variance (channel,)."""
-        sign, signed = _signed(weight, gamma)
-        padded = _padded(crops)
-        patch_mean, patch_covariance = passes.patch_moments(padded)
-        flat = signed.reshape(len(signed), -1).double()
-        spread = flat @ patch_covariance
-        mean, variance = flat @ patch_mean, (spread * flat).sum(dim=1).clamp(min=0)
-        inverse = (variance + eps).rsqrt()
-        scale = gamma.abs() * inverse
-        shift = beta - mean * scale
-        activation, choice = passes.pool_convolved(
-            padded, signed, scale.to(crops.dtype), shift.to(crops.dtype)
-        )
-        ctx.save_for_backward(padded, choice, flat, spread, patch_mean, mean, inverse, scale, sign)
-        return activation, *_untracked(ctx, sign * mean + bias, variance, like=crops)
+    def forward(ctx: Any, crops: Tensor, norm: nn.BatchNorm2d, *parameters: Tensor) -> Tensor:
+        """Activation (knee, channel, row / 2, column / 2); parameters as in `Layers`."""
+        crops = crops.contiguous()
+        done = passes.first_forward(crops, Layers(*parameters), norm)
+        ctx.save_for_backward(crops, *parameters, done.choice, done.statistics)
+        return done.activation
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, _mean: Tensor, _variance: Tensor) -> Gradients:
+    def backward(ctx: Any, gradient: Tensor) -> Gradients:
         """Gradients of weight, bias, gamma and beta."""
-        padded, choice, flat, spread, patch_mean, mean, inverse, scale, sign = ctx.saved_tensors
-        products, of_beta = passes.sum_under_choice(padded, _channels_last(gradient), choice)
-        of_gamma = ((products * flat).sum(dim=1) - mean * of_beta) * inverse
-        of_flat = products - torch.outer(of_beta, patch_mean)
-        of_flat = (of_flat - (of_gamma * inverse)[:, None] * spread) * (scale * sign)[:, None]
-        of_weight = of_flat.to(padded.dtype).view(len(flat), -1, 3, 3)
-        return None, of_weight, *_of_channels(of_gamma * sign, of_beta, like=padded), None
+        crops, *parameters, choice, statistics = ctx.saved_tensors
+        of_weight, of_gamma, of_beta = passes.first_backward(
+            _channels_last(gradient), crops, Layers(*parameters), choice, statistics
+        )
+        return None, None, of_weight, torch.zeros_like(of_beta), of_gamma, of_beta
 
 
 class FusedBlock(torch.autograd.Function):
     """Any block, with all gradients."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        crops: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        gamma: Tensor,
-        beta: Tensor,
-        eps: float,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Activation (knee, channel, row / 2, column / 2), and mean and variance (channel,)."""
-        sign, signed = _signed(weight, gamma)
-        crops = _channels_last(crops)
-        raw = _convolved(crops, signed)
-        pooled = passes.pool(raw)
-        inverse = (pooled.variance + eps).rsqrt()
-        scale = (gamma.abs() * inverse).to(crops.dtype)
-        shift = (beta - pooled.mean * scale).to(crops.dtype)
-        activation = passes.activate(pooled, scale, shift)
-        ctx.save_for_backward(crops, signed, raw, *pooled[:3], inverse, scale, sign)
-        return activation, *_untracked(ctx, sign * pooled.mean + bias, pooled.variance, like=crops)
+    def forward(ctx: Any, crops: Tensor, norm: nn.BatchNorm2d, *parameters: Tensor) -> Tensor:
+        """Activation (knee, channel, row / 2, column / 2); parameters as in `Layers`."""
+        crops, layers = _channels_last(crops), Layers(*parameters)
+        raw = _convolved(crops, layers.weight)
+        done = passes.forward(raw, layers, norm)
+        ctx.save_for_backward(crops, raw, *parameters, *done[1:])
+        return done.activation
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, _mean: Tensor, _variance: Tensor) -> Gradients:
+    def backward(ctx: Any, gradient: Tensor) -> Gradients:
         """Gradients of crops, weight, bias, gamma and beta."""
-        crops, signed, raw, values, choice, mean, inverse, scale, sign = ctx.saved_tensors
-        gradient = _channels_last(gradient)
-        of_beta, products = passes.sum_gradients(gradient, values, choice)
-        of_gamma = (products - mean * of_beta) * inverse
-        count = raw.numel() // raw.shape[1]
-        slope = -scale * inverse * of_gamma / count
-        shift = -scale * of_beta / count - slope * mean
-        lines = {"scale": scale, "slope": slope.to(raw.dtype), "shift": shift.to(raw.dtype)}
-        of_raw = passes.spread_gradients(gradient, raw, choice, **lines)
+        crops, raw, weight, bias, gamma, beta, *kept = ctx.saved_tensors
+        of_raw, of_gamma, of_beta = passes.backward(
+            _channels_last(gradient), raw, Layers(weight, bias, gamma, beta), *kept
+        )
         # Stride, padding, dilation, not transposed, no output padding, one group; which gradients.
         geometry = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)
         wanted = [ctx.needs_input_grad[0], True, False]
         back = torch.ops.aten.convolution_backward
-        of_crops, of_weight, _ = back(of_raw, crops, signed, None, *geometry, wanted)
-        of_weight = of_weight * sign[:, None, None, None]
-        return of_crops, of_weight, *_of_channels(of_gamma * sign, of_beta, like=raw), None
+        of_crops, of_weight, _ = back(of_raw, crops, weight, None, *geometry, wanted)
+        return of_crops, None, of_weight, torch.zeros_like(of_beta), of_gamma, of_beta
+
+
+class FusedHead(torch.autograd.Function):
+    """Mean and largest value of each channel of square maps (knee, channel, row, column)."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor) -> Tensor:
+        """(knee, 2 * channel): the means, then the largest values."""
+        maps = _channels_last(maps)
+        features = passes.head(maps)
+        ctx.save_for_backward(maps, features)
+        return features
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Gradient of the maps."""
+        return passes.head_backward(gradient.contiguous(), *ctx.saved_tensors)
 
 
 def _is_first(crops: Tensor) -> bool:
@@ -157,31 +136,12 @@ def _is_first(crops: Tensor) -> bool:
     Two views have four times as many products of pixels: on one thread `FusedBlock` took a third
     (4 and 8 lanes) to two thirds (16 lanes) of the time.
     """
-    _, views, rows, _ = crops.shape
     needs_gradient = torch.is_grad_enabled() and crops.requires_grad
-    return views == 1 and rows % passes.lanes(crops.dtype) == 0 and not needs_gradient
+    return crops.shape[1] == 1 and not needs_gradient
 
 
-def _untracked(ctx: Any, mean: Tensor, variance: Tensor, *, like: Tensor) -> tuple[Tensor, Tensor]:
-    mean, variance = mean.to(like.dtype), variance.to(like.dtype)
-    ctx.mark_non_differentiable(mean, variance)
-    return mean, variance
-
-
-def _of_channels(of_gamma: Tensor, of_beta: Tensor, *, like: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of bias, gamma and beta."""
-    of_gamma, of_beta = of_gamma.to(like.dtype), of_beta.to(like.dtype)
-    return torch.zeros_like(of_beta), of_gamma, of_beta
-
-
-def _signed(weight: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
-    sign = torch.where(gamma < 0, -1.0, 1.0).to(weight.dtype)
-    return sign, weight * sign[:, None, None, None]
-
-
-def _padded(crops: Tensor) -> Tensor:
-    """With a frame of zeros, in PyTorch's usual order."""
-    return nn.functional.pad(crops, (1, 1, 1, 1)).contiguous()
+def _layers(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Layers:
+    return Layers(convolution.weight, cast(Tensor, convolution.bias), norm.weight, norm.bias)
 
 
 def _channels_last(values: Tensor) -> Tensor:
@@ -190,12 +150,3 @@ def _channels_last(values: Tensor) -> Tensor:
 
 def _convolved(crops: Tensor, weight: Tensor) -> Tensor:
     return _channels_last(nn.functional.conv2d(crops, weight, padding=1))
-
-
-@torch.no_grad()
-def _move_on(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, *, count: int) -> None:
-    """Move running statistics as `BatchNorm2d` does: with the unbiased variance."""
-    momentum = cast(float, norm.momentum)
-    cast(Tensor, norm.running_mean).lerp_(mean, momentum)
-    cast(Tensor, norm.running_var).lerp_(variance * (count / (count - 1)), momentum)
-    cast(Tensor, norm.num_batches_tracked).add_(1)

@@ -17,17 +17,11 @@ from djd.errors import InputError
 from djd.files import is_there, read_bytes, write_whole
 from djd.locks import wait_for_lock
 from djd.models.fused.compiled import library
-from djd.models.fused.fused import scored_activation, trained_activation
+from djd.models.fused.fused import mean_and_largest, scored_activation, trained_activation
 from djd.models.fused.passes import lanes
 
 TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-9}
 """Largest difference between passes and plain layers; both err by rounding alone."""
-
-
-MOST_CHANNELS_IN = {16: 64, 8: 16, 4: 16}
-"""By lanes, the most input channels of a compiled block. The more channels go in, the more of a
-step is the convolution, which is PyTorch's either way: see the numbers of `bench/blocks.py`.
-"""
 
 BLOCKS_NAME = "blocks.json"
 """In the folder of a run or sweep from its first step."""
@@ -37,7 +31,7 @@ class Blocks(BaseModel, frozen=True):
     """Which blocks are compiled.
 
     Attributes:
-        blocks: Those that `pays` names, or none.
+        blocks: All that `can_fuse` names, or none.
         lanes: Float lanes of the processor that decided; None where none is compiled.
     """
 
@@ -86,14 +80,6 @@ def blocks_here() -> Blocks:
     return Blocks(blocks="plain", lanes=None)
 
 
-def pays(channels_in: int, *, lanes: int) -> bool:
-    """Whether a compiled block of so many input channels is faster than its plain layers.
-
-    A fixed rule from measurements: timing at run time would make two equal runs differ.
-    """
-    return channels_in <= MOST_CHANNELS_IN.get(lanes, 0)
-
-
 CHANNELS = 16
 """Of the layers that the passes are compared with: one, two or four registers' lanes."""
 
@@ -103,31 +89,35 @@ def can_fuse(crops: Tensor, block: nn.Sequential) -> bool:
 
     The block has a convolution of 3x3 with padding 1, batch normalization, pooling of 2x2, ReLU.
     """
-    knees, _, rows, columns = crops.shape
     weight = cast(Tensor, block[0].weight)
     return (
-        crops.device.type == weight.device.type == "cpu"
+        crops.device == weight.device
         and crops.dtype == weight.dtype
-        and crops.dtype in TOLERANCES
-        and not torch.is_autocast_enabled("cpu")
-        and not _being_recorded(crops)
+        and crops.shape[2] % 2 == 0
         and not any(layer._forward_hooks or layer._forward_pre_hooks for layer in block)
-        and knees > 0
-        and rows == columns
-        and rows % 2 == 0
-        and _taken(weight)
+        and can_pass(crops, len(weight))
     )
 
 
-def _taken(weight: Tensor) -> bool:
-    """Whether the decision in use takes the block of a convolution (channel out, in, 3, 3)."""
-    if not trusted(weight.dtype):
-        return False
-    decided = _in_use[0] if _in_use else blocks_here()
-    channels_out, channels_in = weight.shape[:2]
-    if decided.lanes is None or not pays(channels_in, lanes=decided.lanes):
-        return False
-    return channels_out % max(decided.lanes, lanes(weight.dtype)) == 0
+def can_pass(maps: Tensor, channels: int) -> bool:
+    """Whether passes take maps (knee, channel, row, column), and give so many channels."""
+    knees, _, rows, columns = maps.shape
+    return (
+        maps.device.type == "cpu"
+        and maps.dtype in TOLERANCES
+        and not torch.is_autocast_enabled("cpu")
+        and not _being_recorded(maps)
+        and knees > 0
+        and rows == columns
+        and trusted(maps.dtype)
+        and _fills_registers(channels, maps.dtype)
+    )
+
+
+def _fills_registers(channels: int, dtype: torch.dtype) -> bool:
+    """Here, and where it was decided."""
+    decided = (_in_use[0] if _in_use else blocks_here()).lanes
+    return decided is not None and channels % max(decided, lanes(dtype)) == 0
 
 
 def _being_recorded(crops: Tensor) -> bool:
@@ -163,12 +153,15 @@ def _agrees(dtype: torch.dtype, channels: int) -> bool:
     draw = partial(torch.randn, generator=random, dtype=dtype)
     crops, *parameters = map(draw, (*of_maps, *[(CHANNELS,)] * 3))
     crops += 1  # a wrong mean shows
-    close = partial(torch.allclose, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
-    return all(map(close, *(_results(crops, parameters, compiled=c) for c in (True, False))))
+    ours, theirs = (_results(crops, parameters, compiled=compiled) for compiled in (True, False))
+    return all(
+        bool((mine - other).abs().max() <= TOLERANCES[dtype] * other.abs().max().clamp(min=1))
+        for mine, other in zip(ours, theirs, strict=True)
+    )
 
 
 def _results(crops: Tensor, parameters: list[Tensor], *, compiled: bool) -> list[Tensor]:
-    """Activation in training and in evaluation, gradients and running statistics."""
+    """Activation in training and in evaluation, features, gradients and running statistics."""
     channels = crops.shape[1]
     convolution = nn.Conv2d(channels, CHANNELS, kernel_size=3, padding=1, dtype=crops.dtype)
     norm = nn.BatchNorm2d(CHANNELS, dtype=crops.dtype)
@@ -180,11 +173,16 @@ def _results(crops: Tensor, parameters: list[Tensor], *, compiled: bool) -> list
     def layers(crops: Tensor, *_: nn.Module) -> Tensor:
         return nn.functional.max_pool2d(norm(convolution(crops)), 2).relu()
 
+    def head(maps: Tensor) -> Tensor:
+        return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
+
     out = (trained_activation if compiled else layers)(crops, convolution, norm)
-    out.square().mean().backward()  # type: ignore[no-untyped-call]
+    features = (mean_and_largest if compiled else head)(out)
+    (out.square().sum() + features.square().sum()).backward()  # type: ignore[no-untyped-call]
     norm.eval()
     with torch.no_grad():
         scored = (scored_activation if compiled else layers)(crops, convolution, norm)
-    gradients = [cast(Tensor, parameter.grad) for parameter in own]
+    # Not of the bias: it is 0, and what plain layers give is rounding.
+    gradients = [cast(Tensor, each.grad) for each in (own[0], *own[2:])]
     statistics = [cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)]
-    return [out, scored, *gradients, *statistics]
+    return [out, features, scored, *gradients, *statistics]

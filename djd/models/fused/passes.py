@@ -1,47 +1,62 @@
-"""The passes of `passes.c` as functions of tensors.
+"""The calls of `passes.c` as functions of tensors.
 
-All tensors are on the CPU, of one floating type, float32 or float64, and in channels_last order
-(crops in PyTorch's usual one). Sums come back as float64, added up over knees in a fixed order.
+All tensors are on the CPU, of one floating type, float32 or float64, and maps (knee, channel, row,
+column) are in channels_last order; those of a block's output have half the rows and columns.
+Statistics and sums are float64.
 """
 
 import ctypes
-from ctypes import c_long, c_void_p
 from functools import cache
-from typing import ClassVar, NamedTuple
+from struct import Struct
+from typing import NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from djd.models.fused.compiled import library
 
+ARRAYS = (
+    *("crops", "raw", "weight", "bias", "gamma", "beta", "running_mean", "running_var", "batches"),
+    *("pooled", "choice", "activation", "statistics", "sums"),
+    *("gradient", "of_raw", "of_weight", "of_gamma", "of_beta"),
+)
+"""Addresses in the `block` of `passes.c`, in its order; a call needs some of them."""
+
+_BLOCK = Struct(f"@P4l2d{len(ARRAYS)}P")
+
 KERNEL = 9
-"""Pixels under a kernel of 3x3."""
+"""Taps of a kernel of 3x3."""
+
+MOMENTS = (KERNEL + 1) * KERNEL
+"""Covariances of the pixels under the kernel, and their means."""
+
+CROP_SUMS = 3 * 5 + 1 + 2 * 4 + 2 * 4 + 2 * 2 * 2
+"""Sums over a crop, of which moments are made: `crop_sums` in `first.h`."""
 
 
-class _Arrays(ctypes.Structure):
-    """`block_arrays` of `passes.c`."""
+class Layers(NamedTuple):
+    """Parameters of a block: weight (channel out, channel in, 3, 3), others (channel out,)."""
 
-    _fields_: ClassVar = [
-        *((name, c_long) for name in ("size", "channels")),
-        *((name, c_void_p) for name in ("crops", "weights", "raw", "pooled", "choice")),
-        *((name, c_void_p) for name in ("scale", "shift", "slope")),
-        *((name, c_void_p) for name in ("activation", "gradient", "raw_gradient", "sums")),
-    ]
+    weight: Tensor
+    bias: Tensor
+    gamma: Tensor
+    beta: Tensor
 
 
-class Pooled(NamedTuple):
-    """Result of pooling a convolution.
+class Forward(NamedTuple):
+    """Results of a block in training.
 
-    values: (knee, channel, row, column), the largest of each window.
-    choice: uint8 of the same shape, its place in the window.
-    mean: float64 (channel,), of all values before pooling.
-    variance: float64 (channel,), divided by their number.
+    activation: Map of the output.
+    choice: uint8 of the same shape: place of the chosen pixel in its window of 2x2, or 4 where the
+        ReLU lets nothing through.
+    statistics: Of channels and, in a first block, of pixels.
+    pooled: Chosen values, of the same shape, times the sign of gamma; a first block keeps none.
     """
 
-    values: Tensor
+    activation: Tensor
     choice: Tensor
-    mean: Tensor
-    variance: Tensor
+    statistics: Tensor
+    pooled: Tensor | None = None
 
 
 @cache
@@ -54,115 +69,117 @@ def lanes(dtype: torch.dtype) -> int:
     return int(_library(dtype).lanes())
 
 
-def patch_moments(padded: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean float64 (tap,) and covariance float64 (tap, tap) of the pixels under a 3x3 kernel.
-
-    `padded` are crops (knee, 1, row, column) with one more pixel on each side.
-    """
-    size = padded.shape[2] - 2
-    sums = torch.zeros(len(padded), KERNEL + 1, KERNEL, dtype=torch.float64)
-    _call("moments", padded, size, 1, crops=padded, sums=sums)
-    moments = sums.sum(dim=0) / (len(padded) * size * size)
-    products, mean = moments[:-1], moments[-1]
-    return mean, products - torch.outer(mean, mean)
+def first_forward(crops: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Forward:
+    """A first block, of crops (knee, 1, row, column), in training; `norm` is updated."""
+    channels = len(layers.gamma)
+    done = Forward(*_halves(crops, channels), _zeros(2 * channels + MOMENTS))
+    into = {"activation": done.activation, "choice": done.choice, "statistics": done.statistics}
+    given = {"crops": crops, "sums": _zeros(len(crops) * CROP_SUMS)}
+    _call("first_forward", crops, given | into, layers, norm)
+    return done
 
 
-def pool_convolved(
-    padded: Tensor, weights: Tensor, scale: Tensor, shift: Tensor
-) -> tuple[Tensor, Tensor]:
-    """ReLU of the scaled and shifted maximum of a convolution, and the place of the maximum.
-
-    `padded` as in `patch_moments`, `weights` (channel, 1, 3, 3), `scale`, not negative, and `shift`
-    (channel,); gives (knee, channel, row, column) of half the rows and columns, and uint8 alike.
-    """
-    size, channels = padded.shape[2] - 2, len(weights)
-    activation = empty_like_channels_last(padded, len(padded), channels, size // 2)
-    choice = torch.empty_like(activation, dtype=torch.uint8)
-    by_tap = weights.reshape(channels, KERNEL).T.contiguous()
-    given = {"crops": padded, "weights": by_tap, "scale": scale, "shift": shift}
-    _call("first_forward", padded, size, channels, **given, activation=activation, choice=choice)
-    return activation, choice
+def first_backward(
+    gradient: Tensor, crops: Tensor, layers: Layers, choice: Tensor, statistics: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of weight, gamma and beta by that of the activation of `first_forward`."""
+    given = {"crops": crops, "choice": choice, "statistics": statistics, "gradient": gradient}
+    of_weight, of_gamma, of_beta = map(torch.empty_like, (layers.weight, layers.gamma, layers.beta))
+    into = {"of_weight": of_weight, "of_gamma": of_gamma, "of_beta": of_beta}
+    given["sums"] = _zeros(len(crops) * (KERNEL + 1) * len(layers.gamma))
+    _call("first_backward", crops, given | into, layers)
+    return of_weight, of_gamma, of_beta
 
 
-def sum_under_choice(padded: Tensor, gradient: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of the gradient times the pixels under the kernel at the chosen places, and of itself.
-
-    `padded` and `choice` are those of `pool_convolved`, and `gradient` (knee, channel, row, column)
-    is of its activation; gives float64 (channel, tap) and float64 (channel,).
-    """
-    size, channels = padded.shape[2] - 2, gradient.shape[1]
-    sums = torch.zeros(len(padded), KERNEL + 1, channels, dtype=torch.float64)
-    given = {"crops": padded, "choice": choice, "gradient": gradient}
-    _call("first_backward", padded, size, channels, **given, sums=sums)
-    whole = sums.sum(dim=0)
-    return whole[:-1].T, whole[-1]
+def forward(raw: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Forward:
+    """What follows a block's convolution, without its bias, in training; `norm` is updated."""
+    knees, channels, _, _ = raw.shape
+    activation, choice = _halves(raw, channels)
+    done = Forward(activation, choice, _zeros(2 * channels), torch.empty_like(activation))
+    given = {"raw": raw, "sums": _zeros(2 * knees * channels)}
+    _call("forward", raw, given | done._asdict(), layers, norm)
+    return done
 
 
-def pool(raw: Tensor) -> Pooled:
-    """Pool windows of 2x2 of (knee, channel, row, column); with mean and variance of channels."""
-    knees, channels, size, _ = raw.shape
-    values = empty_like_channels_last(raw, knees, channels, size // 2)
-    choice = torch.empty_like(values, dtype=torch.uint8)
-    sums = torch.zeros(knees, 2, channels, dtype=torch.float64)
-    _call("pool", raw, size, channels, raw=raw, pooled=values, choice=choice, sums=sums)
-    means, squares = sums.unbind(dim=1)
-    means = means / size**2
-    mean = means.mean(dim=0)
-    within, between = squares.mean(dim=0) / size**2, (means - mean).square().mean(dim=0)
-    return Pooled(values, choice, mean, within + between)
+def backward(
+    gradient: Tensor, raw: Tensor, layers: Layers, *kept: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of raw, gamma and beta by that of the activation; `kept` are the others of it."""
+    knees, channels, _, _ = raw.shape
+    given = dict(zip(Forward._fields[1:], kept, strict=True))
+    given |= {"raw": raw, "gradient": gradient, "sums": _zeros(2 * knees * channels)}
+    of_raw, of_gamma, of_beta = map(torch.empty_like, (raw, layers.gamma, layers.beta))
+    into = {"of_raw": of_raw, "of_gamma": of_gamma, "of_beta": of_beta}
+    _call("backward", raw, given | into, layers)
+    return of_raw, of_gamma, of_beta
 
 
-def activate(pooled: Pooled, scale: Tensor, shift: Tensor) -> Tensor:
-    """ReLU of the values, scaled and shifted by (channel,); `choice` is closed where it is 0."""
-    _, channels, half, _ = pooled.values.shape
-    activation = torch.empty_like(pooled.values)
-    given = {"pooled": pooled.values, "choice": pooled.choice, "scale": scale, "shift": shift}
-    _call("activate", pooled.values, 2 * half, channels, **given, activation=activation)
+def first_score(crops: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Tensor:
+    """Activation of a first block in evaluation, by the running statistics of `norm`."""
+    activation, choice = _halves(crops, len(layers.gamma))
+    arrays = {"crops": crops, "activation": activation, "choice": choice}
+    _call("first_score", crops, arrays, layers, norm)
     return activation
 
 
-def sum_gradients(gradient: Tensor, values: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of the gradient that passes the ReLU, and of it times the pooled values.
-
-    `gradient` of the activation, `values` and `choice` of `Pooled` are of one shape; the sums are
-    float64 (channel,) each.
-    """
-    knees, channels, half, _ = gradient.shape
-    sums = torch.zeros(knees, 2, channels, dtype=torch.float64)
-    given = {"pooled": values, "choice": choice, "gradient": gradient}
-    _call("sum_gradients", gradient, 2 * half, channels, **given, sums=sums)
-    plain, products = sums.sum(dim=0)
-    return plain, products
+def score(raw: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Tensor:
+    """Activation in evaluation of any block's convolution without its bias."""
+    knees, channels, _, _ = raw.shape
+    activation, choice = _halves(raw, channels)
+    into = {"pooled": activation, "activation": activation, "choice": choice}
+    given = {"raw": raw, "sums": _zeros(2 * knees * channels)}
+    _call("score", raw, given | into, layers, norm)
+    return activation
 
 
-def spread_gradients(
-    gradient: Tensor, raw: Tensor, choice: Tensor, *, scale: Tensor, slope: Tensor, shift: Tensor
-) -> Tensor:
-    """`slope * raw + shift`, and at the chosen places `scale * gradient` more: shaped as raw.
-
-    `gradient` and `choice` are (knee, channel, row, column); `raw` has twice the rows and columns;
-    `scale`, `slope` and `shift` are (channel,).
-    """
-    _, channels, size, _ = raw.shape
-    raw_gradient = torch.empty_like(raw)
-    given = {"raw": raw, "choice": choice, "gradient": gradient}
-    lines = {"scale": scale, "shift": shift, "slope": slope}
-    _call("spread_gradients", raw, size, channels, **given, **lines, raw_gradient=raw_gradient)
-    return raw_gradient
+def head(maps: Tensor) -> Tensor:
+    """Mean, then largest value, of each channel of square maps: (knee, 2 * channel)."""
+    features = torch.empty(len(maps), 2 * maps.shape[1], dtype=maps.dtype)
+    _call("head", maps, {"raw": maps, "activation": features})
+    return features
 
 
-def empty_like_channels_last(like: Tensor, knees: int, channels: int, size: int) -> Tensor:
-    """An empty (knee, channel, row, column) in channels_last order, of the type of another."""
-    shape = (knees, channels, size, size)
-    return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
+def head_backward(gradient: Tensor, maps: Tensor, features: Tensor) -> Tensor:
+    """Gradient of maps by that of the features which `head` gave."""
+    of_raw = torch.empty_like(maps)
+    given = {"raw": maps, "activation": features, "gradient": gradient}
+    _call("head_backward", maps, given | {"of_raw": of_raw})
+    return of_raw
 
 
-def _call(name: str, like: Tensor, size: int, channels: int, **arrays: Tensor) -> None:
-    """Do a pass over all knees of `like`; the pass gets the addresses of the arrays."""
-    places = {array: tensor.data_ptr() for array, tensor in arrays.items()}
-    arguments = _Arrays(size=size, channels=channels, **places)
-    threads = c_long(torch.get_num_threads())
-    _library(like.dtype)[name](ctypes.byref(arguments), c_long(len(like)), _parallel(), threads)
+def _halves(maps: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """An empty map of a block's output, and as many uint8."""
+    knees, _, size, _ = maps.shape
+    shape = (knees, channels, size // 2, size // 2)
+    half = torch.empty(shape, dtype=maps.dtype, memory_format=torch.channels_last)
+    return half, torch.empty_like(half, dtype=torch.uint8)
+
+
+def _zeros(count: int) -> Tensor:
+    return torch.zeros(count, dtype=torch.float64)
+
+
+def _call(
+    name: str,
+    maps: Tensor,
+    arrays: dict[str, Tensor],
+    layers: Layers | None = None,
+    norm: nn.BatchNorm2d | None = None,
+) -> None:
+    """Call a function of `passes.c` with the addresses of its arrays."""
+    channels, eps, momentum = maps.shape[1], 0.0, 0.0
+    if layers is not None:
+        channels = len(layers.gamma)
+        arrays |= layers._asdict()
+    if norm is not None:
+        eps, momentum = norm.eps, cast(float, norm.momentum)
+        arrays["running_mean"] = cast(Tensor, norm.running_mean)
+        arrays["running_var"] = cast(Tensor, norm.running_var)
+        arrays["batches"] = cast(Tensor, norm.num_batches_tracked)
+    places = [arrays[name].data_ptr() if name in arrays else 0 for name in ARRAYS]
+    sizes = (torch.get_num_threads(), len(maps), maps.shape[2], channels)
+    block = _BLOCK.pack(_parallel(), *sizes, eps, momentum, *places)
+    getattr(_library(maps.dtype), name)(block)
 
 
 def _library(dtype: torch.dtype) -> ctypes.CDLL:
@@ -173,13 +190,14 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL:
 
 
 @cache
-def _parallel() -> c_void_p | None:
-    """PyTorch's own way to give work to its threads; None where it can't be had: one thread.
+def _parallel() -> int:
+    """Address of PyTorch's own way to give work to its threads; 0 where it can't be had.
 
     PyTorch makes its OpenMP's names known to all of a process. Other threads would wait for
     the ones that spin there after each step of PyTorch's.
     """
     try:
-        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, c_void_p)
+        address = ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
     except (AttributeError, OSError, TypeError):
-        return None
+        return 0
+    return address or 0

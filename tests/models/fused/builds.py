@@ -31,11 +31,6 @@ def built_with(flag: str) -> Iterator[None]:
         cache.cache_clear()
 
 
-def always(channels_in: int, *, lanes: int) -> bool:
-    """In place of `fusing.pays`: compiled blocks are tested where they are slow, too."""
-    return True
-
-
 def lanes_of(flag: str) -> int:
     """Float lanes of a build."""
     with built_with(flag):

@@ -92,7 +92,9 @@ def test_a_folder_that_cannot_be_written_costs_only_time(kept: Path) -> None:
 
 
 @pytest.mark.usefixtures("built")
-@pytest.mark.parametrize("changed", ["another processor", "another compiler", "another source"])
+@pytest.mark.parametrize(
+    "changed", ["another processor", "another compiler", "passes.c", "first.h"]
+)
 def test_what_was_built_elsewhere_is_not_taken(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
@@ -104,9 +106,10 @@ def test_what_was_built_elsewhere_is_not_taken(
         wrapper.chmod(0o755)
         monkeypatch.setenv("CC", str(wrapper))
     else:
-        source = tmp_path / "passes.c"
-        source.write_text(compiled.SOURCE.read_text() + "\n/* changed */\n")
-        monkeypatch.setattr(compiled, "SOURCE", source)
+        sources = shutil.copytree(compiled.SOURCE.parent, tmp_path / "sources")
+        with (sources / changed).open("a") as source:
+            source.write("/* changed */\n")
+        monkeypatch.setattr(compiled, "SOURCE", sources / "passes.c")
     assert library(in_double=False) is not None
     assert len(list(kept.glob("*.so"))) == 2
 

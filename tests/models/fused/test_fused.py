@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from djd.models import networks
 from djd.models.fused import fusing
-from djd.models.fused.fused import FusedBlock, FusedFirstBlock
+from djd.models.fused.fused import FusedBlock, FusedFirstBlock, mean_and_largest
 from djd.models.networks import KneeBlock, KneeCNN
-from tests.models.fused.builds import FLAGS, always, built_with
+from djd.models.pooled import PooledCNN
+from tests.models.fused.builds import FLAGS, built_with
 
 pytestmark = pytest.mark.skipif(
     not fusing.trusted(torch.float32), reason="no C compiler here: plain layers are used"
@@ -21,11 +23,10 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True, scope="module", params=FLAGS, ids=lambda flag: flag or "native")
 def build(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every test for each width of registers, with every block compiled that can be."""
+    """Every test for each width of registers."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # more have nothing to do at these sizes
-    with built_with(request.param), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fusing, "pays", always)
+    with built_with(request.param):
         yield
     torch.set_num_threads(threads)
 
@@ -75,9 +76,9 @@ def assert_same(block: KneeBlock, crops: Tensor, *, digits: float, crops_too: bo
 
 
 @pytest.mark.parametrize("views", [1, 2])
-@pytest.mark.parametrize("channels", [16, 48])
-def test_first_block_is_the_studys_layers(views: int, channels: int) -> None:
-    crops = torch.randn(3, views, 32, 32, dtype=torch.float64) * 9 + 40
+@pytest.mark.parametrize(("channels", "size"), [(16, 32), (48, 32), (16, 2), (16, 6), (16, 18)])
+def test_first_block_is_the_studys_layers(views: int, channels: int, size: int) -> None:
+    crops = torch.randn(3, views, size, size, dtype=torch.float64) * 9 + 40
     assert_same(random_block(views, channels, seed=0), crops, digits=1e-10, crops_too=False)
 
 
@@ -108,7 +109,7 @@ def test_first_blocks_gradients_are_its_numerical_ones() -> None:
     block = random_block(1, 16, seed=1)
 
     def activation(*parameters: Tensor) -> Tensor:
-        return FusedFirstBlock.apply(crops, *parameters, 1e-5)[0]  # type: ignore[no-untyped-call, no-any-return]
+        return FusedFirstBlock.apply(crops, block[1], *parameters)  # type: ignore[no-untyped-call, no-any-return]
 
     assert torch.autograd.gradcheck(activation, tuple(block.parameters()))
 
@@ -118,10 +119,60 @@ def test_any_blocks_gradients_are_its_numerical_ones() -> None:
     crops = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     block = random_block(3, 16, seed=2)
 
-    def activation(*inputs: Tensor) -> Tensor:
-        return FusedBlock.apply(*inputs, 1e-5)[0]  # type: ignore[no-untyped-call, no-any-return]
+    def activation(crops: Tensor, *parameters: Tensor) -> Tensor:
+        return FusedBlock.apply(crops, block[1], *parameters)  # type: ignore[no-untyped-call, no-any-return]
 
     assert torch.autograd.gradcheck(activation, (crops, *block.parameters()))
+
+
+def features_of(maps: Tensor) -> Tensor:
+    """By PyTorch's operations, what `mean_and_largest` gives."""
+    return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("size", [1, 4, 7])
+def test_the_heads_features_and_gradient_are_pytorchs(size: int, ties: bool) -> None:
+    """Where several pixels are largest, too: they share the gradient."""
+    torch.manual_seed(0)
+    maps = torch.randn(3, 32, size, size, dtype=torch.float64)
+    maps = (maps.round() if ties else maps).requires_grad_()
+    features, expected = mean_and_largest(maps), features_of(maps)
+    torch.testing.assert_close(features, expected)
+    weights = torch.randn(3, 64, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((features * weights).sum(), maps)
+    (expected_gradient,) = torch.autograd.grad((expected * weights).sum(), maps)
+    torch.testing.assert_close(gradient, expected_gradient)
+
+
+def test_a_nan_in_a_map_is_seen_in_both_features() -> None:
+    maps = torch.rand(2, 16, 4, 4, dtype=torch.float64)
+    maps[1, 3, 2, 1] = float("nan")
+    torch.testing.assert_close(mean_and_largest(maps), features_of(maps), equal_nan=True)
+
+
+def test_twenty_steps_lose_what_twenty_steps_of_plain_layers_lose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    crops = torch.randn(20, 8, 1, 32, 32, dtype=torch.float64)
+    losses = []
+    for compiled in (True, False):
+        monkeypatch.setattr(networks, "FUSED", compiled)
+        torch.manual_seed(0)
+        network = PooledCNN(dropout=0, pixels=32, outputs=5).double()
+        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+        losses.append([_step(network, optimizer, batch) for batch in crops])
+        assert (network.trained_with == "compiled blocks") == compiled
+    torch.testing.assert_close(*losses, rtol=0, atol=1e-12)
+
+
+def _step(network: nn.Module, optimizer: torch.optim.Optimizer, crops: Tensor) -> float:
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(network(crops), torch.arange(len(crops)) % 5)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return float(loss.detach())
 
 
 def test_a_second_derivative_is_refused_rather_than_wrong() -> None:

@@ -98,7 +98,7 @@ def test_a_network_says_what_it_was_trained_with(channels: int, said: str) -> No
 @compiled
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="GNU's OpenMP")
 def test_passes_share_pytorchs_threads() -> None:
-    assert passes._parallel() is not None
+    assert passes._parallel()
 
 
 def test_in_evaluation_gradients_can_be_asked_for() -> None:
@@ -128,47 +128,67 @@ def test_without_openmp_one_thread_does_the_same(monkeypatch: pytest.MonkeyPatch
     crops = torch.rand(3, 1, 32, 32)
     with torch.no_grad():
         ours = block_of()(crops)
-        monkeypatch.setattr(passes, "_parallel", lambda: None)
+        monkeypatch.setattr(passes, "_parallel", lambda: 0)
         assert torch.equal(ours, block_of()(crops))
 
 
 @compiled
 @pytest.mark.parametrize(
-    "wrong", ["patch_moments", "pool_convolved", "sum_under_choice", "pool", "sum_gradients"]
+    ("wrong", "results"),
+    [
+        ("first_forward", 1),
+        ("forward", 1),
+        ("first_backward", 3),
+        ("backward", 3),
+        ("head", 1),
+        ("head_backward", 1),
+    ],
 )
 def test_passes_that_were_compiled_wrongly_are_not_used(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: str
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: str, results: int
 ) -> None:
     right = getattr(passes, wrong)
+    for off in range(results):
 
-    def slightly_off(*given: torch.Tensor) -> Any:
-        results = right(*given)
-        return (
-            type(results)(*[1.1 * results[0], *results[1:]])
-            if wrong == "pool"
-            else (
-                1.1 * results[0],
-                *results[1:],
-            )
-        )
+        def slightly_off(*given: Any, off: int = off) -> Any:
+            results = right(*given)
+            (results if wrong.startswith("head") else results[off]).mul_(1.1)
+            return results
 
-    monkeypatch.setattr(passes, wrong, slightly_off)
-    trusted.cache_clear()
-    with caplog.at_level(logging.WARNING, logger="djd"):
-        assert not trusted(torch.float32)
-    trusted.cache_clear()
-    assert "the layers are used" in caplog.text
+        monkeypatch.setattr(passes, wrong, slightly_off)
+        trusted.cache_clear()
+        with caplog.at_level(logging.WARNING, logger="djd"):
+            assert not trusted(torch.float32)
+        trusted.cache_clear()
+    assert len(caplog.messages) == results
+    assert all("the layers are used" in message for message in caplog.messages)
 
 
 @compiled
-@pytest.mark.parametrize("wrong", ["_move_on", "scored_activation"])
+@pytest.mark.parametrize("wrong", ["first_score", "score"])
 def test_a_wrong_evaluation_is_not_used(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     """Every reported score would be wrong."""
-    if wrong == "_move_on":
-        monkeypatch.setattr(fused, wrong, lambda *given, **named: None)
-    else:
-        right = fused.scored_activation
-        monkeypatch.setattr(fusing, wrong, lambda *given: 1.1 * right(*given))
+    right = getattr(passes, wrong)
+    monkeypatch.setattr(passes, wrong, lambda *given: 1.1 * right(*given))
+    trusted.cache_clear()
+    assert not trusted(torch.float32)
+    trusted.cache_clear()
+
+
+@compiled
+@pytest.mark.parametrize("wrong", ["first_forward", "forward"])
+@pytest.mark.parametrize("statistic", ["running_mean", "running_var"])
+def test_running_statistics_that_move_wrongly_are_not_used(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, statistic: str
+) -> None:
+    right = getattr(passes, wrong)
+
+    def slightly_off(maps: torch.Tensor, layers: Any, norm: Any) -> Any:
+        results = right(maps, layers, norm)
+        getattr(norm, statistic).mul_(1.1)
+        return results
+
+    monkeypatch.setattr(passes, wrong, slightly_off)
     trusted.cache_clear()
     assert not trusted(torch.float32)
     trusted.cache_clear()
@@ -228,19 +248,19 @@ def test_builds_for_all_widths_give_the_same_to_rounding(channels_in: int) -> No
 
 @compiled
 @pytest.mark.parametrize(
-    ("lanes", "compiled_blocks"), [(16, 4), (8, 2), (4, 2), (32, 0), (None, 0)]
+    ("lanes", "plain_blocks"), [(16, 0), (8, 0), (4, 0), (32, 1), (64, 2), (None, 5)]
 )
 def test_the_recorded_lanes_say_which_blocks_are_compiled(
-    tmp_path: Path, lanes: int | None, compiled_blocks: int
+    tmp_path: Path, lanes: int | None, plain_blocks: int
 ) -> None:
-    """By the figures in `bench/blocks.py`, whatever the lanes of this processor are."""
+    """Whatever the lanes of this processor are: blocks of 16, 32, 64, 128 and 256 channels."""
     blocks = Blocks(blocks="compiled" if lanes else "plain", lanes=lanes)
     (tmp_path / "blocks.json").write_text(blocks.model_dump_json())
     use_blocks(tmp_path)
-    network = KneeCNN(depth=5, width=32 if lanes == 32 else 16)
+    network = KneeCNN(depth=5)
     network(torch.rand(2, 1, 128, 128))
     taken = [block.trained_compiled for block in network.blocks]
-    assert taken == [at < compiled_blocks for at in range(5)]
+    assert taken == [at >= plain_blocks for at in range(5)]
 
 
 @compiled
