@@ -124,25 +124,38 @@ class _Watch(Callback):
     """Times the parts of each epoch but the first, which is slower, and ends the rehearsal."""
 
     def __init__(self) -> None:
-        self._training: list[float] = []
-        self._validation: list[float] = []
+        self._steps: list[float] = []
+        self._validations: list[float] = []
         self._epochs: list[float] = []
-        self._began = self._trained = self._validation_began = self._validated = 0.0
+        self._taken = 0
+        self._began = self._stepped = self._step = self._validation_began = self._validated = 0.0
 
     @property
     def pace(self) -> Pace:
         """Means over the timed epochs."""
-        training, validation, epochs = (
-            float(np.mean(each)) for each in (self._training, self._validation, self._epochs)
+        step, validation, epoch = (
+            float(np.mean(each)) for each in (self._steps, self._validations, self._epochs)
         )
-        rest = epochs - training - validation
-        return Pace(training / STEPS, validation / EVALUATION_BATCH_SIZE, max(0.0, rest))
+        rest = epoch - STEPS * step - validation
+        return Pace(step, validation / EVALUATION_BATCH_SIZE, max(0.0, rest))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Watch the optimizer."""
+        trainer.optimizers[0].register_step_post_hook(lambda *_: self._take_step())
+
+    def _take_step(self) -> None:
+        """Time the steps from the end of the first to that of the last: epochs begin slowly."""
+        self._taken += 1
+        if self._taken in (1, STEPS):
+            _wait_for_device()
+            now = time.perf_counter()
+            self._step, self._stepped = (now - self._stepped) / (STEPS - 1), now
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the start."""
         if trainer.current_epoch > 1:
             self._keep()
-        self._began = time.perf_counter()
+        self._taken, self._began = 0, time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the rehearsal after enough timed epochs."""
@@ -156,14 +169,8 @@ class _Watch(Callback):
     def _keep(self) -> None:
         """Keep the times of an epoch that is over."""
         self._epochs.append(time.perf_counter() - self._began)
-        self._training.append(self._trained - self._began)
-        self._validation.append(self._validated)
-
-    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-        """Note the end of the last step."""
-        if trainer.is_last_batch:
-            _wait_for_device()
-            self._trained = time.perf_counter()
+        self._steps.append(self._step)
+        self._validations.append(self._validated)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the start."""
