@@ -95,24 +95,33 @@ def _run_alone(cfg: DictConfig, folder: Path) -> "RunResult | None":
     from djd.runs.config import read_config
 
     try:
-        config = read_config(_values(cfg))  # before the slow imports of torch and lightning
+        config = read_config(_values(cfg))
         if config.kind != "run":
             raise InputError(
                 f"kind: expected run, which only a sweep changes, received {config.kind}"
             )
+        from djd.runs.loading import load
+
+        if not config.dry_run:
+            started.append(folder)
+        load(config, _import_training)
         from djd.report.report import report_run
         from djd.runs.train import print_duration, train
 
         if config.dry_run:
             print_duration(config, folder)
             return None
-        started.append(folder)
         if result := train(config, folder):
             report_run(folder, result)
         return result
     except (InputError, DriveError, OSError) as error:
         _fail(file_sentence(error, folder) if isinstance(error, OSError) else str(error))
     return None
+
+
+def _import_training() -> None:
+    import djd.report.report
+    import djd.runs.train  # noqa: F401
 
 
 def _run_job(cfg: DictConfig, folder: Path) -> "RunResult | None":

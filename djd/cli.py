@@ -10,11 +10,12 @@ from typing import Annotated, Literal
 import typer
 
 from djd.check.command import check
-from djd.console import console, exit_2_on_error, progress_bar
+from djd.console import console, exit_2_on_error
 from djd.environment import forget_launcher, show_every_line
 from djd.errors import DriveError, InputError
 from djd.files import as_stored
 from djd.grades import PHANTOM_STAMP, LabelsFrom, LabelsKind, PhantomFormat, PhantomStyle
+from djd.progress import progress_bar
 from djd.wording import on_terminal
 
 app = typer.Typer(

@@ -25,7 +25,7 @@ from djd.runs.config import RunConfig
 from djd.runs.fit import build_classifier, fit_network
 from djd.runs.folder import LAST_CHECKPOINT, epoch_checkpoint
 from djd.runs.prepare import THREADS_IN_SWEEP, Prepared
-from djd.runs.pretrain import invented_folder, pretrained_sentences, pretraining_of, weights_place
+from djd.runs.pretrain import pretrained_sentences, pretraining_of, weights_place
 from djd.runs.reading import read_data
 from djd.runs.summary import say
 
@@ -125,12 +125,7 @@ def _made(place: Path, prepared: Prepared) -> dict[str, Any]:
 def _training(prepared: Prepared, folder: Path) -> _Pretraining:
     """The training of the weights, in a folder from which a stopped one goes on."""
     config = pretraining_of(prepared.config)
-    # Networks that are compared are trained on the same patients, invented once.
-    scans = invented_folder(prepared.config)
-    lock = scans.with_name(f".{scans.name}.lock")
-    with wait_for_lock(lock, patience=PATIENCE):
-        cohort, split = read_data(config)
-    remove_lock(lock)
+    cohort, split = read_data(config)
     nobody = np.arange(0)
     parts = Parts(train=np.arange(len(cohort)), validation=nobody, test=nobody)
     try:

@@ -12,8 +12,8 @@ is of the style `plain`; `soft` takes 1.1 times as long, for the rest see `docs/
 """
 
 import csv
-import io
 import json
+import math
 import secrets
 import shutil
 from collections.abc import Callable, Generator, Sequence
@@ -33,6 +33,7 @@ from djd.data.scan import KneeGrades
 from djd.errors import InputError
 from djd.files import move, remove, tried_again, write_whole
 from djd.grades import PHANTOM_STAMP, PhantomFormat, PhantomStyle
+from djd.locks import remove_lock, wait_for_lock
 from djd.machine import usable_cores
 from djd.processes import in_processes
 
@@ -105,8 +106,7 @@ def make_cohort(
                 remove(path)
             raise
     except OSError as error:
-        path = error.filename or folder
-        raise InputError(f"{path}: can't be written ({error.strerror or error})") from error
+        raise _unwritable(folder, error) from error
 
 
 def cached_phantom(
@@ -120,21 +120,50 @@ def cached_phantom(
     """Folder of the invented cohort of `data=phantom`, made on first use.
 
     The cohort is made beside its place and renamed when whole: a stopped process leaves no half
-    cohort, and two processes at once do no harm. Errors are those of `make_cohort`.
+    cohort. Of two processes at once, one waits for the other. Errors are those of `make_cohort`.
     """
     folder = phantom_folder(cache, patients=patients, seed=seed, style=style)
     if folder.is_dir():
         return folder
+    lock = folder.with_name(f".{folder.name}.lock")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with wait_for_lock(lock, patience=math.inf):
+            try:
+                if not folder.is_dir():
+                    _make_beside(folder, patients, seed, style, on_scan)
+            finally:
+                remove_lock(lock)  # while it is this process's
+    except OSError as error:
+        raise _unwritable(cache, error) from error
+    return folder
+
+
+def _make_beside(
+    folder: Path,
+    patients: int,
+    seed: int,
+    style: PhantomStyle,
+    on_scan: Callable[[int], None] | None,
+) -> None:
+    _remove_left(folder)
     beside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         make_cohort(beside, patients=patients, seed=seed, style=style, on_scan=on_scan)
         move(beside, folder)
-    except OSError:
-        if not folder.is_dir():  # another process was first: its cohort is the same
-            raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return folder
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what killed processes left beside the place of a cohort."""
+    for left in folder.parent.glob(f".{folder.name}.*/"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    path = error.filename or folder
+    return InputError(f"{path}: can't be written ({error.strerror or error})")
 
 
 def phantom_folder(cache: Path, *, patients: int, seed: int, style: PhantomStyle) -> Path:
