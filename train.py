@@ -185,6 +185,8 @@ def _how_to_go_on(stop: Stopped) -> str:
     if not argument or any(each.startswith(argument.partition("=")[0]) for each in sys.argv[1:]):
         return f"{stop}; to go on: {command}"
     (folder,) = quote_paths([argument])
+    if started and not (started[-1] / "config.yaml").exists():
+        return f"{stop} before the training began; to begin again: {command}"
     command += f" {in_shell(folder)}"
     if started and not (started[-1] / ".hydra" / "overrides.yaml").exists():
         return f"{stop}; to go on: {command}"  # with hydra.output_subdir=null nothing was saved

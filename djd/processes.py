@@ -1,5 +1,6 @@
 """Work in processes of joblib, one a core, that end with this process."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
@@ -30,16 +31,21 @@ def in_processes(
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     parallel = Parallel(processes, return_as="generator", batch_size=1, pre_dispatch=2 * processes)
+    with deaf_children():
+        results = parallel(map(delayed(partial(_in_process, work)), items))
     try:
-        with deaf_children():
-            results = parallel(map(delayed(partial(_in_process, work)), items))
-        yield from results
+        for result in results:  # noqa: UP028 - which would close it with a warning
+            yield result
     except TerminatedWorkerError:
         raise LostProcessError(
             f"expected {processes} processes to live to the end, received one that was ended from "
             "outside, often for want of memory; give the command again"
         ) from None
     finally:  # also where the command was stopped
+        with warnings.catch_warnings():
+            # Of results that nobody took, as after an error of the caller.
+            warnings.filterwarnings("ignore", ".*adjusting the input task iterator")
+            results.close()
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
