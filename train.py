@@ -34,6 +34,7 @@ from djd.errors import (
     require_text,
 )
 from djd.files import cache_folder
+from djd.garbage import end_without_collecting
 from djd.machine import Stopped, stop_on_signals
 from djd.runs.command_line import (
     absolute_paths,
@@ -246,6 +247,7 @@ def main() -> int:
 if __name__ == "__main__":
     show_every_line()
     outlive_terminal()
+    end_without_collecting()
     status = main()
     if status > 128:  # stopped: all files are written, and the end of torch takes a second
         logging.shutdown()

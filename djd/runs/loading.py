@@ -6,6 +6,7 @@ Nothing at the top imports torch.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from djd.garbage import keeping_all
 from djd.progress import progress_bar
 from djd.runs.config import RunConfig
 from djd.runs.reading import invent_scans, lacks_scans
@@ -33,7 +34,8 @@ def load(config: RunConfig, import_all: Callable[[], None]) -> None:
 
 
 def _import(import_all: Callable[[], None], to_check: RunConfig | None) -> None:
-    import_all()
+    with keeping_all():
+        import_all()
     if to_check:
         from djd.runs.duration import count_values
 
