@@ -13,6 +13,7 @@ from djd.data.split import PatientSplit
 from djd.errors import InputError
 from djd.files import remove, write_whole
 from djd.markers import use_stale_after
+from djd.progress import progress_bar
 from djd.runs.config import RunConfig
 from djd.runs.folder import (
     RESULT_NAME,
@@ -160,7 +161,8 @@ def compare(
     # A refit has the setting's name and its epochs in place of the fold.
     require_room(folder, [f"{WINNER}/{each.folder.name}" for each in placed], "hydra.sweep.dir")
     sweep = Sweep(folder, tuple(placed), plan=plan).looked_at()
-    expected = forecast(sweep, trainer.knees, at_once=at_once)
+    with progress_bar("timing training steps"):  # in processes that import PyTorch first
+        expected = forecast(sweep, trainer.knees, at_once=at_once)
     say_head(sweep, trainer.cohort, trainer.split, expected, at_once=at_once)
     if config.dry_run:
         return None
