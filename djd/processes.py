@@ -1,5 +1,6 @@
 """Work in processes of joblib, one a core, that end with this process."""
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -31,6 +32,7 @@ def in_processes(
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     parallel = Parallel(processes, return_as="generator", batch_size=1, pre_dispatch=2 * processes)
+    _start_trackers()
     with deaf_children():
         results = parallel(map(delayed(partial(_in_process, work)), items))
     try:
@@ -47,6 +49,17 @@ def in_processes(
             warnings.filterwarnings("ignore", ".*adjusting the input task iterator")
             results.close()
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+def _start_trackers() -> None:
+    """Start what tidies up after processes; each, as it starts, ends `deaf_children` too early."""
+    if os.name == "posix":
+        from multiprocessing import resource_tracker
+
+        from joblib.externals.loky.backend import resource_tracker as of_joblib
+
+        resource_tracker.ensure_running()
+        of_joblib.ensure_running()
 
 
 def _in_process(work: Callable[[Item], Result], item: Item) -> Result:
