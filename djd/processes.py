@@ -1,8 +1,9 @@
 """Work in processes of joblib, one a core, that end with this process."""
 
+import multiprocessing
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -22,20 +23,25 @@ def in_processes(
 ) -> Iterator[Result]:
     """The result of `work`, which must pickle, for each item, in order.
 
-    No process outlives the last result, an error, or the closing of this iterator.
+    A cell of a sweep, which may start no process, works by itself. No process outlives the last
+    result, an error, or the closing of this iterator.
 
     Raises:
         LostProcessError: A process was ended from outside.
     """
+    if multiprocessing.current_process().daemon:
+        yield from map(work, items)
+        return
     from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     parallel = Parallel(processes, return_as="generator", batch_size=1, pre_dispatch=2 * processes)
-    _start_trackers()
-    with deaf_children():
-        results = parallel(map(delayed(partial(_in_process, work)), items))
+    results: Generator[Result, None, None] | None = None
     try:
+        _start_trackers()
+        with deaf_children():
+            results = parallel(map(delayed(partial(_in_process, work)), items))
         for result in results:  # noqa: UP028 - which would close it with a warning
             yield result
     except TerminatedWorkerError:
@@ -44,11 +50,16 @@ def in_processes(
             "outside, often for want of memory; give the command again"
         ) from None
     finally:  # also where the command was stopped
-        with warnings.catch_warnings():
-            # Of results that nobody took, as after an error of the caller.
-            warnings.filterwarnings("ignore", ".*adjusting the input task iterator")
-            results.close()
+        if results:
+            _close(results)
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+def _close(results: Generator[Result, None, None]) -> None:
+    with warnings.catch_warnings():
+        # Of results that nobody took, as after an error of the caller.
+        warnings.filterwarnings("ignore", ".*adjusting the input task iterator")
+        results.close()
 
 
 def _start_trackers() -> None:

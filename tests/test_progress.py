@@ -49,3 +49,14 @@ def test_a_terminal_shows_a_bar_that_vanishes(
         show(3)
     assert share in screen.getvalue()
     assert screen.getvalue().endswith("\x1b[1A\x1b[2K")  # up a line, which is cleared
+
+
+def test_a_long_step_of_unknown_length_prints_its_name_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.01)
+    shown = ""
+    with progress_bar("fitting"):
+        while not shown:
+            shown = capsys.readouterr().err
+    assert shown + capsys.readouterr().err == "fitting ...\n"
