@@ -208,8 +208,9 @@ def write_answer(
     if with_page:
         from djd.report.page.page import write_page  # matplotlib takes half a second
 
+        shown = with_knees(sweep, answer, data)  # may show a bar of its own
         with progress_bar("drawing the report"):
-            write_page(sweep, with_knees(sweep, answer, data))
+            write_page(sweep, shown)
     write_cards(sweep, answer)
 
 
