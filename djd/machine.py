@@ -148,22 +148,6 @@ def stop_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def deaf_children() -> Iterator[None]:
-    """Processes started meanwhile never hear Ctrl-C, which a terminal sends to all of a command's.
-
-    This process hears a Ctrl-C of meanwhile afterwards. Nothing on Windows.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 

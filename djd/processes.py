@@ -2,13 +2,16 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
 from djd.errors import InputError
-from djd.machine import deaf_children, die_without_parent, keep_freed_memory
+from djd.machine import die_without_parent, keep_freed_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,7 +43,7 @@ def in_processes(
     results: Generator[Result, None, None] | None = None
     try:
         _start_trackers()
-        with deaf_children():
+        with _deaf_children(), _late_signals():
             results = parallel(map(delayed(partial(_in_process, work)), items))
         for result in results:  # noqa: UP028 - which would close it with a warning
             yield result
@@ -62,8 +65,41 @@ def _close(results: Generator[Result, None, None]) -> None:
         results.close()
 
 
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started meanwhile never hear Ctrl-C, which a terminal sends to all of a command's.
+
+    Nothing on Windows.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _late_signals() -> Iterator[None]:
+    """Signals that stop this process act afterwards: amid a start they would lose processes."""
+    late: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, lambda each, _: late.append(each))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for each in late[:1]:
+            signal.raise_signal(each)
+
+
 def _start_trackers() -> None:
-    """Start what tidies up after processes; each, as it starts, ends `deaf_children` too early."""
+    """Start what tidies up after processes; each, as it starts, ends `_deaf_children` too early."""
     if os.name == "posix":
         from multiprocessing import resource_tracker
 
