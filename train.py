@@ -34,6 +34,7 @@ from djd.errors import (
     require_text,
 )
 from djd.files import cache_folder
+from djd.garbage import end_without_collecting
 from djd.machine import Stopped, stop_on_signals
 from djd.runs.command_line import (
     absolute_paths,
@@ -95,24 +96,33 @@ def _run_alone(cfg: DictConfig, folder: Path) -> "RunResult | None":
     from djd.runs.config import read_config
 
     try:
-        config = read_config(_values(cfg))  # before the slow imports of torch and lightning
+        config = read_config(_values(cfg))
         if config.kind != "run":
             raise InputError(
                 f"kind: expected run, which only a sweep changes, received {config.kind}"
             )
+        from djd.runs.loading import load
+
+        if not config.dry_run:
+            started.append(folder)
+        load(config, _import_training)
         from djd.report.report import report_run
         from djd.runs.train import print_duration, train
 
         if config.dry_run:
             print_duration(config, folder)
             return None
-        started.append(folder)
         if result := train(config, folder):
             report_run(folder, result)
         return result
     except (InputError, DriveError, OSError) as error:
         _fail(file_sentence(error, folder) if isinstance(error, OSError) else str(error))
     return None
+
+
+def _import_training() -> None:
+    import djd.report.report
+    import djd.runs.train  # noqa: F401
 
 
 def _run_job(cfg: DictConfig, folder: Path) -> "RunResult | None":
@@ -176,6 +186,8 @@ def _how_to_go_on(stop: Stopped) -> str:
     if not argument or any(each.startswith(argument.partition("=")[0]) for each in sys.argv[1:]):
         return f"{stop}; to go on: {command}"
     (folder,) = quote_paths([argument])
+    if started and not (started[-1] / "config.yaml").exists():
+        return f"{stop} before the training began; to begin again: {command}"
     command += f" {in_shell(folder)}"
     if started and not (started[-1] / ".hydra" / "overrides.yaml").exists():
         return f"{stop}; to go on: {command}"  # with hydra.output_subdir=null nothing was saved
@@ -235,6 +247,7 @@ def main() -> int:
 if __name__ == "__main__":
     show_every_line()
     outlive_terminal()
+    end_without_collecting()
     status = main()
     if status > 128:  # stopped: all files are written, and the end of torch takes a second
         logging.shutdown()

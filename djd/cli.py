@@ -10,11 +10,13 @@ from typing import Annotated, Literal
 import typer
 
 from djd.check.command import check
-from djd.console import console, exit_2_on_error, progress_bar
+from djd.console import console, exit_2_on_error
 from djd.environment import forget_launcher, show_every_line
 from djd.errors import DriveError, InputError
 from djd.files import as_stored
+from djd.garbage import end_without_collecting
 from djd.grades import PHANTOM_STAMP, LabelsFrom, LabelsKind, PhantomFormat, PhantomStyle
+from djd.progress import progress_bar
 from djd.wording import on_terminal
 
 app = typer.Typer(
@@ -252,6 +254,7 @@ def main() -> None:
     """Run `djd`; an error that a person can mend is one sentence and exit status 1."""
     show_every_line()
     forget_launcher()
+    end_without_collecting()
     try:
         app()
     except (InputError, DriveError) as error:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from djd.console import console, exit_2, progress_bar
+from djd.console import console, exit_2
 from djd.errors import DriveError, InputError, file_sentence
 from djd.files import as_stored
 from djd.grades import LabelsFrom, LabelsKind, OnError
+from djd.progress import progress_bar
 
 if TYPE_CHECKING:
     from djd.check.cohort_problems import Checked, Choices

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from djd.data.knee_places import find_knees
 from djd.data.scan import Scan
 
 Placement = Literal["study", "robust"]
@@ -108,6 +107,8 @@ def _place_study(counts: NDArray[np.uint16]) -> Places:
 
 
 def _place_robust(counts: NDArray[np.uint16]) -> Places:
+    from djd.data.knee_places import find_knees  # scipy's filters take 0.1 s of each start
+
     found = find_knees(counts)
     # A crop's middle is the edge of its column 64, so that a mirrored scan has mirrored crops.
     columns = np.rint(found.columns + 0.5).astype(np.int64)

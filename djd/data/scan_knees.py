@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -25,7 +26,8 @@ from djd.data.scan import (
 from djd.data.scan_files import ScanFolder
 from djd.errors import InputError
 from djd.grades import LabelsFrom
-from djd.machine import die_without_parent, keep_freed_memory, usable_cores
+from djd.machine import usable_cores
+from djd.processes import LostProcessError, in_processes
 
 Examined = TypeVar("Examined")
 
@@ -88,34 +90,22 @@ def read_folder(
     if len(folder) < SCANS_FOR_PROCESSES or cores == 1:
         yield from (_read(files, options, examine) for files in folder)
         return
-    from joblib import Parallel, delayed
-    from joblib.externals.loky import get_reusable_executor
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    parallel = Parallel(cores, return_as="generator", batch_size=1, pre_dispatch=2 * cores)
-    read = delayed(_read_in_process)
+    read = partial(_read_in_process, READERS, options, examine)
     firsts = range(0, len(folder), _SCANS_AT_ONCE)
     chunks = (folder.scans[first : first + _SCANS_AT_ONCE] for first in firsts)
     try:
-        for results in parallel(read(READERS, chunk, options, examine) for chunk in chunks):
+        for results in in_processes(read, chunks, processes=cores):
             yield from results
-    except TerminatedWorkerError:
-        raise InputError(
-            f"data.root: {folder.root}: expected {cores} processes to read all scans, received one "
-            "that was ended from outside, often for want of memory; give the command again"
-        ) from None
-    finally:  # also where the command was stopped
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    except LostProcessError as error:
+        raise InputError(f"data.root: {folder.root}: {error}") from None
 
 
 def _read_in_process(
     readers: Mapping[str, Reader],
-    scans: Sequence[ScanFiles],
     options: ReadOptions,
     examine: Examine[Examined],
+    scans: Sequence[ScanFiles],
 ) -> list[tuple[ScanKnees, Examined] | ScanError]:
-    die_without_parent()
-    keep_freed_memory()  # an image mapped anew for each scan took 1 of 5 ms
     READERS.update(readers)  # formats of `data.format_module`
     return [_read(files, options, examine) for files in scans]
 

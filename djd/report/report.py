@@ -8,6 +8,7 @@ from typing import TypeVar, get_args
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import ElsewhereError, InputError
+from djd.progress import progress_bar
 from djd.report.answer import REPORT_NAME, Answer, serves, work_out
 from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
 from djd.report.knees import Data, shown_knees
@@ -87,7 +88,8 @@ def answer_now(
         opened = best.name in {refit.name for refit in refits}
         try:
             rules = evidence.rules
-            baselines = fit_to(best.configs, cohort, split, opens_test=opened, rules=rules)
+            with progress_bar("fitting baselines"):
+                baselines = fit_to(best.configs, cohort, split, opens_test=opened, rules=rules)
             keep_baselines(folder, baselines, cohort, best.configs, rules)
         except InputError as error:
             said.append(f"no baselines: {error}")
@@ -206,7 +208,9 @@ def write_answer(
     if with_page:
         from djd.report.page.page import write_page  # matplotlib takes half a second
 
-        write_page(sweep, with_knees(sweep, answer, data))
+        shown = with_knees(sweep, answer, data)  # may show a bar of its own
+        with progress_bar("drawing the report"):
+            write_page(sweep, shown)
     write_cards(sweep, answer)
 
 

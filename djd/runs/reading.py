@@ -1,11 +1,8 @@
 """The cohort of a configuration and its split. A sweep's process imports this without torch."""
 
 import logging
-import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-
-from rich.progress import Progress
 
 from djd.data.cohort import Cohort
 from djd.data.cohort_cache import cached_cohort
@@ -13,7 +10,7 @@ from djd.data.cohort_flow import flow_of
 from djd.data.formats import import_formats
 from djd.data.labels import given_labels
 from djd.data.names import one_form, unknown_names
-from djd.data.phantom.cohort import cached_phantom
+from djd.data.phantom.cohort import cached_phantom, phantom_folder
 from djd.data.problems import require_trainable
 from djd.data.scan_files import ScanFolder, find_scans
 from djd.data.split import Parts, PatientSplit, split_knees, split_patients
@@ -26,6 +23,7 @@ from djd.data.tables import (
     write_second_reader,
 )
 from djd.errors import InputError
+from djd.progress import progress_bar
 from djd.runs.config import DataConfig, RunConfig
 from djd.runs.folder import SECOND_READER_NAME
 from djd.runs.summary import say
@@ -44,7 +42,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
     kind = data.labels_kind
     labels = given_labels(data.labels, known=known, kind=kind, grade_names=grade_names)
     folder = folder.without(_excluded(data, folder.root, known))
-    with _bar("reading scans", len(folder)) as bar:
+    with progress_bar("reading scans", len(folder)) as on_scan:
         cohort = cached_cohort(
             config.paths.cache,
             folder,
@@ -54,7 +52,7 @@ def read_data(config: RunConfig) -> tuple[Cohort, PatientSplit]:
             grade_names=grade_names,
             labels=labels,
             view_order=data.view_order,
-            on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
+            on_scan=on_scan,
         )
     require_trainable(
         cohort, labels_from=data.labels_from, on_error=data.on_error, views=data.views
@@ -129,21 +127,46 @@ def _root(config: RunConfig) -> Path:
         import_formats(config.data.format_module)
     if config.data.root:
         return config.data.root
-    patients = config.data.phantom_patients
-    with _bar("inventing scans", patients) as bar:
-        return cached_phantom(
+    if lacks_scans(config):
+        invent_scans(config)
+    return _phantom_folder(config)
+
+
+def lacks_scans(config: RunConfig) -> bool:
+    """Whether the scans of a configuration are still to be invented."""
+    return config.data.root is None and not _phantom_folder(config).is_dir()
+
+
+def invent_scans(config: RunConfig, on_scan: Callable[[int], None] = lambda _: None) -> None:
+    """Invent the cohort of a configuration in the cache, with a bar; see `cached_phantom`.
+
+    `on_scan` is called with the number of scans invented so far; what it raises ends the inventing.
+    """
+    data = config.data
+    say(f"Inventing {data.phantom_patients} scans (PHANTOM), once: {_phantom_folder(config)}")
+    with progress_bar("inventing scans", data.phantom_patients) as show:
+
+        def look(done: int) -> None:
+            show(done)
+            on_scan(done)
+
+        cached_phantom(
             config.paths.cache,
-            patients=patients,
-            seed=config.data.phantom_seed,
-            style=config.data.phantom_style,
-            on_scan=lambda done: bar.update(bar.task_ids[0], completed=done),
+            patients=data.phantom_patients,
+            seed=data.phantom_seed,
+            style=data.phantom_style,
+            on_scan=look,
         )
 
 
-def _bar(name: str, total: int) -> Progress:
-    bar = Progress(transient=True, disable=not sys.stdout.isatty())
-    bar.add_task(name, total=total)
-    return bar
+def _phantom_folder(config: RunConfig) -> Path:
+    data = config.data
+    return phantom_folder(
+        config.paths.cache,
+        patients=data.phantom_patients,
+        seed=data.phantom_seed,
+        style=data.phantom_style,
+    )
 
 
 def leave_for_report(

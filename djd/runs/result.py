@@ -20,7 +20,7 @@ from djd.statistics.deciding import PROBABILITY_DIGITS
 from djd.statistics.held_out import GradedKnees
 from djd.statistics.metrics import auroc, score_table
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """One more for each change that gives other numbers for the same command and cohort."""
 
 CountsOfGrade = Annotated[

@@ -26,7 +26,7 @@ from djd.runs.fit import build_classifier, fit_network
 from djd.runs.folder import LAST_CHECKPOINT, epoch_checkpoint
 from djd.runs.hardware import THREADS_IN_SWEEP
 from djd.runs.prepare import Prepared
-from djd.runs.pretrain import invented_folder, pretrained_sentences, pretraining_of, weights_place
+from djd.runs.pretrain import pretrained_sentences, pretraining_of, weights_place
 from djd.runs.reading import read_data
 from djd.runs.summary import say
 
@@ -126,12 +126,7 @@ def _made(place: Path, prepared: Prepared) -> dict[str, Any]:
 def _training(prepared: Prepared, folder: Path) -> _Pretraining:
     """The training of the weights, in a folder from which a stopped one goes on."""
     config = pretraining_of(prepared.config)
-    # Networks that are compared are trained on the same patients, invented once.
-    scans = invented_folder(prepared.config)
-    lock = scans.with_name(f".{scans.name}.lock")
-    with wait_for_lock(lock, patience=PATIENCE):
-        cohort, split = read_data(config)
-    remove_lock(lock)
+    cohort, split = read_data(config)
     nobody = np.arange(0)
     parts = Parts(train=np.arange(len(cohort)), validation=nobody, test=nobody)
     try:

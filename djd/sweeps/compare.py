@@ -11,8 +11,9 @@ from typing import Any, Literal
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import InputError
-from djd.files import remove, write_whole
+from djd.files import is_there, remove, write_whole
 from djd.markers import use_stale_after
+from djd.progress import progress_bar
 from djd.runs.config import RunConfig
 from djd.runs.folder import (
     RESULT_NAME,
@@ -24,8 +25,19 @@ from djd.runs.folder import (
     record_loss,
     wait_for_silent,
 )
-from djd.runs.pretrain import require_pretrain
-from djd.runs.reading import leave_for_report, read_data, read_readings, split_cell
+from djd.runs.pretrain import (
+    invented_folder,
+    pretraining_of,
+    require_pretrain,
+    weights_place,
+)
+from djd.runs.reading import (
+    invent_scans,
+    leave_for_report,
+    read_data,
+    read_readings,
+    split_cell,
+)
 from djd.runs.together import require_together
 from djd.sweeps.cells import Cell, Job, Launch, by_setting
 from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
@@ -173,9 +185,10 @@ def compare(
     # A refit has the setting's name and its epochs in place of the fold.
     require_room(folder, [f"{WINNER}/{each.folder.name}" for each in placed], "hydra.sweep.dir")
     sweep = Sweep(folder, tuple(placed), plan=plan).looked_at()
-    gpus = find_gpus([cell.config for cell in sweep.unfinished], trainer.knees)
-    trainer = replace(trainer, at_once=choose_at_once(at_once, gpus))
-    expected = forecast(sweep, trainer.knees, at_once=trainer.at_once)
+    with progress_bar("timing training steps"):  # in processes that import PyTorch first
+        gpus = find_gpus([cell.config for cell in sweep.unfinished], trainer.knees)
+        trainer = replace(trainer, at_once=choose_at_once(at_once, gpus))
+        expected = forecast(sweep, trainer.knees, at_once=trainer.at_once)
     at_once, on_gpus = trainer.at_once, gpus.sentences(trainer.at_once) if gpus else []
     say_head(sweep, trainer.cohort, trainer.split, expected, at_once=at_once, on_gpus=on_gpus)
     if config.dry_run:
@@ -195,12 +208,22 @@ def _carry_out(sweep: Sweep, expected: Forecast, trainer: _Trainer) -> Outcome:
     sweep = sweep.looked_at()
     for cell, _ in sweep.failed:
         forget_failure(cell.folder)
+    _invent_for_pretraining([cell.config for cell in sweep.unfinished])
     seconds = expected.seconds
     jobs = [_job(cell, "cell", seconds.get(cell.folder, 0.0)) for cell in sweep.unfinished]
     outcome = _end(_train(sweep, jobs, trainer), trainer)
     if outcome.complete and not outcome.failures:
         write_whole(sweep.folder / RESULT_NAME, json.dumps(outcome.plain(), indent=1))
     return outcome
+
+
+def _invent_for_pretraining(configs: Sequence[RunConfig]) -> None:
+    """Invent scans of pretrainings here, on all cores: cells would do so on one."""
+    for config in configs:
+        if config.pretrain.source == "none" or is_there(invented_folder(config)):
+            continue
+        if not is_there(weights_place(config)):
+            invent_scans(pretraining_of(config))
 
 
 def _job(cell: Cell, kind: Literal["cell", "refit"], seconds: float) -> Job:

@@ -15,17 +15,19 @@ from djd.data.phantom.cohort import cached_phantom
 from djd.errors import InputError
 from djd.models.classifier import GradeClassifier
 from djd.runs import start
-from djd.runs.config import read_config
+from djd.runs.config import RunConfig, read_config
 from djd.runs.duration import FIT_SECONDS, Pace
 from djd.runs.fit import Fit, fit_network
 from djd.runs.prepare import Prepared, prepare
 from djd.runs.pretrain import (
+    invented_folder,
     pretrained_sentences,
     pretraining_seconds,
     require_pretrain,
     weights_place,
 )
 from djd.runs.start import start_weights, started
+from djd.sweeps import compare
 from djd.sweeps.cells import numbers_of
 from tests.conftest import Compose
 from tests.ordinary_user import link, posix
@@ -347,6 +349,23 @@ def test_the_forecast_counts_weights_that_are_missing(pretrained: Compose, tiny:
     place.touch()
     assert pretraining_seconds(config, PACE) == 0
     assert pretraining_seconds(read_config(tiny()), PACE) == 0
+
+
+def test_a_sweep_invents_missing_patients_once_before_its_cells(
+    tiny: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invented: list[RunConfig] = []
+
+    def invent(config: RunConfig) -> None:
+        invented.append(config)
+        invented_folder(configs[0]).mkdir()
+
+    monkeypatch.setattr(compare, "invent_scans", invent)
+    configs = [read_config(tiny(*PRETRAIN, f"seed={seed}")) for seed in (0, 1)]
+    compare._invent_for_pretraining([read_config(tiny()), *configs])
+    (config,) = invented
+    data = config.data
+    assert (data.phantom_patients, data.phantom_seed, data.phantom_style) == (12, 1000, "plain")
 
 
 @pytest.mark.slow

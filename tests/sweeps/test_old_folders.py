@@ -102,7 +102,7 @@ def test_what_lies_in_the_wrong_folder_of_an_old_sweep_is_not_taken_for_a_cell(o
 
 
 def test_an_old_sweep_is_not_gone_on_with(old: Path) -> None:
-    with pytest.raises(InputError, match=r"results_version 3\), received one .* another way \(2\)"):
+    with pytest.raises(InputError, match=r"results_version 4\), received one .* another way \(2\)"):
         plan_and_save(old, [cell({"model.depth": 1})], digest=DIGEST, arguments=())
 
 

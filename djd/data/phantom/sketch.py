@@ -50,11 +50,17 @@ class Frame:
 
     def to_image(self, points: Points) -> Points:
         """Body units to (row, column) in the anterior view, turned about the body's middle."""
-        down, across = points[..., 0] - 350, points[..., 1] * self.breadth
+        return np.stack(self.place(points[..., 0], points[..., 1]), axis=-1)
+
+    def place(
+        self, down: NDArray[np.float64], across: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The same as rows and columns: float64, of the shape of `down` and `across`."""
+        down, across = down - 350, across * self.breadth
         cosine, sine = np.cos(self.tilt), np.sin(self.tilt)
         row = self.head_row + self.scale * (350 + down * cosine - across * sine)
         column = self.midline_column + self.scale * (down * sine + across * cosine)
-        return np.stack([row, column], axis=-1)
+        return row, column
 
 
 @dataclass(frozen=True)
@@ -91,13 +97,28 @@ class Limbs:
         return held
 
 
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """Samples of a shape, step by step.
+
+    Attributes:
+        rows, columns: float64 (step * lane,), in pixels.
+        counts: float64 (view 2, step), of each sample of a step.
+        lanes: Samples of a step.
+    """
+
+    rows: NDArray[np.float64]
+    columns: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    lanes: int
+
+
 @dataclass
 class Sketch:
     """Shapes of uptake, gathered as samples and then laid on the image all at once."""
 
     frame: Frame
-    _samples: list[Points] = field(default_factory=list)
-    _counts: list[NDArray[np.float64]] = field(default_factory=list)
+    _shapes: list[_Samples] = field(default_factory=list)
 
     def stroke(
         self,
@@ -114,25 +135,26 @@ class Sketch:
             uptake: Counts a pixel.
             along: Factors of the uptake, float64 (point, view 2); None for 1.
         """
-        knots = self.frame.to_image(np.asarray(points, dtype=np.float64))
-        lengths = np.hypot(*np.diff(knots, axis=0).T)
+        down, across = np.asarray(points, dtype=np.float64).T
+        knots = np.stack(self.frame.place(down, across))
+        ways = knots[:, 1:] - knots[:, :-1]
+        lengths = np.hypot(*ways)
         reached = np.concatenate([[0.0], lengths.cumsum()])
-        radii = np.broadcast_to(np.asarray(half_width, dtype=np.float64), len(knots))
-        steps = max(2, int(np.ceil(reached[-1] / _SPACING)))
-        at = (np.arange(steps) + 0.5) * reached[-1] / steps
-        centre = np.stack([np.interp(at, reached, knots[:, axis]) for axis in (0, 1)], axis=-1)
-        radius = np.interp(at, reached, radii) * self.frame.scale
+        length = reached[-1]
+        steps = max(2, int(np.ceil(length / _SPACING)))
+        at = (np.arange(steps) + 0.5) * length / steps
+        radius = _radii(half_width, at, reached) * self.frame.scale
         segment = np.clip(np.searchsorted(reached, at, side="right") - 1, 0, len(lengths) - 1)
-        tangent = np.diff(knots, axis=0)[segment] / np.maximum(lengths[segment, None], 1e-9)
-        normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=-1)
+        along_row, along_column = (ways / np.maximum(lengths, 1e-9))[:, segment]
         lanes = max(2, int(np.ceil(2 * radius.max() / _SPACING)))
-        offsets = (np.arange(lanes) + 0.5) / lanes * 2 - 1
-        samples = centre[:, None] + (radius[:, None] * offsets)[..., None] * normal[:, None]
-        area = radius * 2 / lanes * reached[-1] / steps
-        counts = np.multiply.outer(area, np.asarray(uptake, dtype=np.float64))
+        beside = radius[:, None] * ((np.arange(lanes) + 0.5) / lanes * 2 - 1)
+        rows = np.interp(at, reached, knots[0])[:, None] - beside * along_column[:, None]
+        columns = np.interp(at, reached, knots[1])[:, None] + beside * along_row[:, None]
+        area = radius * 2 / lanes * length / steps
+        counts = np.multiply.outer(np.asarray(uptake, dtype=np.float64), area)
         if along is not None:
-            counts *= np.stack([np.interp(at, reached, along[:, view]) for view in (0, 1)], axis=-1)
-        self._add(samples.reshape(-1, 2), np.repeat(counts, lanes, axis=0))
+            counts *= [np.interp(at, reached, along[:, view]) for view in (0, 1)]
+        self._shapes.append(_Samples(rows.ravel(), columns.ravel(), counts, lanes))
 
     def spot(
         self,
@@ -151,29 +173,44 @@ class Sketch:
         number = max(24, int(area / _SPACING**2))
         index = np.arange(number)
         radius = np.sqrt((index + 0.5) / number)
-        down = half_axes[0] * radius * np.cos(index * _GOLDEN_ANGLE)
-        across = half_axes[1] * radius * np.sin(index * _GOLDEN_ANGLE)
-        turned_down = centre[0] + down * np.cos(turn) - across * np.sin(turn)
-        turned_across = centre[1] + down * np.sin(turn) + across * np.cos(turn)
-        turned = np.stack([turned_down, turned_across], axis=-1)
+        angle = index * _GOLDEN_ANGLE
+        down = half_axes[0] * radius * np.cos(angle)
+        across = half_axes[1] * radius * np.sin(angle)
+        if turn:
+            cosine, sine = np.cos(turn), np.sin(turn)
+            turned_down = centre[0] + down * cosine - across * sine
+            turned_across = centre[1] + down * sine + across * cosine
+        else:
+            turned_down, turned_across = centre[0] + down, centre[1] + across
         total = np.asarray(counts) if counts is not None else np.asarray(uptake) * area
-        each = np.broadcast_to(total / number, (number, 2))
-        self._add(self.frame.to_image(turned), each)
+        placed = self.frame.place(turned_down, turned_across)
+        self._shapes.append(_Samples(*placed, (total / number)[:, None], number))
 
     def lay(self) -> NDArray[np.float32]:
         """Expected counts, float32 (view 2, row 1024, column 256), both seen from the front."""
         _, rows, columns = SCAN_SHAPE
-        counts = np.concatenate(self._counts)
-        row, column = np.rint(np.concatenate(self._samples)).astype(np.intp).T
+        row = np.rint(np.concatenate([each.rows for each in self._shapes])).astype(np.intp)
+        column = np.rint(np.concatenate([each.columns for each in self._shapes])).astype(np.intp)
+        lanes = [each.lanes for each in self._shapes]
+        repeats = np.repeat(lanes, [each.counts.shape[1] for each in self._shapes])
+        counts = np.concatenate([each.counts for each in self._shapes], axis=1)
+        counts = np.repeat(counts, repeats, axis=1)
         inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-        place = (row * columns + column)[inside]
+        place = row * columns + column
+        if not inside.all():
+            place, counts = place[inside], counts[:, inside]
         pixels = rows * columns
-        views = [np.bincount(place, counts[inside, view], minlength=pixels) for view in (0, 1)]
+        views = [np.bincount(place, view, minlength=pixels) for view in counts]
         return np.stack(views).reshape(SCAN_SHAPE).astype(np.float32)
 
-    def _add(self, samples: Points, counts: NDArray[np.float64]) -> None:
-        self._samples.append(samples)
-        self._counts.append(counts)
+
+def _radii(
+    half_width: float | Sequence[float], at: NDArray[np.float64], reached: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Half widths where a band has this length, between those at its points."""
+    if isinstance(half_width, (int, float)):
+        return np.full(len(at), float(half_width))
+    return np.interp(at, reached, np.asarray(half_width, dtype=np.float64))
 
 
 def lay_tissue(

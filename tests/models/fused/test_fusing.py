@@ -124,12 +124,19 @@ def test_without_a_compiler_the_numbers_are_the_same(
 
 
 @compiled
-def test_without_openmp_one_thread_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    crops = torch.rand(3, 1, 32, 32)
+@pytest.mark.parametrize("size", [32, 256])
+def test_without_openmp_one_thread_does_the_same(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Of many values, which threads share, and of few."""
+    crops = torch.rand(3, 1, size, size)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
     with torch.no_grad():
         ours = block_of()(crops)
         monkeypatch.setattr(passes, "_parallel", lambda: 0)
         assert torch.equal(ours, block_of()(crops))
+    torch.set_num_threads(before)
 
 
 @compiled
