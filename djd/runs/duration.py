@@ -10,10 +10,10 @@ from djd.runs.config import RunConfig
 if TYPE_CHECKING:
     from djd.models.classifier import GradeClassifier
 
-FIT_SECONDS = 0.7
+FIT_SECONDS = 0.6
 """Of a training beyond its epochs: start, first epoch, figures, files."""
 
-ANSWER_SECONDS, REPORT_SECONDS = 3.0, 2.0
+ANSWER_SECONDS, REPORT_SECONDS = 1.7, 1.8
 """After the trainings of a run or sweep: baselines, intervals and the end of the process; the
 report. All three on a two-core x86-64 with AVX-512, 2026-11-30."""
 
