@@ -7,8 +7,18 @@
 The trainings are `python train.py`, README's six-cell sweep, and eight cells of the matrix. Each is
 a command of its own; the truth is from the line with the forecast to the end of the command.
 "beside busy" lets another process multiply matrices on one thread from before the start. The cohort
-and compiled blocks are made before; "first" of a sweep has its paces to measure, and the next
-rounds take them from the cache.
+and compiled blocks are made before. A "first" sweep has its paces to measure, and the next rounds
+take them from the cache, whatever ran beside when they were measured.
+
+2026-11-30, two-core x86-64 (AVX-512). Other work came and went on the machine, so the last two
+lines are of processor time, on one thread; the sweep by the basic launcher:
+
+                                          said    true  said/true
+    here, run, quiet                        24    22.5       1.07
+    here, run, busy                         32    28.8       1.11
+    here, matrix, quiet, first              22    20.4       1.08
+    here, sweep (processor time)            54    55.1       0.99
+    avx2, run (processor time)              34    34.0       1.00
 """
 
 import argparse
@@ -28,6 +38,7 @@ sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
 
 from bench.processors import HERE, PROCESSORS, taken_for  # noqa: E402
 from bench.sweeps import TRAIN  # noqa: E402
+from djd.sweeps.forecast import PACES_NAME  # noqa: E402
 
 TRAININGS: dict[str, tuple[str, ...]] = {
     "run": (),
@@ -122,6 +133,7 @@ def measure(asked: argparse.Namespace, processor: str, place: Path) -> None:
     time_command(["trainer.max_epochs=1", "test=never", *asked.settings], place)
     for name in asked.trainings:
         for other in asked.beside:
+            (place / processor / "djd" / PACES_NAME).unlink(missing_ok=True)
             for round_ in range(asked.rounds):
                 with beside(other):
                     said, true = time_command([*TRAININGS[name], *asked.settings], place)
