@@ -20,7 +20,8 @@ Three things, each the median of rounds:
    one thread each at once, against one alone; beside it copies of 64 MB and products of two
    1024x1024 matrices (`bench/together.py`).
 
-2026-11-25, two-core x86-64, `--one-by-one`, 8 cells of 5 epochs (depth 1 and 2):
+2026-11-25, two-core x86-64, `--one-by-one`, 8 cells of 5 epochs (depth 1 and 2, the default recipe
+of then, 128 pixels):
 
     ours: hydra/launcher=processes        16.7 s    1721 cells/h
     hydra/launcher=basic, one process     24.3 s    1185           1.44 times ours
