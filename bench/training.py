@@ -21,8 +21,8 @@ the process's, libraries and knees included.
 2026-11-30, two-core x86-64, medians of 4 epochs; "here" has AVX-512, and other work ran beside it:
 
                                            depth 1   depth 2   depth 3   default
-    here, times the plain loop                41.4       4.6       5.2       3.4
-    here, over products alone                 0.41      0.89      0.97      1.64
+    here, times the plain loop                15.5       4.6       5.2       3.4
+    here, over products alone                 0.91      0.89      0.97      1.64
     avx2, times the plain loop                20.2       5.7       3.6       2.4
     avx2, over products alone                 0.51      0.83      0.87      1.45
 """
