@@ -114,7 +114,7 @@ static void head_pass(const block *restrict block, long knee) {
     for (long group = 0; group < channels; group += LANES) {
         double sums[LANES] = {0};
         reals best = load(block->raw + pixel_at(block, knee, 0, 0) + group);
-        wholes choice;
+        wholes choice = {0}; /* that nobody asks for */
         for (long row = 0; row < size; row++) {
             reals total = {0};
             for (long column = 0; column < size; column++) {
