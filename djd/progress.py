@@ -29,7 +29,9 @@ def progress_bar(name: str, total: int | None = None) -> AbstractContextManager[
 
 @contextmanager
 def _bar(name: str, total: int | None, console: Terminal) -> Iterator[Show]:
-    with Progress(transient=True, console=console) as bar:
+    # Lines for another terminal or a file stay there; those for this terminal go above the bar.
+    lines_too = Terminal().is_terminal
+    with Progress(transient=True, console=console, redirect_stdout=lines_too) as bar:
         task = bar.add_task(name, total=total)
         yield lambda done: bar.update(task, completed=done)
 
