@@ -58,6 +58,7 @@ from torch import Tensor, nn
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # bench is no part of the package
 
+from bench.processors import AVX2, SSE  # noqa: E402
 from bench.turns import Turns  # noqa: E402
 from djd.environment import let_waiting_threads_sleep  # noqa: E402
 from djd.machine import keep_freed_memory, usable_cores  # noqa: E402
@@ -68,20 +69,7 @@ from djd.models.pooled import PooledCNN  # noqa: E402
 KNEES, WIDTH, SIZE = 32, 16, 128
 ROUND_SECONDS = 0.12
 
-PROCESSORS = {
-    "this processor": {},
-    "AVX2 (8 lanes)": {
-        "CC": "cc -mno-avx512f",
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "ATEN_CPU_CAPABILITY": "avx2",
-    },
-    "SSE (4 lanes)": {
-        "CC": "cc -mno-avx",
-        "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "ATEN_CPU_CAPABILITY": "default",
-    },
-}
-"""Environments in which compiler, oneDNN and PyTorch take a processor for a smaller one."""
+PROCESSORS = {"this processor": {}, "AVX2 (8 lanes)": AVX2, "SSE (4 lanes)": SSE}
 
 
 class Shape(NamedTuple):

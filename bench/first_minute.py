@@ -37,13 +37,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # bench is no part of the package
 
-AVX2 = {
-    "CC": "cc -mno-avx512f",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "ATEN_CPU_CAPABILITY": "avx2",
-}
-"""Variables by which compiler and libraries take the processor for one without AVX-512."""
+from bench.processors import AVX2  # noqa: E402
 
 KEPT = ("PATH", "LANG", "SYSTEMROOT", "TEMP", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 """All else of the environment is left out, above all what names folders of caches."""
