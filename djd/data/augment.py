@@ -98,7 +98,7 @@ def _thinned(counts: Tensor, share: Tensor, generator: torch.Generator) -> Tenso
     about = (mean + (lost * share).sqrt() * normal + skew * (normal.square() - 1)).round()
     about = about.clamp(min=0).minimum(counts)
     small = lost < LARGE
-    if counts.device.type != "cpu":  # which would be waited for
+    if counts.device.type != "cpu":  # to pick pixels out would wait for the device
         shares = share.expand_as(counts).contiguous()
         return torch.where(small, torch.binomial(counts * small, shares, generator), about)
     places = small.view(-1).nonzero()[:, 0]
