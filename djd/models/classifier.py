@@ -134,7 +134,7 @@ class GradeClassifier(lightning.LightningModule):
         """The optimizer, and the schedule of its rate where the rate changes."""
         given, steps = self.hparams, 0
         if given["warmup"] or given["schedule"] == EACH_STEP:
-            # The call sets the loader up, an item of which is an epoch.
+            # The call sets up the loader. An item of it is an epoch.
             epochs = int(self.trainer.estimated_stepping_batches)
             steps = epochs * len(cast(WholeEpochs, self.trainer.train_dataloader).batches)
         make = partial(

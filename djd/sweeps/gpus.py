@@ -124,7 +124,7 @@ def find_gpus(configs: Iterable[RunConfig], knees: Knees) -> Gpus | None:
 
 
 def _may_need_gpu(config: RunConfig) -> bool:
-    """Whether a GPU may be there, or has to be; asking PyTorch takes a process."""
+    """Whether a GPU may be there, or has to be there; to ask PyTorch itself takes a process."""
     trainer = config.trainer
     if trainer.accelerator == "auto" and trainer.precision != "tf32":
         return has_gpu_driver()
@@ -159,8 +159,8 @@ def _bytes_a_knee(config: RunConfig) -> int:
 def _look(configs: Sequence[RunConfig]) -> tuple[list[str], list[int], int] | str:
     """In a process of its own: names and free bytes of the GPUs, and most bytes of a step.
 
-    The text of an InputError where the hardware is not as wanted. The process holds memory of each
-    GPU by now, so that slightly more is free.
+    The text of an InputError where the hardware is not as wanted. Asking takes some memory of each
+    GPU, so slightly more will be free.
     """
     import torch
 
@@ -181,7 +181,7 @@ def _look(configs: Sequence[RunConfig]) -> tuple[list[str], list[int], int] | st
 
 
 def _step_bytes(config: RunConfig) -> int:
-    """Bytes that PyTorch holds of the GPU in a training step; a step that fails holds some, too."""
+    """Most bytes of the GPU that PyTorch holds in a training step, also in one that fails."""
     import torch
 
     from djd.runs.duration import time_step
