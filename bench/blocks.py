@@ -1,7 +1,7 @@
 """How much faster compiled blocks are than plain layers.
 
     python bench/blocks.py
-    python bench/blocks.py --processors "AVX2 (8 lanes)" --threads 1 --rounds 15
+    python bench/blocks.py --processors avx2 --threads 1 --rounds 15
 
 Training steps (forward and backward, no optimizer) of single blocks and of whole networks, by plain
 layers and compiled, in turn, in short rounds, of which medians count. A flag of the compiler and
@@ -41,7 +41,6 @@ with 4 (one and two threads, 2026-11-28).
 
 import argparse
 import contextlib
-import os
 import statistics
 import sys
 import time
@@ -58,6 +57,7 @@ from torch import Tensor, nn
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # bench is no part of the package
 
+from bench.processors import PROCESSORS, taken_for  # noqa: E402
 from bench.turns import Turns  # noqa: E402
 from djd.environment import let_waiting_threads_sleep  # noqa: E402
 from djd.machine import keep_freed_memory, usable_cores  # noqa: E402
@@ -67,21 +67,6 @@ from djd.models.pooled import PooledCNN  # noqa: E402
 
 KNEES, WIDTH, SIZE = 32, 16, 128
 ROUND_SECONDS = 0.12
-
-PROCESSORS = {
-    "this processor": {},
-    "AVX2 (8 lanes)": {
-        "CC": "cc -mno-avx512f",
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "ATEN_CPU_CAPABILITY": "avx2",
-    },
-    "SSE (4 lanes)": {
-        "CC": "cc -mno-avx",
-        "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "ATEN_CPU_CAPABILITY": "default",
-    },
-}
-"""Environments in which compiler, oneDNN and PyTorch take a processor for a smaller one."""
 
 
 class Shape(NamedTuple):
@@ -167,7 +152,7 @@ def _medians(step: Step, rounds: int, clock: Callable[[], float]) -> Times:
 
 def report(name: str, threads: int, rounds: int) -> None:
     """Measure one processor with one number of threads, and print it."""
-    with patch.dict(os.environ, PROCESSORS[name]):
+    with taken_for(name):
         let_waiting_threads_sleep()
         turns = Turns(serve, threads, rounds)
     with closing(turns):

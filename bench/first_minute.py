@@ -37,13 +37,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # bench is no part of the package
 
-AVX2 = {
-    "CC": "cc -mno-avx512f",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "ATEN_CPU_CAPABILITY": "avx2",
-}
-"""Variables by which compiler and libraries take the processor for one without AVX-512."""
+from bench.processors import PROCESSORS  # noqa: E402
 
 KEPT = ("PATH", "LANG", "SYSTEMROOT", "TEMP", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 """All else of the environment is left out, above all what names folders of caches."""
@@ -91,7 +87,7 @@ def run(place: Path, settings: list[str], *, as_avx2: bool) -> Minute:
     home.mkdir(exist_ok=True)
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment |= {"HOME": str(home), "USERPROFILE": str(home), "LOCALAPPDATA": str(home)}
-    environment |= AVX2 if as_avx2 else {}
+    environment |= PROCESSORS["avx2"] if as_avx2 else {}
     minute, began, ended = Minute(), time.perf_counter(), threading.Event()
     process = subprocess.Popen(
         [sys.executable, "-u", str(ROOT / "train.py"), *settings],

@@ -22,6 +22,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from datetime import date
@@ -32,15 +33,15 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
 
-from bench import gpu_cells, gpu_graphs, gpu_steps  # noqa: E402
-from bench.gpu_settings import Rehearsed, make_cohort  # noqa: E402
+from bench import gpu_cells, gpu_steps  # noqa: E402
+from bench.gpu_machine import Machine, make_cohort  # noqa: E402
 from djd.machine import usable_cores  # noqa: E402
 
 PARTS = {
     "cohort": (make_cohort, 90),
     "synchronizing": (gpu_steps.synchronizing, 60),
     "precision": (gpu_steps.precision, 75),
-    "captured": (gpu_graphs.captured, 50),
+    "captured": (gpu_steps.captured, 50),
     "cells": (gpu_cells.cells, 180),
 }
 """What each part does, and the seconds after which it is stopped: 455 of all."""
@@ -50,8 +51,8 @@ def main() -> None:
     """Go through the parts; `--part` is one of them, in a process of its own."""
     arguments = read_arguments()
     if arguments.part:
-        with Rehearsed(arguments.device, arguments.cache) as settings:
-            PARTS[arguments.part][0](settings)
+        with tempfile.TemporaryDirectory() as folder:
+            PARTS[arguments.part][0](Machine(arguments.device, arguments.cache, Path(folder)))
         return
     print(*headline(arguments.device), sep="\n", flush=True)
     for name in ("cohort", *arguments.parts):

@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +11,19 @@ import numpy as np
 import torch
 
 from bench.cells import train_cell
-from bench.gpu_settings import MATRIX, Rehearsed, sample_of_matrix
-from bench.gpu_steps import epoch_clock
+from bench.gpu_machine import Machine, epoch_clock
 from djd.machine import usable_cores
 from djd.sweeps.gpus import cells_at_once
 from djd.sweeps.processes import Ending, Watcher, run_in_processes
 from djd.wording import listed
+
+MATRIX = {
+    "model.depth": ("1", "2", "3"),
+    "optim": ("sgd", "momentum", "adagrad", "adam"),
+    "optim.lr_times": ("0.1", "1", "10"),
+    "data.batch_size": ("16", "32", "64"),
+}
+"""The axes of `experiment=matrix`, folds and epochs apart."""
 
 AT_A_TIME = {1: 9, 4: 18, 16: 36}
 """Cells of the sample by their number at a time; nine have each depth and batch size once."""
@@ -30,8 +38,22 @@ LENGTHS = (25, 50, 100)
 """Epochs of the matrix's trainings: an axis, since the default rate follows a schedule."""
 
 LONGEST = 100
+SHARE_OF_BEST = 0.95
+"""Fewer cells at a time are taken where they bring this share of the best cells an hour."""
+
 GOALS = {FOLD_CELLS: 120, FOLD_CELLS * FOLDS: 600}
 """Seconds of a fold and of all folds, at 100 epochs a cell."""
+
+
+def sample_of_matrix(count: int) -> list[tuple[str, ...]]:
+    """So many cells of one fold, of all shapes alike: depths and batch sizes in turn."""
+    shapes = product(MATRIX["model.depth"], MATRIX["data.batch_size"])
+    shaped = [(f"model.depth={depth}", f"data.batch_size={size}") for depth, size in shapes]
+    fitted = [
+        (f"optim={optim}", f"optim.lr_times={times}")
+        for optim, times in product(MATRIX["optim"], MATRIX["optim.lr_times"])
+    ]
+    return [(*shaped[i % len(shaped)], *fitted[i % len(fitted)]) for i in range(count)]
 
 
 class Found(NamedTuple):
@@ -71,13 +93,13 @@ class Found(NamedTuple):
         )
 
 
-def cells(settings: Rehearsed) -> None:
+def cells(machine: Machine) -> None:
     """Print what was found at each number of cells at a time, and what follows for the matrix."""
-    counts = {1: 2, 2: 2} if settings.rehearsal else AT_A_TIME
+    counts = {1: 2, 2: 2} if machine.rehearses else AT_A_TIME
     run_in_processes(abs, [(0,)], at_once=1)  # the first process waits for the fork server
     found: dict[int, Found] = {}
     for at_once, count in counts.items():
-        measured = measure(settings, at_once, count)
+        measured = measure(machine, at_once, count)
         if isinstance(measured, str):
             print(measured, flush=True)
             continue
@@ -85,7 +107,7 @@ def cells(settings: Rehearsed) -> None:
         print(measured.line(), flush=True)
         if measured == max(found.values(), key=Found.cells_an_hour):
             print(*predictions(measured), sep="\n", flush=True)
-    if found and not settings.rehearsal:
+    if found and not machine.rehearses:
         print(recommended(found, free=torch.cuda.mem_get_info()[0]), flush=True)
 
 
@@ -104,22 +126,23 @@ def predictions(best: Found) -> list[str]:
 
 
 def recommended(found: Mapping[int, Found], *, free: int) -> str:
-    """The number of cells at a time by these figures, which a person may type."""
+    """The fewest cells at a time that fit and are nearly as fast as the fastest that fit."""
     need = max(1, *(each.memory for each in found.values()))
-    speeds = {count: each.cells_an_hour() for count, each in found.items()}
-    count = cells_at_once([free], need, cores=usable_cores(), speeds=speeds)
+    most = cells_at_once([free], need, cores=usable_cores())
+    speeds = {count: each.cells_an_hour() for count, each in found.items() if count <= most}
+    enough = SHARE_OF_BEST * max(speeds.values(), default=0)
+    count = min((count for count, speed in speeds.items() if speed >= enough), default=most)
     return f"- by these figures: `hydra.launcher.n_jobs={count}` ({free / 1e9:.0f} GB free)"
 
 
-def measure(settings: Rehearsed, at_once: int, count: int) -> Found | str:
+def measure(machine: Machine, at_once: int, count: int) -> Found | str:
     """Train so many cells, so many at a time; a sentence where one fails."""
-    epochs = settings.few(many=SAMPLE_EPOCHS, few=3)
+    epochs = machine.few(many=SAMPLE_EPOCHS, few=3)
     fixed = (f"trainer.max_epochs={epochs}", "score_epochs=[]")
     calls = [
-        (settings.new_folder(), settings.overrides(*cell, *fixed))
-        for cell in sample_of_matrix(count)
+        (machine.new_folder(), machine.overrides(*cell, *fixed)) for cell in sample_of_matrix(count)
     ]
-    watch = Watch(settings.device)
+    watch = Watch(machine.device)
     endings = run_in_processes(train_timed, calls, at_once=at_once, watcher=watch)
     if failed := [each.reason for each in endings if each and each.reason]:
         return f"- {at_once} at a time: a cell failed: {failed[0]}"

@@ -1,36 +1,34 @@
-"""Training steps on a GPU: whether they wait for it, and their time at each precision."""
+"""Training steps on a GPU: whether they wait for it, at each precision, and captured as a graph."""
 
 import contextlib
-import io
 import statistics
-import time
 import traceback
 from collections.abc import Callable, Iterator
-from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.gpu_settings import RECIPES, Rehearsed, Steps, Take
-from djd.data.datamodule import Batches
+from bench.gpu_machine import RECIPES, WARM_UPS, Machine, Steps, Take, epoch_clock, silent
+from djd.data.datamodule import Batch, Batches
 from djd.errors import InputError
 from djd.models.classifier import GradeClassifier
 from djd.runs.hardware import require_precision, use_precision
 from djd.runs.train import train
 from djd.wording import count_of
 
+STUDY = "the study's network"
 WATCHED = {
     **RECIPES,
     **{
-        f"the study's network, {optim}": ("recipe=study", f"optim={optim}")
+        f"{STUDY}, {optim}": ("recipe=study", f"optim={optim}")
         for optim in ("momentum", "adagrad", "adam", "adamw")
     },
     "the default recipe, clipped": ("trainer.gradient_clip_val=1",),
-    "the study's network, clipped": ("recipe=study", "trainer.gradient_clip_val=1"),
+    f"{STUDY}, clipped": ("recipe=study", "trainer.gradient_clip_val=1"),
     "the default recipe, weights averaged": ("trainer.weight_average=exponential",),
     "the default recipe, bf16": ("trainer.precision=bf16",),
     "the default recipe with the other knee": ("model.both_knees=true",),
@@ -38,28 +36,25 @@ WATCHED = {
 
 PRECISIONS = ("float32", "tf32", "bf16")
 
-WARM_UPS = 5
-"""Steps before the ones that count: kernels are loaded, convolutions chosen, memory taken."""
+Record = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+"""Runs a step a few times, on tensors that keep their places; gives what runs it again."""
 
 
-# ---- Waiting ----
-
-
-def synchronizing(settings: Rehearsed) -> None:
+def synchronizing(machine: Machine) -> None:
     """Print of each training whether a step of a later epoch waits for the GPU."""
-    if settings.rehearsal:
+    if machine.rehearses:
         print("(a CPU is never waited for: every training passes here)\n")
-    print(f"- a step that reads its loss: {or_why(waiting, settings, (), True)}", flush=True)
+    print(f"- a step that reads its loss: {or_why(waiting, machine, (), True)}", flush=True)
     for name, overrides in WATCHED.items():
-        print(f"- {name}: {or_why(waiting, settings, overrides)}", flush=True)
+        print(f"- {name}: {or_why(waiting, machine, overrides)}", flush=True)
 
 
-def waiting(settings: Rehearsed, overrides: tuple[str, ...], read: bool = False) -> str:
+def waiting(machine: Machine, overrides: tuple[str, ...], read: bool = False) -> str:
     """Where a step of a training waits for the GPU, or that none does."""
-    config = settings.config(*overrides, "trainer.max_epochs=3", "plots=false")
+    config = machine.config(*overrides, "trainer.max_epochs=3", "plots=false")
     try:
-        with _watched(settings.device, read=read) as epochs, _silent():
-            train(config, settings.new_folder())
+        with _watched(machine.device, read=read) as epochs, silent():
+            train(config, machine.new_folder())
     except RuntimeError as error:
         frames = traceback.extract_tb(error.__traceback__)
         ours = [each for each in frames if Path(each.filename).parts[-3:-2] == ("djd",)]
@@ -103,73 +98,121 @@ def no_waiting(device: str) -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
-
-
-# ---- Precision ----
-
-
-def precision(settings: Rehearsed) -> None:
+def precision(machine: Machine) -> None:
     """Print a step without augmentation, and a whole epoch, at each precision."""
     print("| | precision | step, ms | epoch with validation, ms | memory of steps, MB |")
     print("| --- | --- | --- | --- | --- |", flush=True)
     for name, recipe in RECIPES.items():
         for each in PRECISIONS:
-            print(
-                f"| {name} | {each} | {or_why(_at_precision, settings, recipe, each)} |", flush=True
-            )
+            cells = or_why(_at_precision, machine, recipe, each)
+            print(f"| {name} | {each} | {cells} |", flush=True)
 
 
-def _at_precision(settings: Rehearsed, recipe: tuple[str, ...], precision: str) -> str:
-    epochs = settings.few(many=12, few=3)
-    config = settings.config(
-        *recipe, f"trainer.precision={precision}", f"trainer.max_epochs={epochs}", "plots=false"
-    )
+def _at_precision(machine: Machine, recipe: tuple[str, ...], precision: str) -> str:
+    epochs = f"trainer.max_epochs={machine.few(many=12, few=3)}"
+    config = machine.config(*recipe, f"trainer.precision={precision}", epochs, "plots=false")
     try:
-        require_precision(config.trainer.precision, torch.device(settings.device))
+        require_precision(config.trainer.precision, torch.device(machine.device))
     except InputError:
         return "not on this device | - | -"
     use_precision(config.trainer.precision)
-    if not settings.rehearsal:
+    if not machine.rehearses:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    steps = Steps.of(config, settings.device)
-    step, _ = time_steps(settings, steps, steps.launch(steps.optimizer()))
-    memory = 0 if settings.rehearsal else torch.cuda.max_memory_allocated()
-    with epoch_clock() as starts, _silent():
-        train(config, settings.new_folder())
+    steps = Steps.of(config, machine.device)
+    step, _ = steps.time(machine, steps.launch(steps.optimizer()))
+    memory = 0 if machine.rehearses else torch.cuda.max_memory_allocated()
+    with epoch_clock() as starts, silent():
+        train(config, machine.new_folder())
     epoch = statistics.median(np.diff(starts)[1:])
     return f"{1e3 * step:.2f} | {1e3 * epoch:.1f} | {memory / 1e6:.0f}"
 
 
-@contextlib.contextmanager
-def epoch_clock() -> Iterator[list[float]]:
-    """Gives when each epoch has begun; an epoch includes its validation, logs and files."""
-    starts: list[float] = []
-    hook = GradeClassifier.on_train_epoch_start
-
-    def note(classifier: GradeClassifier) -> None:
-        starts.append(time.perf_counter())
-        hook(classifier)
-
-    with patch.object(GradeClassifier, "on_train_epoch_start", note):
-        yield starts
+def captured(machine: Machine) -> None:
+    """Print a step launched operator by operator and one captured, and how far losses differ."""
+    if machine.rehearses:
+        print("(a CPU captures nothing: `captured` is the same step, launched again)\n")
+    print("At a constant rate, without augmentation and dropout:\n", flush=True)
+    for name, recipe in RECIPES.items():
+        print(f"- {name}: {or_why(_captured, machine, recipe)}", flush=True)
 
 
-def time_steps(settings: Rehearsed, steps: Steps, take: Take) -> tuple[float, Tensor]:
-    """Seconds of a step, the GPU waited for at the end alone; and the losses of all steps."""
-    batches = cycle(steps.batches)
-    losses = [take(next(batches)) for _ in range(WARM_UPS)]
-    count = settings.few(many=200, few=3)
-    settings.wait()
-    began = time.perf_counter()
-    losses += [take(next(batches)) for _ in range(count)]
-    settings.wait()
-    seconds = (time.perf_counter() - began) / count
-    return seconds, torch.stack(losses).cpu()
+def _captured(machine: Machine, recipe: tuple[str, ...]) -> str:
+    config = machine.config(*recipe, *(() if recipe else ("model.dropout=0",)))
+    use_precision(config.trainer.precision)
+    # With their steps counted on the GPU; other optimizers take no such argument.
+    on_gpu = not machine.rehearses and "Adam" in str(config.optim.target)
+    changed = {"capturable": True} if on_gpu else {}
+    record = record_nothing if machine.rehearses else record_graph
+    timed = []
+    for arguments, is_captured in (({}, False), ({}, False), (changed, False), (changed, True)):
+        steps = Steps.of(config, machine.device)
+        optimizer = steps.optimizer(**arguments)
+        take = capture(steps, optimizer, record) if is_captured else steps.launch(optimizer)
+        timed.append(steps.time(machine, take))
+    (usual, losses), (_, again), (ready, others), (graph, replayed) = timed
+    return (
+        f"launched {1e3 * usual:.2f} ms, with a capturable optimizer {1e3 * ready:.2f} ms, "
+        f"captured {1e3 * graph:.2f} ms ({usual / graph:.1f} times as fast as launched); "
+        f"{len(losses)} losses: captured at most {_apart(others, replayed):.1e} from the same "
+        f"steps launched, launched steps at most {_apart(losses, again):.1e} from themselves"
+    )
+
+
+def _apart(losses: Tensor, others: Tensor) -> float:
+    """The largest relative difference."""
+    return float(((losses - others).abs() / losses.abs()).max())
+
+
+def capture(steps: Steps, optimizer: torch.optim.Optimizer, record: Record) -> Take:
+    """The same step as one CUDA graph, from the present weights and an unused optimizer.
+
+    A measurement alone: the package captures no steps.
+    """
+    kept = {name: each.clone() for name, each in steps.classifier.state_dict().items()}
+    static = {name: cast(Tensor, each).clone() for name, each in steps.batches[0].items()}
+    take = steps.launch(optimizer)
+    replay = record(lambda: take(cast(Batch, static)))
+    with torch.no_grad():
+        for name, each in steps.classifier.state_dict().items():
+            each.copy_(kept[name])
+        for state in optimizer.state.values():  # moments and counts start at 0
+            for each in state.values():
+                if isinstance(each, Tensor):
+                    each.zero_()
+
+    def copy_and_replay(batch: Batch) -> Tensor:
+        for name, each in batch.items():
+            static[name].copy_(cast(Tensor, each))
+        return replay().clone()
+
+    return copy_and_replay
+
+
+def record_graph(take: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """As PyTorch's notes on CUDA graphs: some steps in a stream of their own, then one captured."""
+    aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UPS):
+            take()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = take()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return loss
+
+    return replay
+
+
+def record_nothing(take: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """In place of `record_graph` on a CPU."""
+    for _ in range(WARM_UPS):
+        take()
+    return take
 
 
 def or_why(measure: Callable[..., str], *arguments: Any) -> str:

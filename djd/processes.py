@@ -1,4 +1,4 @@
-"""Work in processes of joblib, one a core, that end with this process."""
+"""Work in joblib's processes, which end with this process."""
 
 import multiprocessing
 import os
@@ -67,7 +67,7 @@ def _close(results: Generator[Result, None, None]) -> None:
 
 @contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Processes started meanwhile never hear Ctrl-C, which a terminal sends to all of a command's.
+    """Processes started within ignore Ctrl-C, which a terminal sends to all processes of a command.
 
     Nothing on Windows.
     """
@@ -83,7 +83,7 @@ def _deaf_children() -> Iterator[None]:
 
 @contextmanager
 def _late_signals() -> Iterator[None]:
-    """Signals that stop this process act afterwards: amid a start they would lose processes."""
+    """Signals that stop this process act at the end: during a start they would lose processes."""
     late: list[int] = []
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -99,7 +99,7 @@ def _late_signals() -> Iterator[None]:
 
 
 def _start_trackers() -> None:
-    """Start what tidies up after processes; each, as it starts, ends `_deaf_children` too early."""
+    """Start the trackers, which tidy up after processes: their start unblocks Ctrl-C again."""
     if os.name == "posix":
         from multiprocessing import resource_tracker
 

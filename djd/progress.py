@@ -1,4 +1,4 @@
-"""The bar of a long step; on what is no terminal, a line now and then."""
+"""The bar of a long step; without a terminal, a line now and then."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +13,14 @@ Show = Callable[[int], None]
 """Takes the number done."""
 
 SECONDS_BETWEEN_LINES = 10.0
-"""So a step that takes less prints none."""
+"""A step that takes less time prints none."""
 
 
 def progress_bar(name: str, total: int | None = None) -> AbstractContextManager[Show]:
     """A bar that vanishes at the end, as a function of the number done.
 
-    Of an unknown total the bar only moves. Output is that of errors: results may go to a program.
+    Without a total the bar only moves. The bar goes to the standard error: the standard output may
+    go to a program.
     """
     console = Terminal(stderr=True)
     if console.is_terminal:
@@ -29,7 +30,9 @@ def progress_bar(name: str, total: int | None = None) -> AbstractContextManager[
 
 @contextmanager
 def _bar(name: str, total: int | None, console: Terminal) -> Iterator[Show]:
-    with Progress(transient=True, console=console) as bar:
+    # Lines for another terminal or a file stay there; those for this terminal go above the bar.
+    lines_too = Terminal().is_terminal
+    with Progress(transient=True, console=console, redirect_stdout=lines_too) as bar:
         task = bar.add_task(name, total=total)
         yield lambda done: bar.update(task, completed=done)
 

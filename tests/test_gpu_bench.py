@@ -12,9 +12,17 @@ import pytest
 import torch
 import yaml
 
-from bench import gpu, gpu_graphs, gpu_steps
-from bench.gpu_cells import FOLD_CELLS, LENGTHS, Found, predictions, recommended
-from bench.gpu_settings import MATRIX, Rehearsed, Steps, sample_of_matrix
+from bench import gpu, gpu_steps
+from bench.gpu_cells import (
+    FOLD_CELLS,
+    LENGTHS,
+    MATRIX,
+    Found,
+    predictions,
+    recommended,
+    sample_of_matrix,
+)
+from bench.gpu_machine import Machine, Steps
 from djd.models.classifier import GradeClassifier
 from tests.ordinary_user import posix
 from tests.sweeping import ROOT
@@ -40,8 +48,10 @@ def test_the_number_of_cells_follows_from_what_was_found(monkeypatch: pytest.Mon
     found = {4: FOUR, 16: sixteen}
     assert "n_jobs=16`" in recommended(found, free=40 * GB)
     assert "n_jobs=4`" in recommended(found, free=20 * GB), "16 take 32 GB"
-    slow = {4: FOUR, 16: sixteen._replace(cell_seconds=25.0)}
-    assert "n_jobs=4`" in recommended(slow, free=40 * GB)
+    for seconds, cells in ((25.0, 4), (18.0, 4), (17.0, 16)):
+        slow = {4: FOUR, 16: sixteen._replace(cell_seconds=seconds)}
+        assert f"n_jobs={cells}`" in recommended(slow, free=40 * GB)
+    assert "n_jobs=1`" in recommended({16: sixteen}, free=3 * GB), "nothing that fits was measured"
 
 
 def test_the_sample_is_of_the_experiment_and_has_each_shape_alike() -> None:
@@ -93,10 +103,14 @@ def test_the_whole_takes_less_than_eight_minutes() -> None:
 
 
 @pytest.fixture
-def steps(phantom_folder: Path) -> Steps:
-    settings = Rehearsed("cpu", phantom_folder.parent)
+def machine(phantom_folder: Path, tmp_path: Path) -> Machine:
+    return Machine("cpu", phantom_folder.parent, tmp_path)
+
+
+@pytest.fixture
+def steps(machine: Machine) -> Steps:
     return Steps.of(
-        settings.config("recipe=study", "optim=adam", "model.depth=1", "data.batch_size=8"), "cpu"
+        machine.config("recipe=study", "optim=adam", "model.depth=1", "data.batch_size=8"), "cpu"
     )
 
 
@@ -109,7 +123,7 @@ def test_a_recorded_step_starts_from_the_weights_and_the_optimizer_before_record
     expected = [launched(batch) for batch in steps.batches[:4]]
     assert len({float(loss) for loss in expected}) == 4
     steps.classifier.load_state_dict(kept)
-    recorded = gpu_graphs.capture(steps, steps.optimizer(), gpu_graphs.record_nothing)
+    recorded = gpu_steps.capture(steps, steps.optimizer(), gpu_steps.record_nothing)
     assert [recorded(batch) for batch in steps.batches[:4]] == expected
 
 
@@ -140,13 +154,13 @@ def test_a_graph_is_captured_after_steps_aside_and_replayed(
         monkeypatch.setattr(f"torch.cuda.{name}", lambda answer=answer: answer)
     monkeypatch.setattr("torch.cuda.stream", lambda stream: stream)
     monkeypatch.setattr("torch.cuda.graph", lambda graph: graph)
-    monkeypatch.setattr(gpu_graphs, "WARM_UPS", 2)
+    monkeypatch.setattr(gpu_steps, "WARM_UPS", 2)
 
     def take() -> torch.Tensor:
         calls.append("step")
         return torch.tensor(1.0)
 
-    replay = gpu_graphs.record_graph(take)
+    replay = gpu_steps.record_graph(take)
     before = ["aside waits for main", "in aside", "step", "step", "out of aside"]
     assert calls == [*before, "main waits for aside", "in graph", "step", "out of graph"]
     assert replay() == 1
@@ -154,7 +168,7 @@ def test_a_graph_is_captured_after_steps_aside_and_replayed(
 
 
 def test_a_step_that_waits_is_named_with_its_place(
-    monkeypatch: pytest.MonkeyPatch, phantom_folder: Path
+    monkeypatch: pytest.MonkeyPatch, machine: Machine
 ) -> None:
     """CUDA's error is raised here by hand, in the second epoch."""
     train_on = GradeClassifier.train_on
@@ -165,8 +179,7 @@ def test_a_step_that_waits_is_named_with_its_place(
         return train_on(classifier, *given)
 
     monkeypatch.setattr(GradeClassifier, "train_on", waits)
-    with Rehearsed("cpu", phantom_folder.parent) as settings:
-        found = gpu_steps.waiting(settings, ("recipe=study",))
+    found = gpu_steps.waiting(machine, ("recipe=study",))
     assert re.fullmatch(
         r"WAITS at classifier\.py:\d+: called a synchronizing CUDA operation", found
     )

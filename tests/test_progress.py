@@ -1,7 +1,7 @@
 """The bar of long steps, and the lines in its place."""
 
 import io
-from typing import Any
+import sys
 
 import pytest
 
@@ -36,17 +36,23 @@ def test_a_short_step_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize(("total", "share"), [(4, "75%"), (None, "fitting")])
 def test_a_terminal_shows_a_bar_that_vanishes(
-    monkeypatch: pytest.MonkeyPatch, total: int | None, share: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    total: int | None,
+    share: str,
 ) -> None:
     screen = io.StringIO()
 
-    def terminal(**options: Any) -> Terminal:
-        assert options == {"stderr": True}
-        return Terminal(file=screen, force_terminal=True, width=80)
+    def terminal(*, stderr: bool = False) -> Terminal:
+        if stderr:
+            return Terminal(file=screen, force_terminal=True, width=80)
+        return Terminal(file=io.StringIO())
 
     monkeypatch.setattr(progress, "Terminal", terminal)
     with progress_bar("fitting", total) as show:
         show(3)
+        sys.stdout.write("for a file\n")
+    assert capsys.readouterr().out == "for a file\n"
     assert share in screen.getvalue()
     assert screen.getvalue().endswith("\x1b[1A\x1b[2K")  # up a line, which is cleared
 

@@ -98,7 +98,7 @@ def _thinned(counts: Tensor, share: Tensor, generator: torch.Generator) -> Tenso
     about = (mean + (lost * share).sqrt() * normal + skew * (normal.square() - 1)).round()
     about = about.clamp(min=0).minimum(counts)
     small = lost < LARGE
-    if counts.device.type != "cpu":  # which would be waited for
+    if counts.device.type != "cpu":  # to pick pixels out would wait for the device
         shares = share.expand_as(counts).contiguous()
         return torch.where(small, torch.binomial(counts * small, shares, generator), about)
     places = small.view(-1).nonzero()[:, 0]
@@ -110,7 +110,8 @@ def _thinned(counts: Tensor, share: Tensor, generator: torch.Generator) -> Tenso
 def _few_lost(counts: Tensor, share: Tensor, generator: torch.Generator) -> Tensor:
     """Binomial numbers (pixel,) of counts (pixel,) and the share of each that is lost.
 
-    By inversion: the number of probabilities that a uniform number exceeds, summed from 0 on.
+    By inversion: the number of probabilities, summed from 0 on, that a uniform number exceeds.
+    Rounding can leave their whole sum below a uniform number near 1.
     """
     left = torch.rand(counts.shape, generator=generator)
     share = share.clamp(max=1 - 1e-6)
@@ -122,7 +123,7 @@ def _few_lost(counts: Tensor, share: Tensor, generator: torch.Generator) -> Tens
         lost += left > 0
         probability *= falling / number
         falling -= odds
-    return lost
+    return lost.minimum(counts)
 
 
 def _require(**values: tuple[float, float]) -> None:

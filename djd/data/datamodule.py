@@ -247,7 +247,7 @@ class KneeDataModule(lightning.LightningDataModule):
         return WholeEpochs(self.train_batches())
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, loader_index: int) -> Any:
-        """The batch as it is: its tensors are on the device."""
+        """The batch itself: its tensors are on the device."""
         return batch
 
     def train_batches(self) -> Batches:

@@ -117,8 +117,8 @@ class KneeBlock(nn.Sequential):
 def mean_and_largest(maps: Tensor) -> Tensor:
     """Mean, then largest value, of each channel of a compiled network's maps, (knee, 2 * channel).
 
-    PyTorch takes some twelve operations there and back, which cost a small map more than its
-    values do.
+    PyTorch takes some twelve operations forward and backward, which take longer than the values of
+    a small map do.
     """
     if FUSED and can_pass(maps, maps.shape[1]):
         return fused.mean_and_largest(maps)

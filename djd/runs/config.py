@@ -45,7 +45,7 @@ Keep = Literal["winner", "all", "none"]
 """Settings whose folds keep their weights after a sweep."""
 
 POINTS_OF_CURVES = 10
-"""At least so many epochs of a cell are validated, or all of its epochs where there are fewer."""
+"""Least number of epochs of a cell that are validated; a cell with fewer epochs validates all."""
 
 NEUTRAL = {RECIPE: "none", "loss": "cross_entropy", "augment": "none", PRETRAIN: "none"}
 """Options that a setting's name leaves out: earlier versions had only these."""
@@ -277,8 +277,9 @@ class RunConfig(_Group):
     def is_validated(self, epoch: int) -> bool:
         """Whether an epoch, from 1, ends with a pass over the validation knees.
 
-        A run by itself has whole curves. A cell has the score epochs and, for its curves, ten or
-        more others: a pass takes a tenth of an epoch of the default recipe (2026-11-30).
+        A run by itself validates every epoch. A cell validates its score epochs and, for its
+        curves, at least ten epochs: a pass takes a tenth of an epoch of the default recipe
+        (2026-11-30).
         """
         every = 1 if self.kind == "run" else max(1, self.trainer.max_epochs // POINTS_OF_CURVES)
         return epoch % every == 0 or epoch in self.epochs_to_score

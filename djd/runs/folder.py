@@ -185,10 +185,7 @@ def require_same_config(
         return
     before = saved_config(folder)
     if "augment" not in before.choices:
-        raise InputError(
-            f"{folder}: expected a training of this version, received one that an earlier version "
-            "began, whose numbers come about in another way; choose another folder"
-        )
+        raise InputError(earlier_version(folder))
     if differences(before.by_key(), config.by_key(), free=free):
         was, now = ({**each.choices, **each.by_key()} for each in (before, config))
         changes = differences(was, now, free=free)
@@ -196,6 +193,14 @@ def require_same_config(
             f"{folder}: expected the run that was stopped there, received another one: it has "
             f"{changes}; say the same, or choose another folder (hydra.run.dir, hydra.sweep.dir)"
         )
+
+
+def earlier_version(path: Path) -> str:
+    """The sentence where a training in a folder, or of a file, can't go on with this version."""
+    return (
+        f"{path}: expected a training of this version, received one that an earlier version "
+        "began, whose numbers come about in another way; choose another folder"
+    )
 
 
 def require_same_cohort(folder: Path, fingerprint: str) -> None:

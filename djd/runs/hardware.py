@@ -38,14 +38,13 @@ def require_accelerator(accelerator: str) -> None:
 
 
 OPERATIONS_A_PIXEL = 1000
-"""Of a training batch: what passes over memory take beside the products."""
+"""Of a training batch: the cost of passes over memory, beside the products."""
 
 OPERATIONS_A_THREAD = 300_000_000
 """Of a step's forward pass. A second thread brought 1.2 times the epochs a second to the default
 recipe (190 million operations), 1.4 times to its network on 64 pixels (770) and to the study's of
 depth 1 (700), and 1.7 times to that of depth 2 (1,900). Beside another busy process the default
 recipe took 2.3 times as long on two threads (two-core x86-64, AVX-512, 2026-11-30)."""
-
 
 THREADS_IN_SWEEP = 1
 """Two trainings on a core each take less time than one after the other on both cores, and the
@@ -69,8 +68,8 @@ def use_threads(config: RunConfig) -> int:
 def step_operations(config: RunConfig) -> int:
     """Operations of a training step's forward pass, by which threads are chosen.
 
-    Those of products and convolutions are counted on tensors without values; a network that needs
-    values has those of the batch's pixels alone.
+    Products and convolutions are counted on tensors without values. For a network that needs values
+    only the batch's pixels are counted.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -89,7 +88,8 @@ def step_operations(config: RunConfig) -> int:
 class Bfloat16Training(MixedPrecision):
     """bfloat16 autocast of the forward passes of training alone: its `forward_context`.
 
-    Lightning's step is an epoch, in which autocast would go on with the first step's weights.
+    Lightning's own context lasts an epoch, in which autocast would keep its copies of the first
+    step's weights.
 
     Held-out knees and new scans are graded in float32: bfloat16 logits have three digits, and
     equal logits always give the lower grade.

@@ -1,4 +1,4 @@
-"""What takes seconds before a training: libraries to import and, the first time, scans to invent.
+"""Imports of libraries before a training and, the first time, the inventing of scans meanwhile.
 
 Nothing at the top imports torch.
 """
@@ -18,8 +18,8 @@ def load(config: RunConfig, import_all: Callable[[], None]) -> None:
     Inventing is left to other processes, so that this one can import.
 
     Raises:
-        InputError: As `invent_scans`; or, where scans are to be invented, as `count_values`, since
-            a network that can't be built shall cost none.
+        InputError: As `invent_scans`. Where scans are to be invented, as `count_values`, too: a
+            network that can't be built stops the inventing.
     """
     lacking = lacks_scans(config)
     pool = ThreadPoolExecutor(1)

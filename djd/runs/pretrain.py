@@ -15,9 +15,11 @@ from djd.machine import usable_cores
 from djd.runs.config import PretrainConfig, RunConfig
 from djd.runs.duration import Pace, training_seconds
 from djd.runs.keys import NUMBERLESS_KEYS, PRETRAIN
+from djd.runs.result import RESULTS_VERSION
 
 PRETRAIN_VERSION = 1
-"""Raised whenever weights of the same values come about, or are stored, in another way."""
+"""Raised whenever weights are stored in another way. Where they come about in another way,
+`RESULTS_VERSION` is raised."""
 
 SECONDS_A_PATIENT = 0.13
 """Of one core, of inventing a patient and reading the scan (2026-11-30)."""
@@ -74,8 +76,8 @@ def weights_place(config: RunConfig) -> Path:
     numbers = {key: each for key, each in training.by_key().items() if key not in _UNUSED}
     code = {key: _code(str(each)) for key, each in numbers.items() if key.endswith("_target_")}
     patients = config.pretrain.model_dump()
-    formats = (PRETRAIN_VERSION, PHANTOM_VERSION, CACHE_VERSION, version("torch"))
-    written = json.dumps([formats, patients, numbers, code], sort_keys=True)
+    versions = (RESULTS_VERSION, PRETRAIN_VERSION, PHANTOM_VERSION, CACHE_VERSION, version("torch"))
+    written = json.dumps([versions, patients, numbers, code], sort_keys=True)
     digest = hashlib.sha256(written.encode()).hexdigest()[:24]
     return config.paths.cache / "pretrained" / f"{digest}.ckpt"
 

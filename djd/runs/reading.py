@@ -140,7 +140,7 @@ def lacks_scans(config: RunConfig) -> bool:
 def invent_scans(config: RunConfig, on_scan: Callable[[int], None] = lambda _: None) -> None:
     """Invent the cohort of a configuration in the cache, with a bar; see `cached_phantom`.
 
-    `on_scan` is called with the number of scans invented so far; what it raises ends the inventing.
+    `on_scan` is called with the number of scans invented so far. Its exception stops the inventing.
     """
     data = config.data
     say(f"Inventing {data.phantom_patients} scans (PHANTOM), once: {_phantom_folder(config)}")

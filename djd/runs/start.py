@@ -131,7 +131,7 @@ def _training(prepared: Prepared, folder: Path) -> _Pretraining:
     parts = Parts(train=np.arange(len(cohort)), validation=nobody, test=nobody)
     try:
         finished_epochs(folder / LAST_CHECKPOINT)
-    except InputError:  # damaged
+    except InputError:  # damaged, or of an earlier version
         shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
     fingerprint, threads = cohort.fingerprint(), THREADS_IN_SWEEP

@@ -161,7 +161,7 @@ def compare(
     Args:
         cells: All cells of the sweep.
         folder: Of the sweep.
-        at_once: Cells at a time; None for as many as this machine has room for.
+        at_once: Cells at a time; None for one a core, or as many as GPUs have room for.
         arguments: Of the command line.
         launch: Trains cells.
 
@@ -218,7 +218,7 @@ def _carry_out(sweep: Sweep, expected: Forecast, trainer: _Trainer) -> Outcome:
 
 
 def _invent_for_pretraining(configs: Sequence[RunConfig]) -> None:
-    """Invent scans of pretrainings here, on all cores: cells would do so on one."""
+    """Invent scans of pretrainings here, on all cores: a cell would invent them on one."""
     for config in configs:
         if config.pretrain.source == "none" or is_there(invented_folder(config)):
             continue

@@ -126,7 +126,7 @@ class JobDisplay(Watcher):
 
 
 def _running_row(job: Job) -> tuple[str, str, str, str]:
-    """Name, epoch, loss and validation kappa, by the last lines of a job's metrics with them."""
+    """Name, epoch, loss and validation kappa; each score is the last that a job's metrics hold."""
     rows, path = [], job.folder / METRICS_NAME
     with suppress(OSError), path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))

@@ -6,7 +6,7 @@ Nothing at the top imports torch: the process that leads a sweep never does.
 import ctypes
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +27,6 @@ COPIES_OF_CROPS = 2
 """The crops as they are kept, and as much again on the way. Assumed."""
 
 BYTES_A_PIXEL = 4  # float32
-
-SHARE_OF_BEST = 0.95
-"""Fewer processes are taken where they bring this share of the best cells an hour."""
 
 Knees = Callable[[RunConfig], tuple[int, int]]
 """Numbers of training and validation knees of a configuration."""
@@ -80,24 +77,15 @@ def cells_with_room(free: Sequence[int], need: int) -> int:
     return min(gpu + len(free) * (each // need) for gpu, each in enumerate(free))
 
 
-def cells_at_once(
-    free: Sequence[int], need: int, *, cores: int, speeds: Mapping[int, float] | None = None
-) -> int:
+def cells_at_once(free: Sequence[int], need: int, *, cores: int) -> int:
     """How many cells to train on GPUs at a time: one a core at most, if memory has room for them.
 
     Args:
         free: Free bytes of each GPU.
         need: Bytes of a cell.
         cores: Of the CPU, which launches a cell's kernels.
-        speeds: Cells an hour, in any unit, by the number of cells at a time, as measured; of these
-            numbers the smallest that is nearly as fast as the fastest. None: not measured.
     """
-    most = max(1, min(cores, cells_with_room(free, need)))
-    tried = {count: speed for count, speed in (speeds or {}).items() if count <= most}
-    if not tried:
-        return most
-    enough = SHARE_OF_BEST * max(tried.values())
-    return min(count for count, speed in tried.items() if speed >= enough)
+    return max(1, min(cores, cells_with_room(free, need)))
 
 
 def most_at_once() -> int:
@@ -136,7 +124,7 @@ def find_gpus(configs: Iterable[RunConfig], knees: Knees) -> Gpus | None:
 
 
 def _may_need_gpu(config: RunConfig) -> bool:
-    """Whether a GPU may be there, or has to be; asking PyTorch takes a process."""
+    """Whether a GPU may be there, or has to be there; to ask PyTorch itself takes a process."""
     trainer = config.trainer
     if trainer.accelerator == "auto" and trainer.precision != "tf32":
         return has_gpu_driver()
@@ -171,8 +159,8 @@ def _bytes_a_knee(config: RunConfig) -> int:
 def _look(configs: Sequence[RunConfig]) -> tuple[list[str], list[int], int] | str:
     """In a process of its own: names and free bytes of the GPUs, and most bytes of a step.
 
-    The text of an InputError where the hardware is not as wanted. The process holds memory of each
-    GPU by now, so that slightly more is free.
+    The text of an InputError where the hardware is not as wanted. Asking takes some memory of each
+    GPU, so slightly more will be free.
     """
     import torch
 
@@ -193,7 +181,7 @@ def _look(configs: Sequence[RunConfig]) -> tuple[list[str], list[int], int] | st
 
 
 def _step_bytes(config: RunConfig) -> int:
-    """Bytes that PyTorch holds of the GPU in a training step; a step that fails holds some, too."""
+    """Most bytes of the GPU that PyTorch holds in a training step, also in one that fails."""
     import torch
 
     from djd.runs.rehearsal import rehearse

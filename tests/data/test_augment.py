@@ -135,6 +135,17 @@ def test_all_counts_may_be_lost() -> None:
     assert torch.equal(lost, counts)
 
 
+def test_no_more_counts_are_lost_than_there_are_where_probabilities_sum_to_less_than_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    largest = 1 - 2**-24
+    monkeypatch.setattr("torch.rand", lambda shape, **_: torch.full(shape, largest))
+    shares = torch.linspace(0.01, 0.7, 10_000)
+    for number in (1.0, 2.0):
+        counts = torch.full_like(shares, number)
+        assert bool((_few_lost(counts, shares, torch.Generator()) <= counts).all())
+
+
 def test_places_are_those_of_affine_grid() -> None:
     moves = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(1))
     expected = affine_grid(moves, [5, 1, 6, 8], align_corners=False)

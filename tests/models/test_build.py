@@ -83,6 +83,11 @@ def test_an_optimizer_that_cannot_be_made_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+def test_an_optimizer_without_parameters_is_one_sentence() -> None:
+    with pytest.raises(InputError, match=r"^optim: .*empty parameter list"):
+        build_optimizer([], {"_target_": "torch.optim.Adam"}, learning_rate=0.1)
+
+
 @pytest.mark.parametrize(
     ("target", "reason"),
     [

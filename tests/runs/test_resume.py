@@ -247,6 +247,18 @@ def test_a_damaged_checkpoint_is_one_sentence(tiny: Compose, stopped: Path) -> N
         run(tiny(*LONG), stopped)
 
 
+@pytest.mark.parametrize("state", [{}, {"LastEpoch": {"results_version": 3}}])
+def test_a_checkpoint_of_an_earlier_version_is_refused(
+    tiny: Compose, stopped: Path, state: dict[str, Any]
+) -> None:
+    last = stopped / "checkpoints" / "last.ckpt"
+    kept = torch.load(last, weights_only=True)
+    del kept["callbacks"]["LastEpoch"]
+    torch.save(kept | {"callbacks": kept["callbacks"] | state}, last)
+    with pytest.raises(InputError, match=r"last\.ckpt: expected .* that an earlier version began"):
+        run(tiny(*LONG), stopped)
+
+
 def test_a_run_that_another_process_trains_is_left_alone(tiny: Compose, tmp_path: Path) -> None:
 
     folder = tmp_path / "run"

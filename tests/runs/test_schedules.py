@@ -173,3 +173,12 @@ def test_networks_losses_and_optimizers_go_together(
     chances = np.array([[float(row[f"p{grade}"]) for grade in range(5)] for row in rows])
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
     assert chances.min() >= 0
+
+
+def test_an_optimizer_that_needs_several_losses_a_step_trains(
+    tiny: Compose, tmp_path: Path
+) -> None:
+    lbfgs = {"_target_": "torch.optim.LBFGS", "lr": 0.1, "lr_times": 1, "warmup": 0}
+    values = {**tiny("trainer.max_epochs=3"), "optim": {**lbfgs, "schedule": "constant"}}
+    first, *_, last = rows_of(trained(values, tmp_path / "cell") / "metrics.csv")
+    assert float(last["train_loss"]) < float(first["train_loss"])

@@ -64,27 +64,18 @@ def test_cells_fit_the_memory_of_the_gpus_that_they_are_dealt_to(
 
 
 @pytest.mark.parametrize(
-    ("free", "cores", "speeds", "cells"),
+    ("free", "cores", "cells"),
     [
-        ([139], 16, None, 16),  # a core each
-        ([16], 16, None, 8),  # 2 each
-        ([16, 16], 16, None, 16),
-        ([5, 5], 16, None, 4),
-        ([16], 2, None, 2),
-        ([1], 16, None, 1),  # the one cell may fit after all
-        ([139], 16, {1: 100, 4: 250, 16: 400}, 16),
-        ([139], 16, {1: 100, 4: 250, 16: 260}, 4),  # 95 % of 260 are 247
-        ([139], 16, {1: 100, 4: 240, 16: 260}, 16),
-        ([139], 16, {1: 100, 4: 90, 16: 80}, 1),  # they are in each other's way
-        ([11], 16, {1: 100, 4: 250, 16: 400}, 4),  # 5 would fit; 4 was measured
-        ([139], 8, {1: 100, 4: 250, 16: 400}, 4),
-        ([5], 16, {4: 250, 16: 400}, 2),  # nothing that fits was measured
+        ([139], 16, 16),  # a core each
+        ([16], 16, 8),  # 2 each
+        ([16, 16], 16, 16),
+        ([5, 5], 16, 4),
+        ([16], 2, 2),
+        ([1], 16, 1),  # the one cell may fit after all
     ],
 )
-def test_the_number_of_cells_by_memory_cores_and_measured_speed(
-    free: list[int], cores: int, speeds: dict[int, float] | None, cells: int
-) -> None:
-    assert cells_at_once(free, 2, cores=cores, speeds=speeds) == cells
+def test_the_number_of_cells_by_memory_and_cores(free: list[int], cores: int, cells: int) -> None:
+    assert cells_at_once(free, 2, cores=cores) == cells
 
 
 def test_a_number_that_was_asked_for_is_kept_and_others_are_bounded_by_memory_alone() -> None:

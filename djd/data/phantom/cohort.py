@@ -235,7 +235,7 @@ def _write_cohort(
 
 
 def _invent_scans(plans: Sequence[ScanPlan]) -> Generator[InventedScan, None, None]:
-    """The scans of plans, in order; from a process a core where these pay."""
+    """The scans of plans, in order; of many scans by a process a core."""
     processes = min(usable_cores(), len(plans) // _SCANS_A_PROCESS)
     if processes > 1:
         yield from in_processes(invent_scan, plans, processes=processes)

@@ -207,7 +207,7 @@ class Sketch:
 def _radii(
     half_width: float | Sequence[float], at: NDArray[np.float64], reached: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Half widths where a band has this length, between those at its points."""
+    """Half widths at lengths along a band, interpolated between those at its points."""
     if isinstance(half_width, (int, float)):
         return np.full(len(at), float(half_width))
     return np.interp(at, reached, np.asarray(half_width, dtype=np.float64))

@@ -1,4 +1,4 @@
-/* What a call gets, how its passes are spread over threads, and what is of a channel. */
+/* The arguments of a call, its passes on threads, and the values of a channel. */
 
 typedef void (*parallel_t)(void (*)(void *), void *, unsigned, unsigned); /* OpenMP's GOMP_parallel */
 
@@ -21,7 +21,7 @@ typedef struct { /* as `passes.py` packs it; each call reads and writes some of 
     const REAL *gradient;        /* of the activation */
     REAL *of_raw;                /* as raw: gradients, here and below */
     REAL *of_weight, *of_gamma, *of_beta;
-    REAL *scale, *shift, *slope; /* (channels), of this call, as what follows */
+    REAL *scale, *shift, *slope; /* (channels); these and the next lie on the stack of the call */
     REAL *signed_weight;         /* (9, channels) */
 } block;
 
@@ -50,9 +50,9 @@ static void work_off(void *shared) {
 
 static double values_of(const block *block) { return (double)block->knees * block->size * block->size; }
 
-/* Fewer values than these take less time (0.2 ms) than it takes to wake threads on cores that others
-   use: with them a default recipe's step of two threads took 5.9 ms and not 4.0 on two busy cores, and
-   2.3 either way on quiet ones (two-core x86-64, AVX-512, 2026-11-30). */
+/* A pass over fewer values takes less time (0.2 ms) than waking threads on cores that other processes
+   use. When such passes were shared, a step of the default recipe on two threads took 5.9 ms in place
+   of 4.0 on two busy cores, and 2.3 either way on quiet ones (two-core x86-64, AVX-512, 2026-11-30). */
 enum { WORTH_SHARING = 1 << 20 };
 
 static void spread(pass *pass, const block *block) {

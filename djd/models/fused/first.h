@@ -10,8 +10,8 @@ typedef struct { /* all double: sums over a crop */
     double corners[2][2][2];           /* of one pixel: its square, itself */
 } crop_sums;
 
-/* sums: one `crop_sums` a knee; in double, since what is left of smooth crops after a kernel that
-   takes differences is far smaller than the products. */
+/* sums: one `crop_sums` a knee; in double, since the variance of a kernel that takes differences of
+   smooth crops is far smaller than the products. */
 static void moments_pass(const block *restrict block, long knee) {
     long size = block->size, whole = (size + DOUBLES - 1) / DOUBLES * DOUBLES;
     const REAL *crop = block->crops + knee * size * size;
@@ -58,8 +58,9 @@ static void moments_pass(const block *restrict block, long knee) {
             sums->products[below][at] = total_of(products[below][at]);
 }
 
-/* What a tap of the kernel meets of a sum over crops: one in an upper row never the last row, a lower
-   one never the first; columns likewise. `which` is what is summed, as in `crop_sums`. */
+/* The part of a sum over crops that lies under a tap of the kernel. A tap in the upper row never meets
+   the last row of a crop, a tap in the lower row never the first; columns likewise. The sum is that of
+   products with the pixel so far below and right; with below = 3 it is that of pixels. */
 static double met(const crop_sums *sums, double sum, long row, long column, long below, long right) {
     int pixels = below == 3, edge_row = row != 1 && (pixels || below == 0);
     int edge_column = column != 1 && (pixels || right == 0);
@@ -68,7 +69,7 @@ static double met(const crop_sums *sums, double sum, long row, long column, long
     return edge_row && edge_column ? sum + sums->corners[row / 2][column / 2][pixels] : sum;
 }
 
-/* Keeps covariances and means of the pixels under the kernel. */
+/* Stores covariances and means of the pixels under the kernel. */
 static const double *set_moments(const block *block) {
     const crop_sums *sums = (const crop_sums *)total(block, sizeof(crop_sums) / sizeof(double));
     double *moments = block->statistics + 2 * block->channels, *means = moments + KERNEL * KERNEL;

@@ -100,7 +100,7 @@ def can_fuse(crops: Tensor, block: nn.Sequential) -> bool:
 
 
 def can_pass(maps: Tensor, channels: int) -> bool:
-    """Whether passes take maps (knee, channel, row, column), and give so many channels."""
+    """Whether passes take maps (knee, channel, row, column) and give so many channels."""
     knees, _, rows, columns = maps.shape
     return (
         maps.device.type == "cpu"
@@ -115,7 +115,7 @@ def can_pass(maps: Tensor, channels: int) -> bool:
 
 
 def _fills_registers(channels: int, dtype: torch.dtype) -> bool:
-    """Here, and where it was decided."""
+    """On this processor, and on the one that decided."""
     decided = (_in_use[0] if _in_use else blocks_here()).lanes
     return decided is not None and channels % max(decided, lanes(dtype)) == 0
 

@@ -1,4 +1,4 @@
-/* Any block, around PyTorch's convolution, and the head behind the last. */
+/* Any block but its convolution, which is PyTorch's, and the head behind the last block. */
 
 /* sums (knee, 2, channels): of the raw values, and of their squared distances from the knee's mean. */
 static void pool_pass(const block *restrict block, long knee) {
@@ -17,7 +17,7 @@ static void pool_pass(const block *restrict block, long knee) {
             reals squares = {0};
             for (long column = 0; column < half; column++) {
                 const REAL *corner = block->raw + pixel_at(block, knee, 2 * row, 2 * column) + group;
-                reals best = {0}, here = {0}; /* not added to the window's before: it isn't waited for */
+                reals best = {0}, here = {0}; /* a sum of its own, so that no window waits for another */
                 wholes choice = {0};
                 for (int place = 0; place < PLACES; place++) {
                     reals value = load(corner + (place / 2 * size + place % 2) * channels);
@@ -114,7 +114,7 @@ static void head_pass(const block *restrict block, long knee) {
     for (long group = 0; group < channels; group += LANES) {
         double sums[LANES] = {0};
         reals best = load(block->raw + pixel_at(block, knee, 0, 0) + group);
-        wholes choice;
+        wholes choice = {0}; /* that nobody asks for */
         for (long row = 0; row < size; row++) {
             reals total = {0};
             for (long column = 0; column < size; column++) {

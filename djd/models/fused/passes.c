@@ -1,4 +1,4 @@
-/* What a block does to memory beside its convolution: one call a direction, few passes each.
+/* All of a block but later convolutions: one call a direction, of few passes over memory.
 
    Arrays lie with channels last; LANES channels at a time fill a vector register of the
    processor: a pass took up to twelve times as long with vectors of two registers. Each pass does
@@ -13,7 +13,7 @@
 #include "first.h"
 #include "later.h"
 
-/* A copy of the block with room for what is of this call. */
+/* A copy of the block with the arrays of this call. */
 #define OWN(given)                                                                          \
     block own = *given;                                                                     \
     REAL lines[3 * own.channels];                                                           \

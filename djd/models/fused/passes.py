@@ -104,7 +104,10 @@ def forward(raw: Tensor, layers: Layers, norm: nn.BatchNorm2d) -> Forward:
 def backward(
     gradient: Tensor, raw: Tensor, layers: Layers, *kept: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of raw, gamma and beta by that of the activation; `kept` are the others of it."""
+    """Gradients of raw, gamma and beta by that of the activation.
+
+    `kept` are the other results of `forward`: choice, statistics and pooled.
+    """
     knees, channels, _, _ = raw.shape
     given = dict(zip(Forward._fields[1:], kept, strict=True))
     given |= {"raw": raw, "gradient": gradient, "sums": _zeros(2 * knees * channels)}
@@ -176,9 +179,9 @@ def _call(
         arrays["running_mean"] = cast(Tensor, norm.running_mean)
         arrays["running_var"] = cast(Tensor, norm.running_var)
         arrays["batches"] = cast(Tensor, norm.num_batches_tracked)
-    places = [arrays[name].data_ptr() if name in arrays else 0 for name in ARRAYS]
+    addresses = [arrays[each].data_ptr() if each in arrays else 0 for each in ARRAYS]
     sizes = (torch.get_num_threads(), len(maps), maps.shape[2], channels)
-    block = _BLOCK.pack(_parallel(), *sizes, eps, momentum, *places)
+    block = _BLOCK.pack(_parallel(), *sizes, eps, momentum, *addresses)
     getattr(_library(maps.dtype), name)(block)
 
 

@@ -1,4 +1,4 @@
-/* Vectors of as many channels as fill a register, and what is done with them. */
+/* Vectors of as many channels as fill a register, and their operations. */
 
 #include <stdint.h>
 
@@ -83,7 +83,7 @@ static inline reals signs_of(const REAL *gamma) {
     return either(load(gamma) < 0, -one, one);
 }
 
-/* Place 0, which is `choice` before, is taken; then the first of equal ones wins, and NaN always does,
+/* Place 0 comes first, while `choice` is 0. Of equal values the first place wins, and NaN always wins,
    as in PyTorch's pooling. */
 static inline void keep_larger(reals *best, wholes *choice, reals value, int place) {
     wholes larger = (value > *best) | (value != value);

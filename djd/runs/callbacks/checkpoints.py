@@ -13,6 +13,8 @@ from torch import Tensor
 
 from djd.errors import InputError
 from djd.files import is_there, read_bytes, write_whole
+from djd.runs.folder import earlier_version
+from djd.runs.result import RESULTS_VERSION
 
 EPOCHS_BETWEEN_WRITES = 5
 """Most epochs that a killed process loses."""
@@ -91,6 +93,10 @@ class LastEpoch(Checkpoint):
         self.path = path
         self._kept = KeptCheckpoint()
 
+    def state_dict(self) -> dict[str, Any]:
+        """The version by which `finished_epochs` knows a training of this software."""
+        return {"results_version": RESULTS_VERSION}
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the epoch in memory, and write each `EPOCHS_BETWEEN_WRITES`-th."""
         trainer.save_checkpoint(cast(Any, self._kept))  # `WholeCheckpointIO` keeps it there
@@ -115,14 +121,22 @@ class LastEpoch(Checkpoint):
 
 
 def finished_epochs(path: Path) -> int:
-    """The epochs of a `LastEpoch` file, or 0; raises InputError where it is damaged."""
+    """The epochs of a `LastEpoch` file, or 0.
+
+    Raises:
+        InputError: The file is damaged, or of another `RESULTS_VERSION`.
+    """
     if not is_there(path):
         return 0
     content = io.BytesIO(read_bytes(path))
     try:
-        return int(torch.load(content, map_location="cpu", weights_only=True)["epoch"]) + 1
+        kept = torch.load(content, map_location="cpu", weights_only=True)
+        epochs, state = int(kept["epoch"]) + 1, kept["callbacks"].get(LastEpoch.__name__, {})
     except Exception as error:
         raise InputError(
             f"{path}: expected the checkpoint of a stopped training, received a damaged file; "
             "delete it to train from the start"
         ) from error
+    if state.get("results_version") != RESULTS_VERSION:
+        raise InputError(earlier_version(path))
+    return epochs

@@ -97,7 +97,7 @@ class EpochRecorder(Callback):
         row |= _scores("train", train)
         if validation := classifier.outcomes.get("validation"):
             row |= _scores("validation", validation)
-        elif len(self.prepared.parts.validation):  # in other epochs
+        elif len(self.prepared.parts.validation):  # an epoch without a pass over them
             row |= dict.fromkeys(_scores("validation", train), math.nan)
         return row
 

@@ -1,14 +1,15 @@
-"""What `bench/gpu.py` trains: the default recipe, the study's network, and cells of the matrix."""
+"""The machine that `bench/gpu.py` measures, the steps and epochs that it takes, and their time."""
 
-import shutil
+import contextlib
+import io
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import cycle
 from pathlib import Path
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
+from unittest.mock import patch
 
 import torch
 from lightning.pytorch.plugins import Precision
@@ -24,67 +25,50 @@ from djd.runs.hardware import precision_plugin
 from djd.runs.reading import read_data, split_cell
 from hydra_plugins.djd._composing import compose_values
 
-Take = Callable[[Batch], Tensor]
-"""A training step of a batch; gives its loss."""
-
 RECIPES = {"the default recipe": (), "the study's network": ("recipe=study",)}
 
 TINY = ("data.phantom_patients=40", "data.test_count=8", "data.folds=3", "model.width=2")
 """What a rehearsal trains on a CPU."""
 
-MATRIX = {
-    "model.depth": ("1", "2", "3"),
-    "optim": ("sgd", "momentum", "adagrad", "adam"),
-    "optim.lr_times": ("0.1", "1", "10"),
-    "data.batch_size": ("16", "32", "64"),
-}
-"""The axes of `experiment=matrix`, folds and epochs apart."""
+WARM_UPS = 5
+"""Steps before the ones that count: kernels are loaded, convolutions chosen, memory taken."""
+
+Take = Callable[[Batch], Tensor]
+"""A training step of a batch; gives its loss."""
 
 
-@dataclass
-class Rehearsed:
-    """Where and how much is measured; a context, in which trainings have folders.
+@dataclass(frozen=True)
+class Machine:
+    """A device and folders.
 
     Attributes:
         device: `cuda`, or `cpu` for a rehearsal.
         cache: Of cohorts; None for the user's.
+        folder: Of trainings.
     """
 
     device: str
     cache: Path | None
-
-    def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp())
-        self._made = 0
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        place: TracebackType | None,
-    ) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+    folder: Path
 
     @property
-    def rehearsal(self) -> bool:
+    def rehearses(self) -> bool:
         """Whether there is no GPU."""
         return self.device == "cpu"
 
     def few(self, many: int, few: int) -> int:
         """A number of steps, epochs or cells; fewer in a rehearsal."""
-        return few if self.rehearsal else many
+        return few if self.rehearses else many
 
     def new_folder(self) -> Path:
-        """A new place for a training."""
-        self._made += 1
-        return self._folder / str(self._made)
+        """A place for a training, where nothing is yet."""
+        return Path(tempfile.mkdtemp(dir=self.folder), "training")
 
     def overrides(self, *more: str) -> list[str]:
         """Of a training on this device."""
         cache = (f"paths.cache='{self.cache.resolve()}'",) if self.cache else ()
-        device = f"trainer.accelerator={'gpu' if self.device == 'cuda' else 'cpu'}"
-        return [*more, device, *cache, *(TINY if self.rehearsal else ())]
+        device = f"trainer.accelerator={'cpu' if self.rehearses else 'gpu'}"
+        return [*more, device, *cache, *(TINY if self.rehearses else ())]
 
     def config(self, *more: str) -> RunConfig:
         """The configuration of a cell on this device."""
@@ -92,26 +76,15 @@ class Rehearsed:
 
     def wait(self) -> None:
         """Wait until the device has done all it was given."""
-        if self.device == "cuda":
+        if not self.rehearses:
             torch.cuda.synchronize()
 
 
-def make_cohort(settings: Rehearsed) -> None:
+def make_cohort(machine: Machine) -> None:
     """Let the cache have the invented cohort, so that no other part makes it."""
     began = time.perf_counter()
-    cohort, _ = read_data(settings.config())
+    cohort, _ = read_data(machine.config())
     print(f"{len(cohort)} knees, made or read in {time.perf_counter() - began:.1f} s")
-
-
-def sample_of_matrix(count: int) -> list[tuple[str, ...]]:
-    """So many cells of one fold, of all shapes alike: depths and batch sizes in turn."""
-    shapes = product(MATRIX["model.depth"], MATRIX["data.batch_size"])
-    shaped = [(f"model.depth={depth}", f"data.batch_size={size}") for depth, size in shapes]
-    fitted = [
-        (f"optim={optim}", f"optim.lr_times={times}")
-        for optim, times in product(MATRIX["optim"], MATRIX["optim.lr_times"])
-    ]
-    return [(*shaped[i % len(shaped)], *fitted[i % len(fitted)]) for i in range(count)]
 
 
 @dataclass(eq=False)
@@ -153,3 +126,36 @@ class Steps:
     def launch(self, optimizer: torch.optim.Optimizer) -> Take:
         """Steps as the package takes them, launched operator by operator."""
         return lambda batch: self.classifier.train_on(batch, optimizer, self.precision)
+
+    def time(self, machine: Machine, take: Take) -> tuple[float, Tensor]:
+        """Seconds of a step, the GPU waited for at the end alone; and the losses of all steps."""
+        batches = cycle(self.batches)
+        losses = [take(next(batches)) for _ in range(WARM_UPS)]
+        count = machine.few(many=200, few=3)
+        machine.wait()
+        began = time.perf_counter()
+        losses += [take(next(batches)) for _ in range(count)]
+        machine.wait()
+        seconds = (time.perf_counter() - began) / count
+        return seconds, torch.stack(losses).cpu()
+
+
+@contextlib.contextmanager
+def epoch_clock() -> Iterator[list[float]]:
+    """Gives when each epoch has begun; an epoch includes its validation, logs and files."""
+    starts: list[float] = []
+    hook = GradeClassifier.on_train_epoch_start
+
+    def note(classifier: GradeClassifier) -> None:
+        starts.append(time.perf_counter())
+        hook(classifier)
+
+    with patch.object(GradeClassifier, "on_train_epoch_start", note):
+        yield starts
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Print nothing meanwhile."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
