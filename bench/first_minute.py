@@ -13,15 +13,15 @@ whatever a library says) are repeated at the end.
 2026-11-30, two-core x86-64, AVX-512, both cores to itself:
 
     first run, 2 cores: seconds from the command to
-      the first line          0.6
-      the cohort read        16.0
-      the announcement       16.3
-      the first epoch        16.6
-      the last epoch         45.4
-      the prompt             49.0
-      forecast 31 s, training 29.1 s: 1.06 times that
+      the first line          0.8
+      the cohort read        16.3
+      the announcement       17.1
+      the first epoch        17.3
+      the last epoch         35.9
+      the prompt             39.3
+      forecast 22 s, training 18.8 s: 1.17 times that
 
-With `--as-avx2` the first epoch ended after 16.3 s, with `--cores 1` after 30.2. The version before
+With `--as-avx2` the first epoch ended after 17.4 s and the command after 49.5, with `--cores 1` after 30.2. The version before
 printed its first line after 29.9 s and ended its first epoch after 30.4.
 """
 

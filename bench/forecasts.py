@@ -10,15 +10,22 @@ a command of its own; the truth is from the line with the forecast to the end of
 and compiled blocks are made before. A "first" sweep has its paces to measure, and the next rounds
 take them from the cache, whatever ran beside when they were measured.
 
-2026-11-30, two-core x86-64 (AVX-512). Other work came and went on the machine, so the last two
-lines are of processor time, on one thread; the sweep by the basic launcher:
+2026-11-30, two-core x86-64 (AVX-512), nothing else beside:
 
                                           said    true  said/true
-    here, run, quiet                        24    22.5       1.07
-    here, run, busy                         32    28.8       1.11
-    here, matrix, quiet, first              22    20.4       1.08
-    here, sweep (processor time)            54    55.1       0.99
-    avx2, run (processor time)              34    34.0       1.00
+    here, sweep, quiet, first               33    34.2       0.96
+    here, sweep, quiet                      33    37.9       0.87
+    here, sweep, busy, first                59    48.2       1.22
+    here, sweep, busy                       59    51.4       1.15
+    here, run, quiet, first                 23    27.0       0.85
+    here, run, quiet                        26    23.1       1.12
+    here, run, busy, first                  22    22.2       0.99
+    here, run, busy                         22    23.4       0.94
+    here, matrix, quiet, first              18    19.2       0.94
+    here, matrix, quiet                     18    21.8       0.83
+    avx2, run, quiet, first                 30    30.0       1.00
+    avx2, sweep, quiet, first               40    44.7       0.89
+    avx2, matrix, quiet, first              21    22.4       0.94
 """
 
 import argparse

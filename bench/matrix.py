@@ -20,22 +20,22 @@ Three things, each the median of rounds:
    one thread each at once, against one alone; beside it copies of 64 MB and products of two
    1024x1024 matrices (`bench/together.py`).
 
-2026-11-25, two-core x86-64, `--one-by-one`, 8 cells of 5 epochs (depth 1 and 2, the default recipe
-of then, 128 pixels):
+2026-11-30, two-core x86-64, quiet, one round; "here" has AVX-512:
 
-    ours: hydra/launcher=processes        16.7 s    1721 cells/h
-    hydra/launcher=basic, one process     24.3 s    1185           1.44 times ours
-    python train.py a cell, a core each   34.6 s     833           2.06
-    python train.py a cell, one by one    67.2 s     428           3.96
+                                           here               avx2
+    ours: hydra/launcher=processes         14.5 s  1988/h     16.7 s  1720/h
+    hydra/launcher=basic, one process      20.0    1443       23.2    1244
+    python train.py a cell, a core each    28.1    1026       27.5    1047
 
-    beyond steps and figures: 0.30 s a cell and 10 ms an epoch (figures 0.44 s)
+    beyond steps and figures: 0.35 s a cell and 4 ms an epoch (figures 0.30 s)
 
     one thread a process                     one     two           two/one
-    training, depth 1                       78.6   152.4 steps/s      1.94
-    training, depth 2                       18.7    37.5 steps/s      2.00
-    training, depth 3                       11.0    21.8 steps/s      1.98
-    copying memory                          25.1    32.9 GB/s         1.31
-    matrix products                         98.7   194.0 GFLOP/s      1.96
+    training, default                      333.3   648.2 steps/s      1.95
+    training, depth 1                      152.2   281.0 steps/s      1.85
+    training, depth 2                       33.7    63.8 steps/s      1.89
+    training, depth 3                       21.6    39.7 steps/s      1.84
+    copying memory                          47.2    49.7 GB/s         1.05
+    matrix products                        113.1   224.0 GFLOP/s      1.98
 """
 
 import argparse

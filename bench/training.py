@@ -18,13 +18,15 @@ the median and, in brackets, the least of all rounds. "avx2" takes this processo
 AVX-512, in all loops: see `bench/processors.py`. Roofline: see `bench/limits.py`. Peak memory is
 the process's, libraries and knees included.
 
-2026-11-30, two-core x86-64, medians of 4 epochs; "here" has AVX-512, and other work ran beside it:
+2026-11-30, two-core x86-64, quiet, medians of 8 epochs; "here" has AVX-512:
 
                                            depth 1   depth 2   depth 3   default
-    here, times the plain loop                15.5       4.6       5.2       3.4
-    here, over products alone                 0.91      0.89      0.97      1.64
-    avx2, times the plain loop                20.2       5.7       3.6       2.4
-    avx2, over products alone                 0.51      0.83      0.87      1.45
+    here, times the plain loop                20.1       5.4       5.4       2.5
+    here, times ours on plain layers           4.6       2.1       1.8       1.5
+    here, over products alone                 0.76      1.00      1.04      1.71
+    avx2, times the plain loop                16.1       5.3       3.9       2.1
+    avx2, times ours on plain layers           3.6       2.0       1.7       1.3
+    avx2, over products alone                 0.57      0.75      0.92      1.42
 """
 
 import argparse
