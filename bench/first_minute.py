@@ -21,8 +21,9 @@ whatever a library says) are repeated at the end.
       the prompt             39.3
       forecast 22 s, training 18.8 s: 1.17 times that
 
-With `--as-avx2` the first epoch ended after 17.4 s and the command after 49.5, with `--cores 1` after 30.2. The version before
-printed its first line after 29.9 s and ended its first epoch after 30.4.
+With `--as-avx2` the first epoch ended after 17.4 s and the command after 49.5, with `--cores 1` the
+first epoch after 30.2. The version before printed its first line after 29.9 s and ended its first
+epoch after 30.4.
 """
 
 import argparse
