@@ -18,6 +18,7 @@ from djd.runs.config import RunConfig
 from djd.runs.duration import Pace, end_seconds, middle, training_seconds
 from djd.runs.keys import as_typed, short_names
 from djd.runs.pretrain import pretraining_seconds, weights_place
+from djd.runs.result import RESULTS_VERSION
 from djd.runs.summary import say, say_cohort
 from djd.runs.together import networks_to_train
 from djd.sweeps.cells import Cell, by_setting, refitted
@@ -190,7 +191,8 @@ def _shape(config: RunConfig, at_once: int) -> str:
     return (
         f"{groups} views={data.views} pixels={data.pixels} batch_size={data.batch_size} "
         f"accelerator={trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)} "
-        f"precision={trainer.precision} torch={_torch_version()} {platform.node()}"
+        f"precision={trainer.precision} torch={_torch_version()} results={RESULTS_VERSION} "
+        f"{platform.node()}"
     )
 
 
