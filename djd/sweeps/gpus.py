@@ -15,6 +15,7 @@ from djd.data.crop import VIEW_INDICES
 from djd.errors import InputError
 from djd.machine import usable_cores
 from djd.runs.config import RunConfig
+from djd.runs.summary import say
 from djd.sweeps.processes import run_in_processes
 from djd.windows import MOST_PROCESSES
 from djd.wording import count_of, in_bytes, listed
@@ -113,6 +114,8 @@ def find_gpus(configs: Iterable[RunConfig], knees: Knees) -> Gpus | None:
         return None
     largest = _largest(asked)
     (ending,) = run_in_processes(_look, [(largest,)], at_once=1, deal_gpus=False)
+    if ending and ending.reason:
+        say(f"warning: GPUs can't be looked at ({ending.reason}); their memory bounds no cell")
     found = ending.value if ending else None
     if isinstance(found, str):
         raise InputError(found)

@@ -181,8 +181,15 @@ def test_a_driver_without_a_gpu_leaves_the_number_of_cores(monkeypatch: pytest.M
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     in_this_process(monkeypatch)
     assert find_gpus([config_with({})], knees) is None
+
+
+def test_a_crash_while_gpus_are_looked_at_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gpus, "has_gpu_driver", lambda: True)
     monkeypatch.setattr(gpus, "run_in_processes", lambda *given, **named: [Ending(-11)])
-    assert find_gpus([config_with({})], knees) is None, "the process that looked has crashed"
+    assert find_gpus([config_with({})], knees) is None
+    assert "warning: GPUs can't be looked at (" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
