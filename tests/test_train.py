@@ -14,6 +14,7 @@ from djd.runs.result import RunResult
 from tests.conftest import TINY, Compose, tiny_values
 from tests.sweeping import rows_of, run_train, sweep_arguments
 from tests.test_cli import run_djd
+from tests.training import is_rehearsing
 
 
 def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
@@ -185,7 +186,8 @@ def test_a_stopped_run_says_how_to_go_on_and_resume_latest_does(
     tmp_path: Path,
 ) -> None:
     def stop(self: GradeClassifier, *arguments: object) -> None:
-        signal.raise_signal(signal.SIGTERM)
+        if not is_rehearsing(self):
+            signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.chdir(tmp_path)
     overrides = (*TINY, f"paths.cache={tiny()['paths']['cache']}", "test=never")

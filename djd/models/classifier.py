@@ -181,8 +181,9 @@ class GradeClassifier(lightning.LightningModule):
     ) -> Tensor:
         """Loss of one batch, by whose gradients the optimizer has stepped.
 
-        Some optimizers, such as LBFGS, need several losses and gradients a step.
+        Some optimizers, such as LBFGS, need several losses and gradients a step; the last counts.
         """
+        losses: list[Tensor] = []
 
         def find_gradients() -> Tensor:
             with precision.forward_context():
@@ -191,10 +192,12 @@ class GradeClassifier(lightning.LightningModule):
             loss.backward()  # type: ignore[no-untyped-call]
             if self.hparams["gradient_clip_val"] is not None:
                 nn.utils.clip_grad_norm_(self.parameters(), self.hparams["gradient_clip_val"])
+            losses.append(loss.detach())
             return loss
 
-        loss: Tensor = cast(Any, optimizer).step(find_gradients)
-        return loss.detach()
+        # What a step returns is not asked for: an optimizer of one's own may return nothing.
+        cast(Any, optimizer).step(find_gradients)
+        return losses[-1]
 
     @contextmanager
     def _warming_up(self, optimizer: torch.optim.Optimizer) -> Iterator[None]:
