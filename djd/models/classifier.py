@@ -163,7 +163,7 @@ class GradeClassifier(lightning.LightningModule):
         """Train on all batches of an epoch.
 
         Lightning takes half a millisecond an item of its loader, an eighth of a step of the default
-        recipe (two-core x86-64, 2026-11-30). So an item is an epoch.
+        recipe (two-core x86-64 with AVX-512, 2026-11-30). So an item is an epoch.
         """
         optimizer: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
@@ -195,7 +195,7 @@ class GradeClassifier(lightning.LightningModule):
             losses.append(loss.detach())
             return loss
 
-        # What a step returns is not asked for: an optimizer of one's own may return nothing.
+        # The step's return value is not used: an optimizer of one's own may return nothing.
         cast(Any, optimizer).step(find_gradients)
         return losses[-1]
 

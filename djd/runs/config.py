@@ -278,7 +278,7 @@ class RunConfig(_Group):
         """Whether an epoch, from 1, ends with a pass over the validation knees.
 
         A run by itself validates every epoch. A cell validates its score epochs and, for its
-        curves, at least ten epochs: a pass takes a tenth of an epoch of the default recipe
+        curves, at least ten epochs: a pass takes a fifteenth of an epoch of the default recipe
         (2026-11-30).
         """
         every = 1 if self.kind == "run" else max(1, self.trainer.max_epochs // POINTS_OF_CURVES)
