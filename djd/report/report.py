@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import ElsewhereError, InputError
+from djd.grades import Decide
 from djd.progress import progress_bar
 from djd.report.answer import REPORT_NAME, Answer, serves, work_out
 from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
@@ -16,6 +17,7 @@ from djd.report.model_card import write_cards
 from djd.report.ranking import terminal_tables
 from djd.report.sentences import sentences
 from djd.report.tables import write_tables
+from djd.runs.config import RunConfig
 from djd.runs.folder import MODEL_NAME, WINNER, kept_readings
 from djd.runs.reading import read_data
 from djd.runs.result import RunResult
@@ -31,6 +33,13 @@ from djd.sweeps.winner import OpenedRefit, refit_name, sweep_opened, unusable_wi
 from djd.wording import count_of
 
 _Kept = TypeVar("_Kept")
+
+Apart = Callable[..., Any]
+"""Makes a call, function and arguments, maybe on another machine, and returns its value."""
+
+
+def _here(work: Callable[..., Any], *arguments: Any) -> Any:
+    return work(*arguments)
 
 
 def report_run(folder: Path, result: RunResult) -> None:
@@ -52,14 +61,15 @@ def report_run(folder: Path, result: RunResult) -> None:
     _say_where(folder, sweep.stamp)
 
 
-def report_sweep(outcome: Outcome) -> None:
-    """Print and write the answer of a sweep.
+def report_sweep(outcome: Outcome, *, apart: Apart | None = None) -> None:
+    """Print and write the answer of a sweep; `apart` fits the baselines on another machine.
 
     Raises:
         OSError: A table or the page can't be written.
     """
     sweep = outcome.sweep
-    answer = answer_now(sweep, outcome.evidence, outcome.cohort, outcome.split)
+    data = None if apart else (outcome.cohort, outcome.split)
+    answer = answer_now(sweep, outcome.evidence, data, apart=apart or _here)
     for line in answer_lines(answer):
         say(line)
     _say_missing(outcome)
@@ -78,7 +88,12 @@ def say_written(sweep: Sweep, answer: Answer, data: Data | None = None) -> None:
 
 
 def answer_now(
-    sweep: Sweep, evidence: Evidence, cohort: Cohort, split: PatientSplit, notes: Sequence[str] = ()
+    sweep: Sweep,
+    evidence: Evidence,
+    data: tuple[Cohort, PatientSplit] | None,
+    notes: Sequence[str] = (),
+    *,
+    apart: Apart = _here,
 ) -> Answer:
     """The answer of finished trainings; baselines are fitted, and kept in the folder."""
     said, folder = list(notes), sweep.folder
@@ -86,17 +101,32 @@ def answer_now(
     if evidence.settings:
         best = evidence.settings[0]
         opened = best.name in {refit.name for refit in refits}
-        try:
-            rules = evidence.rules
-            with progress_bar("fitting baselines"):
-                baselines = fit_to(best.configs, cohort, split, opens_test=opened, rules=rules)
-            keep_baselines(folder, baselines, cohort, best.configs, rules)
-        except InputError as error:
-            said.append(f"no baselines: {error}")
-        except OSError as error:
-            said.append(f"no baselines: {error.filename} can't be written ({error.strerror})")
+        with progress_bar("fitting baselines"):
+            try:
+                said += apart(_fit_baselines, folder, best.configs, evidence.rules, opened, data)
+            except InputError as error:
+                said.append(f"no baselines: {error}")
     kept, damage = _readable(kept_baselines, folder, "baselines")
     return _work_out(sweep, evidence, refits, kept or (), [*said, *damage])
+
+
+def _fit_baselines(
+    folder: Path,
+    configs: Sequence[RunConfig],
+    rules: Sequence[Decide],
+    opens_test: bool,
+    data: tuple[Cohort, PatientSplit] | None,
+) -> list[str]:
+    """Fit and keep the baselines of a setting; why that can't be done, in sentences."""
+    try:
+        cohort, split = data or read_data(configs[0])
+        baselines = fit_to(configs, cohort, split, opens_test=opens_test, rules=rules)
+        keep_baselines(folder, baselines, cohort, configs, rules)
+    except InputError as error:
+        return [f"no baselines: {error}"]
+    except OSError as error:
+        return [f"no baselines: {error.filename} can't be written ({error.strerror})"]
+    return []
 
 
 def answer_again(sweep: Sweep) -> Answer:
@@ -117,7 +147,7 @@ def answer_again(sweep: Sweep) -> Answer:
             said = f"no baselines fitted{which}: the scans can't be read again ({error})"
             notes += [*damage, said]
         else:
-            return answer_now(sweep, evidence, cohort, split, notes)
+            return answer_now(sweep, evidence, (cohort, split), notes)
     return _work_out(sweep, evidence, refits, kept or (), notes)
 
 

@@ -87,6 +87,9 @@ Launch = Callable[[Sequence[Job], int], None]
 """Train the jobs, so many at a time. A job that fails leaves its reason in its folder, and stops no
 other job."""
 
+Queued = Callable[[Sequence[Job]], Sequence[Job]]
+"""Those of the jobs that a cluster has in its queue, or trains, for this command or another."""
+
 
 def identity_of(config: RunConfig, cohort_digest: str) -> str:
     """Digest of everything that can change a number of a training; see `cohort_digest`."""

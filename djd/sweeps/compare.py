@@ -39,9 +39,16 @@ from djd.runs.reading import (
     split_cell,
 )
 from djd.runs.together import require_together
-from djd.sweeps.cells import Cell, Job, Launch, by_setting
+from djd.sweeps.cells import Cell, Job, Launch, Queued, by_setting
 from djd.sweeps.folder import leave_hparam_columns, plan_and_save, plan_in
-from djd.sweeps.forecast import Forecast, forecast, say_head, training_estimates
+from djd.sweeps.forecast import (
+    Forecast,
+    forecast,
+    on_processor,
+    say_head,
+    timed_here,
+    training_estimates,
+)
 from djd.sweeps.gpus import choose_at_once, find_gpus
 from djd.sweeps.out_of_fold import networks_out_of_fold
 from djd.sweeps.plan import cohort_config, cohort_digest
@@ -49,6 +56,10 @@ from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep
 from djd.sweeps.winner import drop_weights, each_refit, refit_name, winner_refit
 from djd.windows import require_room
+
+ON_OTHER_MACHINES = (
+    "The time is by the pace of this machine's processor, without what the cluster's queue takes"
+)
 
 LOST = "it was launched and left neither result nor reason; can its folder be written?"
 """Reason of a job that ended and left no file."""
@@ -136,6 +147,7 @@ class _Trainer:
     split: PatientSplit
     at_once: int
     launch: Launch
+    queued: Queued | None
     counted: dict[tuple[Any, ...], tuple[int, int]] = field(default_factory=dict)
 
     def knees(self, config: RunConfig) -> tuple[int, int]:
@@ -155,6 +167,7 @@ def compare(
     at_once: int | None,
     arguments: Sequence[str],
     launch: Launch,
+    queued: Queued | None = None,
 ) -> Outcome | None:
     """Train the unfinished cells, choose the winner, and score it on the test patients.
 
@@ -164,6 +177,7 @@ def compare(
         at_once: Cells at a time; None for one a core, or as many as GPUs have room for.
         arguments: Of the command line.
         launch: Trains cells.
+        queued: Knows the queue of the cluster that trains cells; None for this machine.
 
     Returns:
         The outcome; None with `dry_run`.
@@ -176,7 +190,7 @@ def compare(
     config = cells[0].config
     use_stale_after(config.paths.stale_after)
     readings = read_readings(config)
-    trainer = _Trainer(*read_data(cohort_config(cells)), at_once or 1, launch)
+    trainer = _Trainer(*read_data(cohort_config(cells)), at_once or 1, launch, queued)
     digest = cohort_digest(trainer.cohort, trainer.split)
     plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
     for setting in by_setting(placed):
@@ -186,11 +200,16 @@ def compare(
     require_room(folder, [f"{WINNER}/{each.folder.name}" for each in placed], "hydra.sweep.dir")
     sweep = Sweep(folder, tuple(placed), plan=plan).looked_at()
     with progress_bar("timing training steps"):  # in processes that import PyTorch first
-        gpus = find_gpus([cell.config for cell in sweep.unfinished], trainer.knees)
-        trainer = replace(trainer, at_once=choose_at_once(at_once, gpus))
-        expected = forecast(sweep, trainer.knees, at_once=trainer.at_once)
-    at_once, on_gpus = trainer.at_once, gpus.sentences(trainer.at_once) if gpus else []
-    say_head(sweep, trainer.cohort, trainer.split, expected, at_once=at_once, on_gpus=on_gpus)
+        if queued:
+            gpus, timed = None, timed_here(sweep)
+        else:
+            gpus = find_gpus([cell.config for cell in sweep.unfinished], trainer.knees)
+            trainer, timed = replace(trainer, at_once=choose_at_once(at_once, gpus)), sweep
+        expected = forecast(timed, trainer.knees, at_once=trainer.at_once)
+    at_once, notes = trainer.at_once, gpus.sentences(trainer.at_once) if gpus else []
+    if queued and expected.seconds:
+        notes.append(ON_OTHER_MACHINES)
+    say_head(sweep, trainer.cohort, trainer.split, expected, at_once=at_once, notes=notes)
     if config.dry_run:
         return None
     # Other commands may have widened the sweep meanwhile.
@@ -241,6 +260,9 @@ def _train(sweep: Sweep, jobs: Sequence[Job], trainer: _Trainer) -> Sweep:
         sweep = sweep.looked_at()
         to_do = {cell.folder for cell in sweep.to_do}
         left = [job for job in jobs if job.folder in to_do]
+        if trainer.queued:
+            elsewhere = {cell.folder for cell in sweep.elsewhere}
+            left += trainer.queued([job for job in jobs if job.folder in elsewhere])
         if sweep.config.fail_fast and sweep.failed:
             return sweep
         if not left:
@@ -281,10 +303,19 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
 def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> None:
     for refit in refits:
         forget_failure(refit.folder)
-    while to_do := [refit for refit in refits if not sweep.result_of(refit)]:
+    before: list[Cell] = []
+    while to_do := [each for each in refits if not sweep.result_of(each)]:
         configs = [refit.config for refit in to_do]
+        if trainer.queued:
+            configs = [on_processor(refit).config for refit in to_do]
         seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
         jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
         trainer.launch(jobs, trainer.at_once)
-        if not wait_for_silent([refit.folder for refit in to_do]):
+        if wait_for_silent([refit.folder for refit in to_do]):
+            continue
+        lost = [
+            each for each in to_do if not (failure_reason(each.folder) or is_locked(each.folder))
+        ]
+        if trainer.queued is None or not lost or to_do == before:
             return
+        before = to_do  # a cluster may have taken a node away

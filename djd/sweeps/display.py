@@ -86,6 +86,10 @@ class JobDisplay(Watcher):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         return not (failed and self.fail_fast)
 
+    def waits_again(self, index: int) -> None:
+        """A job was interrupted: its machine was needed for another, or is gone."""
+        self._running.pop(index, None)
+
     def look(self) -> None:
         """Update the table, once a second."""
         now = time.monotonic()

@@ -4,7 +4,7 @@ import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from heapq import heapreplace
 from importlib.metadata import version
@@ -90,6 +90,22 @@ def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
     before = _pretraining([*(cell.config for cell in cells), *refits], at_once)
     training = before + _shared(seconds, at_once) + _shared(of_refits, at_once)
     return Forecast(by_folder, training + end_seconds(config), running, after, before)
+
+
+def timed_here(sweep: Sweep) -> Sweep:
+    """A sweep for a forecast on this machine, which may lack the GPU on which cells will train."""
+    failed = [(on_processor(cell), reason) for cell, reason in sweep.failed]
+    cells, to_do, elsewhere = (
+        tuple(map(on_processor, each)) for each in (sweep.cells, sweep.to_do, sweep.elsewhere)
+    )
+    return replace(sweep, cells=cells, to_do=to_do, elsewhere=elsewhere, failed=tuple(failed))
+
+
+def on_processor(cell: Cell) -> Cell:
+    """A cell that trains on the processor of this machine."""
+    here = {"accelerator": "cpu", "precision": "float32"}
+    trainer = cell.config.trainer.model_copy(update=here)
+    return replace(cell, config=cell.config.model_copy(update={"trainer": trainer}))
 
 
 def _pretraining(configs: Sequence[RunConfig], at_once: int) -> float:
@@ -219,9 +235,9 @@ def say_head(
     expected: Forecast,
     *,
     at_once: int,
-    on_gpus: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> None:
-    """Print the axes, the cohort, the expected time and disk, and sentences on GPUs."""
+    """Print the axes, the cohort, the expected time and disk, and notes on them."""
     config = sweep.config
     if stamp := config.stamp(phantom=cohort.phantom):
         say(stamp)
@@ -254,8 +270,8 @@ def say_head(
             f"Disk: about {in_bytes(expected.bytes_running)} while it trains, "
             f"{in_bytes(expected.bytes_after)} afterwards (keep={config.keep})"
         )
-    for sentence in on_gpus:
-        say(sentence)
+    for note in notes:
+        say(note)
     if config.dry_run:
         say("dry_run=true: nothing was trained")
 

@@ -72,6 +72,9 @@ class Watcher:
         """A call has ended; returns whether to go on with the others."""
         return True
 
+    def waits_again(self, index: int) -> None:
+        """A call that had begun was interrupted, and will be begun once more."""
+
     def look(self) -> None:
         """Some time has passed."""
 

@@ -104,14 +104,19 @@ class ComparisonSweeper(Sweeper):
         if any(each.startswith("hydra.sweep.subdir=") for each in sys.argv[1:]):
             say("warning: hydra.sweep.subdir isn't used: the axes name each cell's folder")
         folder, at_once = Path(self.master.hydra.sweep.dir), getattr(self.launcher, "n_jobs", 1)
-        arguments = sys.argv[1:]
+        cluster = None if getattr(self.launcher, "here", True) else self.launcher
         try:
             outcome = compare(
-                cells, folder, at_once=at_once, arguments=arguments, launch=self._launch
+                cells,
+                folder,
+                at_once=at_once,
+                arguments=sys.argv[1:],
+                launch=self._launch,
+                queued=cluster.queued if cluster else None,
             )
             if outcome is None:  # dry_run
                 return
-            report_sweep(outcome)
+            report_sweep(outcome, apart=cluster.apart if cluster else None)
         except Stopped as stop:
             if (folder / COMPARISON_NAME).exists():
                 stop.folder_argument = f"hydra.sweep.dir={folder}"

@@ -23,7 +23,7 @@ from djd.windows import MOST_PROCESSES
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Job
-    from djd.sweeps.processes import Ending
+    from djd.sweeps.processes import Ending, Watcher
 
 
 @dataclass
@@ -73,7 +73,6 @@ class ProcessesLauncher(Launcher):
 
         from djd.sweeps.display import JobDisplay
         from djd.sweeps.gpus import most_at_once
-        from djd.sweeps.processes import run_in_processes
         from djd.terminal import Terminal
 
         # Hydra's state holds resolvers, which are functions inside functions.
@@ -83,10 +82,23 @@ class ProcessesLauncher(Launcher):
         jobs = self.jobs or [self._job(overrides, index) for index, overrides in numbered]
         fast, at_once = bool(self.master.get("fail_fast", False)), self.n_jobs or most_at_once()
         with JobDisplay(jobs, at_once=at_once, fail_fast=fast, console=Terminal()) as display:
-            endings = run_in_processes(_run, calls, at_once=at_once, watcher=display)
+            endings = self.run(jobs, calls, at_once=at_once, watcher=display)
         return [
             _returned(list(each), end) for each, end in zip(job_overrides, endings, strict=True)
         ]
+
+    def run(
+        self,
+        jobs: Sequence["Job"],
+        calls: Sequence[tuple[Any, ...]],
+        *,
+        at_once: int,
+        watcher: "Watcher",
+    ) -> "Sequence[Ending | None]":
+        """Call `run_job_alone` for each job; the endings in their order."""
+        from djd.sweeps.processes import run_in_processes
+
+        return run_in_processes(run_job_alone, calls, at_once=at_once, watcher=watcher)
 
     def _job(self, overrides: Sequence[str], index: int) -> "Job":
         """A job of another sweeper, for the display."""
@@ -112,7 +124,7 @@ def _returned(overrides: list[str], ending: "Ending | None") -> JobReturn:
     return returned
 
 
-def _run(shared: bytes, overrides: list[str], index: int) -> Any:
+def run_job_alone(shared: bytes, overrides: list[str], index: int) -> Any:
     """In the job's own process: compose the configuration and run the task."""
     import pickle
 

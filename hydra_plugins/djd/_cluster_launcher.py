@@ -1,0 +1,104 @@
+"""What launchers of clusters share: jobs of several cells, and calls that are made on a node."""
+
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra_plugins.djd.processes_launcher import ProcessesLauncher, run_job_alone
+
+if TYPE_CHECKING:
+    from djd.sweeps.cells import Job
+    from djd.sweeps.cluster import Cluster, Queue
+    from djd.sweeps.node import NodeJob
+    from djd.sweeps.processes import Ending, Watcher
+
+
+class ClusterLauncher(ProcessesLauncher):
+    """Runs jobs on other machines than this one.
+
+    Args:
+        max_jobs: Jobs of the cluster that run at a time.
+        cells_a_job: Cells in a job; None for a number by their expected time.
+        cells_at_once: Cells of a job that train at a time.
+    """
+
+    here = False
+
+    extra: str
+    """The extra of the package that has the engine's library."""
+
+    def __init__(self, max_jobs: int, cells_a_job: int | None, cells_at_once: int) -> None:
+        super().__init__()
+        self.n_jobs = max_jobs * cells_at_once
+        self.max_jobs, self.cells_a_job, self.cells_at_once = max_jobs, cells_a_job, cells_at_once
+
+    @abstractmethod
+    def connect(self, folder: Path) -> "Cluster":
+        """The engine; it may keep files in the folder."""
+
+    def run(
+        self,
+        jobs: Sequence["Job"],
+        calls: Sequence[tuple[Any, ...]],
+        *,
+        at_once: int,
+        watcher: "Watcher",
+    ) -> "Sequence[Ending | None]":
+        """Call `run_job_alone` for each job; the endings in their order."""
+        from djd.sweeps.cluster import run_on_cluster
+
+        job, cells = self._node_job(run_job_alone, calls), self.cells_in_a_job()
+        return run_on_cluster(self.queue(), jobs, job, cells_a_job=cells, watcher=watcher)
+
+    def queued(self, jobs: Sequence["Job"]) -> "Sequence[Job]":
+        """See `djd.sweeps.cells.Queued`."""
+        found = self.queue().found([job.name for job in jobs]) if jobs else {}
+        return [jobs[index] for batch in found.values() for index in batch]
+
+    def apart(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Make one call on a node, and wait for its value; raises InputError where it fails."""
+        from djd.sweeps.cluster import call_on_cluster
+
+        return call_on_cluster(self.queue().cluster, self._node_job(work, [arguments]))
+
+    def queue(self) -> "Queue":
+        """The jobs of this sweep on the cluster.
+
+        Raises:
+            InputError: The engine's library is not installed, or the engine doesn't answer.
+        """
+        from djd.errors import InputError
+        from djd.sweeps.cluster import JOBS, Queue
+
+        folder = Path(self.master.hydra.sweep.dir, JOBS).absolute()
+        try:
+            return Queue(self.connect(folder), folder)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"hydra/launcher={self.extra}: expected an installed {error.name}, received none; "
+                f'say pip install "djd[{self.extra}]"'
+            ) from error
+
+    def cells_in_a_job(self) -> int:
+        """As many as were asked for, or as many as take a while."""
+        from djd.sweeps.cluster import cells_in_a_job
+
+        if self.cells_a_job or not self.jobs:
+            return self.cells_a_job or 1
+        return cells_in_a_job(self.jobs, at_once=self.cells_at_once, max_jobs=self.max_jobs)
+
+    def module_folders(self) -> tuple[str, ...]:
+        """Where a node finds modules: beside those of its Python, which is this one."""
+        folders = dict.fromkeys(str(Path(each).absolute()) for each in sys.path if each)
+        standard = (sys.prefix, sys.base_prefix)
+        return tuple(each for each in folders if not each.startswith(standard))
+
+    def _node_job(self, work: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> "NodeJob":
+        from djd.sweeps.node import NodeJob
+
+        start = str(Path.cwd())
+        return NodeJob(
+            work, calls, at_once=self.cells_at_once, start=start, path=self.module_folders()
+        )
