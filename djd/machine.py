@@ -148,6 +148,18 @@ def stop_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def ignore_stops() -> None:
+    """Ignore in this process, and in those that it starts, all signals of `stop_on_signals`."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def mind_stops() -> None:
+    """Let the signals of `stop_on_signals`, Ctrl-C apart, end this process: its parent ignored them."""
+    for number in set(_SIGNALS) - {signal.SIGINT}:
+        signal.signal(number, signal.SIG_DFL)
+
+
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 

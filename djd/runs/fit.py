@@ -197,6 +197,7 @@ def quiet_lightning() -> Iterator[None]:
     messages = (
         ".*LeafSpec.* is deprecated",  # by torch 2.13; lightning 2.6 calls it
         "The dirpath has changed from",  # a stopped run's folder was moved
+        "The `srun` command is available",  # on every machine of a Slurm cluster
         ".* directory .* exists and is not empty",  # checkpoints and csv of a stopped run
     )
     with warnings.catch_warnings():

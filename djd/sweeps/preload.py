@@ -1,12 +1,11 @@
 """Imports of a training, made once by the fork server, so that no cell has to make them."""
 
-# The server ignores Ctrl-C and ends with the process that started the server; its cells end with
-# the server. This comes before the imports that take seconds.
-import signal
+# The server ignores the signals at which cells keep their last epochs (Slurm sends them to every
+# process of a job), and ends with the process that started the server; its cells end with the
+# server. This comes before the imports that take seconds.
+from djd.machine import die_with_parent, ignore_stops
 
-from djd.machine import die_with_parent
-
-signal.signal(signal.SIGINT, signal.SIG_IGN)
+ignore_stops()
 die_with_parent()
 
 import gc  # noqa: E402

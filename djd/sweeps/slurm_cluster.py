@@ -6,6 +6,7 @@ squeue no longer lists has ended.
 
 import getpass
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,8 @@ MOST_TIMEOUTS = 10_000
 
 SECONDS_TO_ANSWER = 60
 """Of Slurm's commands; a busy controller takes many seconds."""
+
+_MEMORY = re.compile(r"exceeded (job )?memory limit|oom[-_ ]kill|out of memory", re.IGNORECASE)
 
 _WAITS = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD", "REQUEUE_FED"}
 _RUNS = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING"}
@@ -160,7 +163,7 @@ class SlurmCluster:
             return Ended(reason=f"{str(value).strip().splitlines()[-1]} ({paths.stderr})")
         if state in _CANCELLED:
             return Ended(reason=f"its job {name} was cancelled", cancelled=True)
-        if state == "OUT_OF_MEMORY":
+        if state == "OUT_OF_MEMORY" or (state == "FAILED" and _says_memory(paths.stderr)):
             return Ended(reason=f"its job {name} ran out of memory; say hydra.launcher.mem_gb")
         if not state or state in _OF_THE_SITE or state == "COMPLETED":
             return Ended()
@@ -201,6 +204,13 @@ class SlurmCluster:
         command = "kill" if self.executor == "local" else "scancel"
         named = " ".join(dict.fromkeys(map(_array_of, names)))
         return f"nobody has to watch them; to end them: {command} {named}"
+
+
+def _says_memory(log: Path) -> bool:
+    """Whether a job was killed for its memory: not every site's Slurm has a state for that."""
+    with suppress(OSError):
+        return bool(_MEMORY.search(log.read_text(encoding="utf-8", errors="replace")))
+    return False
 
 
 def _array_of(name: str) -> str:

@@ -11,7 +11,13 @@ from importlib.machinery import ModuleSpec
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from djd.machine import Stopped, die_with_parent, interrupt_after, stop_on_signals
+from djd.machine import (
+    Stopped,
+    die_with_parent,
+    interrupt_after,
+    mind_stops,
+    stop_on_signals,
+)
 
 _SOFTWARE = ("djd.", "hydra_plugins.djd.", "train.")
 
@@ -26,6 +32,7 @@ def serve(calling: Connection, asked: Connection, *, slot: int | None, keep: boo
         slot: See `deal_gpu`.
         keep: Whether to answer more than one call.
     """
+    mind_stops()
     die_with_parent()
     interrupt_after(asked)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # between calls
