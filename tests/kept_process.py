@@ -37,12 +37,13 @@ def keep(command: list[str]) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
 def _kill_children() -> None:
     """A child goes before its own children, which come here: it can't tell anyone that they died."""
+    for number in signal.SIGTERM, signal.SIGINT:
+        signal.signal(number, signal.SIG_IGN)
     while children := _children():
         for child in children:
             os.kill(child, signal.SIGKILL)

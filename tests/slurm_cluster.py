@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests import kept_process
@@ -66,8 +67,8 @@ class SlurmCluster:
         return {job: (state, reason) for job, state, reason in jobs}
 
     def state(self, job: str) -> str:
-        """The state of a job that Slurm still remembers, such as `RUNNING`."""
-        return self.squeue()[job][0]
+        """The state of a job, such as `RUNNING`; `forgotten` once it is over for `MinJobAge`."""
+        return self.squeue().get(job, ("forgotten", ""))[0]
 
     def show(self, job: str) -> dict[str, str]:
         """The fields of `scontrol show job`, such as `ExitCode`."""
@@ -76,6 +77,14 @@ class SlurmCluster:
     def wait(self, job: str, *states: str, seconds: float = 60) -> str:
         """The state of a job once it is one of these; `TimeoutError` with what it is otherwise."""
         return self._wait(lambda: self.state(job), states, seconds, f"job {job}")
+
+    def end_in(self, seconds: float, job: str) -> None:
+        """Move the end of a running job's time here; limits themselves are whole minutes.
+
+        Times of `--signal` count from there too.
+        """
+        end = datetime.now() + timedelta(seconds=seconds)
+        self.run("scontrol", "update", f"JobId={job}", f"EndTime={end:%Y-%m-%dT%H:%M:%S}")
 
     def requeue(self, job: str) -> None:
         """Put a job back to the queue, as its own `scontrol requeue` does."""
@@ -231,9 +240,7 @@ def _defaults(folder: Path, controller: int, node: int) -> dict[str, object]:
         "MinJobAge": 90,
         "KillWait": 2,
         "ReturnToService": 2,
-        "SlurmdTimeout": 5,
-        "SlurmctldTimeout": 5,
-        "MessageTimeout": 5,
+        "SlurmdTimeout": 2,
     }
 
 
