@@ -41,7 +41,7 @@ def cache(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return Path(tiny_values(phantom_folder, tmp_path_factory.mktemp("slurm"))["paths"]["cache"])
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, what

@@ -125,7 +125,8 @@ class Queue:
                 for name, batch in zip(names, batches, strict=True):
                     named = [cells[index] for index in batch]
                     line = {"engine": self.cluster.name, "job": name, "cells": named}
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    # A process that died may have left half a line before.
+                    file.write("\n" + json.dumps(line, ensure_ascii=False))
         return {**there, **dict(zip(names, batches, strict=True))}
 
     def found(self, cells: Sequence[str]) -> dict[str, list[int]]:
