@@ -205,7 +205,7 @@ class SlurmCluster:
         """See `Cluster`."""
         command = "kill" if self.executor == "local" else "scancel"
         named = " ".join(dict.fromkeys(map(_array_of, names)))
-        return f"nobody has to watch them; to end them: {command} {named}"
+        return f"they go on without this command; to end them: {command} {named}"
 
 
 def _says_memory(log: Path) -> bool:

@@ -239,3 +239,20 @@ def test_a_job_has_as_many_cells_as_take_ten_minutes(
 ) -> None:
     long = [Job(job.folder, job.name, "cell", (), 2, seconds) for job in jobs]
     assert cells_in_a_job(long, at_once=at_once, max_jobs=max_jobs) == cells
+
+
+def test_endings_of_a_job_go_to_its_own_cells_whatever_a_later_command_asks_for(
+    jobs: list[Job],
+) -> None:
+    class Leaves(Watcher):
+        def look(self) -> None:
+            raise Stopped(2)
+
+    with pytest.raises(Stopped):
+        run(PlayedCluster({"0": [Look(runs=True)]}), jobs, Leaves(), cells=3)
+    ended = Ended([Ending(0, 1), Ending(1, error="no"), Ending(0, 3)])
+    whole = PlayedCluster({"0": [Look(runs=True), ended]})
+    assert [each and each.value for each in run(whole, jobs[::-1])] == [3, None, 1]
+    (jobs[1].folder / "error.txt").write_text("no")
+    part = PlayedCluster({"0": [Look(runs=True), ended]})
+    assert run(part, jobs[1:]) == [Ending(0), None], "by the files, not by another cell's ending"
