@@ -155,7 +155,7 @@ def ignore_stops() -> None:
 
 
 def mind_stops() -> None:
-    """Let the signals of `stop_on_signals`, Ctrl-C apart, end a process whose parent ignored them."""
+    """Let signals of `stop_on_signals` end this process, whose parent ignored them; not Ctrl-C."""
     for number in set(_SIGNALS) - {signal.SIGINT}:
         signal.signal(number, signal.SIG_DFL)
 

@@ -108,6 +108,8 @@ class SlurmLauncher(ClusterLauncher):
             **{key: given[key] for key in shared if key in given},
             **own,
             "slurm_setup": setup,
+            # Since Slurm 22.05 srun has one core, whatever its job has.
+            "slurm_srun_args": [f"--cpus-per-task={self.cells_at_once}"],
             "slurm_array_parallelism": self.max_jobs,
             "slurm_additional_parameters": more,
         }
