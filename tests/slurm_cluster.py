@@ -49,7 +49,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -231,7 +231,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return kept | {"PATH": _path(), "SLURM_CONF": str(folder / "slurm.conf")}
 
 
-def _write_settings(folder: Path, settings: Mapping[str, object]) -> None:
+def _write_settings(folder: Path, settings: dict[str, object]) -> None:
     for each in "state", "spool":
         (folder / each).mkdir()
     (folder / "key").write_bytes(os.urandom(128))
@@ -239,12 +239,11 @@ def _write_settings(folder: Path, settings: Mapping[str, object]) -> None:
     gpus = "".join(f"Name=gpu File=/dev/{each}\n" for each in GPUS)
     (folder / "gres.conf").write_text(f"AutoDetect=off\n{gpus}")
     with socket.socket() as first, socket.socket() as second:
-        ports = []
-        for each in first, second:
-            each.bind(("127.0.0.1", 0))
-            ports.append(each.getsockname()[1])
-    lines = _defaults(folder, *ports) | settings
-    text = "\n".join(f"{key}={value}" for key, value in lines.items())
+        for unbound in first, second:
+            unbound.bind(("127.0.0.1", 0))
+        ports = (bound.getsockname()[1] for bound in (first, second))
+        settings = _defaults(folder, *ports) | settings
+    text = "\n".join(f"{key}={value}" for key, value in settings.items())
     (folder / "slurm.conf").write_text(text + PARTITIONS)
 
 
