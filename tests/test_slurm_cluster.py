@@ -138,14 +138,16 @@ with slurm_cluster() as cluster:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["1 / 0", "os.kill(os.getpid(), 9)"], ids=["error", "killed"])
-def test_nothing_stays_behind_whatever_ends_the_tests(slurm: SlurmCluster, end: str) -> None:
-    """On a host whose name is none that a network takes."""
+def test_nothing_stays_behind_whatever_ends_the_tests(
+    slurm: SlurmCluster, tmp_path: Path, end: str
+) -> None:
+    """On a host whose name is none that a network takes, in a folder that nobody else enters."""
     rename = 'printf "%s" "odd_näme.--x" > /proc/sys/kernel/hostname || exit 99; exec "$@"'
     python = [sys.executable, "-c", ENDS_BY_ITSELF, end]
     program = subprocess.run(
         ["unshare", "--uts", "sh", "-c", rename, "sh", *python],
         capture_output=True, text=True, timeout=60, check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(tmp_path)},
     )  # fmt: skip
     if not program.stdout and "unshare" in program.stderr:
         pytest.skip(f"the host's name can't be changed: {program.stderr}")
