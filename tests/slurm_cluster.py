@@ -33,7 +33,8 @@ as the script does. A job that is requeued may be `COMPLETING` for a moment, kee
 `Restarts` and finds the count in SLURM_RESTART_COUNT, which is not set in its first start.
 `sbatch` refuses too much memory, too many GPUs, an unknown partition and arrays over
 `MaxArraySize`, and `squeue` may show a job that was refused for its memory as FAILED with
-BadConstraints.
+BadConstraints. A task of an array that is cancelled before its start is unknown at once: neither
+`squeue` nor `scontrol` says what became of it.
 
 A signal of `--signal=USR1@60` reaches what `srun` runs, and with `B:` the script's own shell alone.
 Slurm looks at time limits once in 30 s: the signal comes up to 30 s early, and the end late.
