@@ -210,6 +210,20 @@ def this_boot() -> str:
         return f"{platform.node()} {uuid.getnode()}"
 
 
+def this_job() -> tuple[str, int]:
+    """The job in Slurm that this process belongs to, and how often Slurm has started it again.
+
+    A job that is requeued keeps its name. Empty and 0 outside of Slurm.
+    """
+    given = os.environ.get
+    job = given("SLURM_JOB_ID", "")
+    if task := given("SLURM_ARRAY_TASK_ID"):
+        job = f"{given('SLURM_ARRAY_JOB_ID', job)}_{task}"
+    restarts = given("SLURM_RESTART_COUNT", "")
+    name = f"{given('SLURM_CLUSTER_NAME', '')} {job}".strip() if job else ""
+    return name, int(restarts) if name and restarts.isdecimal() else 0
+
+
 def process_start(process: int) -> str:
     """When a process started, since numbers of processes come again; empty where unknown."""
     return (_state_of(process) or ("", ""))[1]
