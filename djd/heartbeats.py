@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from djd.errors import DriveError
-from djd.machine import process_start, this_boot, this_job
+from djd.machine import process_start, this_boot
 from djd.markers import (
     HELD,
     UNKNOWN,
@@ -33,6 +33,7 @@ from djd.markers import (
     read_marker,
     seconds_between_beats,
     stale_after,
+    this_job,
 )
 
 _guard = threading.Lock()

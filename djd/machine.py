@@ -3,6 +3,8 @@
 import _thread
 import contextlib
 import ctypes
+import hashlib
+import itertools
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -64,6 +66,22 @@ def _quota_of(group: Path) -> float:
             if quota > 0 < period:
                 return quota / period
     return math.inf
+
+
+@cache
+def processor() -> str:
+    """The processor's name with a digest of its instructions: in clouds, unlike ones have one name.
+
+    As far as the system reports them.
+    """
+    said: dict[str, str] = {}
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+        for line in itertools.takewhile(str.strip, lines):  # of the first core
+            key, _, value = line.partition(":")
+            said[key.strip()] = value.strip()
+    instructions = said.get("flags") or said.get("Features") or ""
+    name = said.get("model name") or platform.processor()
+    return f"{name} {hashlib.sha256(instructions.encode()).hexdigest()[:8]}"
 
 
 def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -208,20 +226,6 @@ def this_boot() -> str:
         return f"{platform.node()} {boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:  # not Linux
         return f"{platform.node()} {uuid.getnode()}"
-
-
-def this_job() -> tuple[str, int]:
-    """The job in Slurm that this process belongs to, and how often Slurm has started it again.
-
-    A job that is requeued keeps its name. Empty and 0 outside of Slurm.
-    """
-    given = os.environ.get
-    job = given("SLURM_JOB_ID", "")
-    if task := given("SLURM_ARRAY_TASK_ID"):
-        job = f"{given('SLURM_ARRAY_JOB_ID', job)}_{task}"
-    restarts = given("SLURM_RESTART_COUNT", "")
-    name = f"{given('SLURM_CLUSTER_NAME', '')} {job}".strip() if job else ""
-    return name, int(restarts) if name and restarts.isdecimal() else 0
 
 
 def process_start(process: int) -> str:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from djd.files import read_bytes
-from djd.machine import process_lives, this_boot, this_job
+from djd.machine import process_lives, this_boot
 
 BEAT_SECONDS = 10.0
 """Between heartbeats; less where five of them take longer than markers need to be stale."""
@@ -85,6 +85,20 @@ def use_stale_after(seconds: float) -> None:
 def stale_after() -> float:
     """Seconds without a heartbeat after which a marker is void."""
     return _stale_after[0]
+
+
+def this_job() -> tuple[str, int]:
+    """The job in Slurm that this process belongs to, and how often Slurm has started it again.
+
+    A job that is requeued keeps its name. Empty and 0 outside of Slurm.
+    """
+    given = os.environ.get
+    job = given("SLURM_JOB_ID", "")
+    if task := given("SLURM_ARRAY_TASK_ID"):
+        job = f"{given('SLURM_ARRAY_JOB_ID', job)}_{task}"
+    restarts = given("SLURM_RESTART_COUNT", "")
+    name = f"{given('SLURM_CLUSTER_NAME', '')} {job}".strip() if job else ""
+    return name, int(restarts) if name and restarts.isdecimal() else 0
 
 
 def seconds_between_beats() -> float:
