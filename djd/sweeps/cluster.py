@@ -8,9 +8,9 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from djd.errors import InputError
 from djd.files import is_there, read_bytes
@@ -45,14 +45,15 @@ class Ended:
 
     Attributes:
         endings: Of each call; empty where the job was lost.
-        reason: Why a job was lost by the fault of what ran, in one line; None for no fault of
-            theirs, such as a lost node: their cells are launched again.
-        cancelled: Whether a person has cancelled the job: none of its cells are launched again.
+        reason: Why the job was lost, in one line; None for no fault of its cells, such as a lost
+            node.
+        of: The cells to which the reason applies: `none` are launched again, those that `ran` are
+            at fault, or `all`, where a person has cancelled the job.
     """
 
     endings: Sequence[Ending | None] = ()
     reason: str | None = None
-    cancelled: bool = False
+    of: Literal["none", "ran", "all"] = "none"
 
 
 class Cluster(Protocol):
@@ -92,10 +93,13 @@ class Queue:
 
     Attributes:
         folder: `jobs` of the sweep.
+        suspects: Cells that ran when a job ended for an unclear reason; the second time they have
+            failed.
     """
 
     cluster: Cluster
     folder: Path
+    suspects: set[str] = field(default_factory=set)
 
     def submit(
         self, cells: Sequence[str], make: Callable[[Sequence[int]], NodeJob], *, cells_a_job: int
@@ -182,7 +186,7 @@ def run_on_cluster(
 
     before = {index for index, each in enumerate(jobs) if is_there(each.folder / RESULT_NAME)}
     live = queue.submit([each.name for each in jobs], part, cells_a_job=cells_a_job)
-    watch = _Watch(jobs, watcher, before, at_once=job.at_once)
+    watch = _Watch(jobs, watcher, before, queue.suspects, at_once=job.at_once)
     return _watched(queue.cluster, live, watch)
 
 
@@ -209,9 +213,15 @@ class _Watch:
     """What is known of calls: begun, ended, and how."""
 
     def __init__(
-        self, jobs: Sequence[Job], watcher: Watcher, before: Collection[int], *, at_once: int
+        self,
+        jobs: Sequence[Job],
+        watcher: Watcher,
+        before: Collection[int],
+        suspects: set[str],
+        *,
+        at_once: int,
     ) -> None:
-        self.jobs, self.watcher, self.at_once = jobs, watcher, at_once
+        self.jobs, self.watcher, self.at_once, self.suspects = jobs, watcher, at_once, suspects
         self.endings: list[Ending | None] = [None] * len(jobs)
         self.before = set(before)  # results that these calls replace
         self.begun: set[int] = set()
@@ -245,16 +255,18 @@ class _Watch:
                 self.before.discard(index)
 
     def close(self, batch: Sequence[int], ended: Ended) -> None:
-        """Take the endings of a job; a fault is that of the cells that it was training."""
+        """Take the endings of a job; its end is laid to the cells that it was training."""
         for index, ending in zip(batch, ended.endings, strict=False):
             if ending:
                 self.end(index, ending)
         left = self.left(batch)
-        at_fault = left if ended.cancelled else left[: self.at_once]
         if ended.reason:
-            for index in at_fault:
-                record_loss(self.jobs[index].folder, ended.reason)
-                self.end(index, Ending(1, error=ended.reason))
+            for index in left if ended.of == "all" else left[: self.at_once]:
+                name = self.jobs[index].name
+                if ended.of != "none" or name in self.suspects:
+                    record_loss(self.jobs[index].folder, ended.reason)
+                    self.end(index, Ending(1, error=ended.reason))
+                self.suspects.add(name)
         self.pause(batch)
 
     def pause(self, batch: Sequence[int]) -> None:

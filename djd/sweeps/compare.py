@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -63,6 +64,10 @@ ON_OTHER_MACHINES = (
 
 LOST = "it was launched and left neither result nor reason; can its folder be written?"
 """Reason of a job that ended and left no file."""
+
+
+LAUNCHES_HERE, LAUNCHES_ON_CLUSTER = 2, 5
+"""How often a cell is launched that is lost without a reason; a cluster takes nodes away."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,28 +258,33 @@ def _job(cell: Cell, kind: Literal["cell", "refit"], seconds: float) -> Job:
 def _train(sweep: Sweep, jobs: Sequence[Job], trainer: _Trainer) -> Sweep:
     """Launch cells until each is finished, has failed, or belongs to another living process.
 
-    A cell whose process died is launched again.
+    A cell whose process died is launched again, a few times.
     """
-    before: list[Job] = []
+    launches: Counter[Path] = Counter()
+    most = LAUNCHES_ON_CLUSTER if trainer.queued else LAUNCHES_HERE
     while True:
         sweep = sweep.looked_at()
-        to_do = {cell.folder for cell in sweep.to_do}
-        left = [job for job in jobs if job.folder in to_do]
-        if trainer.queued:
-            elsewhere = {cell.folder for cell in sweep.elsewhere}
-            left += trainer.queued([job for job in jobs if job.folder in elsewhere])
         if sweep.config.fail_fast and sweep.failed:
             return sweep
-        if not left:
-            if wait_for_silent([cell.folder for cell in sweep.elsewhere]):
-                continue
-            return sweep
-        if left == before:
+        left = _to_launch(sweep, jobs, trainer)
+        again = [job for job in left if launches[job.folder] < most]
+        if again:
+            trainer.launch(again, trainer.at_once)
+            launches.update(job.folder for job in again)
+        elif not wait_for_silent([cell.folder for cell in sweep.elsewhere]):
             for job in left:
                 record_loss(job.folder, LOST)
             return sweep.looked_at()
-        trainer.launch(left, trainer.at_once)
-        before = left
+
+
+def _to_launch(sweep: Sweep, jobs: Sequence[Job], trainer: _Trainer) -> list[Job]:
+    """Jobs of cells that nobody trains, and of those that the cluster has for this sweep."""
+    to_do = {cell.folder for cell in sweep.to_do}
+    left = [job for job in jobs if job.folder in to_do]
+    if trainer.queued:
+        elsewhere = {cell.folder for cell in sweep.elsewhere}
+        left += trainer.queued([job for job in jobs if job.folder in elsewhere])
+    return left
 
 
 def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
@@ -303,19 +313,16 @@ def _end(sweep: Sweep, trainer: _Trainer) -> Outcome:
 def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> None:
     for refit in refits:
         forget_failure(refit.folder)
-    before: list[Cell] = []
+    launches, most = 0, LAUNCHES_ON_CLUSTER if trainer.queued else 1
     while to_do := [each for each in refits if not sweep.result_of(each)]:
-        configs = [refit.config for refit in to_do]
-        if trainer.queued:
-            configs = [on_processor(refit).config for refit in to_do]
+        configs = [on_processor(each).config if trainer.queued else each.config for each in to_do]
         seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
         jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
         trainer.launch(jobs, trainer.at_once)
-        if wait_for_silent([refit.folder for refit in to_do]):
+        launches += 1
+        folders = [refit.folder for refit in to_do]
+        if wait_for_silent(folders):
             continue
-        lost = [
-            each for each in to_do if not (failure_reason(each.folder) or is_locked(each.folder))
-        ]
-        if trainer.queued is None or not lost or to_do == before:
+        lost = [each for each in folders if not (failure_reason(each) or is_locked(each))]
+        if launches >= most or not lost:
             return
-        before = to_do  # a cluster may have taken a node away

@@ -289,8 +289,9 @@ def state_of(name: str, state: str, value: Any) -> Look | Ended:
     if state == "ended":
         return Ended(pickle.loads(value))
     if state == "cancelled":
-        return Ended(reason=f"its job {name} was cancelled", cancelled=True)
-    return Ended(reason=" ".join(value.split()) if value else None)
+        return Ended(reason=f"its job {name} was cancelled", of="all")
+    reason = " ".join(value.split()) if value else None
+    return Ended(reason=reason, of="ran" if state == "crashed" else "none")
 
 
 def _in_words(resources: Resources) -> str:

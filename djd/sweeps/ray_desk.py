@@ -28,7 +28,8 @@ SECONDS_TO_LEAVE = 30
 """How long a desk without work waits for questions."""
 
 State = tuple[str, Any]
-"""`waits`, `runs`, `lost`, `cancelled`, `fault` with a reason, or `ended` with pickled endings."""
+"""`waits`, `runs`, `cancelled`, `ended` with pickled endings; `crashed`, where the job itself took
+its process down again and again, or else `lost`, both with a reason if there is one."""
 
 
 class Desk:
@@ -121,15 +122,15 @@ class Desk:
         except TaskCancelledError:
             return ("cancelled", None), False
         except OutOfMemoryError:
-            return ("fault", "its node ran out of memory; say hydra.launcher.memory_gb"), False
+            return ("lost", "its node ran out of memory; say hydra.launcher.memory_gb"), False
         except RayTaskError as error:
             cause = error.cause
-            return ("fault", f"{type(cause).__name__}: {cause}"), False
+            return ("lost", f"{type(cause).__name__}: {cause}"), False
         except TaskUnschedulableError as error:
-            return ("fault", str(error)), False
+            return ("lost", str(error)), False
         except WorkerCrashedError:
             times = self._retries + 1
-            return ("fault", f"the process of Ray that ran it was lost {times} times"), True
+            return ("crashed", f"the process of Ray that ran it was lost {times} times"), True
         except RayError:  # a lost node, or an owner
             return ("lost", None), False
 

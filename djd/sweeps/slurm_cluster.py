@@ -162,9 +162,11 @@ class SlurmCluster:
                 return Ended(value)
             return Ended(reason=f"{str(value).strip().splitlines()[-1]} ({paths.stderr})")
         if state in _CANCELLED:
-            return Ended(reason=f"its job {name} was cancelled", cancelled=True)
+            return Ended(reason=f"its job {name} was cancelled", of="all")
         if state == "OUT_OF_MEMORY" or (state == "FAILED" and _says_memory(paths.stderr)):
-            return Ended(reason=f"its job {name} ran out of memory; say hydra.launcher.mem_gb")
+            return Ended(
+                reason=f"its job {name} ran out of memory; say hydra.launcher.mem_gb", of="ran"
+            )
         if not state or state in _OF_THE_SITE or state == "COMPLETED":
             return Ended()
         said = f"{state}, {why}" if why not in ("", "None") else state

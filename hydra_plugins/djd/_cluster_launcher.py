@@ -33,6 +33,7 @@ class ClusterLauncher(ProcessesLauncher):
     def __init__(self, max_jobs: int, cells_a_job: int | None, cells_at_once: int) -> None:
         super().__init__()
         self.n_jobs = max_jobs * cells_at_once
+        self._queue: Queue | None = None
         self.max_jobs, self.cells_a_job, self.cells_at_once = max_jobs, cells_a_job, cells_at_once
 
     @abstractmethod
@@ -74,7 +75,8 @@ class ClusterLauncher(ProcessesLauncher):
 
         folder = Path(self.master.hydra.sweep.dir, JOBS).absolute()
         with self.library_there():
-            return Queue(self.connect(folder), folder)
+            self._queue = self._queue or Queue(self.connect(folder), folder)
+            return self._queue
 
     @contextmanager
     def library_there(self) -> Iterator[None]:
