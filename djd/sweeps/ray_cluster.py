@@ -36,6 +36,12 @@ SECONDS_TO_CONNECT = 5
 SECONDS_TO_STOP = 40
 """Cells take up to `djd.sweeps.processes.SECONDS_TO_STOP`."""
 
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # a line a second while a cluster refuses
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under uv, Ray would send the folder to each node
+}
+
 OBJECT_STORE_BYTES = 128 * 2**20
 """Of a Ray that is started here; cells exchange files, and values of a few megabytes at most."""
 
@@ -48,7 +54,7 @@ class Connection:
     """This process's place in a Ray cluster.
 
     Attributes:
-        address: Of the cluster.
+        address: As `ray.init` takes it.
         is_own: Whether this process has started it; it ends with this process.
     """
 
@@ -77,14 +83,15 @@ def join(address: str | None) -> Connection | None:
         InputError: Nothing answers, or another version of Ray or Python.
         ModuleNotFoundError: Ray is not installed.
     """
-    import ray
-
     said = address or os.environ.get("RAY_ADDRESS")
     with _quiet(said) as options:
-        if not (found := _running(said)):
+        import ray
+
+        if not _is_running(said):
             return None
-        ray.init(found, **options)
-        return Connection(found, is_own=False)
+        # Ray sends a token that it has to a cluster that it has found, never to one that was said.
+        ray.init(said, **options)
+        return Connection(said or "auto", is_own=False)
 
 
 def start() -> Connection:
@@ -93,17 +100,19 @@ def start() -> Connection:
     Raises:
         InputError: Ray can't start.
     """
-    import ray
-
     own: dict[str, Any] = {"num_cpus": usable_cores(), "object_store_memory": OBJECT_STORE_BYTES}
     with _quiet("this machine") as options:
-        context: Any = ray.init("local", include_dashboard=False, **own, **options)
-        return Connection(context.address_info["gcs_address"], is_own=True)
+        import ray
+
+        ray.init("local", include_dashboard=False, **own, **options)
+        return Connection("local", is_own=True)
 
 
 @contextmanager
 def _quiet(place: str | None) -> Iterator[dict[str, Any]]:
     """Options of `ray.init` by which Ray prints nothing; its errors become InputErrors."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     from ray._private import worker
 
     # Ray prints what happens to its processes, whatever `log_to_driver` says.
@@ -112,16 +121,19 @@ def _quiet(place: str | None) -> Iterator[dict[str, Any]]:
     try:
         yield {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.CRITICAL}
     except (OSError, RuntimeError, ValueError) as error:
+        words = " ".join(str(error).split())
+        if place and words.startswith("Failed to connect"):  # after something took a connection
+            words += "; is it no cluster, or does it want a token (RAY_AUTH_MODE=token)?"
         raise InputError(
             "hydra.launcher.address: expected a Ray cluster that takes this command"
-            f"{f' at {place}' if place else ''}, received: {' '.join(str(error).split())}"
+            f"{f' at {place}' if place else ''}, received: {words}"
         ) from error
     finally:
         signal.signal(signal.SIGTERM, terminate)
 
 
-def _running(said: str | None) -> str | None:
-    """The `host:port` of a running cluster; None where one is to be started.
+def _is_running(said: str | None) -> bool:
+    """Whether a cluster runs at the address, or on this machine where none was said.
 
     Raises:
         ConnectionError: Nothing answers at the address that was said.
@@ -130,14 +142,12 @@ def _running(said: str | None) -> str | None:
     from ray._private.services import canonicalize_bootstrap_address
 
     if said and "://" in said:
-        raise ValueError(
-            "that scheme; expected host:port of a cluster to which this machine belongs"
-        )
+        raise ValueError("another scheme; say host:port, on a machine that belongs to the cluster")
     found = canonicalize_bootstrap_address(said)
     why = found and _why_silent(found)
     if why and said:
         raise ConnectionError(why)
-    return None if why else found
+    return bool(found) and not why
 
 
 def _why_silent(address: str) -> str | None:
