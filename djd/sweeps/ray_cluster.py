@@ -198,15 +198,15 @@ class RayCluster:
 
     def submit(self, jobs: Sequence[NodeJob]) -> list[str]:
         """See `Cluster`."""
-        import cloudpickle
-        from ray.exceptions import ActorDiedError
-
         nodes = self.connection.nodes
         if not places(nodes, self.wanted):
             raise InputError(
                 f"hydra.launcher: expected a node of Ray with {_in_words(self.wanted)} for a job, "
                 f"received {'; '.join(map(_in_words, nodes))}"
             )
+        import cloudpickle
+        from ray.exceptions import ActorDiedError
+
         sent = {secrets.token_hex(4): cloudpickle.dumps(job) for job in jobs}
         options = {f"num_{key.lower()}s": self.wanted[key] for key in ("CPU", "GPU")}
         if "memory" in self.wanted:

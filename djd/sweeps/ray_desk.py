@@ -48,6 +48,7 @@ class Desk:
         self._most, self._retries = 1, 0
         self._options: dict[str, Any] = {}
         self._leaving: asyncio.Task[None] | None = None
+        self._work = ray.remote(carry_out)
 
     async def submit(
         self,
@@ -115,8 +116,8 @@ class Desk:
     async def _carry_out(self, name: str) -> tuple[State, bool]:
         """How a task ends, and whether its process was lost, which may be anyone's fault."""
         here = ray.get_runtime_context().current_actor
-        task = ray.remote(carry_out).options(max_retries=0, name="djd", **self._options)
         try:
+            task = self._work.options(max_retries=0, name="djd", **self._options)
             self._tasks[name] = called = task.remote(here, name, *self._jobs[name])
             return ("ended", await called), False
         except TaskCancelledError:
@@ -131,8 +132,10 @@ class Desk:
         except WorkerCrashedError:
             times = self._retries + 1
             return ("crashed", f"the process of Ray that ran it was lost {times} times"), True
-        except RayError:  # a lost node, or an owner
+        except RayError:  # a lost node, for one
             return ("lost", None), False
+        except Exception as error:  # of Ray's own code; the job would wait for ever
+            return ("lost", f"{type(error).__name__}: {error}"), False
 
     async def _leave(self) -> None:
         while self._running or time.monotonic() - self._asked < SECONDS_TO_LEAVE:

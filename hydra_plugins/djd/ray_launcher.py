@@ -67,8 +67,14 @@ class RayLauncher(ClusterLauncher):
         cells_at_once: int,
         retries: int,
     ) -> None:
+        from djd.errors import InputError
         from djd.machine import usable_cores
 
+        if num_gpus and (num_gpus < 0 or (num_gpus > 1 and num_gpus % 1)):
+            raise InputError(
+                "hydra.launcher.num_gpus: expected a number of GPUs, or a share of one, received "
+                f"{num_gpus}"
+            )
         with self.library_there():
             from djd.sweeps.ray_cluster import join, places
 
