@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,7 +39,6 @@ SECONDS_TO_STOP = 40
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # a line a second while a cluster refuses
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under uv, Ray would send the folder to each node
 }
 
@@ -207,7 +207,7 @@ class RayCluster:
         import cloudpickle
         from ray.exceptions import ActorDiedError
 
-        sent = {secrets.token_hex(4): cloudpickle.dumps(job) for job in jobs}
+        sent = {secrets.token_hex(4): zlib.compress(cloudpickle.dumps(job)) for job in jobs}
         options = {f"num_{key.lower()}s": self.wanted[key] for key in ("CPU", "GPU")}
         if "memory" in self.wanted:
             options["memory"] = self.wanted["memory"]
