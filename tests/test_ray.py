@@ -28,7 +28,7 @@ ray = pytest.importorskip("ray", reason='Ray is not installed (pip install "djd[
 
 pytestmark = pytest.mark.slow
 
-LONG = ("model.depth=1,2", "data.fold=0,1", "trainer.max_epochs=160", "score_epochs=[80]")
+LONG = ("model.depth=1,2", "data.fold=0,1", "trainer.max_epochs=80", "score_epochs=[40]")
 
 
 @pytest.fixture(scope="module")

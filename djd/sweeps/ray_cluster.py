@@ -205,7 +205,7 @@ class RayCluster:
                 f"received {'; '.join(map(_in_words, nodes))}"
             )
         import cloudpickle
-        from ray.exceptions import ActorDiedError
+        from ray.exceptions import ActorDiedError, GetTimeoutError
 
         sent = {secrets.token_hex(4): zlib.compress(cloudpickle.dumps(job)) for job in jobs}
         options = {f"num_{key.lower()}s": self.wanted[key] for key in ("CPU", "GPU")}
@@ -216,9 +216,12 @@ class RayCluster:
             try:
                 self._ask(self._desk().submit.remote(sent, self.path, **how))
                 break
-            except ActorDiedError:  # it was leaving
-                if last:
-                    raise
+            except (ActorDiedError, GetTimeoutError) as error:  # the former may have been leaving
+                if last or isinstance(error, GetTimeoutError):
+                    raise InputError(
+                        f"hydra/launcher=ray: expected an actor that takes {len(jobs)} jobs, "
+                        f"received: {' '.join(str(error).split())}"
+                    ) from error
         return list(sent)
 
     def _desk(self) -> Any:
