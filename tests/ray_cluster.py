@@ -18,7 +18,7 @@ from tests.kept_process import __file__ as kept_process
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, what
@@ -104,6 +104,12 @@ def _below(process: int) -> list[int]:
     from tests.test_kill_sweep import descendants
 
     return descendants(process)
+
+
+def processes_with(text: str) -> list[int]:
+    """Numbers of all processes whose command line has a text."""
+    numbers = [int(each.name) for each in Path("/proc").glob("[0-9]*")]
+    return [each for each in numbers if text in _title(each)]
 
 
 def _title(process: int) -> str:

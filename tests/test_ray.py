@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from djd.errors import InputError
 from djd.sweeps.cluster import Ended
 from djd.sweeps.node import NodeJob
-from djd.sweeps.ray_cluster import Connection, RayCluster, join
+from djd.sweeps.ray_cluster import RayCluster
+from djd.sweeps.ray_connection import Connection, join
 from tests.conftest import tiny_values
-from tests.ray_cluster import ENVIRONMENT, RayTestCluster, ray_cluster, wait_for
+from tests.ray_cluster import ENVIRONMENT, RayTestCluster, processes_with, ray_cluster, wait_for
 from tests.sweeping import (
     ROOT,
     failing_config,
@@ -146,6 +148,27 @@ def test_a_sweep_that_is_left_and_loses_a_process_and_a_node_ends_as_on_one_mach
     assert leader.wait(300) == 0, log.read_text(encoding="utf-8")
     assert predictions(folder) == predictions(whole)
     wait_for(lambda: not cluster.head.processes("ray::Desk"), "its actor is gone")
+
+
+def test_a_ray_that_the_command_has_started_ends_with_it(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, log = tmp_path / "sweep", tmp_path / "log"
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with tempfile.TemporaryDirectory(
+        prefix="djd-ray-"
+    ) as place:  # tmp_path is too long for sockets
+        environment = {**ENVIRONMENT, "RAY_TMPDIR": place}
+        arguments = sweep_arguments(cache, folder, *LONG, "hydra/launcher=ray")
+        leader = start_train(log, *arguments, **environment)
+        wait_for(lambda: metrics_in(folder), "a cell trains")
+        leader.send_signal(signal.SIGINT)
+        assert leader.wait(60) == 130
+        assert "they end with this command" in log.read_text(encoding="utf-8")
+        wait_for(lambda: not processes_with(place), "Ray has ended")
+    for each in metrics_in(folder):
+        assert (each.parent / "checkpoints" / "last.ckpt").exists()
+    assert not list(folder.rglob("error.txt")), "nothing has failed"
 
 
 def _second(log: Path) -> str:

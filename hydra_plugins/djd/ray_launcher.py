@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from djd.sweeps.cells import Job
     from djd.sweeps.cluster import Cluster
     from djd.sweeps.processes import Ending, Watcher
-    from djd.sweeps.ray_cluster import Connection, RayCluster, Resources
+    from djd.sweeps.ray_cluster import RayCluster
+    from djd.sweeps.ray_connection import Connection, Resources
 
 
 @dataclass
@@ -76,19 +77,22 @@ class RayLauncher(ClusterLauncher):
                 f"{num_gpus}"
             )
         with self.library_there():
-            from djd.sweeps.ray_cluster import join, places
+            from djd.sweeps.ray_connection import join, places, require_place
 
             self.connection: Connection | None = join(address)
         self.cluster: RayCluster | None = None
         self.most, self.retries = max_jobs, retries
         self.num_cpus, self.num_gpus, self.memory_gb = num_cpus, num_gpus, memory_gb
         nodes = self.connection.nodes if self.connection else [{"CPU": usable_cores()}]
-        expected = max_jobs or max(1, places(nodes, self.resources(nodes)))
-        super().__init__(expected, cells_a_job, cells_at_once)
+        wanted = self.resources(nodes)
+        if self.connection:
+            require_place(nodes, wanted)
+        super().__init__(max_jobs or max(1, places(nodes, wanted)), cells_a_job, cells_at_once)
 
     def connect(self, folder: Path) -> "Cluster":
         """The cluster; a Ray that is started here starts with the first job."""
-        from djd.sweeps.ray_cluster import RayCluster, start
+        from djd.sweeps.ray_cluster import RayCluster
+        from djd.sweeps.ray_connection import start
 
         self.connection = self.connection or start()
         wanted = self.resources(self.connection.nodes)

@@ -11,7 +11,8 @@ from djd.errors import InputError
 from djd.sweeps.cluster import Ended, Look
 from djd.sweeps.node import NodeJob
 from djd.sweeps.processes import Ending
-from djd.sweeps.ray_cluster import Connection, RayCluster, Resources, join, places, state_of
+from djd.sweeps.ray_cluster import RayCluster, state_of
+from djd.sweeps.ray_connection import Connection, Resources, join, places
 from hydra_plugins.djd.ray_launcher import RayLauncher
 
 
