@@ -17,14 +17,14 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from djd.errors import InputError
+from djd.heartbeats import claim, give_back
 from djd.markers import (
     UNKNOWN,
     Holder,
-    claim,
-    give_back,
     lives,
     markers,
     read_marker,
+    seconds_for_earlier_start,
     stale_after,
 )
 from djd.wording import in_words
@@ -58,8 +58,11 @@ class _Held:
 
 @contextmanager
 def try_lock(path: Path, *, seconds: float = SECONDS_TO_TRY) -> Iterator[bool]:
-    """Try to hold the lock of a file in an existing folder; yields whether it is held."""
-    deadline = time.monotonic() + seconds
+    """Try to hold the lock of a file in an existing folder; yields whether it is held.
+
+    A marker of an earlier start of this process's job is waited for until it is void.
+    """
+    deadline = time.monotonic() + seconds + seconds_for_earlier_start(path)
     while not (held := _take(path)) and time.monotonic() < deadline:
         _pause()
     try:

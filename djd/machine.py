@@ -3,6 +3,8 @@
 import _thread
 import contextlib
 import ctypes
+import hashlib
+import itertools
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -64,6 +66,22 @@ def _quota_of(group: Path) -> float:
             if quota > 0 < period:
                 return quota / period
     return math.inf
+
+
+@cache
+def processor() -> str:
+    """The processor's name with a digest of its instructions: in clouds, unlike ones have one name.
+
+    As far as the system reports them.
+    """
+    said: dict[str, str] = {}
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+        for line in itertools.takewhile(str.strip, lines):  # of the first core
+            key, _, value = line.partition(":")
+            said[key.strip()] = value.strip()
+    instructions = said.get("flags") or said.get("Features") or ""
+    name = said.get("model name") or platform.processor()
+    return f"{name} {hashlib.sha256(instructions.encode()).hexdigest()[:8]}"
 
 
 def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -155,7 +173,7 @@ def ignore_stops() -> None:
 
 
 def mind_stops() -> None:
-    """Let the signals of `stop_on_signals`, Ctrl-C apart, end this process: its parent ignored them."""
+    """Let signals of `stop_on_signals` end this process, whose parent ignored them; not Ctrl-C."""
     for number in set(_SIGNALS) - {signal.SIGINT}:
         signal.signal(number, signal.SIG_DFL)
 

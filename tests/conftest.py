@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import functools
 import os
@@ -16,6 +17,7 @@ from djd.runs.duration import Pace
 from hydra_plugins.djd import _composing
 from tests.made_once import MakeOnce
 from tests.ordinary_user import link
+from tests.slurm_cluster import NoSlurmError, SlurmCluster, slurm_cluster
 
 if TYPE_CHECKING:
     from tests.browser import Browser
@@ -95,6 +97,17 @@ def _composed(overrides: tuple[str, ...], *places: object) -> dict[str, Any]:
 def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
     """Gives what the first of pytest's processes makes to all of them."""
     return MakeOnce(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[SlurmCluster]:
+    """A Slurm cluster of one node; without Slurm the test is skipped and says what is missing."""
+    with contextlib.ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(slurm_cluster())
+        except NoSlurmError as error:
+            pytest.skip(str(error))
+        yield cluster
 
 
 @pytest.fixture(scope="session")

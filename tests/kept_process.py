@@ -41,7 +41,7 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _kill_children() -> None:
-    """A child goes before its own children, which come here: it can't tell anyone that they died."""
+    """A child goes first, unable to tell anyone of its own children, which then come here."""
     for number in signal.SIGTERM, signal.SIGINT:
         signal.signal(number, signal.SIG_IGN)
     while children := _children():

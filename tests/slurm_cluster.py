@@ -1,4 +1,44 @@
-"""A Slurm cluster of one node in a folder of its own, without systemd or cgroups."""
+"""A Slurm cluster of one node in a folder of its own, without systemd or cgroups.
+
+It has no accounting: `sacct` says "Slurm accounting storage is disabled" and exits with 1. What
+works instead are `squeue -t all` and `scontrol show job`, for as long as `MinJobAge` after a job's
+end. Then a job is unknown: both say "Invalid job id specified" and exit with 1, but `squeue -j` for
+several jobs leaves the unknown ones out and exits with 0.
+
+What Slurm 22.05.8 reports here. State and reason come from `squeue -t all -h -o "%i %T %r"`, and
+`JobState` and `Reason` of `scontrol show job` say the same; the last column is its `ExitCode`:
+
+    job                                       state      reason                    ExitCode
+    waits, not looked at yet                  PENDING    None                      0:0
+    waits for processors or memory            PENDING    Resources, or Priority    0:0
+    task of an array over its `%2`            PENDING    JobArrayTaskLimit         0:0
+    held (`--hold`)                           PENDING    JobHeldUser               0:0
+    after a job that failed (`afterok`)       PENDING    DependencyNeverSatisfied  0:0
+    asks for more processors than there are   PENDING    PartitionConfig           0:0
+    ended with 0                              COMPLETED  None                      0:0
+    ended with 3                              FAILED     NonZeroExitCode           3:0
+    its script was killed by signal 9         FAILED     JobLaunchFailure          0:9
+    a program of its script was killed by 9   FAILED     NonZeroExitCode           137:0
+    over its `--mem`, without `srun`          FAILED     JobLaunchFailure          0:9
+    over its `--mem`, in `srun`, then exit $? FAILED     NonZeroExitCode           137:0
+    its `--output` can't be opened            FAILED     JobLaunchFailure          0:53
+    over its `--time`                         TIMEOUT    TimeLimit                 0:15
+    `scancel` while it ran                    CANCELLED  None                      0:15
+    `scancel` while it was held               CANCELLED  JobHeldUser               0:0
+    preempted, `requeue`d, or its node lost   PENDING    BeginTime                 0:0
+    the same with `--no-requeue`: node lost   NODE_FAIL  NodeDown                  0:0
+
+`OUT_OF_MEMORY` takes cgroups. Where `srun` is over its memory and its script goes on, the job ends
+as the script does. A job that is requeued may be `COMPLETING` for a moment, keeps its id, counts up
+`Restarts` and finds the count in SLURM_RESTART_COUNT, which is not set in its first start.
+`sbatch` refuses too much memory, too many GPUs, an unknown partition and arrays over
+`MaxArraySize`, and `squeue` may show a job that was refused for its memory as FAILED with
+BadConstraints. A task of an array that is cancelled before its start is unknown at once: neither
+`squeue` nor `scontrol` says what became of it.
+
+A signal of `--signal=USR1@60` reaches what `srun` runs, and with `B:` the script's own shell alone.
+Slurm looks at time limits once in 30 s: the signal comes up to 30 s early, and the end late.
+"""
 
 import contextlib
 import os
@@ -10,7 +50,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +63,8 @@ CPUS = 4
 GPUS = "null", "zero", "full", "random"  # a device each, and every machine has these
 
 PARTITIONS = f"""
-NodeName={NODE} NodeHostname=localhost NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory=8000 Gres=gpu:{len(GPUS)}
+NodeName=DEFAULT CPUs={CPUS} RealMemory=8000 Gres=gpu:{len(GPUS)}
+NodeName={NODE} NodeHostname=localhost NodeAddr=127.0.0.1
 PartitionName=low Nodes={NODE} Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=2
 PartitionName=high Nodes={NODE} PriorityTier=2 PreemptMode=OFF
 """
@@ -55,7 +96,7 @@ class SlurmCluster:
         return self.run("sbatch", "--parsable", *places, *options, str(path))
 
     def output(self, job: str) -> str:
-        """What a job, or a task of an array such as `3_1`, has written so far, in all its starts."""
+        """What a job, or a task of an array such as `3_1`, has written in all its starts."""
         name, _, task = job.partition("_")
         path = self.folder / f"out-{name}-{task or 4294967294}"  # NO_VAL: not of an array
         return path.read_text() if path.exists() else ""
@@ -76,12 +117,12 @@ class SlurmCluster:
 
     def wait(self, job: str, *states: str, seconds: float = 60) -> str:
         """The state of a job once it is one of these; `TimeoutError` with what it is otherwise."""
-        return self._wait(lambda: self.state(job), states, seconds, f"job {job}")
+        return self._wait(lambda: self.state(job), f"job {job}", states, seconds)
 
     def end_in(self, seconds: float, job: str) -> None:
         """Move the end of a running job's time here; limits themselves are whole minutes.
 
-        Times of `--signal` count from there too.
+        Times of `--signal` count from there too; see above for when Slurm looks at both.
         """
         end = datetime.now() + timedelta(seconds=seconds)
         self.run("scontrol", "update", f"JobId={job}", f"EndTime={end:%Y-%m-%dT%H:%M:%S}")
@@ -110,7 +151,7 @@ class SlurmCluster:
 
     def wait_for_node(self, *states: str, seconds: float = 60) -> str:
         """The node's state once it is one of these."""
-        return self._wait(self.node_state, states, seconds, "the node")
+        return self._wait(self.node_state, "the node", states, seconds)
 
     def start(self, name: str, *arguments: str) -> None:
         """Start a daemon in the foreground; it ends with this process, with all it started."""
@@ -129,23 +170,26 @@ class SlurmCluster:
             self.daemons[name].send_signal(signal.SIGTERM)
             self.daemons[name].wait()
 
-    def _wait(self, ask, states, seconds, what) -> str:
+    def check_daemons(self) -> None:
+        """Raise `NoSlurmError` with the end of its log where a daemon has ended."""
+        for name, daemon in self.daemons.items():
+            if daemon.poll() is not None:
+                log = (self.folder / f"{name}.log").read_text("utf8", "replace").splitlines()
+                raise NoSlurmError(f"{name} doesn't run: {' / '.join(log[-5:])}")
+
+    def _wait(
+        self, ask: Callable[[], str], what: str, states: Sequence[str], seconds: float
+    ) -> str:
         end = time.monotonic() + seconds
         while True:
-            self._check_daemons()
-            state = ""
-            with contextlib.suppress(subprocess.CalledProcessError):  # no answer yet
+            self.check_daemons()
+            state = "unknown"
+            with contextlib.suppress(subprocess.CalledProcessError):  # slurmctld may not listen yet
                 if (state := ask()) in states:
                     return state
             if time.monotonic() > end:
-                raise TimeoutError(f"{what} is {state or 'unknown'}, not {' or '.join(states)}")
+                raise TimeoutError(f"{what} is {state}, not {' or '.join(states)}")
             time.sleep(0.05)
-
-    def _check_daemons(self) -> None:
-        for name, daemon in self.daemons.items():
-            if daemon.poll() is not None:
-                log = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
-                raise NoSlurmError(f"{name} doesn't run: {' / '.join(log[-5:])}")
 
 
 @contextlib.contextmanager
@@ -183,11 +227,12 @@ def _path() -> str:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("SLURM")}
+    others = "SLURM", "SBATCH", "SQUEUE", "SCANCEL", "SINFO", "SCONTROL", "SRUN"
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(others)}
     return kept | {"PATH": _path(), "SLURM_CONF": str(folder / "slurm.conf")}
 
 
-def _write_settings(folder: Path, settings: Mapping[str, object]) -> None:
+def _write_settings(folder: Path, settings: dict[str, object]) -> None:
     for each in "state", "spool":
         (folder / each).mkdir()
     (folder / "key").write_bytes(os.urandom(128))
@@ -195,12 +240,11 @@ def _write_settings(folder: Path, settings: Mapping[str, object]) -> None:
     gpus = "".join(f"Name=gpu File=/dev/{each}\n" for each in GPUS)
     (folder / "gres.conf").write_text(f"AutoDetect=off\n{gpus}")
     with socket.socket() as first, socket.socket() as second:
-        ports = []
-        for each in first, second:
-            each.bind(("127.0.0.1", 0))
-            ports.append(each.getsockname()[1])
-    lines = _defaults(folder, *ports) | settings
-    text = "\n".join(f"{key}={value}" for key, value in lines.items())
+        for unbound in first, second:
+            unbound.bind(("127.0.0.1", 0))
+        ports = (bound.getsockname()[1] for bound in (first, second))
+        settings = _defaults(folder, *ports) | settings
+    text = "\n".join(f"{key}={value}" for key, value in settings.items())
     (folder / "slurm.conf").write_text(text + PARTITIONS)
 
 
@@ -232,7 +276,7 @@ def _defaults(folder: Path, controller: int, node: int) -> dict[str, object]:
         "DefMemPerCPU": 500,
         "GresTypes": "gpu",
         "SlurmdParameters": "config_overrides",  # more processors than this machine has
-        "SchedulerParameters": "sched_interval=1,sched_min_interval=0,batch_sched_delay=0,bf_interval=1",
+        "SchedulerParameters": "sched_interval=1,batch_sched_delay=0,bf_interval=1",
         "PreemptType": "preempt/partition_prio",
         "PreemptMode": "REQUEUE",
         "JobRequeue": 1,
@@ -240,7 +284,8 @@ def _defaults(folder: Path, controller: int, node: int) -> dict[str, object]:
         "MinJobAge": 90,
         "KillWait": 2,
         "ReturnToService": 2,
-        "SlurmdTimeout": 2,
+        "SlurmdTimeout": 2,  # s until a node that doesn't answer is down, and up to
+        "MessageTimeout": 5,  # twice these
     }
 
 
@@ -253,7 +298,7 @@ def _start(cluster: SlurmCluster) -> None:
     )  # fmt: skip
     end = time.monotonic() + 10
     while not (folder / "munge").exists():
-        cluster._check_daemons()
+        cluster.check_daemons()
         if time.monotonic() > end:
             raise TimeoutError("munged makes no socket")
         time.sleep(0.02)

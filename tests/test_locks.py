@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from djd import files, locks, markers
+from djd import files, heartbeats, locks, markers
 from djd.errors import DriveError, InputError
 from djd.locks import holder_of, remove_lock, try_lock, wait_for_lock
 from djd.machine import process_start, this_boot
@@ -240,13 +240,13 @@ def test_no_two_processes_are_inside_at_once_whoever_dies(lock: Path) -> None:
 @pytest.mark.usefixtures("no_locks")
 def test_who_takes_over_too_late_withdraws(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave_marker(lock, silent=10_000)
-    make = markers._make
+    make = heartbeats._make
 
     def make_late(marker: Path, *, by_system: bool) -> None:
         leave_marker(lock)  # meanwhile others took over, ended, and a new one began
         make(marker, by_system=by_system)
 
-    monkeypatch.setattr(markers, "_make", make_late)
+    monkeypatch.setattr(heartbeats, "_make", make_late)
     with try_lock(lock, seconds=0) as held:
         assert not held
     assert [each.name for each in markers.markers(lock)] == [".lock.1"]

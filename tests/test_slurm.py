@@ -1,16 +1,18 @@
-"""Comparisons whose cells are jobs of a Slurm cluster of one node."""
+"""Comparisons whose cells are jobs of Slurm, in a cluster of one node; or of submitit alone."""
 
 import importlib.util
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from djd.sweeps.folder import COMPARISON_NAME
 from tests.conftest import tiny_values
+from tests.made_once import MakeOnce
 from tests.slurm_cluster import NoSlurmError, SlurmCluster, slurm_cluster
 from tests.sweeping import failing_config, predictions, rows_of, start_train, sweep_arguments
 from tests.test_failing_cells import REASONS
@@ -23,8 +25,12 @@ pytestmark = [
     ),
 ]
 
-LONG = ("model.depth=1,2", "data.fold=0,1", "trainer.max_epochs=160", "score_epochs=[80]")
+EIGHT = (f"optim={','.join(['sgd', 'adam', *REASONS, 'momentum'])}",)
+LONG = ("model.depth=1,2", "data.fold=0,1", "trainer.max_epochs=120", "score_epochs=[60]")
 ON_SLURM = ("hydra/launcher=slurm", "hydra.launcher.mem_gb=1.5", "hydra.launcher.cells_a_job=1")
+ON_SUBMITIT = ("hydra/launcher=slurm", "hydra.launcher.executor=local")
+
+Equal = dict[str, object]
 
 
 @pytest.fixture(scope="module")
@@ -41,56 +47,114 @@ def cache(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return Path(tiny_values(phantom_folder, tmp_path_factory.mktemp("slurm"))["paths"]["cache"])
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
+def outcome(sweep: Path) -> Equal:
+    """All that must be equal: predictions of cells, winner and baselines, scores, reasons."""
+    cells = [
+        {key: value for key, value in row.items() if key != "fit_seconds"}
+        for row in rows_of(sweep / "cells.csv")
+    ]
+    return {"cells": cells, "settings": rows_of(sweep / "effects.csv"), **predictions(sweep)}
+
+
+def failing_sweep(cache: Path, root: Path, *launcher: str, **environment: str) -> Equal:
+    root.mkdir(exist_ok=True)
+    config = failing_config(root / "conf")
+    arguments = sweep_arguments(cache, root / "sweep", *EIGHT, *launcher)
+    process = start_train(root / "log", "--config-dir", config, *arguments, **environment)
+    assert process.wait() == 1, (root / "log").read_text()
+    return outcome(root / "sweep")
+
+
+@pytest.fixture(scope="module")
+def eight_here(cache: Path, make_once: MakeOnce) -> Equal:
+    return make_once("eight", lambda root: failing_sweep(cache, root))
+
+
+def test_eight_cells_and_their_failures_are_those_of_one_machine_under_submitit(
+    cache: Path, eight_here: Equal, tmp_path: Path
+) -> None:
+    found = failing_sweep(cache, tmp_path, *ON_SUBMITIT)
+    assert found == eight_here
+    assert [row["state"] for row in rows_of(tmp_path / "sweep" / "cells.csv")].count("failed") == 5
+
+
+def test_eight_cells_and_their_failures_are_those_of_one_machine_under_slurm(
+    cluster: SlurmCluster, cache: Path, eight_here: Equal, tmp_path: Path
+) -> None:
+    # Arrays of three: the second waits for the first.
+    arrays = (*ON_SLURM, "hydra.launcher.array_size=3")
+    assert failing_sweep(cache, tmp_path, *arrays, **cluster.env) == eight_here
+    queue = (tmp_path / "sweep" / "jobs" / "queue.jsonl").read_text()
+    assert queue.count('"engine": "Slurm"') == 9, "a job a cell, and one for the winner"
+    assert "uptake" in {path.parent.name for path in tmp_path.rglob("baseline.json")}
+
+
+@contextmanager
+def leading(log: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = start_train(log, *arguments, **environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.1)
 
 
-def metrics_in(folder: Path) -> list[Path]:
-    """Cells that have ended an epoch."""
-    return [each.parent for each in folder.glob("*/metrics.csv")]
+def cells_with_epochs(sweep: Path) -> int:
+    return len([*sweep.glob("*/metrics.csv")])
+
+
+def running(cluster: SlurmCluster) -> list[str]:
+    return [job for job, (state, _) in cluster.squeue().items() if state == "RUNNING"]
 
 
 def test_a_sweep_that_is_left_preempted_killed_and_timed_out_ends_as_on_one_machine(
     cluster: SlurmCluster, cache: Path, tmp_path: Path
 ) -> None:
-    """The whole story on one sweep, since a start of each command takes ten seconds."""
-    whole, folder, log = tmp_path / "whole", tmp_path / "sweep", tmp_path / "log"
-    assert start_train(tmp_path / "whole.log", *sweep_arguments(cache, whole, *LONG)).wait() == 0
-    arguments = [*sweep_arguments(cache, folder, *LONG, *ON_SLURM), "paths.stale_after=5"]
-    environment = {key: cluster.env[key] for key in ("SLURM_CONF", "PATH")}
-    begun = time.monotonic()
-
-    def say(what: str) -> None:
-        print(f"{time.monotonic() - begun:6.1f} {what}", cluster.squeue(), flush=True)
-
-    leader = start_train(log, *arguments, **environment)
-    wait_for(lambda: len(metrics_in(folder)) >= 2, "cells train")
-    say("trains")
-    leader.send_signal(signal.SIGINT)
-    assert leader.wait(60) == 130
-    say("left")
-    high = cluster.sbatch("sleep 3", "--partition=high", "--exclusive", "--mem=0")
-    cluster.wait(high, "RUNNING")
-    say("preempted")
+    whole, sweep, log = tmp_path / "whole", tmp_path / "sweep", tmp_path / "log"
+    assert start_train(tmp_path / "here", *sweep_arguments(cache, whole, *LONG)).wait() == 0
+    arguments = [*sweep_arguments(cache, sweep, *LONG, *ON_SLURM), "paths.stale_after=5"]
+    with leading(log, *arguments, **cluster.env) as leader:
+        wait_for(lambda: cells_with_epochs(sweep) >= 2, "cells train")
+        leader.send_signal(signal.SIGINT)
+        assert leader.wait(60) == 130
+    assert "4 jobs of Slurm: they go on without this command; to end them: scancel" in (
+        log.read_text()
+    )
+    assert len(running(cluster)) == 4
+    # Another partition needs the node.
+    high = cluster.sbatch("sleep 2", "--partition=high", "--exclusive", "--mem=0")
     cluster.wait(high, "COMPLETED")
-    wait_for(lambda: "RUNNING" in {state for state, _ in cluster.squeue().values()}, "run again")
-    say("run again")
-    leader = start_train(log, *arguments, **environment)
-    time.sleep(8)
-    say("came back")
+    assert not list(sweep.glob("*/error.txt"))
+    wait_for(lambda: running(cluster), "preempted jobs run again")
+    # One job comes to the end of its time.
+    cluster.end_in(10, running(cluster)[0])
+    with leading(log, *arguments, **cluster.env) as leader:
+        wait_for(lambda: log.read_text().count("cells done") == 2, "the command is back")
+        os.kill(leader.pid, signal.SIGKILL)
     cluster.kill_node()
-    say("killed")
     cluster.wait_for_node("down", "down*")
     cluster.restart_node()
-    say("restarted")
-    running = [name for name, (state, _) in cluster.squeue().items() if state == "RUNNING"]
-    for name in running:
-        cluster.end_in(20, name)
-    status = leader.wait(300)
-    say(f"done {status}")
-    print(log.read_text())
-    assert status == 0
-    assert predictions(folder) == predictions(whole)
+    with leading(log, *arguments, **cluster.env) as leader:
+        assert leader.wait(400) == 0, log.read_text()
+    assert outcome(sweep) == outcome(whole)
+
+
+def test_a_cancelled_job_is_a_failure_until_the_next_command(
+    cluster: SlurmCluster, cache: Path, tmp_path: Path
+) -> None:
+    sweep, log = tmp_path / "sweep", tmp_path / "log"
+    axes = ("optim=sgd,adam", "trainer.max_epochs=20000", "test=never")
+    with leading(log, *sweep_arguments(cache, sweep, *axes, *ON_SLURM), **cluster.env) as leader:
+        wait_for(lambda: cells_with_epochs(sweep) == 2, "cells train")
+        first = {name.partition("_")[0] for name in running(cluster)}
+        cluster.cancel(*first)
+        assert leader.wait(120) == 1
+    assert "was cancelled" in (sweep / "optim=sgd" / "error.txt").read_text()
+    assert not running(cluster), "nothing was launched again"

@@ -1,17 +1,19 @@
 """File systems that refuse locks, and drives that fail: emulated, since no test can mount them."""
 
 import errno
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from djd.markers import Holder
+
+ROOT = Path(__file__).parent.parent
 
 SOURCE = """
 #define _GNU_SOURCE
@@ -79,6 +81,33 @@ def preloaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"LD_PRELOAD": built}
 
 
+ANOTHER_HOST = """
+import os, platform, time
+name, ahead, now = os.environ["HOST_NAME"], float(os.environ["CLOCK_AHEAD"]), time.time
+platform.node = lambda: name
+time.time = lambda: now() + ahead
+"""
+
+
+@pytest.fixture(scope="session")
+def another_host(
+    preloaded: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, float], dict[str, str]]:
+    """Environment of processes on a host of that name, its clock ahead, which has no locks.
+
+    The name is a part of `this_boot`, so hosts know nothing of each other's processes.
+    """
+    folder = tmp_path_factory.mktemp("host")
+    (folder / "sitecustomize.py").write_text(ANOTHER_HOST)
+
+    def host(name: str, ahead: float) -> dict[str, str]:
+        path = os.pathsep.join([str(folder), str(ROOT)])
+        own = {"HOST_NAME": name, "CLOCK_AHEAD": str(ahead), "PYTHONPATH": path}
+        return {**preloaded, **own, "FLOCK_FAILS": str(errno.ENOLCK)}
+
+    return host
+
+
 @pytest.fixture(params=[errno.ENOLCK, errno.ENOSYS])
 def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process the file system refuses locks."""
@@ -91,11 +120,17 @@ def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def leave_marker(
-    lock: Path, *, silent: float = 0, by_system: bool = False, boot: str = "another machine"
+    lock: Path,
+    *,
+    silent: float = 0,
+    by_system: bool = False,
+    boot: str = "another machine",
+    number: int = 1,
+    job: tuple[str, int] = ("", 0),
 ) -> Path:
     """The marker of a holder on another machine, without a heartbeat for so many seconds."""
-    marker = lock.with_name(f"{lock.name}.1")
-    holder = Holder("node17", boot, 4711, "12345", f"{time.time_ns()}", by_system)
-    marker.write_text(json.dumps(vars(holder)))
+    marker = lock.with_name(f"{lock.name}.{number}")
+    holder = Holder("node17", boot, 4711, "12345", f"{time.time_ns()}", by_system, *job)
+    marker.write_bytes(holder.as_bytes())
     os.utime(marker, (time.time() - silent,) * 2)
     return marker

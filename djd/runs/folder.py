@@ -124,10 +124,16 @@ def record_failure(folder: Path, error: BaseException | str) -> None:
 
 
 def record_loss(folder: Path, error: BaseException | str) -> None:
-    """Write the reason of a loss, except for a training that runs, failed or has a result."""
-    ended = (folder / RESULT_NAME).exists() or (folder / ERROR_NAME).exists()
-    if not ended and not is_locked(folder):
-        record_failure(folder, error)
+    """Write the reason of a loss, except for a training that runs, failed or has a result.
+
+    The lock keeps other processes out, and by making its marker in the folder a machine forgets
+    that a file was missing there: NFS believes that for up to a minute.
+    """
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with lock(folder) as held:
+            if held and not ((folder / RESULT_NAME).exists() or (folder / ERROR_NAME).exists()):
+                record_failure(folder, error)
 
 
 def forget_failure(folder: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from djd.errors import InputError
 from djd.files import is_there
+from djd.heartbeats import require_held
 from djd.plots.confusion import confusion_figure
 from djd.plots.style import save_figure
 from djd.runs.callbacks.epoch_recorder import EpochRecorder
@@ -75,6 +76,7 @@ def refit_and_score(
     keep_model(folder / MODEL_NAME, prepared, fits, held_out)
     config, cohort = prepared.config, prepared.cohort
     scored, rows, openings = [], [], 0
+    require_held()  # who lost the folder opens nothing
     for epoch in epochs:
         setting, cache = config.setting_at(epoch), config.paths.cache
         openings = record_opening(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from djd.errors import DriveError, InputError
 from djd.files import is_there, remove, remove_half_written
+from djd.heartbeats import require_held, was_lost
 from djd.markers import use_stale_after
 from djd.plots.curves import curves_figure
 from djd.plots.style import save_figure
@@ -100,6 +101,8 @@ def train(config: RunConfig, folder: Path, *, retry_failed: bool = False) -> Run
         try:
             result = _train_here(config, folder)
         except (Exception, SystemExit) as error:
+            if was_lost():
+                raise  # the folder is another process's
             if not alone:
                 record_failure(folder, error)  # under the lock: nobody else has begun it anew
             elif not (folder / CONFIG_NAME).exists():
@@ -129,6 +132,7 @@ def _train_here(config: RunConfig, folder: Path) -> RunResult:
     try:
         return _fit_and_score(config, folder)
     except (InputError, DriveError, OSError):
+        require_held()  # else another process's files would go
         leave_no_false_start(folder, there_before)
         raise
 
@@ -178,6 +182,7 @@ def _fit_and_score(config: RunConfig, folder: Path) -> RunResult:
             scored.mkdir(parents=True, exist_ok=True)
         test, openings = refit_and_score(prepared, fits, scored)
     result = _result(prepared, fits, test=test, openings=openings)
+    require_held()
     result.save(folder / RESULT_NAME)
     if opens_test:
         for each in (scored, *scored.glob("seed=*")):

@@ -125,7 +125,8 @@ class Queue:
                 for name, batch in zip(names, batches, strict=True):
                     named = [cells[index] for index in batch]
                     line = {"engine": self.cluster.name, "job": name, "cells": named}
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    # A process that died may have left half a line before.
+                    file.write("\n" + json.dumps(line, ensure_ascii=False))
         return {**there, **dict(zip(names, batches, strict=True))}
 
     def found(self, cells: Sequence[str]) -> dict[str, list[int]]:
@@ -141,7 +142,8 @@ class Queue:
         taken: set[int] = set()
         found = {}
         for name, look in looks.items():
-            if isinstance(look, Look) and (batch := sorted({*batches[name]} - taken)):
+            batch = [index for index in batches[name] if index not in taken]
+            if isinstance(look, Look) and batch:
                 found[name] = batch
                 taken.update(batch)
         return found
@@ -246,19 +248,28 @@ class _Watch:
     def look_into(self, batch: Sequence[int]) -> None:
         """Look at the files of a running job's next cells."""
         for index in self.left(batch)[: self.at_once]:
-            folder = self.jobs[index].folder
-            finished = index not in self.before and is_there(folder / RESULT_NAME)
-            if finished or is_there(folder / ERROR_NAME):
-                self.end(index, Ending(0))
-            elif is_locked(folder):
+            if not self._end_by_files(index) and is_locked(self.jobs[index].folder):
                 self.begin(index)
                 self.before.discard(index)
 
+    def _end_by_files(self, index: int) -> bool:
+        folder = self.jobs[index].folder
+        finished = index not in self.before and is_there(folder / RESULT_NAME)
+        if ended := finished or is_there(folder / ERROR_NAME):
+            self.end(index, Ending(0))
+        return ended
+
     def close(self, batch: Sequence[int], ended: Ended) -> None:
-        """Take the endings of a job; its end is laid to the cells that it was training."""
-        for index, ending in zip(batch, ended.endings, strict=False):
-            if ending:
-                self.end(index, ending)
+        """Take the endings of a job; its end is laid to the cells that it was training.
+
+        The job of an earlier command may have other cells beside those of the batch.
+        """
+        if len(ended.endings) == len(batch):
+            for index, ending in zip(batch, ended.endings, strict=True):
+                if ending:
+                    self.end(index, ending)
+        for index in self.left(batch):
+            self._end_by_files(index)
         left = self.left(batch)
         if ended.reason:
             for index in left if ended.of == "all" else left[: self.at_once]:

@@ -69,17 +69,16 @@ class JobDisplay(Watcher):
         self._expected_done += job.seconds
         if ending.reason:
             record_loss(job.folder, ending.reason)
-        failed = False
+        failed, worker = False, worker_in(job.folder)  # it may have lost the job to another
         if (job.folder / RESULT_NAME).exists():
             self.finished += 1
             words = f"{_scores(job)} ({in_words(seconds)})"
-        elif reason := failure_reason(job.folder) or ending.reason:
+        elif reason := failure_reason(job.folder) or (not worker and ending.reason):
             failed = True
             self.failed += 1
             words = f"FAILED: {reason} ({job.folder / LOG_NAME})"
         else:
             self.elsewhere += 1
-            worker = worker_in(job.folder)
             words = "in another process's hands" + (f" ({worker})" if worker else "")
         if failed or not self.console.is_terminal:
             line = f"[{self._ended} of {len(self.jobs)}] {job.name}: {words}"

@@ -14,6 +14,7 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit, grade_warnings, side_summaries
 from djd.errors import InputError
 from djd.files import write_whole
+from djd.machine import processor
 from djd.runs.config import RunConfig
 from djd.runs.duration import Pace, end_seconds, middle, training_seconds
 from djd.runs.keys import as_typed, short_names
@@ -153,7 +154,8 @@ def measured_paces(configs: Sequence[RunConfig], *, at_once: int) -> list[Measur
     shapes = [_shape(config, at_once) for config in configs]
     by_shape = dict(zip(shapes, configs, strict=True))
     if missing := {shape: config for shape, config in by_shape.items() if shape not in kept}:
-        kept |= _measure_shapes(missing, at_once)
+        measured = _measure_shapes(missing, at_once)
+        kept |= _kept_paces(cache) | measured  # other commands have measured meanwhile
         with suppress(OSError):
             cache.mkdir(parents=True, exist_ok=True)
             write_whole(cache / PACES_NAME, json.dumps(kept, indent=1))
@@ -208,7 +210,7 @@ def _shape(config: RunConfig, at_once: int) -> str:
         f"{groups} views={data.views} pixels={data.pixels} batch_size={data.batch_size} "
         f"accelerator={trainer.accelerator} at_once={min(at_once, MOST_TIMED_TOGETHER)} "
         f"precision={trainer.precision} torch={_torch_version()} results={RESULTS_VERSION} "
-        f"{platform.node()}"
+        f"{platform.node()} {processor()}"
     )
 
 

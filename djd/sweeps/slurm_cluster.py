@@ -127,7 +127,7 @@ class SlurmCluster:
         try:
             executor = submitit.AutoExecutor(self.folder, cluster=self.executor, **timeouts)
             executor.update_parameters(**options)
-            with _without_ctrl_c():
+            with _without_ctrl_c(), _outside_of_a_job():
                 submitted = executor.submit_array([_SubmittedJob(job) for job in jobs])
         except (FailedJobError, FailedSubmissionError, RuntimeError, NameError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -205,7 +205,19 @@ class SlurmCluster:
         """See `Cluster`."""
         command = "kill" if self.executor == "local" else "scancel"
         named = " ".join(dict.fromkeys(map(_array_of, names)))
-        return f"nobody has to watch them; to end them: {command} {named}"
+        return f"they go on without this command; to end them: {command} {named}"
+
+
+@contextmanager
+def _outside_of_a_job() -> Iterator[None]:
+    """Hide what Slurm says of the job in which this command runs: sbatch takes it for a request."""
+    names = [name for name in os.environ if name.startswith(("SLURM_", "SRUN_", "SUBMITIT_"))]
+    is_job = "SLURM_JOB_ID" in os.environ
+    hidden = {name: os.environ.pop(name) for name in names if is_job and name != "SLURM_CONF"}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _says_memory(log: Path) -> bool:

@@ -105,6 +105,8 @@ class ComparisonSweeper(Sweeper):
             say("warning: hydra.sweep.subdir isn't used: the axes name each cell's folder")
         folder, at_once = Path(self.master.hydra.sweep.dir), getattr(self.launcher, "n_jobs", 1)
         cluster = None if getattr(self.launcher, "here", True) else self.launcher
+        if cluster:
+            cluster.queue()  # an engine that isn't there is said before scans are read
         try:
             outcome = compare(
                 cells,
@@ -150,6 +152,7 @@ class ComparisonSweeper(Sweeper):
                 return
 
     def _launch_batch(self, jobs: Sequence["Job"]) -> None:
+        from djd.errors import InputError
         from djd.runs.folder import record_loss
 
         overrides = [
@@ -157,6 +160,8 @@ class ComparisonSweeper(Sweeper):
         ]
         try:
             returns = self.launcher.launch(overrides, self._launched)
+        except InputError:  # the cluster has taken nothing
+            raise
         except Exception as error:
             returns = []
             for job in jobs:

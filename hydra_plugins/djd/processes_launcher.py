@@ -49,7 +49,10 @@ class ProcessesLauncher(Launcher):
     Attributes:
         n_jobs: As given; None for a number that is still to be chosen.
         jobs: The jobs of `ComparisonSweeper`, for the display; empty under another sweeper.
+        here: Whether jobs run on this machine.
     """
+
+    here = True
 
     def __init__(self, n_jobs: int | None = None) -> None:
         self.n_jobs = min(n_jobs, MOST_PROCESSES) if n_jobs and n_jobs > 0 else None

@@ -1,6 +1,7 @@
 """`hydra/launcher=slurm`: cells as jobs of a Slurm cluster, over submitit."""
 
 import shlex
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,8 +80,14 @@ class SlurmLauncher(ClusterLauncher):
 
     def connect(self, folder: Path) -> "Cluster":
         """The queue of Slurm; submitit keeps its files in the folder."""
+        from djd.errors import InputError
         from djd.sweeps.slurm_cluster import SlurmCluster
 
+        if self.executor == "slurm" and not (shutil.which("sbatch") and shutil.which("squeue")):
+            raise InputError(
+                "hydra/launcher=slurm: expected Slurm's commands (sbatch, squeue) on this machine, "
+                "received none; hydra.launcher.executor=local tries all of it without Slurm"
+            )
         return SlurmCluster(folder, self._executor_options(), self.array_size, self.executor)
 
     def cells_in_a_job(self) -> int:
@@ -101,6 +108,8 @@ class SlurmLauncher(ClusterLauncher):
             **{key: given[key] for key in shared if key in given},
             **own,
             "slurm_setup": setup,
+            # Since Slurm 22.05 srun has one core, whatever its job has.
+            "slurm_srun_args": [f"--cpus-per-task={self.cells_at_once}"],
             "slurm_array_parallelism": self.max_jobs,
             "slurm_additional_parameters": more,
         }

@@ -10,6 +10,7 @@ from djd.sweeps.cells import Job
 from djd.sweeps.display import JobDisplay
 from djd.sweeps.processes import Ending
 from tests.sweeps.invented_cells import config_with, leave_result
+from tests.without_locks import leave_marker
 
 
 class Screen:
@@ -52,6 +53,18 @@ def test_without_a_terminal_each_ended_cell_is_a_line(tmp_path: Path) -> None:
     ]
     assert str(tmp_path / "depth=1" / "run.log") in screen.lines()[1]
     assert "SIGSEGV" in (tmp_path / "depth=1" / "error.txt").read_text()
+
+
+def test_a_cell_that_another_machine_took_over_has_not_failed(tmp_path: Path) -> None:
+    screen = Screen(tmp_path, terminal=False, fail_fast=True)
+    with screen.display as display:
+        display.started(0)
+        leave_marker(tmp_path / "depth=1" / ".lock")
+        assert display.ended(0, Ending(143))
+    assert screen.lines() == [
+        "[1 of 3] depth=1: in another process's hands (process 4711 on node17)"
+    ]
+    assert not (tmp_path / "depth=1" / "error.txt").exists()
 
 
 def test_a_reason_that_a_cell_left_itself_stays(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,28 @@ def test_a_step_of_one_precision_is_not_taken_for_that_of_another(tmp_path: Path
         with_cache(tmp_path, trainer__precision=each) for each in ("float32", "bf16", "float32")
     ]
     measured_paces(configs, at_once=1)
+    assert len(json.loads((tmp_path / PACES_NAME).read_text())) == 2
+
+
+@pytest.mark.usefixtures("no_timing")
+def test_a_pace_of_one_processor_is_not_taken_for_that_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("with AVX-512", "without", "with AVX-512"):
+        monkeypatch.setattr("djd.sweeps.forecast.processor", lambda name=name: name)
+        measured_paces([with_cache(tmp_path)], at_once=1)
+    assert len(json.loads((tmp_path / PACES_NAME).read_text())) == 2
+
+
+def test_paces_that_another_machine_measured_meanwhile_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(shapes: Iterable[str], at_once: int) -> dict[str, tuple[Pace, int]]:
+        (tmp_path / PACES_NAME).write_text('{"of another": [[0.1, 0, 0], 9]}')
+        return dict.fromkeys(shapes, (Pace(0.1, 0.0, 0.0), 9))
+
+    monkeypatch.setattr("djd.sweeps.forecast._measure_shapes", measure)
+    measured_paces([with_cache(tmp_path)], at_once=1)
     assert len(json.loads((tmp_path / PACES_NAME).read_text())) == 2
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from djd.errors import InputError
 from djd.files import is_there, read_bytes, write_whole
+from djd.heartbeats import was_lost
 from djd.runs.folder import earlier_version
 from djd.runs.result import RESULTS_VERSION
 
@@ -110,9 +111,10 @@ class LastEpoch(Checkpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Write the last finished epoch, if the disk allows."""
-        with contextlib.suppress(OSError):
-            self._write(trainer)
+        """Write the last finished epoch, if the disk allows and the folder is this process's."""
+        if not was_lost():
+            with contextlib.suppress(OSError):
+                self._write(trainer)
 
     def _write(self, trainer: Trainer) -> None:
         if self._kept.held:

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 
 from djd.csv_files import append_rows, write_rows
 from djd.errors import InputError
+from djd.heartbeats import require_held
 from djd.models.classifier import GradeClassifier
 from djd.runs.folder import METRICS_NAME, PREDICTIONS_NAME, epoch_checkpoint
 from djd.runs.predictions import prediction_rows, write_predictions
@@ -76,6 +77,7 @@ class EpochRecorder(Callback):
         """Record the epoch."""
         classifier = cast(GradeClassifier, pl_module)
         classifier.finish_train_pass()
+        require_held()
         epoch = trainer.current_epoch + 1
         self.rows.append(self._row(classifier, epoch))
         self._require_finite(classifier, epoch)
