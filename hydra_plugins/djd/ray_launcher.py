@@ -27,7 +27,7 @@ class RayLauncherConf:
             a cluster that `ray start` has started on this machine, else one that starts and ends
             with the command.
         max_jobs: Jobs that run at a time; None for as many as the resources allow.
-        num_cpus: Cores of a job.
+        num_cpus: Cores of a job; None for one for each of its cells that train at a time.
         num_gpus: GPUs of a job; 0.25 lets four jobs share one; None for 1 where the cluster has
             GPUs.
         memory_gb: Memory that Ray sets aside for a job; None for no account of it.
@@ -39,7 +39,7 @@ class RayLauncherConf:
     _target_: str = "hydra_plugins.djd.ray_launcher.RayLauncher"
     address: str | None = None
     max_jobs: int | None = None
-    num_cpus: float = 1
+    num_cpus: float | None = None
     num_gpus: float | None = None
     memory_gb: float | None = None
     cells_a_job: int | None = 1
@@ -61,7 +61,7 @@ class RayLauncher(ClusterLauncher):
         self,
         address: str | None,
         max_jobs: int | None,
-        num_cpus: float,
+        num_cpus: float | None,
         num_gpus: float | None,
         memory_gb: float | None,
         cells_a_job: int | None,
@@ -82,7 +82,8 @@ class RayLauncher(ClusterLauncher):
             self.connection: Connection | None = join(address)
         self.cluster: RayCluster | None = None
         self.most, self.retries = max_jobs, retries
-        self.num_cpus, self.num_gpus, self.memory_gb = num_cpus, num_gpus, memory_gb
+        self.num_cpus = cells_at_once if num_cpus is None else num_cpus
+        self.num_gpus, self.memory_gb = num_gpus, memory_gb
         nodes = self.connection.nodes if self.connection else [{"CPU": usable_cores()}]
         wanted = self.resources(nodes)
         if self.connection:
