@@ -16,7 +16,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from djd.sweeps.worker import serve
+from djd.sweeps.worker import VISIBLE_DEVICES, serve
 from djd.windows import EXIT_CODES
 
 SECONDS_BETWEEN_LOOKS = 0.5  # between calls of a watcher while nothing ends
@@ -227,7 +227,9 @@ def _start(context: BaseContext, slot: int, deal_gpus: bool) -> _Worker:
     calls, calling = context.Pipe()
     asked, asking = context.Pipe(duplex=False)
     keep = context.get_start_method() == "spawn"
-    named = {"slot": slot if deal_gpus else None, "keep": keep}
+    # A fork server has the environment of its start: Ray gives each task other devices.
+    seen = {name: value for name, value in os.environ.items() if name.endswith(VISIBLE_DEVICES)}
+    named = {"slot": slot if deal_gpus else None, "keep": keep, "seen": seen}
     process = context.Process(  # type: ignore[attr-defined]
         target=serve, args=(calling, asked), kwargs=named, daemon=True
     )

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.machinery import ModuleSpec
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,10 +19,20 @@ from djd.machine import (
     stop_on_signals,
 )
 
+VISIBLE_DEVICES = "_VISIBLE_DEVICES"
+"""End of the names of variables that say which GPUs a process sees, such as CUDA's."""
+
 _SOFTWARE = ("djd.", "hydra_plugins.djd.", "train.")
 
 
-def serve(calling: Connection, asked: Connection, *, slot: int | None, keep: bool) -> None:
+def serve(
+    calling: Connection,
+    asked: Connection,
+    *,
+    slot: int | None,
+    keep: bool,
+    seen: Mapping[str, str] | None = None,
+) -> None:
     """Answer calls, then exit.
 
     Args:
@@ -31,9 +41,12 @@ def serve(calling: Connection, asked: Connection, *, slot: int | None, keep: boo
         asked: Its other end is closed to stop the work.
         slot: See `deal_gpu`.
         keep: Whether to answer more than one call.
+        seen: The variables that say which GPUs this process sees; None for those of its start.
     """
     mind_stops()
     die_with_parent()
+    if seen is not None:
+        _see_devices(seen)
     interrupt_after(asked)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # between calls
     if hasattr(signal, "pthread_sigmask"):
@@ -81,6 +94,12 @@ def _is_library(spec: ModuleSpec) -> bool:
     file = Path(spec.origin or "")
     installed = {"site-packages", "dist-packages"} & {*file.parts}
     return bool(installed) or file.is_relative_to(sysconfig.get_path("stdlib"))
+
+
+def _see_devices(seen: Mapping[str, str]) -> None:
+    for name in [each for each in os.environ if each.endswith(VISIBLE_DEVICES)]:
+        del os.environ[name]
+    os.environ.update(seen)
 
 
 def deal_gpu(slot: int | None) -> None:

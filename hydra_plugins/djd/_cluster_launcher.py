@@ -2,7 +2,8 @@
 
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,13 +71,20 @@ class ClusterLauncher(ProcessesLauncher):
         Raises:
             InputError: The engine's library is not installed, or the engine doesn't answer.
         """
-        from djd.errors import InputError
         from djd.sweeps.cluster import JOBS, Queue
 
         folder = Path(self.master.hydra.sweep.dir, JOBS).absolute()
-        try:
+        with self.library_there():
             self._queue = self._queue or Queue(self.connect(folder), folder)
             return self._queue
+
+    @contextmanager
+    def library_there(self) -> Iterator[None]:
+        """Raise InputError where the engine's library is not installed."""
+        from djd.errors import InputError
+
+        try:
+            yield
         except ModuleNotFoundError as error:
             raise InputError(
                 f"hydra/launcher={self.extra}: expected an installed {error.name}, received none; "

@@ -159,6 +159,18 @@ def test_each_way_to_end_badly_is_told_and_costs_nobody_else() -> None:
     ]
 
 
+def test_a_process_sees_the_gpus_that_this_one_sees_by_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for devices in ("3", "5"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+        endings = run_in_processes(os.getenv, [("CUDA_VISIBLE_DEVICES",)], at_once=1)
+        assert endings == [Ending(0, devices)]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    (ending,) = run_in_processes(os.getenv, [("CUDA_VISIBLE_DEVICES",)], at_once=1)
+    assert ending == Ending(0, None)
+
+
 def test_a_watcher_can_end_it_all(tmp_path: Path) -> None:
     watched = Watched(stop_after=1)
     calls = [(tmp_path, str(index)) for index in range(6)]

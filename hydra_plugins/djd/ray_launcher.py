@@ -1,0 +1,138 @@
+"""`hydra/launcher=ray`: cells as tasks of a Ray cluster, or of a Ray that this command starts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+
+from hydra_plugins.djd._cluster_launcher import ClusterLauncher
+
+if TYPE_CHECKING:
+    from djd.sweeps.cells import Job
+    from djd.sweeps.cluster import Cluster
+    from djd.sweeps.processes import Ending, Watcher
+    from djd.sweeps.ray_cluster import RayCluster
+    from djd.sweeps.ray_connection import Connection, Resources
+
+
+@dataclass
+class RayLauncherConf:
+    """Keys of `hydra.launcher`.
+
+    Attributes:
+        address: `host:port` of a cluster to which this machine belongs; None for RAY_ADDRESS, else
+            a cluster that `ray start` has started on this machine, else one that starts and ends
+            with the command.
+        max_jobs: Jobs that run at a time; None for as many as the resources allow.
+        num_cpus: Cores of a job; None for one for each of its cells that train at a time.
+        num_gpus: GPUs of a job; 0.25 lets four jobs share one; None for 1 where the cluster has
+            GPUs.
+        memory_gb: Memory that Ray sets aside for a job; None for no account of it.
+        cells_a_job: Cells in a job.
+        cells_at_once: Cells of a job that train at a time; GPUs of the job are shared out.
+        retries: How often a job is launched again whose worker process was lost.
+    """
+
+    _target_: str = "hydra_plugins.djd.ray_launcher.RayLauncher"
+    address: str | None = None
+    max_jobs: int | None = None
+    num_cpus: float | None = None
+    num_gpus: float | None = None
+    memory_gb: float | None = None
+    cells_a_job: int | None = 1
+    cells_at_once: int = 1
+    retries: int = 3
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="ray", node=RayLauncherConf, provider="djd"
+)
+
+
+class RayLauncher(ClusterLauncher):
+    """Runs jobs on a Ray cluster; see `RayLauncherConf`."""
+
+    extra = "ray"
+
+    def __init__(
+        self,
+        address: str | None,
+        max_jobs: int | None,
+        num_cpus: float | None,
+        num_gpus: float | None,
+        memory_gb: float | None,
+        cells_a_job: int | None,
+        cells_at_once: int,
+        retries: int,
+    ) -> None:
+        from djd.errors import InputError
+        from djd.machine import usable_cores
+
+        if num_gpus and (num_gpus < 0 or (num_gpus > 1 and num_gpus % 1)):
+            raise InputError(
+                "hydra.launcher.num_gpus: expected a number of GPUs, or a share of one, received "
+                f"{num_gpus}"
+            )
+        with self.library_there():
+            from djd.sweeps.ray_connection import join, places, require_place
+
+            self.connection: Connection | None = join(address)
+        self.cluster: RayCluster | None = None
+        self.most, self.retries = max_jobs, retries
+        self.num_cpus = cells_at_once if num_cpus is None else num_cpus
+        self.num_gpus, self.memory_gb = num_gpus, memory_gb
+        nodes = self.connection.nodes if self.connection else [{"CPU": usable_cores()}]
+        wanted = self.resources(nodes)
+        if self.connection:
+            require_place(nodes, wanted)
+        super().__init__(max_jobs or max(1, places(nodes, wanted)), cells_a_job, cells_at_once)
+
+    def connect(self, folder: Path) -> "Cluster":
+        """The cluster; a Ray that is started here starts with the first job."""
+        from djd.sweeps.ray_cluster import RayCluster
+        from djd.sweeps.ray_connection import start
+
+        self.connection = self.connection or start()
+        wanted = self.resources(self.connection.nodes)
+        path = self.module_folders()
+        self.cluster = RayCluster(self.connection, folder, wanted, self.most, self.retries, path)
+        return self.cluster
+
+    def run(
+        self,
+        jobs: Sequence["Job"],
+        calls: Sequence[tuple[Any, ...]],
+        *,
+        at_once: int,
+        watcher: "Watcher",
+    ) -> "Sequence[Ending | None]":
+        """As elsewhere; where this command is stopped, a Ray of its own ends with it."""
+        with self._ending_own():
+            return super().run(jobs, calls, at_once=at_once, watcher=watcher)
+
+    def apart(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """As elsewhere; where this command is stopped, a Ray of its own ends with it."""
+        with self._ending_own():
+            return super().apart(work, *arguments)
+
+    @contextmanager
+    def _ending_own(self) -> Iterator[None]:
+        from djd.machine import Stopped
+
+        try:
+            yield
+        except Stopped:
+            if self.cluster:
+                self.cluster.leave()
+            raise
+
+    def resources(self, nodes: "Sequence[Resources]") -> "Resources":
+        """What a job takes, by Ray's names."""
+        gpus = self.num_gpus
+        if gpus is None:
+            gpus = float(any(node.get("GPU", 0) for node in nodes))
+        memory = {"memory": self.memory_gb * 1e9} if self.memory_gb else {}
+        return {"CPU": self.num_cpus, "GPU": gpus, **memory}
