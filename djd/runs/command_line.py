@@ -64,10 +64,12 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
 
 def hydra_sentence(error: Exception) -> str:
-    """Hydra's message on a command line; an unknown key gets one sentence.
+    """Hydra's message on a command line; an unknown key gets one sentence, as a launcher's own.
 
     Hydra's own text proposes to add the key, which only classes' arguments are for.
     """
+    if isinstance(error.__cause__, InputError):  # of a launcher that Hydra was making
+        return str(error.__cause__)
     if found := re.match(r"Could not override '([^']+)'", str(error)):
         sentence = (
             f"{found[1]}: expected a key of the configuration (python train.py --help shows all), "

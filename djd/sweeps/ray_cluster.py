@@ -139,7 +139,9 @@ class RayCluster:
             f"import ray; ray.init({self.connection.address!r}, namespace={NAMESPACE!r}); "
             f"ray.get(ray.get_actor({self.desk_name!r}).cancel.remote())"
         )
-        return f"nobody has to watch them; to end them: {in_shell(sys.executable, '-c', end)}"
+        return (
+            f"they go on without this command; to end them: {in_shell(sys.executable, '-c', end)}"
+        )
 
 
 _LIVING = (Look(runs=False), Look(runs=True))

@@ -86,8 +86,9 @@ class ClusterLauncher(ProcessesLauncher):
         try:
             yield
         except ModuleNotFoundError as error:
+            library = (error.name or self.extra).partition(".")[0]
             raise InputError(
-                f"hydra/launcher={self.extra}: expected an installed {error.name}, received none; "
+                f"hydra/launcher={self.extra}: expected an installed {library}, received none; "
                 f'say pip install "djd[{self.extra}]"'
             ) from error
 

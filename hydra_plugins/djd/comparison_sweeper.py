@@ -105,8 +105,6 @@ class ComparisonSweeper(Sweeper):
             say("warning: hydra.sweep.subdir isn't used: the axes name each cell's folder")
         folder, at_once = Path(self.master.hydra.sweep.dir), getattr(self.launcher, "n_jobs", 1)
         cluster = None if getattr(self.launcher, "here", True) else self.launcher
-        if cluster:
-            cluster.queue()  # an engine that isn't there is said before scans are read
         try:
             outcome = compare(
                 cells,

@@ -74,20 +74,21 @@ class SlurmLauncher(ClusterLauncher):
             raise InputError(
                 f"hydra.launcher.executor: expected slurm or local, received {executor}"
             )
+        if executor == "slurm" and not (shutil.which("sbatch") and shutil.which("squeue")):
+            raise InputError(
+                "hydra/launcher=slurm: expected Slurm's commands (sbatch, squeue) on this machine, "
+                "received none; hydra.launcher.executor=local tries all of it without Slurm"
+            )
+        with self.library_there():
+            import submitit  # noqa: F401
         most = max(1, usable_cores() // cells_at_once) if executor == "local" else 100
         super().__init__(max_jobs or most, cells_a_job, cells_at_once)
         self.array_size, self.executor, self.options = array_size, executor, options
 
     def connect(self, folder: Path) -> "Cluster":
         """The queue of Slurm; submitit keeps its files in the folder."""
-        from djd.errors import InputError
         from djd.sweeps.slurm_cluster import SlurmCluster
 
-        if self.executor == "slurm" and not (shutil.which("sbatch") and shutil.which("squeue")):
-            raise InputError(
-                "hydra/launcher=slurm: expected Slurm's commands (sbatch, squeue) on this machine, "
-                "received none; hydra.launcher.executor=local tries all of it without Slurm"
-            )
         return SlurmCluster(folder, self._executor_options(), self.array_size, self.executor)
 
     def cells_in_a_job(self) -> int:

@@ -81,7 +81,7 @@ def test_how_jobs_end_that_nobody_watches_depends_on_who_started_ray() -> None:
     own = cluster_of(wanted={}, is_own=True).how_to_end([])
     others = cluster_of(wanted={}).how_to_end([])
     assert "end with this command" in own
-    assert "nobody has to watch them" in others
+    assert "they go on without this command" in others
     assert "10.0.0.1:6379" in others
     assert cluster_of(wanted={}).desk_name in others
 
