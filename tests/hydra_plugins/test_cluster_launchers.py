@@ -20,8 +20,8 @@ def test_a_machine_without_slurm_is_one_sentence(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert sentence(monkeypatch, capsys, "hydra/launcher=slurm") == (
-        "hydra/launcher=slurm: expected Slurm's commands (sbatch, squeue) on this machine, received "
-        "none; hydra.launcher.executor=local tries all of it without Slurm"
+        "hydra/launcher=slurm: expected Slurm's commands (sbatch, squeue) on this machine, "
+        "received none; hydra.launcher.executor=local tries all of it without Slurm"
     )
 
 
