@@ -3,6 +3,7 @@
     python bench/matrix.py
     python bench/matrix.py --processors here --epochs 100 --rounds 1
     python bench/matrix.py --one-by-one                      # with a fourth way
+    python bench/matrix.py --engines                         # Slurm's and Ray's launchers, too
     python bench/matrix.py recipe=study model.depth=3 optim=sgd,adam,adagrad
 
 Three things, each the median of rounds:
@@ -52,7 +53,17 @@ sys.path.insert(0, str(ROOT))  # train.py and bench are no parts of the package
 
 from bench import overhead, together  # noqa: E402
 from bench.processors import HERE, PROCESSORS, taken_for  # noqa: E402
-from bench.sweeps import AT_ONCE, BASIC, ONE_BY_ONE, OURS, Sweep, make_ready, seconds_of  # noqa: E402
+from bench.sweeps import (  # noqa: E402
+    AT_ONCE,
+    BASIC,
+    ONE_BY_ONE,
+    OURS,
+    RAY,
+    SUBMITIT,
+    Sweep,
+    make_ready,
+    seconds_of,
+)
 from djd.machine import Stopped, stop_on_signals, usable_cores  # noqa: E402
 
 AXES = ("model.depth=1,2", "optim=sgd,adam", "data.fold=0,1")
@@ -80,6 +91,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=25, help="of a cell of the sweep")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--one-by-one", action="store_true", help="separate commands so, too")
+    parser.add_argument("--engines", action="store_true", help="the launchers of clusters, too")
     parser.add_argument("--cells", type=int, default=4, help="of each length, for their own cost")
     parser.add_argument("--seconds", type=float, default=1.0, help="of work on one core or two")
     parser.add_argument("--cache", type=Path, help="a cache folder to keep and to take from")
@@ -98,6 +110,7 @@ def print_all(arguments: argparse.Namespace, place: Path) -> None:
     axes = tuple(each for each in arguments.settings if "," in each) or AXES
     sweep = Sweep(axes, (*fixed, f"trainer.max_epochs={arguments.epochs}"))
     ways = [OURS, BASIC, AT_ONCE, *([ONE_BY_ONE] if arguments.one_by_one else [])]
+    ways += [SUBMITIT, RAY] if arguments.engines else []
     caches = arguments.cache or place / "cache"
     for processor in arguments.processors:
         # The cache of all that is started; systems that don't know the name take the user's. Each

@@ -14,8 +14,17 @@ from typing import NamedTuple
 TRAIN = str(Path(__file__).parents[1] / "train.py")
 
 OURS, BASIC = "ours: hydra/launcher=processes", "hydra/launcher=basic, one process"
+SUBMITIT, RAY = "hydra/launcher=slurm, jobs of this machine", "hydra/launcher=ray, of this machine"
 AT_ONCE, ONE_BY_ONE = "python train.py a cell, a core each", "python train.py a cell, one by one"
 """Ways to train a sweep."""
+
+LAUNCHERS: dict[str, list[str]] = {
+    OURS: [],
+    BASIC: ["hydra/launcher=basic"],
+    SUBMITIT: ["hydra/launcher=slurm", "hydra.launcher.executor=local"],
+    RAY: ["hydra/launcher=ray"],
+}
+"""What makes a sweep one command by each of these ways."""
 
 SECONDS_TO_STOP = 40
 """How long a command may take to end its own processes."""
@@ -43,9 +52,9 @@ class Sweep:
 
     def commands(self, way: str, folder: Path) -> list[list[str]]:
         """Arguments of `train.py` that train every cell into this folder."""
-        if way in (OURS, BASIC):
-            launcher = ["hydra/launcher=basic"] if way == BASIC else []
-            return [["-m", *self.axes, *self.fixed, *launcher, f"hydra.sweep.dir={folder}"]]
+        if way in LAUNCHERS:
+            sweep = ["-m", *self.axes, *self.fixed, *LAUNCHERS[way]]
+            return [[*sweep, f"hydra.sweep.dir={folder}"]]
         return [
             [*cell, *self.fixed, "trainer.threads=1", f"hydra.run.dir={folder / str(index)}"]
             for index, cell in enumerate(self.cells())
