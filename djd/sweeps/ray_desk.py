@@ -127,7 +127,7 @@ class Desk:
             return ("lost", "its node ran out of memory; say hydra.launcher.memory_gb"), False
         except RayTaskError as error:
             cause = error.cause
-            return ("lost", f"{type(cause).__name__}: {cause}"), False
+            return ("lost", f"its job failed on a node: {type(cause).__name__}: {cause}"), False
         except TaskUnschedulableError as error:
             return ("lost", str(error)), False
         except WorkerCrashedError:
@@ -162,4 +162,5 @@ def _without_main() -> Iterator[None]:
     try:
         yield
     finally:
-        main.__dict__["__file__"] = file
+        if file is not None:
+            main.__dict__["__file__"] = file

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from hydra_plugins.djd._cluster_launcher import ClusterLauncher
 
@@ -68,27 +70,37 @@ class RayLauncher(ClusterLauncher):
         cells_at_once: int,
         retries: int,
     ) -> None:
+        super().__init__(max_jobs or 1, cells_a_job, cells_at_once)
+        self.address, self.most, self.retries = address, max_jobs, retries
+        self.num_cpus = cells_at_once if num_cpus is None else num_cpus
+        self.num_gpus, self.memory_gb = num_gpus, memory_gb
+        self.connection: Connection | None = None
+        self.cluster: RayCluster | None = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep Hydra's objects, and join the cluster; an error in `__init__` would be Hydra's."""
         from djd.errors import InputError
         from djd.machine import usable_cores
 
-        if num_gpus and (num_gpus < 0 or (num_gpus > 1 and num_gpus % 1)):
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        gpus = self.num_gpus
+        if gpus and (gpus < 0 or (gpus > 1 and gpus % 1)):
             raise InputError(
                 "hydra.launcher.num_gpus: expected a number of GPUs, or a share of one, received "
-                f"{num_gpus}"
+                f"{gpus}"
             )
         with self.library_there():
             from djd.sweeps.ray_connection import join, places, require_place
 
-            self.connection: Connection | None = join(address)
-        self.cluster: RayCluster | None = None
-        self.most, self.retries = max_jobs, retries
-        self.num_cpus = cells_at_once if num_cpus is None else num_cpus
-        self.num_gpus, self.memory_gb = num_gpus, memory_gb
+            self.connection = join(self.address)
         nodes = self.connection.nodes if self.connection else [{"CPU": usable_cores()}]
         wanted = self.resources(nodes)
         if self.connection:
             require_place(nodes, wanted)
-        super().__init__(max_jobs or max(1, places(nodes, wanted)), cells_a_job, cells_at_once)
+        self.max_jobs = self.most or max(1, places(nodes, wanted))
+        self.n_jobs = self.max_jobs * self.cells_at_once
 
     def connect(self, folder: Path) -> "Cluster":
         """The cluster; a Ray that is started here starts with the first job."""

@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,10 +29,13 @@ def cluster_of(*nodes: Resources, wanted: Resources, is_own: bool = False) -> Ra
     return RayCluster(connection, Path("/sweep/jobs"), wanted, None, retries=0, path=())
 
 
-def launcher(**keys: float | str | None) -> RayLauncher:
-    defaults = {"address": None, "max_jobs": None, "num_cpus": 1, "num_gpus": None}
+def set_up(**keys: Any) -> None:
+    """A launcher of these keys, as Hydra sets it up."""
+    defaults: dict[str, Any] = {"address": None, "max_jobs": None, "num_cpus": 1, "num_gpus": None}
     rest = {"memory_gb": None, "cells_a_job": 1, "cells_at_once": 1, "retries": 3}
-    return RayLauncher(**{**defaults, **rest, **keys})  # type: ignore[arg-type]
+    made = RayLauncher(**{**defaults, **rest, **keys})
+    nothing: Any = None
+    made.setup(hydra_context=nothing, task_function=nothing, config=nothing)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +93,12 @@ def test_how_jobs_end_that_nobody_watches_depends_on_who_started_ray() -> None:
 def test_without_ray_a_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r'hydra/launcher=ray: .*pip install "djd\[ray\]"'):
-        launcher()
+        set_up()
 
 
 def test_a_number_of_gpus_that_ray_can_not_give_is_refused() -> None:
     with pytest.raises(InputError, match=r"hydra\.launcher\.num_gpus: .*received 1\.5"):
-        launcher(num_gpus=1.5)
+        set_up(num_gpus=1.5)
 
 
 def test_an_address_where_nothing_answers_is_said_at_once() -> None:
