@@ -256,9 +256,9 @@ class _Template:
                 name, _, part = value.tag.partition("/")
                 if value.tag == metadata.SESSION_START_INFO_TAG:
                     value.CopyFrom(start.value[0])
-                elif part == "validation" and event.step == epochs and scores.get(name):
+                elif (part, event.step) == ("validation", epochs) and name in scores:
                     if value.HasField("simple_value"):
-                        value.simple_value = scores[name]
+                        value.simple_value = scores[name] or 0.0
             writer.write(event.SerializeToString())
         return content.getvalue()
 

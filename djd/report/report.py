@@ -9,7 +9,7 @@ from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import ElsewhereError, InputError
 from djd.progress import progress_bar
-from djd.report.answer import REPORT_NAME, Answer, serves, work_out
+from djd.report.answer import CELLS_NAME, REPORT_NAME, Answer, serves, work_out
 from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
 from djd.report.knees import Data, shown_knees
 from djd.report.model_card import write_cards
@@ -29,6 +29,9 @@ from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep, sweep_of_run
 from djd.sweeps.winner import OpenedRefit, refit_name, sweep_opened, unusable_winners
 from djd.wording import count_of
+
+MOST_FAILURES = 100
+"""Failed trainings that are named on the terminal."""
 
 _Kept = TypeVar("_Kept")
 
@@ -259,9 +262,12 @@ def _say_missing(outcome: Outcome) -> None:
             f"{some} in another process's hands, the last one to finish will choose the winner "
             f"(exit status {ElsewhereError.exit_status}): {', '.join(elsewhere)}"
         )
-    for name, reason in outcome.failures:
+    failures = outcome.failures
+    for name, reason in failures[:MOST_FAILURES]:
         say(f"failed: {name}: {reason}")
-    if outcome.failures:
+    if (more := len(failures) - MOST_FAILURES) > 0:
+        say(f"... and {more} more failed ({CELLS_NAME} has all cells)")
+    if failures:
         say("Each failed folder holds error.txt and run.log; the same command tries them again")
 
 
