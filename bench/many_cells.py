@@ -16,12 +16,17 @@ import csv
 import io
 import json
 import os
+import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +81,7 @@ def main() -> None:
     parser.add_argument("--score-epochs", default="")
     parser.add_argument("--failed", type=int, default=0)
     parser.add_argument("--missing", type=int, default=0)
-    parser.add_argument("--only", choices=["invent", "dry_run", "again", "report"])
+    parser.add_argument("--only", choices=["invent", "dry_run", "again", "report", "tensorboard"])
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
     typed = command(arguments, AXES[arguments.folds], folder)
@@ -89,6 +94,8 @@ def main() -> None:
         timed("again", [sys.executable, str(ROOT / "train.py"), *typed])
     if arguments.only in (None, "report"):
         timed("report", [sys.executable, "-c", DJD, "report", str(folder)])
+    if arguments.only in (None, "tensorboard"):
+        look_at_tensorboard(folder, runs=len(list(folder.rglob("*tfevents*"))))
     for name in ("comparison.json", "report.html", "settings.csv", "cells.csv", "settings.tex"):
         if (folder / name).exists():
             print(f"{name}: {(folder / name).stat().st_size / 1e6:.2f} MB")
@@ -96,13 +103,66 @@ def main() -> None:
 
 def timed(what: str, line: Sequence[str]) -> None:
     """Run a command; print its seconds and memory, and its last words if it fails."""
-    began = time.perf_counter()
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(line, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - began
-    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{what}: {seconds:.1f} s, at most {largest:.0f} MB so far", flush=True)
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    of_core = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    largest = after.ru_maxrss / 1024
+    print(
+        f"{what}: {seconds:.1f} s, {of_core:.1f} s of a core, at most {largest:.0f} MB so far",
+        flush=True,
+    )
     if done.returncode:
         print(f"{what} ended with status {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
+
+
+def look_at_tensorboard(folder: Path, *, runs: int, seconds: int = 1200) -> None:
+    """Print when TensorBoard has so many runs and its HParams tab all rows, and its memory."""
+    with tempfile.TemporaryDirectory() as place:
+        log = Path(place, "log")
+        line = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", "0"]
+        began = time.perf_counter()
+        with log.open("wb") as said:
+            server = subprocess.Popen(line, stdout=said, stderr=said, start_new_session=True)
+        try:
+            while not (found := re.search(r"at (http://\S+?)/ ", log.read_text())):
+                time.sleep(0.5)
+            there = -1
+            while there < runs and time.perf_counter() - began < seconds:
+                time.sleep(5)
+                there, took = len(asked(f"{found[1]}/data/runs")[0]), time.perf_counter() - began
+                print(f"TensorBoard: {there} runs after {took:.0f} s, {memory(server.pid)}")
+            columns = {"colParams": [], "sliceSize": 100, "allowedStatuses": ["STATUS_SUCCESS"]}
+            for what, body in (("experiment", {}), ("session_groups", columns)):
+                address = f"{found[1]}/data/plugin/hparams/{what}"
+                answer, took = asked(address, json.dumps(body).encode())
+                rows = len(answer.get("sessionGroups", ()))
+                print(
+                    f"HParams {what}: {took:.1f} s, {rows} rows, {memory(server.pid)}", flush=True
+                )
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait()
+
+
+def asked(address: str, body: bytes | None = None) -> tuple[Any, float]:
+    """The answer to a request, and its seconds."""
+    began = time.perf_counter()
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        return json.loads(answer.read()), time.perf_counter() - began
+
+
+def memory(group: int) -> str:
+    """Resident memory and time of all processes of a group."""
+    kilobytes, ticks = 0, 0
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError, IndexError):
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                kilobytes += int(fields[21]) * os.sysconf("SC_PAGE_SIZE") // 1024
+                ticks += int(fields[11]) + int(fields[12])
+    return f"{kilobytes / 1024:.0f} MB, {ticks / os.sysconf('SC_CLK_TCK'):.0f} s of a core"
 
 
 def invent(
@@ -245,6 +305,7 @@ class _Template:
         training = Sessions(config, folder, self.result["fingerprint"], "PHANTOM: invented")
         start, _ = session_summaries(training, epochs)
         scores = next(each["scores"] for each in parts if each["epoch"] == epochs)
+        last = (epochs, "validation", "simple_value")
         content = io.BytesIO()
         writer = RecordWriter(content)
         for record in records:
@@ -256,9 +317,8 @@ class _Template:
                 name, _, part = value.tag.partition("/")
                 if value.tag == metadata.SESSION_START_INFO_TAG:
                     value.CopyFrom(start.value[0])
-                elif (part, event.step) == ("validation", epochs) and name in scores:
-                    if value.HasField("simple_value"):
-                        value.simple_value = scores[name] or 0.0
+                elif (event.step, part, value.WhichOneof("value")) == last and scores.get(name):
+                    value.simple_value = scores[name]
             writer.write(event.SerializeToString())
         return content.getvalue()
 
