@@ -95,7 +95,9 @@ def main() -> None:
     if arguments.only in (None, "report"):
         timed("report", [sys.executable, "-c", DJD, "report", str(folder)])
     if arguments.only in (None, "tensorboard"):
-        look_at_tensorboard(folder, runs=len(list(folder.rglob("*tfevents*"))))
+        runs = len(list(folder.glob("*fold=*/**/*tfevents*")))
+        for slowly in (False, True):
+            look_at_tensorboard(folder, runs=runs, slowly=slowly)
     for name in ("comparison.json", "report.html", "settings.csv", "cells.csv", "settings.tex"):
         if (folder / name).exists():
             print(f"{name}: {(folder / name).stat().st_size / 1e6:.2f} MB")
@@ -116,29 +118,37 @@ def timed(what: str, line: Sequence[str]) -> None:
         print(f"{what} ended with status {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
 
 
-def look_at_tensorboard(folder: Path, *, runs: int, seconds: int = 1200) -> None:
-    """Print when TensorBoard has so many runs and its HParams tab all rows, and its memory."""
+def look_at_tensorboard(
+    folder: Path, *, runs: int, slowly: bool = False, seconds: int = 1200
+) -> None:
+    """Print when TensorBoard has so many runs in the rows of its HParams tab, and its memory."""
     with tempfile.TemporaryDirectory() as place:
         log = Path(place, "log")
         line = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", "0"]
+        line += ["--load_fast=false"] if slowly else []
         began = time.perf_counter()
         with log.open("wb") as said:
             server = subprocess.Popen(line, stdout=said, stderr=said, start_new_session=True)
         try:
             while not (found := re.search(r"at (http://\S+?)/ ", log.read_text())):
                 time.sleep(0.5)
-            there = -1
-            while there < runs and time.perf_counter() - began < seconds:
+            columns = {"sliceSize": 10**6, "allowedStatuses": ["STATUS_SUCCESS"]}
+            sessions, ended = -1, began + seconds
+            while sessions < runs and time.perf_counter() < ended:
                 time.sleep(5)
-                there, took = len(asked(f"{found[1]}/data/runs")[0]), time.perf_counter() - began
-                print(f"TensorBoard: {there} runs after {took:.0f} s, {memory(server.pid)}")
-            columns = {"colParams": [], "sliceSize": 100, "allowedStatuses": ["STATUS_SUCCESS"]}
-            for what, body in (("experiment", {}), ("session_groups", columns)):
-                address = f"{found[1]}/data/plugin/hparams/{what}"
-                answer, took = asked(address, json.dumps(body).encode())
-                rows = len(answer.get("sessionGroups", ()))
+                shown = len(asked(f"{found[1]}/data/runs")[0])
+                address, body = (
+                    f"{found[1]}/data/plugin/hparams/session_groups",
+                    json.dumps(columns),
+                )
+                answer, took = asked(address, body.encode())
+                groups = answer.get("sessionGroups", [])
+                sessions = sum(len(each["sessions"]) for each in groups)
                 print(
-                    f"HParams {what}: {took:.1f} s, {rows} rows, {memory(server.pid)}", flush=True
+                    f"TensorBoard after {time.perf_counter() - began:.0f} s: {shown} runs, "
+                    f"{sessions} of them in {len(groups)} rows of HParams ({took:.1f} s), "
+                    f"{memory(server.pid)}",
+                    flush=True,
                 )
         finally:
             os.killpg(server.pid, signal.SIGTERM)

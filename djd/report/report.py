@@ -19,7 +19,7 @@ from djd.report.tables import write_tables
 from djd.runs.folder import MODEL_NAME, WINNER, kept_readings
 from djd.runs.reading import read_data
 from djd.runs.result import RunResult
-from djd.runs.summary import openings_sentence, say, tensorboard_line
+from djd.runs.summary import open_files_sentence, openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import count_openings
 from djd.sweeps.baselines import BaselineName, KeptBaseline, fit_to
 from djd.sweeps.compare import Outcome
@@ -69,7 +69,10 @@ def report_sweep(outcome: Outcome) -> None:
     if outcome.evidence.settings:
         _say_who_decided(outcome)
     _say_winner(outcome)
-    _say_where(sweep.folder, sweep.config.stamp(phantom=outcome.cohort.phantom))
+    # TensorBoard has a run for each score epoch.
+    runs = sum(len(cell.config.epochs_to_score) for cell in sweep.trainings)
+    stamp = sweep.config.stamp(phantom=outcome.cohort.phantom)
+    _say_where(sweep.folder, stamp, runs=runs)
     say_written(sweep, answer, lambda: (outcome.cohort, outcome.split))
 
 
@@ -246,10 +249,12 @@ def _say_model(folder: Path, result: RunResult) -> None:
     say(f"{whole} {of}: {folder / MODEL_NAME}")
 
 
-def _say_where(folder: Path, stamp: str | None) -> None:
+def _say_where(folder: Path, stamp: str | None, *, runs: int = 1) -> None:
     say(". ".join(filter(None, (stamp, "Research use only"))))
     say(f"Everything is in {folder}")
     say(f"Dashboard: {tensorboard_line(folder)}")
+    if sentence := open_files_sentence(runs):
+        say(sentence)
 
 
 def _say_missing(outcome: Outcome) -> None:

@@ -100,8 +100,9 @@ class Sweep:
     def _finished(self, cell: Cell, before: FinishedCell | None) -> FinishedCell | None:
         """The cell with its result, once it is finished; `before` as it was seen earlier."""
         written = written_when(cell.folder / RESULT_NAME)
-        same = before and before.written == written and before.config is cell.config
-        result = before.result if before and same else self.result_of(cell)
+        if before and written == before.written is not None and before.config is cell.config:
+            return FinishedCell.of(cell, before.result, written)
+        result = self.result_of(cell)
         return FinishedCell.of(cell, result, written) if result else None
 
     @property
