@@ -102,8 +102,8 @@ def _summary(settings: int) -> str:
     if (left := settings - MOST_UNFOLDED) <= 0:
         return "All settings, to be sorted"
     return (
-        f"The best {MOST_UNFOLDED:,} settings, to be sorted "
-        f"({left:,} more are in {SETTINGS_NAME} alone)"
+        f"The best {MOST_UNFOLDED} settings, to be sorted "
+        f"({left} more are in {SETTINGS_NAME} alone)"
     )
 
 
