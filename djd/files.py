@@ -153,6 +153,19 @@ def is_there(path: Path) -> bool:
     return True
 
 
+Written = tuple[int, int, int]
+"""Time, length and number of a file, of which one changes with its content."""
+
+
+def written_when(path: Path) -> Written | None:
+    """Whether a file is still what it was; None for a file that isn't there or can't be seen."""
+    try:
+        there = path.stat()
+    except OSError:
+        return None
+    return there.st_mtime_ns, there.st_size, there.st_ino
+
+
 def tried_again(read: Callable[[], Result], path: Path) -> Result:
     """The value of `read`, which is called again a few times where the drive fails.
 

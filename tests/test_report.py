@@ -19,6 +19,9 @@ from sklearn.metrics import (
 
 from djd.errors import InputError
 from djd.plots.style import figure_png
+from djd.report import tables
+from djd.report.tables import cell_rows
+from djd.sweeps.sweep import read_folder
 from tests.ordinary_user import as_ordinary_user, open_to_all, posix
 from tests.sweeping import Sweep, rows_of
 from tests.test_cli import run_djd
@@ -136,6 +139,19 @@ def test_every_cell_is_in_the_table_at_every_score_epoch(sweep: Sweep) -> None:
         ]
         assert row["state"] == "finished"
         require_scores(row, {name: scores_by_hand(rows)[name] for name in ("kappa", "accuracy")})
+
+
+def test_of_very_many_cells_the_table_has_the_same_scores_without_intervals(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = read_folder(sweep.folder)
+    whole = cell_rows(contents)
+    monkeypatch.setattr(tables, "MOST_WITH_INTERVALS", len(whole) - 1)
+    alone = cell_rows(contents)
+    assert [list(row) for row in alone] == [list(row) for row in whole]
+    for one, other in zip(whole, alone, strict=True):
+        for column, value in one.items():
+            assert other[column] == ("" if column.endswith(("_low", "_high")) else value)
 
 
 def test_effects_are_the_means_and_the_bests_of_the_settings(sweep: Sweep) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from djd.report.axes import COMPARED, AxisEffect, axis_effects
 from djd.report.scores import GraderScores, Scoreboard, as_best, kappas_of
 from djd.report.steps import Step, steps
-from djd.statistics.bootstrap import FEW_DRAWS, draw_patients, score_draws
+from djd.statistics.bootstrap import FEW_DRAWS, draw_patients, draws_of, score_draws
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import quadratic_kappa
@@ -95,8 +95,10 @@ def find(
         finer: The same as each baseline's candidate with the least ranked probability score did.
         test_patients: 0 where their number isn't known.
     """
-    board = Scoreboard.of([*evidence.held_out, *(chosen for chosen, *_ in baselines.values())])
     count = len(evidence.settings)
+    weights = draw_patients(len(evidence.patients), draws=draws_of(count))
+    fitted = [chosen for chosen, *_ in baselines.values()]
+    board = Scoreboard.of([*evidence.held_out, *fitted], weights)
     networks = board.first(count)
     deviations = {score: _training_deviation(networks, score) for score in COMPARED}
     repeats = [each.repeats for each in evidence.held_out]
@@ -112,13 +114,13 @@ def find(
         axis_effects(evidence.settings, score, networks.upward(score)[0], draws, networks.patients)
         for score, draws in again.items()
     )
-    fitted = zip(baselines.items(), board.scores[count:], strict=True)
+    judged = zip(baselines.items(), board.scores[count:], strict=True)
     return Findings(
         evidence=evidence,
         settings=_settings(evidence, networks, again),
         baselines={
             name: as_best(scores, *kappas_of(candidates, board.weights), board.patients)
-            for (name, (_, *candidates)), scores in fitted
+            for (name, (_, *candidates)), scores in judged
         },
         beyond={name: networks.lead_over(tried) for name, (_, *tried) in baselines.items()},
         beyond_in_rps={name: networks.finer_lead(each) for name, each in finer.items()},

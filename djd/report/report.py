@@ -10,7 +10,7 @@ from djd.data.split import PatientSplit
 from djd.errors import ElsewhereError, InputError
 from djd.grades import Decide
 from djd.progress import progress_bar
-from djd.report.answer import REPORT_NAME, Answer, serves, work_out
+from djd.report.answer import CELLS_NAME, REPORT_NAME, Answer, serves, work_out
 from djd.report.headline import NOTHING_HELD_OUT, all_folds, reader_sentences
 from djd.report.knees import Data, shown_knees
 from djd.report.model_card import write_cards
@@ -21,7 +21,7 @@ from djd.runs.config import RunConfig
 from djd.runs.folder import MODEL_NAME, WINNER, kept_readings
 from djd.runs.reading import read_data
 from djd.runs.result import RunResult
-from djd.runs.summary import openings_sentence, say, tensorboard_line
+from djd.runs.summary import open_files_sentence, openings_sentence, say, tensorboard_line
 from djd.runs.test_ledger import count_openings
 from djd.sweeps.baselines import BaselineName, KeptBaseline, fit_to
 from djd.sweeps.compare import Outcome
@@ -31,6 +31,9 @@ from djd.sweeps.setting_scores import Evidence, Setting, gather, score_settings
 from djd.sweeps.sweep import Sweep, sweep_of_run
 from djd.sweeps.winner import OpenedRefit, refit_name, sweep_opened, unusable_winners
 from djd.wording import count_of
+
+MOST_FAILURES = 100
+"""Failed trainings that are named on the terminal."""
 
 _Kept = TypeVar("_Kept")
 
@@ -76,7 +79,10 @@ def report_sweep(outcome: Outcome, *, apart: Apart | None = None) -> None:
     if outcome.evidence.settings:
         _say_who_decided(outcome)
     _say_winner(outcome)
-    _say_where(sweep.folder, sweep.config.stamp(phantom=outcome.cohort.phantom))
+    # TensorBoard has a run for each score epoch.
+    runs = sum(len(cell.config.epochs_to_score) for cell in sweep.trainings)
+    stamp = sweep.config.stamp(phantom=outcome.cohort.phantom)
+    _say_where(sweep.folder, stamp, runs=runs)
     say_written(sweep, answer, lambda: (outcome.cohort, outcome.split))
 
 
@@ -273,10 +279,12 @@ def _say_model(folder: Path, result: RunResult) -> None:
     say(f"{whole} {of}: {folder / MODEL_NAME}")
 
 
-def _say_where(folder: Path, stamp: str | None) -> None:
+def _say_where(folder: Path, stamp: str | None, *, runs: int = 1) -> None:
     say(". ".join(filter(None, (stamp, "Research use only"))))
     say(f"Everything is in {folder}")
     say(f"Dashboard: {tensorboard_line(folder)}")
+    if sentence := open_files_sentence(runs):
+        say(sentence)
 
 
 def _say_missing(outcome: Outcome) -> None:
@@ -289,9 +297,12 @@ def _say_missing(outcome: Outcome) -> None:
             f"{some} in another process's hands, the last one to finish will choose the winner "
             f"(exit status {ElsewhereError.exit_status}): {', '.join(elsewhere)}"
         )
-    for name, reason in outcome.failures:
+    failures = outcome.failures
+    for name, reason in failures[:MOST_FAILURES]:
         say(f"failed: {name}: {reason}")
-    if outcome.failures:
+    if (more := len(failures) - MOST_FAILURES) > 0:
+        say(f"... and {more} more failed ({CELLS_NAME} has all cells)")
+    if failures:
         say("Each failed folder holds error.txt and run.log; the same command tries them again")
 
 

@@ -25,6 +25,12 @@ DASH = "-"
 SMALLER_IS_BETTER = frozenset({"rps"})
 """Scores of which the smallest is the best."""
 
+KEPT = ("kappa", "accuracy", "rps")
+"""Scores by which graders are compared, so that the draws of all are needed together."""
+
+MOST_AT_ONCE = 1000
+"""Graders whose draws of the other scores are held at a time."""
+
 
 def scored(score: Estimate, *, percent: bool = False, decimals: int = 2) -> str:
     """A score with its interval, as `0.62 (0.45 to 0.74)` or `46 % (34 to 58)`."""
@@ -70,7 +76,7 @@ class Scoreboard:
     """Scores and draws of several graders of the same patients.
 
     Attributes:
-        draws: float64 (grader, draw) by score, see `score_settings_draws`.
+        draws: float64 (grader, draw) of each score of `KEPT`, see `score_settings_draws`.
         weights: The draws of patients.
     """
 
@@ -83,18 +89,15 @@ class Scoreboard:
     def of(cls, graders: Sequence[HeldOut], weights: Weights | None = None) -> "Scoreboard":
         """Score one grader or more; by default on the draws of a setting's intervals."""
         weights = draw_patients(graders[0].patients) if weights is None else weights
-        rps = mean_of_repeats(loss_draws(graders, weights), [each.repeats for each in graders])
-        draws = {**score_settings_draws(graders, weights), "rps": rps}
-
-        def score(place: int) -> GraderScores:
-            grader = graders[place]
-            own = {name: rows[place] for name, rows in draws.items()}
-            scores = scores_with_intervals(grader, own, weights[:FEW_DRAWS])
-            patients = len(np.unique(grader.patient))
-            return GraderScores(scores, patients, grader.mean_counts().sum(axis=0))
-
-        scores = tuple(on_all_cores(score, range(len(graders))))
-        return cls(scores, draws, weights, tuple(graders))
+        kept = {name: np.empty((len(graders), len(weights))) for name in KEPT}
+        scores: list[GraderScores] = []
+        for first in range(0, len(graders), MOST_AT_ONCE):
+            some = slice(first, first + MOST_AT_ONCE)
+            scored, draws = _scored(graders[some], weights)
+            scores += scored
+            for name, rows in kept.items():
+                rows[some] = draws[name]
+        return cls(tuple(scores), kept, weights, tuple(graders))
 
     @property
     def patients(self) -> int:
@@ -107,8 +110,9 @@ class Scoreboard:
 
     def upward(self, score: str) -> tuple[NDArray[np.float64], Draws]:
         """Values and draws of a score, negated where smaller is better: the larger the better."""
-        sign = -1 if score in SMALLER_IS_BETTER else 1
-        return sign * self.values(score), sign * self.draws[score]
+        if score in SMALLER_IS_BETTER:
+            return -self.values(score), -self.draws[score]
+        return self.values(score), self.draws[score]
 
     def finer_lead(self, other: HeldOut) -> Estimate:
         """How much smaller the first grader's ranked probability score is than another's."""
@@ -139,6 +143,23 @@ class Scoreboard:
         own = self.values("kappa")
         interval = interval_of_lead(own, self.draws["kappa"], kappas, draws, self.patients)
         return Estimate(float(own.max() - kappas.max()), *interval)
+
+
+def _scored(
+    graders: Sequence[HeldOut], weights: Weights
+) -> tuple[list[GraderScores], dict[str, Draws]]:
+    """Scores of some graders, and their draws of all scores."""
+    rps = mean_of_repeats(loss_draws(graders, weights), [each.repeats for each in graders])
+    draws = {**score_settings_draws(graders, weights), "rps": rps}
+
+    def score(place: int) -> GraderScores:
+        grader = graders[place]
+        own = {name: rows[place] for name, rows in draws.items()}
+        scores = scores_with_intervals(grader, own, weights[:FEW_DRAWS])
+        patients = len(np.unique(grader.patient))
+        return GraderScores(scores, patients, grader.mean_counts().sum(axis=0))
+
+    return on_all_cores(score, range(len(graders))), draws
 
 
 def kappas_of(graders: Sequence[HeldOut], weights: Weights) -> tuple[NDArray[np.float64], Draws]:

@@ -6,6 +6,7 @@ Numbers in CSV have six digits, undefined numbers are left empty, shares are bet
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,15 @@ from djd.runs.result import stamp_column
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
+from djd.statistics.scoring import scores_alone
 from djd.sweeps.cells import Cell, FinishedCell
 from djd.sweeps.out_of_fold import predictions_at
 from djd.sweeps.sweep import UNUSABLE_RESULT, Sweep, has_unusable_result
 
 Row = dict[str, Any]
+
+MOST_WITH_INTERVALS = 2000
+"""Rows of `cells.csv` with intervals; 10,000 rows took 66 s of a core with them, in place of 5."""
 
 
 def write_tables(sweep: Sweep, answer: Answer) -> None:
@@ -173,7 +178,8 @@ def cell_rows(sweep: Sweep) -> list[Row]:
 
     The grades are those that the cell decided by itself, so `SHARING_KEYS` have no columns.
 
-    Cells with the same held-out knees are scored together, on fewer draws than settings.
+    Cells with the same held-out knees are scored together, on fewer draws than settings. Of more
+    than `MOST_WITH_INTERVALS` rows scores have no intervals.
     """
     rows: list[Row] = []
     alike: dict[tuple[tuple[str, str, str], ...], list[tuple[Row, HeldOut]]] = {}
@@ -182,6 +188,11 @@ def cell_rows(sweep: Sweep) -> list[Row]:
             rows.append(row)
             if predictions:
                 alike.setdefault(predictions.knees, []).append((row, predictions))
+    if sum(map(len, alike.values())) > MOST_WITH_INTERVALS:
+        for row, predictions in chain.from_iterable(alike.values()):
+            alone = {name: Estimate(value) for name, value in scores_alone(predictions).items()}
+            row |= score_columns(alone)
+        alike = {}
     for group in alike.values():
         graders = [grader for _, grader in group]
         board = Scoreboard.of(graders, draw_patients(graders[0].patients, draws=FEW_DRAWS))
@@ -219,6 +230,9 @@ def _finished_rows(cell: FinishedCell) -> Iterator[tuple[Row, HeldOut | None]]:
         yield row | at | seconds, by_epoch[scores.epoch]
 
 
+MOST_IN_LATEX = 1000
+"""Settings of `settings.tex`, on twenty pages."""
+
 _ESCAPES: Mapping[str, str] = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -246,11 +260,14 @@ def settings_in_latex(answer: Answer, *, stamp: str | None) -> str:
         f"{starred if several else ''}Research use only."
     )
     rows: dict[str, list[str]] = {"setting": [], "baseline": []}
-    for line in ranking(answer):
-        if line.kind in rows:
+    lines = [line for line in ranking(answer) if line.kind in rows]
+    for line in lines:
+        if line.rank is None or line.rank <= MOST_IN_LATEX:
             cells = line.cells(len(best.setting.axes), blank="--")[:-1]
             rows[line.kind].append(_latex_row(cells))
-    lines = [
+    left = len(answer.findings.settings) - MOST_IN_LATEX
+    text = [
+        *([f"% {left} more settings are in {SETTINGS_NAME} alone."] if left > 0 else []),
         "% Needs \\usepackage{booktabs,longtable} and a font with the letters of its names.",
         "{\\small\\setlength{\\tabcolsep}{4pt}",
         f"\\begin{{longtable}}{{{'l' * len(columns)}}}",
@@ -264,7 +281,7 @@ def settings_in_latex(answer: Answer, *, stamp: str | None) -> str:
         "\\bottomrule",
         "\\end{longtable}}",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(text) + "\n"
 
 
 def _latex_row(cells: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ so that those folders can be read.
 """
 
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -319,12 +320,24 @@ class RunConfig(_Group):
 
         Without a pretraining `pretrain.source` stands for its group.
         """
+        return dict(self._flat)
+
+    @cached_property
+    def _flat(self) -> dict[str, Any]:
         plain = self.plain()
         if self.pretrain.source == "none":
             plain[PRETRAIN] = {"source": "none"}
         for group in ("logger", "choices", "changed", "kind", "fitted"):
             del plain[group]
         return flat(plain)
+
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> "RunConfig":
+        """Pydantic's copy, without the flat values of this configuration."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("_flat", None)
+        return copied
 
     def as_yaml(self) -> str:
         """YAML of `plain`."""

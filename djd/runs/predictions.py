@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def received(error: Exception) -> str:
 def _predictions(rows: Sequence[Sequence[str]]) -> HeldOut:
     given = np.array([(int(row[3]), int(row[4])) for row in rows], dtype=np.int64)
     probabilities = np.array([[float(cell) for cell in row[5:]] for row in rows])
-    knees = tuple((row[0], row[2], row[1]) for row in rows)
+    knees = _one(tuple((row[0], row[2], row[1]) for row in rows))
     in_range = (given >= 0).all() and (given < GRADE_COUNT).all() and (probabilities >= 0).all()
     whole = np.abs(probabilities.sum(axis=1) - 1) < _ROUNDING
     if not in_range or not whole.all() or not {side for _, side, _ in knees} <= set(SIDES):
@@ -93,6 +94,12 @@ def _predictions(rows: Sequence[Sequence[str]]) -> HeldOut:
     if len({knee[:2] for knee in knees}) < len(knees):
         raise ValueError("a knee is there twice")
     return HeldOut.of_knees(knees, given[:, 0], given[:, 1], probabilities)
+
+
+@lru_cache(maxsize=64)
+def _one(knees: tuple[tuple[str, str, str], ...]) -> tuple[tuple[str, str, str], ...]:
+    """The same names in one place: of 10,000 cells on the same folds they took 200 MB."""
+    return knees
 
 
 def require_agreement(path: Path, predictions: HeldOut | None, scores: PartScores) -> None:

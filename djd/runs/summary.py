@@ -97,6 +97,31 @@ def tensorboard_line(folder: Path) -> str:
     return in_shell("tensorboard", "--logdir", str(folder))
 
 
+SPARE_FILES = 50
+"""Files that TensorBoard has open beside those of runs."""
+
+ENOUGH_FILES = 65536
+
+
+def open_files_sentence(runs: int) -> str | None:
+    """What to type before TensorBoard opens so many runs; None where nothing is needed.
+
+    Its data server keeps a file open for each run. Beyond the terminal's limit it shows some of the
+    runs, and starts anew again and again.
+    """
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY or runs + SPARE_FILES <= limit:
+        return None
+    return (
+        f"TensorBoard keeps a file open for each of {runs:,} runs, and this terminal allows "
+        f"{limit:,}: type ulimit -n {max(ENOUGH_FILES, 2 * runs)} there first"
+    )
+
+
 def as_text(table: Table) -> str:
     """A table as lines of text."""
     text = io.StringIO()

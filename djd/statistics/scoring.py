@@ -118,6 +118,24 @@ def scores_with_intervals(
     }
 
 
+def scores_alone(setting: HeldOut) -> dict[str, float]:
+    """The same scores without intervals, of very many trainings: in a tenth of the time."""
+    counts = setting.counts().sum(axis=1)
+    cells = counts.reshape(setting.repeats, 1, -1).astype(np.float64)
+    everybody = np.ones((1, setting.patients), dtype=np.float32)
+    area, sensitivity = _areas_and_sensitivities(setting, everybody)
+    return {
+        **{name: float(np.mean(score(counts))) for name, score in DRAWN.items()},
+        **dict(zip(SHARES, _share_values(cells @ _RIGHT, cells @ _OF).tolist(), strict=True)),
+        "brier": _mean_loss(setting, metrics.brier_score(setting.grades, setting.probabilities)),
+        "rps": _mean_loss(
+            setting, metrics.ranked_probability_score(setting.grades, setting.probabilities)
+        ),
+        "auroc_any": float(area[0]),
+        "early_sensitivity": float(sensitivity[0]),
+    }
+
+
 def _of_counts(setting: HeldOut, draws: Mapping[str, Array]) -> dict[str, Estimate]:
     counts = setting.counts()
     patients = int((counts.sum(axis=(0, 2, 3)) > 0).sum())
@@ -139,13 +157,19 @@ def _of_shares(setting: HeldOut) -> dict[str, Estimate]:
     """Shares of knees: accuracy, off by one at most, recall, precision, merged read-outs."""
     counts = setting.counts().reshape(setting.repeats, setting.patients, -1).astype(np.float64)
     right, all_of = counts @ _RIGHT, counts @ _OF
-    with np.errstate(invalid="ignore"):
-        values = (right.sum(axis=1) / all_of.sum(axis=1)).mean(axis=0)
+    values = _share_values(right, all_of)
     interval_of = intervals.share_interval
     return {
         name: Estimate(float(values[i]), *interval_of(right[..., i], all_of[..., i]))
         for i, name in enumerate(SHARES)
     }
+
+
+def _share_values(right: Array, all_of: Array) -> Array:
+    """Shares as means over repeats, float64 (share,), of counts (repeat, patient, share)."""
+    with np.errstate(invalid="ignore"):
+        values: Array = (right.sum(axis=1) / all_of.sum(axis=1)).mean(axis=0)
+    return values
 
 
 def _loss(
@@ -155,21 +179,18 @@ def _loss(
     count = partial(np.bincount, setting.patient, minlength=setting.patients)
     sums, knees = count(weights=losses).astype(np.float64), count().astype(np.float64)
     interval = intervals.loss_interval(sums, knees, weights, most=most)
+    return Estimate(_mean_loss(setting, losses), *interval)
+
+
+def _mean_loss(setting: HeldOut, losses: Array) -> float:
     means = [losses[setting.repeat == repeat].mean() for repeat in range(setting.repeats)]
-    return Estimate(float(np.mean(means)), *interval)
+    return float(np.mean(means))
 
 
 def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Estimate]:
     """AUROC, and minimal disease found while nine in ten normal knees are called normal."""
     weights = np.concatenate([np.ones((1, setting.patients), dtype=np.float32), weights])
-    areas, found = [], []
-    for knees in map(setting.one, range(setting.repeats)):
-        chance, early = 1 - knees.probabilities[:, 0], knees.grades <= MINIMAL
-        areas.append(bootstrap.auroc_draws(knees.grades > 0, chance, knees.patient, weights))
-        minimal = knees.grades[early] == MINIMAL
-        those = (minimal, chance[early], knees.patient[early])
-        found.append(bootstrap.sensitivity_draws(*those, weights))
-    area, sensitivity = np.mean(areas, axis=0), np.mean(found, axis=0)
+    area, sensitivity = _areas_and_sensitivities(setting, weights)
     patients = len(np.unique(setting.patient))
     interval = intervals.percentile_interval(sensitivity[1:], patients)
     if interval.low == interval.high:
@@ -179,3 +200,15 @@ def _of_probabilities(setting: HeldOut, weights: Weights) -> dict[str, Estimate]
         "auroc_any": Estimate(float(area[0]), *of_area),
         "early_sensitivity": Estimate(float(sensitivity[0]), *interval),
     }
+
+
+def _areas_and_sensitivities(setting: HeldOut, weights: Weights) -> tuple[Array, Array]:
+    """Of `_of_probabilities` in each draw, means over the repeats, float64 (draw,) each."""
+    areas, found = [], []
+    for knees in map(setting.one, range(setting.repeats)):
+        chance, early = 1 - knees.probabilities[:, 0], knees.grades <= MINIMAL
+        areas.append(bootstrap.auroc_draws(knees.grades > 0, chance, knees.patient, weights))
+        minimal = knees.grades[early] == MINIMAL
+        those = (minimal, chance[early], knees.patient[early])
+        found.append(bootstrap.sensitivity_draws(*those, weights))
+    return np.mean(areas, axis=0), np.mean(found, axis=0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from djd.files import Written
 from djd.runs.command_line import in_quotes
 from djd.runs.config import FittedConfig, RunConfig, numberless_keys
 from djd.runs.keys import (
@@ -55,14 +56,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class FinishedCell(Cell):
-    """A cell with its result."""
+    """A cell with its result.
+
+    Attributes:
+        written: Of the result's file before it was read, see `djd.files.written_when`.
+    """
 
     result: RunResult = field(kw_only=True)
+    written: Written | None = field(default=None, kw_only=True)
 
     @classmethod
-    def of(cls, cell: Cell, result: RunResult) -> "FinishedCell":
+    def of(cls, cell: Cell, result: RunResult, written: Written | None = None) -> "FinishedCell":
         """The cell, now that it has a result."""
-        return cls(cell.axes, cell.overrides, cell.config, cell.folder, result=result)
+        place = cell.axes, cell.overrides, cell.config, cell.folder
+        return cls(*place, result=result, written=written)
 
 
 @dataclass(frozen=True)

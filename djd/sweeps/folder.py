@@ -84,7 +84,9 @@ def plan_and_save(
     with wait_for_lock(folder / _PLAN_LOCK):
         remove_half_written(folder)
         plan, placed = plan_in(folder, cells, digest=digest, arguments=arguments)
-        write_whole(folder / COMPARISON_NAME, plan.model_dump_json(indent=1))
+        path, content = folder / COMPARISON_NAME, plan.as_json().encode()
+        if not is_there(path) or read_bytes(path) != content:
+            write_whole(path, content)
     return plan, placed
 
 

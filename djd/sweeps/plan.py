@@ -29,6 +29,8 @@ from djd.sweeps.cells import Cell, at_axes, axes_name, identity_of, numbers_of, 
 
 OTHER_FOLDER = "choose another hydra.sweep.dir"
 
+_ABSENT = object()  # the value of a key that a configuration doesn't have
+
 
 class NamedCell(BaseModel):
     """A cell as the plan lists it; `name` is the folder's."""
@@ -113,11 +115,31 @@ class Plan(BaseModel):
             return identity_of(config, self.cohort_digest) == named.identity
         return at_axes(config, self.axes) == named.axes
 
+    def as_json(self) -> str:
+        """The file's text, with a line for each cell: name, identity, values of the axes.
+
+        With a line for each value 10,000 cells on five axes took 2.4 MB in place of 1.0.
+        """
+        head = self.model_dump_json(indent=1, exclude={"cells"}).removesuffix("\n}")
+        rows = (
+            [each.name, each.identity, [each.axes[axis] for axis in self.axes]]
+            for each in self.cells
+        )
+        lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
+        return f'{head},\n "cells": [\n{lines}\n ]\n}}'
+
     @model_validator(mode="before")
     @classmethod
     def _as_now(cls, values: Any) -> Any:
-        """Bring a plan of results_version 2, which knew no group but `optim`, to today's form."""
-        if not isinstance(values, dict) or "options" in values or "fixed" not in values:
+        """Bring the lines of cells, and what earlier versions wrote, to the form of a plan.
+
+        A plan of results_version 2 knew no group but `optim`.
+        """
+        if not isinstance(values, dict):
+            return values
+        cells = [_named_cell(each, values.get("axes")) for each in values.get("cells", ())]
+        values = {**values, "cells": cells} if cells else values
+        if "options" in values or "fixed" not in values:
             return values
         fixed = dict(values["fixed"])
         options = {"model": "cnn", "loss": "cross_entropy"}
@@ -127,6 +149,16 @@ class Plan(BaseModel):
         for keys in choices.values():
             keys.pop("optim.name", None)
         return {**values, "fixed": fixed, "options": options, "choices": choices}
+
+
+def _named_cell(line: Any, axes: Any) -> Any:
+    """A line of a cell as the values of a `NamedCell`; earlier versions wrote these themselves."""
+    if not isinstance(line, list) or len(line) != 3 or not isinstance(line[2], list):
+        return line
+    name, identity, values = line
+    if not isinstance(axes, list | tuple) or len(axes) != len(values):
+        return line
+    return {"name": name, "identity": identity, "axes": dict(zip(axes, values, strict=True))}
 
 
 def cohort_config(cells: Sequence[Cell]) -> RunConfig:
@@ -219,12 +251,16 @@ def _choices(
     choices = dict(before.choices) if before else {}
     if RECIPE in axes:
         choices |= _choices_of_recipes(cells, axes, before)
-    for cell in cells:
-        values = cell.config.by_key()
-        for group, choice in {**cell.axes, **cell.config.choices}.items():
-            keys = [key for key in values if key.startswith(f"{group}.") and key not in axes]
-            if keys:
-                choices[f"{group}={choice}"] = {key: values[key] for key in keys}
+    chosen = {
+        (group, choice): cell.config  # the last with the option
+        for cell in cells
+        for group, choice in {**cell.axes, **cell.config.choices}.items()
+    }
+    for (group, choice), config in chosen.items():
+        values = config.by_key()
+        keys = [key for key in values if key.startswith(f"{group}.") and key not in axes]
+        if keys:
+            choices[f"{group}={choice}"] = {key: values[key] for key in keys}
     return choices
 
 
@@ -280,12 +316,12 @@ def _require_same(folder: Path, before: Plan, now: Plan) -> None:
 
 def _shared(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Keys that have the same value everywhere."""
-    first, *others = each
-    return {
-        key: value
-        for key, value in first.items()
-        if all(key in other and other[key] == value for other in others)
-    }
+    shared, *others = each
+    for other in others:
+        different = [key for key, value in shared.items() if other.get(key, _ABSENT) != value]
+        if different:
+            shared = {key: value for key, value in shared.items() if key not in different}
+    return dict(shared)
 
 
 def _keys_of_recipes(choices: Mapping[str, Mapping[str, Any]]) -> set[str]:

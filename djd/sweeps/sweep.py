@@ -1,13 +1,14 @@
 """A sweep in its folder: its cells and the state of each, while they train and afterwards."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from djd.errors import InputError
-from djd.files import is_there, tried_again
+from djd.files import is_there, tried_again, written_when
 from djd.runs.config import RunConfig, read_config
 from djd.runs.folder import (
     CONFIG_NAME,
@@ -56,9 +57,16 @@ class Sweep:
     notes: tuple[str, ...] = ()
 
     def looked_at(self) -> "Sweep":
-        """The sweep with the present states; a cell whose folder can't be read has failed."""
+        """The sweep with the present states; a cell whose folder can't be read has failed.
+
+        A result that was read before is read again where its file has changed.
+        """
         finished, failed, elsewhere, to_do = [], [], [], []
+        known = {cell.place: cell for cell in self.finished}
         for cell in self.cells:
+            if found := self._finished(cell, known.get(cell.place)):
+                finished.append(found)
+                continue
             try:
                 tried_again(partial(_first_in, cell.folder), cell.folder)
             except (FileNotFoundError, NotADirectoryError):
@@ -68,12 +76,10 @@ class Sweep:
                 failed.append((cell, f"{cell.folder} can't be read ({error.strerror})"))
                 continue
             # In this order a cell that ends meanwhile is seen as locked or finished.
-            if result := self.result_of(cell):
-                finished.append(FinishedCell.of(cell, result))
-            elif is_locked(cell.folder):
+            if is_locked(cell.folder):
                 elsewhere.append(cell)
-            elif result := self.result_of(cell):
-                finished.append(FinishedCell.of(cell, result))
+            elif found := self._finished(cell, None):
+                finished.append(found)
             elif reason := failure_reason(cell.folder):
                 failed.append((cell, reason))
             else:
@@ -90,6 +96,14 @@ class Sweep:
             self.run,
             self.notes,
         )
+
+    def _finished(self, cell: Cell, before: FinishedCell | None) -> FinishedCell | None:
+        """The cell with its result, once it is finished; `before` as it was seen earlier."""
+        written = written_when(cell.folder / RESULT_NAME)
+        if before and written == before.written is not None and before.config is cell.config:
+            return FinishedCell.of(cell, before.result, written)
+        result = self.result_of(cell)
+        return FinishedCell.of(cell, result, written) if result else None
 
     @property
     def trainings(self) -> list[Cell]:
@@ -229,11 +243,12 @@ def _read_sweep(folder: Path) -> Sweep:
 
 def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:
     """The configuration in a cell's folder, if it is the planned one."""
-    try:
-        config = saved_config(folder) if is_there(folder / CONFIG_NAME) else None
-    except (InputError, OSError):
-        return None
-    if config is None or not plan.is_of(named, config):
+    # A result has the configuration too, in JSON, which is read in a tenth of the time of YAML.
+    for read in (_config_of_result, saved_config):
+        with suppress(InputError, OSError):
+            if plan.is_of(named, config := read(folder)):
+                break
+    else:
         return None
     # Another decision, or recipe, may have trained the folder.
     recipe = {key: str(value) for key, value in named.axes.items() if key == RECIPE}
@@ -241,6 +256,10 @@ def _config_in(folder: Path, named: NamedCell, plan: Plan) -> RunConfig | None:
     sharing = {**plan.sharing, **of_recipe, **named.axes}
     update = {key: sharing[key] for key in SHARING_KEYS & sharing.keys()}
     return config.model_copy(update={**update, "choices": {**config.choices, **recipe}})
+
+
+def _config_of_result(folder: Path) -> RunConfig:
+    return read_config(RunResult.load(folder / RESULT_NAME).config)
 
 
 def _common_epochs(sweep: Sweep) -> dict[Path, tuple[int, ...]]:
@@ -262,4 +281,6 @@ def _with_epochs(
 ) -> Iterable[_AnyCell]:
     for cell in cells:
         scored = epochs.get(cell.folder, cell.config.score_epochs)
-        yield replace(cell, config=cell.config.model_copy(update={"score_epochs": scored}))
+        if scored != cell.config.score_epochs:
+            cell = replace(cell, config=cell.config.model_copy(update={"score_epochs": scored}))
+        yield cell

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from djd.report import scores
 from djd.report.scores import Scoreboard, score_tested
 from djd.statistics.held_out import HeldOut
 from djd.statistics.metrics import ranked_probability_score
@@ -61,3 +62,16 @@ def test_the_winners_lead_is_the_winners_even_where_another_is_better() -> None:
     assert opened.best == "better"
     assert opened.beyond["uptake"].value == pytest.approx(kappa(winner) - kappa(uptake))
     assert opened.beyond["uptake"].high < 0
+
+
+def test_graders_scored_a_few_at_a_time_have_the_same_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graders = [reader(seed, skill=0.2 * seed) for seed in range(5)]
+    whole = Scoreboard.of(graders)
+    monkeypatch.setattr(scores, "MOST_AT_ONCE", 2)
+    parts = Scoreboard.of(graders)
+    for name, draws in whole.draws.items():
+        np.testing.assert_allclose(parts.draws[name], draws)
+    for one, other in zip(whole.scores, parts.scores, strict=True):
+        np.testing.assert_allclose(list(other.scores.values()), list(one.scores.values()))

@@ -53,3 +53,9 @@ def test_repeats_are_averaged_setting_by_setting() -> None:
     values = np.array([[1.0, 2], [3, 4], [5, 9], [7, 7], [8, 8]])
     means = np.array([[2, 3], [5, 9], [7.5, 7.5]])
     np.testing.assert_allclose(mean_of_repeats(values, [2, 1, 2]), means)
+
+
+def test_many_settings_have_fewer_draws_and_never_few() -> None:
+    assert [bootstrap.draws_of(count) for count in (1, 500)] == [bootstrap.DRAWS] * 2
+    assert bootstrap.draws_of(2_000) == 2_500
+    assert bootstrap.draws_of(100_000) == bootstrap.FEW_DRAWS

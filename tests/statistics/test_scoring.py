@@ -7,7 +7,7 @@ from djd.statistics.bootstrap import draw_patients
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
 from djd.statistics.metrics import auroc, score_table
-from djd.statistics.scoring import score_settings_draws, scores_with_intervals
+from djd.statistics.scoring import score_settings_draws, scores_alone, scores_with_intervals
 from tests.statistics.invented_readers import reader, together
 
 WEIGHTS = {patients: draw_patients(patients, draws=400) for patients in (1, 20)}
@@ -106,3 +106,13 @@ def test_grades_of_one_kind_break_nothing() -> None:
         scored = scores_of(replace(setting, grades=np.full_like(setting.grades, grade)))
         assert np.isfinite(scored["accuracy"].value)
         assert np.isnan(scored["auroc_any"].value)
+
+
+@pytest.mark.parametrize("setting", [reader(1), together(reader(1), reader(2, skill=0.9))])
+def test_scores_alone_are_the_same_without_intervals(setting: HeldOut) -> None:
+    weights = draw_patients(setting.patients, draws=50)
+    draws = {name: rows[0] for name, rows in score_settings_draws([setting], weights).items()}
+    whole = scores_with_intervals(setting, draws, weights)
+    alone = scores_alone(setting)
+    assert list(alone) == list(whole)
+    assert alone == pytest.approx({name: each.value for name, each in whole.items()}, nan_ok=True)

@@ -54,8 +54,10 @@ def make_plan_old(folder: Path) -> None:
         for choice, keys in plan["choices"].items()
         if choice.startswith("optim=")
     }
-    for each in plan["cells"]:
-        each["identity"] = "0" * 16
+    plan["cells"] = [
+        {"name": name, "identity": "0" * 16, "axes": dict(zip(plan["axes"], values, strict=True))}
+        for name, _, values in plan["cells"]
+    ]
     (folder / "comparison.json").write_text(json.dumps(plan), encoding="utf-8")
 
 

@@ -124,6 +124,52 @@ def test_commands_that_widen_one_comparison_lose_none_of_its_cells(tmp_path: Pat
     assert {each.name for each in read_plan(tmp_path).cells} == {"depth=1", "depth=2"}
 
 
+def test_the_same_command_again_leaves_the_file_alone(tmp_path: Path) -> None:
+    planned(tmp_path, [{"model.depth": 1}])
+    path = tmp_path / "comparison.json"
+    written = path.stat().st_ino, path.read_bytes()
+    planned(tmp_path, [{"model.depth": 1}])
+    assert (path.stat().st_ino, path.read_bytes()) == written
+    planned(tmp_path, [{"model.depth": 2}])
+    assert path.read_bytes() != written[1]
+    assert path.stat().st_ino != written[0]
+
+
+def test_the_file_of_an_earlier_version_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    cells: list[dict[str, AxisValue]] = [{"model.depth": 1, "optim": "sgd"}, {"model.depth": 2}]
+    first = planned(tmp_path, cells[:1])
+    path, plan = tmp_path / "comparison.json", read_plan(tmp_path)
+    path.write_text(plan.model_dump_json(indent=1), encoding="utf-8")  # an object a cell
+    assert '"name": "depth=1 optim=sgd"' in path.read_text(encoding="utf-8")
+    assert read_plan(tmp_path) == plan
+    assert names(planned(tmp_path, cells[:1])) == names(first)
+    assert '"name"' not in path.read_text(encoding="utf-8")
+    assert read_plan(tmp_path) == plan
+
+
+def test_a_cell_takes_a_short_line_whatever_the_number_of_axes(tmp_path: Path) -> None:
+    axes: dict[str, AxisValue] = {"model.depth": 1, "optim.lr_times": 0.1, "data.batch_size": 8}
+    sizes = []
+    for count in (10, 60):
+        cells = [{**axes, "model.width": width + 2, "data.fold": 0} for width in range(count)]
+        planned(tmp_path / str(count), cells)
+        sizes.append((tmp_path / str(count) / "comparison.json").stat().st_size)
+    assert (sizes[1] - sizes[0]) / 50 < 130
+
+
+@pytest.mark.parametrize(
+    "line", ['["a", "b"]', '["a", "b", 3]', '["a", "b", [1, 2]]', "[]", "7", '["a", "b", {}]']
+)
+def test_a_damaged_line_of_a_cell_is_one_sentence(tmp_path: Path, line: str) -> None:
+    planned(tmp_path, [{"model.depth": 1}])
+    path = tmp_path / "comparison.json"
+    whole = path.read_text(encoding="utf-8")
+    start = whole.index('"cells": [') + len('"cells": [')
+    path.write_text(f"{whole[:start]}{line}]}}", encoding="utf-8")
+    with pytest.raises(InputError, match=r"comparison\.json: expected the plan.*damaged"):
+        read_plan(tmp_path)
+
+
 def test_what_is_fixed_below_a_compared_group_may_not_change_either(tmp_path: Path) -> None:
     both: list[dict[str, AxisValue]] = [{"optim": "adam"}, {"optim": "sgd"}]
     planned(tmp_path, both)

@@ -8,6 +8,7 @@ import pytest
 from djd import markers
 from djd.runs import folder
 from djd.runs.folder import forget_failure, lock, record_failure, record_loss, wait_for_silent
+from djd.runs.result import RunResult
 from djd.sweeps.cells import Cell
 from djd.sweeps.sweep import Sweep
 from tests.sweeps.invented_cells import cell, config_with, leave_result
@@ -93,3 +94,35 @@ def test_a_sweep_waits_for_the_silent_and_not_for_the_living(
     silence = r"\(no sign of life for [23] seconds; void after 3 seconds"
     who = rf"process 4711 on node17 {silence}"
     assert re.search(f"waiting for {planned.folder.name}, held by {who}", caplog.text)
+
+
+def test_a_result_is_read_again_only_where_its_file_has_changed(
+    planned: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_result(planned.folder, planned.config, EPOCHS)
+    first = look(planned)
+    read: list[Path] = []
+    load = RunResult.load
+
+    def counted(path: Path) -> RunResult:
+        read.append(path)
+        return load(path)
+
+    monkeypatch.setattr(RunResult, "load", counted)
+    again = first.looked_at()
+    assert not read
+    assert again.finished[0].result == first.finished[0].result
+    leave_result(planned.folder, planned.config, dict.fromkeys((25, 50, 100), 2 * EYE))
+    assert first.looked_at().finished[0].result.validation[0].knees == 10
+    assert len(read) == 1
+    (planned.folder / "result.json").write_text("damaged")
+    assert again.looked_at().to_do == (planned,)
+    (planned.folder / "result.json").unlink()
+    assert again.looked_at().to_do == (planned,)
+
+
+def test_a_result_counts_for_its_own_configuration_alone(planned: Cell) -> None:
+    leave_result(planned.folder, planned.config, EPOCHS)
+    first = look(planned)
+    other = replace(planned, config=config_with({"model.depth": 2}))
+    assert not replace(first, cells=(other,)).looked_at().finished

@@ -29,6 +29,7 @@ from djd.report.headline import (
 )
 from djd.report.page.plots import NAMES, Plot, plots
 from djd.report.page.rows import (
+    MOST_MISSING,
     Row,
     grades_table,
     made_how,
@@ -162,6 +163,7 @@ def _values(contents: Sweep, answer: Answer) -> dict[str, Any]:
         "knees": [f"{sentence}." for sentence in answer.knees.sentences] if answer.knees else [],
         "risk": risk_sentence(answer.risks) if answer.risks else None,
         "missing": missing,
+        "most_missing": MOST_MISSING,
         "openings": _openings(contents, tested=answer.tested is not None),
         "made": made_how(contents),
         "leaks": leaks,

@@ -217,7 +217,9 @@ def _multiples(findings: Findings, stamp: str | None) -> Plot:
     counts = np.stack([each.confusion for each in shown])
     kappas = [each.scores["kappa"].value for each in shown]
     captions = [f"{rank}\n{scored(Estimate(kappa))}" for rank, kappa in enumerate(kappas, start=1)]
-    title = f"Confusion matrices of {len(shown)} settings, by rank"
+    count = len(findings.settings)
+    which = f"the best {len(shown)} of {count}" if len(shown) < count else f"{count}"
+    title = f"Confusion matrices of {which} settings, by rank"
     figure = confusion_multiples_figure(counts, captions, title=title, stamp=stamp)
     return Plot(figure, f"{title}: rows are true grades, columns predicted ones.")
 

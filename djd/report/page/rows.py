@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from djd.data.crop import CROP_SIZE
 from djd.grades import GRADE_NAMES
-from djd.report.answer import OUT_OF_FOLD, TEST, Answer
+from djd.report.answer import OUT_OF_FOLD, SETTINGS_NAME, TEST, Answer
 from djd.report.axes import axis_words
 from djd.report.findings import SettingScores
 from djd.report.ranking import STEPS_HEAD, grade_rows, head, ranking, step_rows
@@ -20,6 +20,12 @@ from djd.wording import capital, count_of, in_shell, in_words
 
 MOST_SHOWN = 40
 """Settings shown at once; the rest can be unfolded."""
+
+MOST_UNFOLDED = 1000
+"""Settings in the table that is unfolded, 0.7 MB; `settings.csv` has all."""
+
+MOST_MISSING = 200
+"""Cells without a result that are shown; `cells.csv` has all."""
 
 MARK = "★"
 
@@ -52,13 +58,17 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table; `more` has all lines, folded away, where `rows` has only the first."""
+    """A table; `more` has all lines, folded away, where `rows` has only the first.
+
+    Of more than `MOST_UNFOLDED` settings `more` has the best, which `summary` says.
+    """
 
     head: Sequence[str]
     rows: Sequence[Row]
     title: str = ""
     explained: str = ""
     more: Sequence[Row] = ()
+    summary: str = ""
 
 
 def ranking_table(answer: Answer) -> Table | None:
@@ -83,7 +93,17 @@ def ranking_table(answer: Answer) -> Table | None:
         "95 % interval; majority gives everyone the commonest grade, uptake knows only how much a "
         "knee takes up, features knows handmade measures of the picture. Seconds and milliseconds "
         "are means over trainings as they ran; ms a knee are of one epoch.",
-        more=[*settings, *others] if len(settings) > MOST_SHOWN else [],
+        more=[*settings[:MOST_UNFOLDED], *others] if len(settings) > MOST_SHOWN else [],
+        summary=_summary(len(settings)),
+    )
+
+
+def _summary(settings: int) -> str:
+    if (left := settings - MOST_UNFOLDED) <= 0:
+        return "All settings, to be sorted"
+    return (
+        f"The best {MOST_UNFOLDED} settings, to be sorted "
+        f"({left} more are in {SETTINGS_NAME} alone)"
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from djd.report.answer import Answer
 from djd.report.scores import GraderScores
-from djd.report.tables import settings_in_latex
+from djd.report.tables import MOST_IN_LATEX, settings_in_latex
 from djd.runs.keys import AxisValue
 from djd.statistics.intervals import Estimate
 from tests.answers import Told
@@ -158,3 +158,14 @@ def test_a_single_run_has_no_asterisk(tmp_path: Path) -> None:
     assert "asterisk" not in latex
     assert r"\midrule" in latex
     assert latex.count(r"\midrule") == 1, "a rule below the last setting belongs to baselines"
+
+
+def test_of_thousands_of_settings_the_table_has_the_best_and_says_so(compared: Told) -> None:
+    findings = compared[1].findings
+    assert findings
+    many = replace(findings, settings=findings.settings * 100)
+    text = settings_in_latex(replace(compared[1], findings=many), stamp=None)
+    left = len(many.settings) - MOST_IN_LATEX
+    assert text.startswith(f"% {left} more settings are in settings.csv alone.")
+    ranks = re.findall(r"^(\d+)", text, re.MULTILINE)
+    assert ranks == [str(rank + 1) for rank in range(MOST_IN_LATEX)]

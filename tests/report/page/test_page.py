@@ -12,6 +12,7 @@ import pytest
 from djd.report.answer import Answer
 from djd.report.page.page import page, write_page
 from djd.report.page.plots import plots
+from djd.report.page.rows import MOST_MISSING
 from djd.report.report import answer_again
 from djd.runs.result import RunResult
 from djd.sweeps.sweep import Sweep, read_folder
@@ -432,3 +433,19 @@ def test_a_page_is_written_with_its_figures_as_files(tmp_path: Path) -> None:
         assert base64.b64encode(each.read_bytes()).decode() in html
     assert (tmp_path / "settings.tex").read_text(encoding="utf-8").startswith("% Needs")
     assert not [each for each in tmp_path.rglob("*") if each.name.endswith((".tmp", ".part"))]
+
+
+def test_the_page_of_thousands_of_settings_and_missing_cells_stays_small(
+    large: DrawnPage,
+) -> None:
+    findings, contents = large.answer.findings, large.contents
+    assert findings
+    pictures = sum(map(len, re.findall(r"data:image/png;base64,[^\"]+", large.html)))
+    many = replace(large.answer, findings=replace(findings, settings=findings.settings[:12] * 500))
+    missing = tuple((cell, "RuntimeError: no") for cell in contents.cells) * 100
+    html = page(replace(contents, failed=missing), many, {})
+    assert len(html.encode()) + pictures < 5_000_000
+    read = parsed(html)
+    assert len(lines_of(read, "missing")) == 1 + MOST_MISSING
+    left = f"{len(missing) - MOST_MISSING} more are in cells.csv alone."
+    assert left in (section(read, "missing") or read).text

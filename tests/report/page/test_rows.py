@@ -9,6 +9,7 @@ from djd.report.findings import Findings
 from djd.report.page.rows import (
     MARK,
     MOST_SHOWN,
+    MOST_UNFOLDED,
     SCORES,
     Table,
     grades_table,
@@ -200,3 +201,17 @@ def test_every_score_that_is_worked_out_is_shown_somewhere(findings: Findings) -
     of_grades = {f"{kind}_{name}" for kind in ("recall", "precision") for name in GRADE_NAMES}
     left_out = set(findings.settings[0].scores) - set(SCORES) - of_grades
     assert left_out <= {f"f1_{name}" for name in GRADE_NAMES}
+
+
+def test_of_thousands_of_settings_the_page_has_the_best_and_says_so(
+    answer: Answer, findings: Findings
+) -> None:
+    many = replace(findings, settings=findings.settings * 200)
+    table = table_of(replace(answer, findings=many))
+    ranks = [row.cells[0].split()[0] for row in table.more]
+    assert ranks == [*map(str, range(1, MOST_UNFOLDED + 1)), "uptake", "second"]
+    left = len(many.settings) - MOST_UNFOLDED
+    assert f"best {MOST_UNFOLDED} settings" in table.summary
+    assert f"{left} more are in settings.csv" in table.summary
+    exactly = replace(findings, settings=many.settings[:MOST_UNFOLDED])
+    assert table_of(replace(answer, findings=exactly)).summary == "All settings, to be sorted"
