@@ -33,9 +33,8 @@ KNEES_AT_ONCE = 64
 memory of the result for copies on the way, and more time (2026-11-25)."""
 
 MOST_BYTES_IN_MEMORY = 2**30
-"""Of what a network sees of a cohort. A training on a larger cohort makes each batch when it is
-due: that takes 1 ms for 32 knees summed to 32 x 32 pixels and 4 ms at 128 x 128, beside steps of 4
-and 30 ms (two-core x86-64 with AVX-512, 2026-11-30), and a machine trains a cell a core."""
+"""Of what a network sees of the knees of a training. Where they take more, each batch is made when
+it is due; a machine trains a cell a core. `bench/patients.py` measures what that takes."""
 
 MOST_BYTES_ON_GPU = 2**32
 """The same on a GPU, which has memory of its own and would wait for batches. Assumed."""

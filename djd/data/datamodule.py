@@ -289,12 +289,12 @@ class KneeDataModule(lightning.LightningDataModule):
 
     @property
     def makes_images_anew(self) -> bool:
-        """Whether the cohort is so large that each batch's images are made when it is due."""
+        """Whether there are so many knees that each batch's images are made when it is due."""
+        parts = self.parts
+        knees = max(len(parts.train) + len(parts.validation), len(parts.test))
         images = 1 + self._takes_both
-        on_cpu = self._device.type == "cpu"
-        return images * seen_bytes(len(self.cohort), self.views, self.pixels) > (
-            MOST_BYTES_IN_MEMORY if on_cpu else MOST_BYTES_ON_GPU
-        )
+        most = MOST_BYTES_IN_MEMORY if self._device.type == "cpu" else MOST_BYTES_ON_GPU
+        return images * seen_bytes(knees, self.views, self.pixels) > most
 
     def _batches(self, knees: NDArray[np.int64], *, raw: bool = False, **how: Any) -> Batches:
         if self.makes_images_anew:
