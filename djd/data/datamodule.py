@@ -164,6 +164,8 @@ class Batches:
     def __post_init__(self) -> None:
         self._epoch = 0
         self.sampler = self
+        self._device = self.batch["grade"].device
+        self._knees = self.batch["knee"].cpu().numpy() if self.images else np.arange(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass."""
@@ -176,12 +178,14 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         """One pass over all knees."""
         # Only a preparation draws; not every device has a generator.
-        generator = torch.Generator(self.batch["grade"].device if self.prepare else "cpu")
+        generator = torch.Generator(self._device if self.prepare else "cpu")
         generator.manual_seed(epoch_seed(self.shuffle_seed or 0, self._epoch))
-        for chosen in torch.split(self._order(), self.batch_size):
+        order = self._order()
+        parts = (torch.split(each, self.batch_size) for each in (order, self._sent(order)))
+        for here, chosen in zip(*parts, strict=True):
             batch = {name: cast(Tensor, each)[chosen] for name, each in self.batch.items()}
             if self.images:
-                batch |= self.images(batch["knee"].cpu().numpy())
+                batch |= self.images(self._knees[here.numpy()])
             if self.prepare:
                 batch["crop"] = self.prepare(batch["crop"], generator)
                 if "other_knee" in batch:
@@ -190,16 +194,19 @@ class Batches:
             yield cast(Batch, batch)
 
     def _order(self) -> Tensor:
-        knees = self.batch["grade"]
+        knees = len(self.batch["grade"])
         if self.shuffle_seed is None:
-            return torch.arange(len(knees), device=knees.device)
+            return torch.arange(knees)
         seed = epoch_seed(self.shuffle_seed, self._epoch)
         torch.manual_seed(seed)
-        order = torch.randperm(len(knees), generator=torch.Generator().manual_seed(seed))
-        if knees.device.type != "cuda":
-            return order.to(knees.device)
+        return torch.randperm(knees, generator=torch.Generator().manual_seed(seed))
+
+    def _sent(self, order: Tensor) -> Tensor:
+        """The order on the knees' device."""
+        if self._device.type != "cuda":
+            return order.to(self._device)
         # The CPU does not wait for a copy out of pinned memory.
-        return order.pin_memory().to(knees.device, non_blocking=True)
+        return order.pin_memory().to(self._device, non_blocking=True)
 
 
 class WholeEpochs:
