@@ -1,16 +1,17 @@
 """What a training takes of memory and time as patients grow, with their crops mapped.
 
     python bench/patients.py                           # 1,000, 10,000 and 100,000 patients
-    python bench/patients.py --patients 100000 --refit
+    python bench/patients.py --patients 100000 --share 0.1 --refit
     python bench/patients.py --together 4
 
 Simulated patients (noise, the middle hotter by grade) are written straight as a kept cohort beside
-empty scans, 131 kB a patient, below --folder. Then each line is a cell in a process of its own, on
-one thread, by the calls of a sweep: cohort out of the cache, split, one epoch, validation,
-predictions, figures. "anon" is the most memory of the process itself, "file" the most of mapped
-files that it touched, which the system keeps once for all processes and gives back where memory is
-short; both beyond those of a process at its start. "anew" is a small cohort whose batches are made when they are due, as
-those of a large one.
+empty scans, 131 kB a patient; in --folder they stay for the next call. Then each line is a cell in
+a process of its own, on one thread, by the calls of a sweep: cohort out of the cache, split, one
+epoch of a share of the training patients, validation, predictions, figures. "anon" is the most
+memory of the process itself, "file" the most of mapped files that it touched, which the system
+keeps once for all processes and gives back where memory is short; both beyond those of a process at
+its start. "held" and "anew" are batches out of memory and those made when they are due. A cohort
+that is small enough is trained both ways, in turn.
 
 --refit fits all development patients, scores the test patients and writes the model file.
 --together runs so many cells at a time on 2,000 patients and adds up their own memory.
@@ -19,7 +20,6 @@ those of a large one.
 import argparse
 import contextlib
 import io
-import resource
 import tempfile
 import threading
 import time
@@ -33,7 +33,7 @@ import numpy as np
 
 from djd.data.cohort import Cohort
 from djd.data.cohort_cache import cached_cohort
-from djd.data.crop import CROP_SIZE, MOST_BYTES_IN_MEMORY
+from djd.data.crop import CROP_SIZE, MOST_BYTES_IN_MEMORY, Pixels, Views, seen_bytes
 from djd.data.scan_files import ScanFolder, find_scans
 from djd.environment import let_waiting_threads_sleep
 from djd.grades import GRADE_COUNT
@@ -46,7 +46,9 @@ MOST_COUNTS = 40
 
 KINDS = ("RssAnon", "RssFile")
 SAMPLE_SECONDS = 0.05
-RECIPES = {"128 pixels": ("recipe=none", "data.batch_size=32"), "default": ()}
+RECIPES: dict[str, tuple[str, ...]] = {"128 pixels": ("recipe=none",), "default": ()}
+SEEN: dict[str, tuple[Views, Pixels]] = {"128 pixels": ("anterior", 128), "default": ("each", 32)}
+"""What networks of these recipes see."""
 
 
 @dataclass
@@ -94,15 +96,21 @@ def watched(course: Course) -> Iterator[None]:
         thread.join()
 
 
-def keep_cohort(scans: Path, cache: Path, patients: int) -> float:
-    """Make empty scans and their kept cohort; the seconds that took."""
+def keep_cohort(place: Path, patients: int) -> tuple[Path, Path]:
+    """Folders of empty scans and of the cache with their cohort, as an earlier call made them."""
+    scans, cache = place / "scans", place / "cache"
+    if cache.is_dir():
+        return scans, cache
     began = time.perf_counter()
     scans.mkdir(parents=True)
     for number in range(1, patients + 1):
         (scans / f"{number:07d}.mat").touch()
-    with patch("djd.data.cohort_cache.examine_cohort", simulate):
+    course = Course()
+    with patch("djd.data.cohort_cache.examine_cohort", simulate), watched(course):
         cached_cohort(cache, find_scans(scans), placement="study", labels_from="auto")
-    return time.perf_counter() - began
+    own = (course.most[KINDS[0]] - course.start[KINDS[0]]) / 1e6
+    print(f"{patients:8,}  written in {time.perf_counter() - began:.0f} s, anon {own:,.0f} MB")
+    return scans, cache
 
 
 def simulate(folder: ScanFolder, *_: Any, rows: Any, **__: Any) -> tuple[Cohort, None]:
@@ -202,51 +210,43 @@ def print_course(patients: int, recipe: str, batches: str, course: Course) -> No
     )
 
 
-def is_anew(patients: int, overrides: Sequence[str]) -> bool:
-    """Whether batches of so many patients are made anew by themselves: for the table alone."""
-    a_knee = 4 * CROP_SIZE**2 if overrides else 2 * 4 * 32**2
-    return 2 * (patients - 40) * a_knee > MOST_BYTES_IN_MEMORY
-
-
 def main() -> None:
     """Print the tables."""
     let_waiting_threads_sleep()
     parser = argparse.ArgumentParser(description="How a training grows with its patients.")
     parser.add_argument("--patients", type=int, nargs="*", default=PATIENTS)
     parser.add_argument("--recipe", choices=RECIPES, nargs="*", default=list(RECIPES))
+    parser.add_argument("--share", type=float, default=1.0, help="of the training patients")
     parser.add_argument("--refit", action="store_true", help="refits in place of cells")
     parser.add_argument("--together", type=int, help="so many cells at a time, in place of it all")
-    parser.add_argument("--folder", type=Path, help="where the cohorts are, for a while")
+    parser.add_argument("--folder", type=Path, help="where the cohorts stay")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.folder) as place:
-        root = Path(place)
+    with tempfile.TemporaryDirectory() as place:
+        root = options.folder or Path(place)
         if options.together:
-            print_together(root, options.together)
+            print_together(root / str(TOGETHER_PATIENTS), options.together)
             return
         print(HEAD)
         for patients in options.patients:
             print_patients(root / str(patients), patients, options)
 
 
-def print_patients(root: Path, patients: int, options: argparse.Namespace) -> None:
-    """Lines of one cohort, which is removed afterwards."""
-    with tempfile.TemporaryDirectory(dir=root.parent) as place:
-        scans, cache = Path(place) / "scans", Path(place) / "cache"
-        seconds = keep_cohort(scans, cache, patients)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        print(f"{patients:8,}  written in {seconds:.0f} s, this process at most {peak:,.0f} MB")
-        for name in options.recipe:
-            overrides = RECIPES[name]
-            kind = "refit" if options.refit else "cell"
-            for anew in (True,) if is_anew(patients, overrides) else (False, True) * 2:
-                (course,) = courses_of([(scans, cache, overrides, kind, anew)])
-                print_course(patients, name, "anew" if anew else "held", course)
+def print_patients(place: Path, patients: int, options: argparse.Namespace) -> None:
+    """Lines of one cohort."""
+    scans, cache = keep_cohort(place, patients)
+    for name in options.recipe:
+        overrides = (*RECIPES[name], f"data.share={options.share:g}")
+        kind = "refit" if options.refit else "cell"
+        is_large = seen_bytes(2 * patients, *SEEN[name]) > MOST_BYTES_IN_MEMORY
+        for anew in (True,) if is_large else (False, True) * 2:
+            (course,) = courses_of([(scans, cache, overrides, kind, anew)])
+            print_course(patients, name, "anew" if anew else "held", course)
 
 
 def print_together(root: Path, cells: int) -> None:
     """The memory of several cells at a time."""
-    keep_cohort(root / "scans", root / "cache", TOGETHER_PATIENTS)
-    call = (root / "scans", root / "cache", RECIPES["128 pixels"], "cell", False)
+    scans, cache = keep_cohort(root, TOGETHER_PATIENTS)
+    call = (scans, cache, RECIPES["128 pixels"], "cell", False)
     courses = courses_of([call] * cells, at_once=cells)
     own = [course.most["RssAnon"] - course.start["RssAnon"] for course in courses]
     files = [course.most["RssFile"] - course.start["RssFile"] for course in courses]
