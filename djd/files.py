@@ -59,13 +59,12 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
             Other programs that hold the earlier file open on Windows get `SECONDS_TO_TRY`.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    # Two machines that share a folder may have processes of one number.
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_WRITING}")
+    beside = half_written(path)
     try:
         with beside.open("wb") as file:
             file.write(data)
             file.flush()
-            _to_the_disk(file.fileno())
+            to_the_disk(file.fileno())
         patiently(lambda: beside.replace(path), path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
@@ -74,7 +73,14 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
             beside.unlink(missing_ok=True)
 
 
-def _to_the_disk(file: int) -> None:
+def half_written(path: Path) -> Path:
+    """A new name beside a file, under which it is written; see `remove_half_written`."""
+    # Two machines that share a folder may have processes of one number.
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_WRITING}")
+
+
+def to_the_disk(file: int) -> None:
+    """Wait until an open file is on the disk, where its file system can say so."""
     try:
         os.fsync(file)
     except OSError as error:
@@ -83,7 +89,7 @@ def _to_the_disk(file: int) -> None:
 
 
 def remove_half_written(folder: Path, *, seconds: float = 3600) -> None:
-    """Remove what killed processes left of `write_whole` so long ago that nobody writes it now."""
+    """Remove what killed processes left under names of `half_written` so many seconds ago."""
     for path in folder.glob(f".*{_WRITING}"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime >= seconds:

@@ -148,7 +148,7 @@ def tiny_values(phantom_folder: Path, root: Path, *overrides: str) -> dict[str, 
     """
     cache = root / "cache"
     (cache / "cohorts").mkdir(parents=True, exist_ok=True)
-    for shared in (phantom_folder, *phantom_folder.parent.glob("cohorts/*.npz")):
+    for shared in (phantom_folder, *phantom_folder.parent.glob("cohorts/*.np?")):
         place = cache / shared.relative_to(phantom_folder.parent)
         if not place.exists():
             link(place, shared)

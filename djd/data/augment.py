@@ -60,7 +60,8 @@ def scintigraphy(
         return most * (2 * uniform - 1)
 
     share = 1 - drawn(thin / 2, views) - thin / 2
-    images = counts.reshape(knees * views, rows * columns)
+    # Of one knee, views that lie last in memory are reshaped without a copy.
+    images = counts.reshape(knees * views, rows * columns).contiguous()
     thinned = _thinned(images, share.view(-1, 1), generator) if thin else images
     angle = drawn(math.radians(turn), views)
     size = 1 + drawn(zoom, views)

@@ -3,14 +3,15 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.copies import find_copies, with_equal_scans
-from djd.data.crop import CROP_SIZE, Placement
+from djd.data.crop import Placement
+from djd.data.crop_rows import CropRows, CropsInMemory
 from djd.data.phantom.cohort import is_phantom
 from djd.data.scan import GradeNames, Scan, ScanError, ScanFiles, ViewOrder
 from djd.data.scan_files import ScanFolder
@@ -30,7 +31,8 @@ class Cohort:
         scans: Name of every scan in order, unreadable ones included.
         patients: Patient of each scan; the name itself unless groups, or the files, say otherwise.
         crops: uint16 (knee, view 2, row 128, column 128), counts a pixel, of every knee that has a
-            grade, ordered by scan and then right before left; see `crop_knees`.
+            grade, ordered by scan and then right before left; see `crop_knees`. Out of the cache
+            they are mapped, and read-only.
         grades: int64 (knee,), 0 to 4.
         scan_index: int64 (knee,), index into `scans` and `patients`.
         side_index: int64 (knee,), index into `SIDES`: 0 right, 1 left.
@@ -97,6 +99,10 @@ class Cohort:
 
     def fingerprint(self) -> str:
         """Digest of crops, grades, scans, patients and sides: nothing else can change a result."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256()
         for name, patient in zip(self.scans, self.patients, strict=True):
             digest.update(f"{name}\0{patient}\n".encode())
@@ -140,9 +146,14 @@ def examine_cohort(
     patients: Mapping[str, str] | None = None,
     labels: Labels | None = None,
     on_scan: Callable[[int], None] | None = None,
+    rows: tuple[CropRows, CropRows] | None = None,
 ) -> tuple[Cohort, list[Examined | ScanError]]:
-    """As `read_cohort`, with what `examine` returns of each scan, or the scan's error."""
-    kept = _Kept.room_for(len(folder))
+    """As `read_cohort`, with what `examine` returns of each scan, or the scan's error.
+
+    `rows` take the crops, and the windows in which copies are searched; by default memory does.
+    """
+    room = len(SIDES) * len(folder)
+    kept = _Kept(*(rows or (CropsInMemory(room), CropsInMemory(room))))
     examined: list[Examined | ScanError] = []
     for files, read in zip(folder, read_folder(folder, options, examine), strict=True):
         if isinstance(read, ScanError):
@@ -169,26 +180,19 @@ def nothing(files: ScanFiles, scan: Scan) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """What is kept of the scans read so far; `crops` and `windows` have room for all knees."""
+    """What is kept of the scans read so far."""
 
-    crops: NDArray[np.uint16]
-    windows: NDArray[np.uint16]
-    knees: list[tuple[int, int, int]]  # grade, scan and side of each knee
-    unreadable: dict[str, str]
-    pixel_digests: dict[str, str]
-    names_agree: dict[tuple[str, str], bool]
-    oddities: dict[str, tuple[str, ...]]
-    unknown_names: list[int]
-    phantoms: list[bool]
-    relabelled: list[tuple[str, str]]
-    unlabelled: list[str]
-
-    @classmethod
-    def room_for(cls, scans: int) -> "_Kept":
-        shape = (len(SIDES) * scans, 2, CROP_SIZE, CROP_SIZE)  # untouched, it takes no memory
-        empty: Any = np.empty
-        images = empty(shape, np.uint16), empty(shape, np.uint16)
-        return cls(*images, [], {}, {}, {}, {}, [], [], [], [])
+    crops: CropRows
+    windows: CropRows
+    knees: list[tuple[int, int, int]] = field(default_factory=list)  # grade, scan and side
+    unreadable: dict[str, str] = field(default_factory=dict)
+    pixel_digests: dict[str, str] = field(default_factory=dict)
+    names_agree: dict[tuple[str, str], bool] = field(default_factory=dict)
+    oddities: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unknown_names: list[int] = field(default_factory=list)
+    phantoms: list[bool] = field(default_factory=list)
+    relabelled: list[tuple[str, str]] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
 
     def relabel(self, name: str, read: ScanKnees, labels: Labels) -> ScanKnees:
         """A scan with the grades of `labels` in place of its own, whose differences are kept."""
@@ -216,8 +220,8 @@ class _Kept:
             self.oddities[what] = (*self.oddities.get(what, ()), name)
         for side_index, grade in enumerate(grades):
             if grade is not None:
-                self.crops[len(self.knees)] = read.crops[side_index]
-                self.windows[len(self.knees)] = read.windows[side_index]
+                self.crops.add(read.crops[side_index])
+                self.windows.add(read.windows[side_index])
                 self.knees.append((grade, index, side_index))
 
 
@@ -230,7 +234,7 @@ def _cohort_of(folder: ScanFolder, kept: _Kept, patients: Mapping[str, str]) -> 
         root=folder.root,
         scans=tuple(folder.names),
         patients=patients_of(folder, patients),
-        crops=kept.crops[:knees],
+        crops=kept.crops.all(),
         grades=by_knee[0],
         scan_index=by_knee[1],
         side_index=by_knee[2],
@@ -240,7 +244,7 @@ def _cohort_of(folder: ScanFolder, kept: _Kept, patients: Mapping[str, str]) -> 
         named_knees=len(kept.names_agree),
         unknown_names=sum(kept.unknown_names),
         pixel_digests=kept.pixel_digests,
-        copies=with_equal_scans(find_copies(kept.windows[:knees], by_knee[1]), by_knee[1], digests),
+        copies=with_equal_scans(find_copies(kept.windows.all(), by_knee[1]), by_knee[1], digests),
         oddities=kept.oddities,
         phantom=any(kept.phantoms) or any(is_phantom(each.path) for each in unread),
         excluded=folder.excluded,

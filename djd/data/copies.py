@@ -75,9 +75,12 @@ def find_copies(windows: NDArray[np.uint16], scan_index: NDArray[np.int64]) -> N
     if not len(np.unique(scan)) > 1:
         return np.empty((0, 2), dtype=np.int64)
     chunks = [slice(first, first + CHUNK) for first in range(0, len(noisy), CHUNK)]
-    signatures = np.concatenate(
-        on_all_cores(lambda chunk: _signatures(pictures[noisy[chunk]]), chunks)
-    )
+    signatures = np.empty((len(noisy), np.count_nonzero(_QUADRANT)), dtype=np.float32)
+
+    def sign(chunk: slice) -> None:
+        signatures[chunk] = _signatures(pictures[noisy[chunk]])
+
+    on_all_cores(sign, chunks)
     limit = _limit(pictures, noisy, scan)
 
     def search(chunk: slice) -> set[tuple[int, int]]:

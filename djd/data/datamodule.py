@@ -1,7 +1,12 @@
-"""A cohort's knees as batches of tensors, held in memory and on the training device."""
+"""A cohort's knees as batches of tensors on the training device.
+
+What the network sees of a cohort is held there whole, or, of a large one, made batch by batch; see
+`MOST_BYTES_IN_MEMORY`. Both ways give the same batches to the last bit.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property, partial
 from typing import Any, NotRequired, TypedDict, cast
 
 import lightning
@@ -13,25 +18,28 @@ from torch import Tensor
 from djd.data.cohort import Cohort
 from djd.data.crop import (
     CROP_SIZE,
+    KNEES_AT_ONCE,
+    MOST_BYTES_IN_MEMORY,
+    MOST_BYTES_ON_GPU,
     VIEW_INDICES,
     Pixels,
     Scaling,
     Views,
     scale_crops,
+    seen_bytes,
     sum_neighbours,
 )
 from djd.data.split import Parts
-from djd.data.uptake import relative_uptake
+from djd.data.uptake import uptake_measures
 
 EVALUATION_BATCH_SIZE = 64
 """A larger batch than in training only saves calls."""
 
-KNEES_AT_ONCE = 64
-"""Knees scaled at a time. 4,000 knees at once took 1.5 times (both views: 2 times) the memory of
-the result for copies on the way, and more time (2026-11-25)."""
-
 Prepare = Callable[[Tensor, torch.Generator], Tensor]
 """Raw counts float32 (knee, view, row, column) and a generator to a tensor of the same shape."""
+
+Images = Callable[[NDArray[np.int64]], dict[str, Tensor]]
+"""Knees int64 (knee,), indices into the cohort's, to the images of a `Batch` by name."""
 
 EXTRA_INPUTS = ("uptake", "other_knee", "has_other_knee")
 """Inputs that a network gets beside the crops, where the network's `forward` names them."""
@@ -81,14 +89,11 @@ def select_views(
     values = values.transpose(0, 3, 1, 2)
     for first in range(0, len(knees), KNEES_AT_ONCE):
         some = knees[first : first + KNEES_AT_ONCE]
-        values[first : first + len(some)] = network_crops(
-            cohort.crops[some],
-            cohort.side_index[some] == 1,
-            views=views,
-            scaling=scaling,
-            mirror_left=mirror_left,
-            pixels=pixels,
-        )
+        # Of a mapped file, only the pages of these views are read.
+        chosen = cohort.crops[some[:, None], VIEW_INDICES[views]]
+        if mirror_left:
+            _mirror(chosen, cohort.side_index[some] == 1)
+        values[first : first + len(some)] = scale_crops(sum_neighbours(chosen, pixels), scaling)
     return values
 
 
@@ -104,14 +109,12 @@ def network_crops(
     """As `select_views`, of crops uint16 (knee, view 2, row 128, column 128); `left` is (knee,)."""
     chosen = np.take(crops, VIEW_INDICES[views], axis=1)
     if mirror_left:
-        chosen[left] = chosen[left, ..., ::-1]
+        _mirror(chosen, left)
     return scale_crops(sum_neighbours(chosen, pixels), scaling)
 
 
-def network_uptake(crops: NDArray[np.uint16], views: Views) -> NDArray[np.float32]:
-    """`relative_uptake` of the network's views, float32 (knee, measure); crops as there."""
-    chosen = np.take(crops, VIEW_INDICES[views], axis=1)
-    return relative_uptake(chosen).reshape(len(crops), -1).astype(np.float32)
+def _mirror(crops: NDArray[np.uint16], left: NDArray[np.bool_]) -> None:
+    crops[left] = crops[left, ..., ::-1]
 
 
 def other_knees(cohort: Cohort, knees: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -137,12 +140,16 @@ def scaled(counts: Tensor, scaling: Scaling) -> Tensor:
 class Batches:
     """A loader over tensors on their device: 0.07 ms a batch, where a DataLoader takes 0.2 ms.
 
+    Images are among the tensors, or they are made batch by batch.
+
     Lightning calls `set_epoch` on `.sampler` only, so `.sampler` is this object. Order and global
     generator follow from seed and epoch alone, so that a resumed run equals an unbroken run.
 
     Args:
+        batch: All knees.
         shuffle_seed: Seed of the order; None keeps the order given.
         prepare: Turns raw counts into the network's input; None where the crops are ready.
+        images: Makes the images of a batch; None where `batch` has those of all knees.
     """
 
     batch_sampler = None
@@ -152,10 +159,13 @@ class Batches:
     batch_size: int
     shuffle_seed: int | None
     prepare: Prepare | None = None
+    images: Images | None = None
 
     def __post_init__(self) -> None:
         self._epoch = 0
         self.sampler = self
+        self._device = self.batch["grade"].device
+        self._knees = self.batch["knee"].cpu().numpy() if self.images else np.arange(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass."""
@@ -168,10 +178,14 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         """One pass over all knees."""
         # Only a preparation draws; not every device has a generator.
-        generator = torch.Generator(self.batch["crop"].device if self.prepare else "cpu")
+        generator = torch.Generator(self._device if self.prepare else "cpu")
         generator.manual_seed(epoch_seed(self.shuffle_seed or 0, self._epoch))
-        for chosen in torch.split(self._order(), self.batch_size):
+        order = self._order()
+        parts = (torch.split(each, self.batch_size) for each in (order, self._sent(order)))
+        for here, chosen in zip(*parts, strict=True):
             batch = {name: cast(Tensor, each)[chosen] for name, each in self.batch.items()}
+            if self.images:
+                batch |= self.images(self._knees[here.numpy()])
             if self.prepare:
                 batch["crop"] = self.prepare(batch["crop"], generator)
                 if "other_knee" in batch:
@@ -180,16 +194,19 @@ class Batches:
             yield cast(Batch, batch)
 
     def _order(self) -> Tensor:
-        knees = self.batch["grade"]
+        knees = len(self.batch["grade"])
         if self.shuffle_seed is None:
-            return torch.arange(len(knees), device=knees.device)
+            return torch.arange(knees)
         seed = epoch_seed(self.shuffle_seed, self._epoch)
         torch.manual_seed(seed)
-        order = torch.randperm(len(knees), generator=torch.Generator().manual_seed(seed))
-        if knees.device.type != "cuda":
-            return order.to(knees.device)
+        return torch.randperm(knees, generator=torch.Generator().manual_seed(seed))
+
+    def _sent(self, order: Tensor) -> Tensor:
+        """The order on the knees' device."""
+        if self._device.type != "cuda":
+            return order.to(self._device)
         # The CPU does not wait for a copy out of pinned memory.
-        return order.pin_memory().to(knees.device, non_blocking=True)
+        return order.pin_memory().to(self._device, non_blocking=True)
 
 
 class WholeEpochs:
@@ -252,8 +269,9 @@ class KneeDataModule(lightning.LightningDataModule):
 
     def train_batches(self) -> Batches:
         """Training knees in a new order each epoch, augmented where there is an augmentation."""
-        return Batches(
-            self.batch_of(self.parts.train, raw=self.augment is not None),
+        return self._batches(
+            self.parts.train,
+            raw=self.augment is not None,
             batch_size=self.batch_size,
             shuffle_seed=self.seed,
             prepare=self._augmented if self.augment else None,
@@ -274,22 +292,54 @@ class KneeDataModule(lightning.LightningDataModule):
 
     def batch_of(self, knees: NDArray[np.int64], *, raw: bool = False) -> Batch:
         """Some knees, int64 (knee,), as one batch on the training device; `raw` keeps counts."""
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        batch = Batch(
-            crop=self._crops(knees, raw=raw).to(device),
-            grade=torch.from_numpy(self.cohort.grades[knees]).to(device),
-            knee=torch.from_numpy(knees).to(device),
-        )
+        return cast(Batch, {**self._facts(knees), **self._images(knees, raw=raw)})
+
+    @property
+    def makes_images_anew(self) -> bool:
+        """Whether there are so many knees that each batch's images are made when it is due."""
+        parts = self.parts
+        knees = max(len(parts.train) + len(parts.validation), len(parts.test))
+        images = 1 + self._takes_both
+        most = MOST_BYTES_IN_MEMORY if self._device.type == "cpu" else MOST_BYTES_ON_GPU
+        return images * seen_bytes(knees, self.views, self.pixels) > most
+
+    def _batches(self, knees: NDArray[np.int64], *, raw: bool = False, **how: Any) -> Batches:
+        if self.makes_images_anew:
+            batch = cast(Batch, self._facts(knees))
+            return Batches(batch, images=partial(self._images, raw=raw), **how)
+        return Batches(self.batch_of(knees, raw=raw), **how)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+    @cached_property
+    def _others(self) -> NDArray[np.int64]:
+        return other_knees(self.cohort, np.arange(len(self.cohort)))
+
+    @property
+    def _takes_both(self) -> bool:
+        return bool({"other_knee", "has_other_knee"} & set(self.inputs))
+
+    def _facts(self, knees: NDArray[np.int64]) -> dict[str, Tensor]:
+        """All of a batch but its images."""
+        facts = {"grade": self.cohort.grades[knees], "knee": knees}
+        tensors = {name: torch.from_numpy(each).to(self._device) for name, each in facts.items()}
         if "uptake" in self.inputs:
-            uptake = network_uptake(self.cohort.crops[knees], self.views)
-            batch["uptake"] = torch.from_numpy(uptake).to(device)
-        if {"other_knee", "has_other_knee"} & set(self.inputs):
-            others = other_knees(self.cohort, knees)
+            uptake = uptake_measures(self.cohort.crops, knees, self.views)
+            tensors["uptake"] = torch.from_numpy(uptake).to(self._device)
+        if self._takes_both:
+            there = torch.from_numpy(self._others[knees] >= 0)
+            tensors["has_other_knee"] = there.to(self._device)
+        return tensors
+
+    def _images(self, knees: NDArray[np.int64], *, raw: bool) -> dict[str, Tensor]:
+        images = {"crop": self._crops(knees, raw=raw)}
+        if self._takes_both:
+            others = self._others[knees]
             there = torch.from_numpy(others >= 0)
-            crops_of_others = self._crops(others, raw=raw) * there[:, None, None, None]
-            batch["other_knee"] = crops_of_others.to(device)
-            batch["has_other_knee"] = there.to(device)
-        return batch
+            images["other_knee"] = self._crops(others, raw=raw) * there[:, None, None, None]
+        return {name: each.to(self._device) for name, each in images.items()}
 
     def _crops(self, knees: NDArray[np.int64], *, raw: bool) -> Tensor:
         crops = select_views(
@@ -303,4 +353,4 @@ class KneeDataModule(lightning.LightningDataModule):
         return torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
 
     def _held_out(self, knees: NDArray[np.int64]) -> Batches:
-        return Batches(self.batch_of(knees), batch_size=EVALUATION_BATCH_SIZE, shuffle_seed=None)
+        return self._batches(knees, batch_size=EVALUATION_BATCH_SIZE, shuffle_seed=None)

@@ -14,7 +14,7 @@ and so measure in part how narrow the uptake is: the whole joint was kept.
 import numpy as np
 from numpy.typing import NDArray
 
-from djd.data.crop import CROP_SIZE, VIEW_INDICES, Views
+from djd.data.crop import CROP_SIZE, VIEW_INDICES, Views, measured
 
 MEASURES = ("mean", "peak")
 """What is measured of a knee, in this order."""
@@ -62,10 +62,20 @@ def relative_uptake(crops: NDArray[np.uint16]) -> NDArray[np.float64]:
     return of_knee - np.log(shaft_of(crops))[..., None]
 
 
-def uptake_measures(crops: NDArray[np.uint16], views: Views) -> NDArray[np.float32]:
-    """`relative_uptake` of the views that a network sees, view by view, float32 (knee, measure)."""
-    measured = relative_uptake(crops[:, VIEW_INDICES[views]])
-    return measured.reshape(len(crops), -1).astype(np.float32)
+def uptake_measures(
+    crops: NDArray[np.uint16], knees: NDArray[np.int64], views: Views
+) -> NDArray[np.float32]:
+    """`relative_uptake` of some knees, int64 (knee,), view by view: float32 (knee, measure).
+
+    The views are those that a network sees.
+    """
+    chosen = VIEW_INDICES[views]
+
+    def measure(some: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = relative_uptake(crops[some[:, None], chosen])
+        return found.reshape(len(some), len(chosen) * len(MEASURES)).astype(np.float32)
+
+    return measured(measure, knees)
 
 
 def shaft_of(crops: NDArray[np.uint16]) -> NDArray[np.float64]:

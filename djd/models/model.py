@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from djd.data.crop import CROP_SIZE, VIEW_INDICES, network_views
-from djd.data.datamodule import Batch, inputs_of, network_crops, network_uptake
-from djd.data.uptake import MEASURES, uptake_regions
+from djd.data.datamodule import Batch, inputs_of, network_crops
+from djd.data.uptake import MEASURES, uptake_measures, uptake_regions
 from djd.errors import InputError
 from djd.grades import GRADE_COUNT, GRADE_NAMES, SIDES
 from djd.models.attention import pooled_features
@@ -107,7 +107,7 @@ class Model:
         index = torch.arange(len(knees))  # even: a right knee
         batch = Batch(crop=crop, grade=torch.zeros_like(index), knee=index)
         if "uptake" in given.inputs:
-            batch["uptake"] = torch.from_numpy(network_uptake(knees, given.views))
+            batch["uptake"] = torch.from_numpy(uptake_measures(knees, index.numpy(), given.views))
         if {"other_knee", "has_other_knee"} & set(given.inputs):
             there = torch.from_numpy(present[:, ::-1].reshape(-1).copy())
             others = crop[index ^ 1]

@@ -127,7 +127,7 @@ def baselines_of(content: ModelContent, crops: NDArray[np.uint16]) -> dict[str, 
     `crops` are uint16 (knee, view 2, row 128, column 128), counts a pixel.
     """
     training = content.training
-    measured = uptake_measures(crops, content.crops.views)
+    measured = uptake_measures(crops, np.arange(len(crops)), content.crops.views)
     grades = training.grades.numpy().astype(np.int64)
     return dict(plainest(training.uptake.numpy(), grades, measured).items())
 

@@ -76,7 +76,7 @@ def keep_model(
 
 def _training(prepared: Prepared, fit: Fit, held_out: OutOfFold | None) -> TrainingCohort:
     config, cohort = prepared.config, prepared.cohort
-    knees = _training_knees(prepared)
+    knees, tested = _training_knees(prepared), prepared.parts.test
     grades = np.bincount(cohort.grades[knees], minlength=GRADE_COUNT)
     invented = config.data.source == "phantom"
     patients, numbers = np.unique(cohort.knee_patients[knees], return_inverse=True)
@@ -89,12 +89,12 @@ def _training(prepared: Prepared, fit: Fit, held_out: OutOfFold | None) -> Train
         patients=len(patients),
         knees_per_grade=grades.tolist(),
         count_quantiles=torch.from_numpy(count_quantiles(cohort.crops, knees)),
-        digests=torch.from_numpy(crop_digests(cohort.crops[knees])),
-        test_digests=torch.from_numpy(crop_digests(cohort.crops[prepared.parts.test])),
+        digests=torch.from_numpy(crop_digests(cohort.crops[knee] for knee in knees)),
+        test_digests=torch.from_numpy(crop_digests(cohort.crops[knee] for knee in tested)),
         features=torch.from_numpy(_features(fit, knees)),
         knee_patients=torch.from_numpy(numbers),
         grades=torch.from_numpy(cohort.grades[knees].astype(np.uint8)),
-        uptake=torch.from_numpy(uptake_measures(cohort.crops[knees], config.data.views)),
+        uptake=torch.from_numpy(uptake_measures(cohort.crops, knees, config.data.views)),
         out_of_fold=torch.from_numpy(held_out.probabilities) if held_out else None,
         out_of_fold_grades=torch.from_numpy(held_out.grades) if held_out else None,
     )

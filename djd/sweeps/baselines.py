@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
-from djd.data.crop import VIEW_INDICES, Views
+from djd.data.crop import VIEW_INDICES, Views, measured
 from djd.data.features import joint_features
 from djd.data.split import Parts, PatientSplit
 from djd.data.uptake import relative_uptake
@@ -36,6 +36,7 @@ from djd.sweeps.grade_models import Regressed, extra_trees, fit_and_predict, log
 BaselineName = Literal["majority", "uptake", "features"]
 
 _Knees = NDArray[np.int64]
+_Array = NDArray[np.float64]
 _Probabilities = NDArray[np.float64]
 _Model = Callable[[_Knees, _Knees], _Probabilities]
 """From the knees to fit on and the knees held out to the grades' probabilities of the latter."""
@@ -139,8 +140,7 @@ def fit_baselines(
     for module in ("linear_model", "ensemble", "svm"):
         import_module(f"sklearn.{module}")  # limits reach only the libraries that are loaded
     grades = cohort.grades
-    crops = cohort.crops[:, VIEW_INDICES[views]]
-    uptakes = relative_uptake(crops)
+    uptakes, joints = _measures(cohort, VIEW_INDICES[views])
     models: dict[BaselineName, dict[str, _Model]] = {
         "majority": {"": partial(_grade_shares, grades)},
         "uptake": {},
@@ -150,9 +150,8 @@ def fit_baselines(
         features = uptakes[..., _MEASURES[measures]].reshape(len(uptakes), -1)
         name = f"C={c:g} class_weight={weight} features={measures}"
         models["uptake"][name] = partial(_fitted, partial(logistic, c, weight), features, grades)
-    features = joint_features(crops, cohort.side_index == 1).reshape(len(crops), -1)
     for name, make in _FEATURE_MODELS.items():
-        models["features"][name] = partial(_fitted, make, features, grades)
+        models["features"][name] = partial(_fitted, make, joints, grades)
     # Threads of the linear algebra wait for each other longer than they work: on two busy cores
     # the fits for 205 patients and 15 folds took up to 40 s instead of 2.
     with one_blas_thread():
@@ -160,6 +159,20 @@ def fit_baselines(
             _best_of(name, each, grades, parts, test, _ITS_OWN if name == "majority" else rules)
             for name, each in models.items()
         )
+
+
+def _measures(cohort: Cohort, views: list[int]) -> tuple[_Array, _Array]:
+    """Uptake (knee, view, measure 2) and handmade features (knee, feature) of all knees."""
+
+    def crops(knees: _Knees) -> NDArray[np.uint16]:
+        return cohort.crops[knees[:, None], views]
+
+    def joints(knees: _Knees) -> _Array:
+        found = joint_features(crops(knees), cohort.side_index[knees] == 1)
+        return found.reshape(len(knees), found.shape[1] * found.shape[2])
+
+    every = np.arange(len(cohort))
+    return measured(lambda knees: relative_uptake(crops(knees)), every), measured(joints, every)
 
 
 def _best_of(

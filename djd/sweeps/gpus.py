@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from djd.data.crop import VIEW_INDICES
+from djd.data.crop import MOST_BYTES_ON_GPU, seen_bytes
 from djd.errors import InputError
 from djd.machine import usable_cores
 from djd.runs.config import RunConfig
@@ -26,8 +26,6 @@ Assumed, not measured: no GPU was at hand. `bench/gpu.py` measures it."""
 
 COPIES_OF_CROPS = 2
 """The crops as they are kept, and as much again on the way. Assumed."""
-
-BYTES_A_PIXEL = 4  # float32
 
 Knees = Callable[[RunConfig], tuple[int, int]]
 """Numbers of training and validation knees of a configuration."""
@@ -122,7 +120,7 @@ def find_gpus(configs: Iterable[RunConfig], knees: Knees) -> Gpus | None:
     if not found or not found[0]:
         return None
     names, free, step_bytes = found
-    crops = max(sum(knees(config)) * _bytes_a_knee(config) for config in asked)
+    crops = max(min(_crop_bytes(config, sum(knees(config))), MOST_BYTES_ON_GPU) for config in asked)
     return Gpus(names, free, CONTEXT_BYTES + step_bytes + COPIES_OF_CROPS * crops)
 
 
@@ -154,9 +152,8 @@ def _largest(configs: Iterable[RunConfig]) -> list[RunConfig]:
     return list(largest.values())
 
 
-def _bytes_a_knee(config: RunConfig) -> int:
-    views, pixels = len(VIEW_INDICES[config.data.views]), config.data.pixels
-    return views * pixels * pixels * BYTES_A_PIXEL
+def _crop_bytes(config: RunConfig, knees: int) -> int:
+    return seen_bytes(knees, config.data.views, config.data.pixels)
 
 
 def _look(configs: Sequence[RunConfig]) -> tuple[list[str], list[int], int] | str:

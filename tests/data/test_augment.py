@@ -95,6 +95,14 @@ def test_a_bright_spot_moves_as_far_as_said_at_any_number_of_pixels() -> None:
             assert -0.0501 < along.min() / pixels < -0.045
 
 
+@pytest.mark.parametrize("knees", [1, 3])
+def test_views_that_lie_last_in_memory_change_as_others_do(knees: int) -> None:
+    """The last batch of an epoch may have a single knee."""
+    counts = counts_of(20.0, knees, 2, 32, 32)
+    last = counts.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(changed(last, **usual()), changed(counts, **usual()))
+
+
 def test_counts_stay_counts_and_nothing_is_drawn_from_elsewhere() -> None:
     counts = counts_of(8.0, 5, 2, 32, 32)
     before, kept = torch.get_rng_state(), counts.clone()

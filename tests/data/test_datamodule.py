@@ -3,17 +3,20 @@ from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, ClassVar, cast, get_args
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import Tensor
 
 from djd.data import datamodule as datamodule_module
+from djd.data.augment import scintigraphy
 from djd.data.cohort import Cohort
 from djd.data.crop import CROP_SIZE, VIEW_INDICES, Pixels, Scaling, Views, scale_crops
 from djd.data.datamodule import (
@@ -38,6 +41,8 @@ COHORT = invented_cohort(cycling_grades(15))
 SIDES = split_knees(
     COHORT, split_patients(COHORT.patients, test_count=5), folds=3, fold=0, split_seed=0
 )
+
+AUGMENT = partial(scintigraphy, shift=0.1, turn=10, zoom=0.1, mirror=0.5, thin=0.5)
 
 
 def datamodule(
@@ -353,3 +358,114 @@ def test_a_knee_that_is_absent_stays_black_when_crops_are_augmented() -> None:
     ).train_batches()
     lit = batch["other_knee"].amax(dim=(1, 2, 3)) > 0
     assert dict(zip(batch["knee"].tolist(), lit.tolist(), strict=True)) == {2: False, 0: True}
+
+
+def passes_of(data: KneeDataModule) -> list[dict[str, tuple[bytes, tuple[int, ...], Any]]]:
+    """Bytes, strides and type of all tensors of two training passes and of the held-out knees."""
+    batches = data.train_batches()
+    shown = []
+    for epoch in (0, 1):
+        batches.set_epoch(epoch)
+        shown += [*batches, *data.val_dataloader(), *data.test_dataloader()]
+    tensors = [cast(dict[str, Tensor], batch) for batch in shown]
+    return [
+        {name: (each.numpy().tobytes(), each.stride(), each.dtype) for name, each in batch.items()}
+        for batch in tensors
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    views=st.sampled_from(get_args(Views)),
+    scaling=st.sampled_from(get_args(Scaling)),
+    pixels=st.sampled_from(get_args(Pixels)),
+    mirror_left=st.booleans(),
+    is_augmented=st.booleans(),
+    inputs=st.sets(st.sampled_from(EXTRA_INPUTS)),
+    seed=st.integers(0, 5),
+)
+def test_batches_made_anew_are_those_held_in_memory_to_the_last_bit(
+    *, views: Views, is_augmented: bool, seed: int, **options: Any
+) -> None:
+    """And lie in memory as they do: another order of pixels would be summed in another order."""
+    data = datamodule(
+        seed,
+        views=views,
+        cohort=without_knee(COHORT, 3),
+        parts=Parts(train=np.array([8, 5, 2, 0, 13]), validation=np.array([1]), test=np.arange(20)),
+        augment=AUGMENT if is_augmented else None,
+        **options,
+    )
+    held = passes_of(data)
+    assert not data.makes_images_anew
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datamodule_module, "MOST_BYTES_IN_MEMORY", 0)
+        assert data.makes_images_anew
+        assert passes_of(data) == held
+
+
+def test_the_limit_counts_what_the_network_sees_of_the_larger_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    knees = len(SIDES.train) + len(SIDES.validation)
+    for choices, a_knee in (
+        ({}, 4 * 128**2),
+        ({"views": "each", "pixels": 32}, 2 * 4 * 32**2),
+        ({"inputs": ("uptake",)}, 4 * 128**2),
+        ({"inputs": ("other_knee",)}, 2 * 4 * 128**2),
+    ):
+        data = datamodule(**cast(Any, choices))
+        for most, anew in ((knees * a_knee, False), (knees * a_knee - 1, True)):
+            monkeypatch.setattr(datamodule_module, "MOST_BYTES_IN_MEMORY", most)
+            assert data.makes_images_anew is anew
+    tested = replace(SIDES, train=SIDES.train[:1], validation=SIDES.validation[:1])
+    data = datamodule(parts=replace(tested, test=np.arange(len(COHORT))))
+    monkeypatch.setattr(datamodule_module, "MOST_BYTES_IN_MEMORY", 4 * 128**2 * len(COHORT) - 1)
+    assert data.makes_images_anew
+
+
+class Touched(np.ndarray[Any, Any]):
+    """Crops that keep which knees were read."""
+
+    knees: ClassVar[set[int]] = set()
+
+    def __getitem__(self, place: Any) -> Any:
+        first = place[0] if isinstance(place, tuple) else place
+        self.knees.update(np.asarray(first).ravel().tolist())
+        return np.asarray(self)[place]
+
+
+@pytest.mark.parametrize("most", [0, 2**30], ids=["anew", "held"])
+def test_a_training_reads_the_crops_of_no_test_patient(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(datamodule_module, "MOST_BYTES_IN_MEMORY", most)
+    Touched.knees.clear()
+    crops = COHORT.crops.view(Touched)
+    data = datamodule(cohort=replace(COHORT, crops=crops), inputs=EXTRA_INPUTS)
+    passes_of(replace(data, parts=replace(SIDES, test=SIDES.test[:0])))
+    seen = Touched.knees
+    assert seen == {*SIDES.train.tolist(), *SIDES.validation.tolist()}
+    assert not seen & {*SIDES.test.tolist()}
+
+
+def test_batches_made_anew_hold_no_crops_of_all_knees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 256 knees of 64 kB, a pass takes less memory than 24 of them."""
+    monkeypatch.setattr(datamodule_module, "MOST_BYTES_IN_MEMORY", 0)
+    count = 256
+    crops = np.broadcast_to(COHORT.crops[0], (count, *COHORT.crops.shape[1:]))
+    many = replace(
+        COHORT,
+        scans=tuple(map(str, range(count))),
+        crops=crops,
+        grades=np.zeros(count, dtype=np.int64),
+        scan_index=np.arange(count),
+        side_index=np.zeros(count, dtype=np.int64),
+    )
+    parts = Parts(train=np.arange(count), validation=np.arange(0), test=np.arange(0))
+    tracemalloc.start()
+    for _ in datamodule(cohort=many, parts=parts, inputs=("other_knee",)).train_batches():
+        pass
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 24 * crops[0].nbytes

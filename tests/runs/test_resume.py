@@ -11,6 +11,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from djd.data import datamodule
 from djd.errors import InputError
 from djd.files import write_whole
 from djd.machine import Stopped, stop_on_signals
@@ -152,6 +153,30 @@ def test_random_numbers_of_network_and_augmentation_go_on_to_the_same_bits(
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert texts(whole) == texts(stopped)
+
+
+def test_batches_made_anew_train_the_same_network_to_the_bit_stopped_or_not(
+    tiny: Compose, tmp_path: Path, kill_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a large cohort has them: with augmentation, uptake, both knees, and each view."""
+    network = ("model=pooled", "model.depth=1", "model.width=2", "model.uptake=true")
+    changed = ("augment=scintigraphy", "data.pixels=32", "data.views=each", "data.share=0.8")
+    given = (*network, "model.both_knees=true", *changed, "test=never")
+    values = tiny("trainer.max_epochs=4", "score_epochs=[2]", *given)
+    held, stopped = tmp_path / "held", tmp_path / "stopped"
+    held.mkdir()
+    run(values, held)
+    monkeypatch.setattr(datamodule, "MOST_BYTES_IN_MEMORY", 0)
+    kill_at(6)
+    stopped_run(values, stopped)
+    run(values, stopped)
+    one, two = (
+        torch.load(epoch_checkpoint(folder, 4), weights_only=True)["state_dict"]
+        for folder in (held, stopped)
+    )
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert texts(held) == texts(stopped)
 
 
 @pytest.mark.slow
