@@ -3,8 +3,8 @@
 A cohort is two files: `NAME-TOKEN.npy` has the crops, and `NAME.npz` has the rest and the token.
 The crops are written under a new token each time and never changed, so that no process sees crops
 and grades of two cohorts. They are mapped, not read: all processes of a machine share one copy.
-Four cells at a time on 2,000 patients (262 MB of crops) took 1.5 GB of their own, none of it for
-these crops (two-core x86-64, AVX-512, 2026-11-30); see `bench/patients.py`.
+Four cells at a time on 2,000 patients (262 MB of crops) took 1.5 GB of their own and mapped the
+crops once (two-core x86-64, AVX-512, 2026-11-30); see `bench/patients.py`.
 """
 
 import contextlib
