@@ -17,6 +17,8 @@ to eight times what the cores can do: so these are seconds of a core, which such
     dry run: 12 to 17 s, 640 MB (25 to 30 s with the code before, and 620 MB)
     djd report: 129 s of a core at the busiest, 81 s less busy: folder 11, predictions 7,
         statistics 38 (on all cores), cells.csv 14, page 7; 1.3 GB (before: 177 s, 3.4 GB)
+    again: 25 s of a core (30 s) until nothing is left to train, 0.7 GB; with its report 97 s
+        (130 s), 1.4 GB (before: 242 s, less busy, 3.6 GB); comparison.json isn't written
     comparison.json 0.96 MB (2.4), report.html 1.1 MB (1.3), cells.csv 3.7 MB (7.4)
     TensorBoard, data server: all rows after 67 s, 3.0 GB; without pictures after 15 s, 1.1 GB
     TensorBoard, load_fast=false, no pictures: 2,765 of 10,000 runs after 117 s, 1.2 GB
