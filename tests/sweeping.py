@@ -1,6 +1,7 @@
 """Sweeps for tests: small ones, in this process or in one of their own."""
 
 import csv
+import logging
 import os
 import subprocess
 import sys
@@ -35,7 +36,13 @@ def run_train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
     monkeypatch.setattr(train, "failures", [])
     monkeypatch.setattr(train, "started", [])
-    return train.main()
+    level = logging.root.level
+    try:
+        return train.main()
+    finally:  # what later tests say would go to Hydra's handler, and this test's standard output
+        logging.root.setLevel(level)
+        handlers = logging.root.handlers
+        handlers[:] = [each for each in handlers if type(each) is not logging.StreamHandler]
 
 
 def sweep_arguments(cache: Path, sweep: Path, *axes: str) -> list[str]:

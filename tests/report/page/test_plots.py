@@ -66,7 +66,7 @@ def test_alternative_texts_have_the_figures_that_are_drawn(large: DrawnPage) -> 
     half = large.answer.risks["rps"]["uptake"].half.value
     assert f"score of the uptake {half:.3f} on the surest half" in drawn["risk-coverage"].alt
     assert "the best 30 of 108 settings" in drawn["ranking"].alt
-    assert "36 settings" in drawn["confusion-settings"].alt
+    assert "the best 36 of 108 settings" in drawn["confusion-settings"].alt
 
 
 def test_the_ranking_shows_the_best_and_whom_they_are_held_against(large: DrawnPage) -> None:
