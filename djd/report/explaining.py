@@ -11,7 +11,6 @@ from djd.data.cohort import Cohort
 from djd.data.datamodule import Batch, select_views
 from djd.data.split import PatientSplit
 from djd.errors import InputError
-from djd.files import is_there
 from djd.grades import SIDES
 from djd.models.attention import grade_attention
 from djd.models.classifier import GradeClassifier
@@ -22,14 +21,6 @@ from djd.runs.reading import split_cell
 from djd.sweeps.cells import FinishedCell
 from djd.sweeps.out_of_fold import by_repeat
 from djd.sweeps.setting_scores import Setting
-
-
-def require_weights(best: Setting) -> None:
-    """Raise InputError where the first repeat of a setting has lost its weights."""
-    for cell in by_repeat(best.cells)[0]:
-        if not is_there(epoch_checkpoint(cell.folder, best.epochs)):
-            name, keep = cell.folder.name, cell.config.keep
-            raise InputError(f"{name} has no weights after epoch {best.epochs} (keep={keep})")
 
 
 def explained(

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
-from djd.files import read_bytes, write_whole
+from djd.errors import InputError
+from djd.files import is_there, read_bytes, write_whole
 from djd.grades import GRADE_COUNT, GRADE_NAMES
+from djd.runs.folder import epoch_checkpoint
 from djd.statistics.held_out import HeldOut, most_wrong
+from djd.sweeps.out_of_fold import by_repeat
 from djd.sweeps.setting_scores import Evidence, Setting
 from djd.wording import count_of, share
 
@@ -150,15 +153,23 @@ Pictures = tuple[NDArray[np.uint16], NDArray[np.uint8]]
 
 
 def _made(folder: Path, best: Setting, chosen: Sequence[ChosenKnee], data: Data) -> Pictures:
+    _require_weights(best)
     # torch and Lightning take seconds.
-    from djd.report.explaining import explained, require_weights
+    from djd.report.explaining import explained
 
-    require_weights(best)
     crops, maps = explained(best, chosen, *data())
     content = io.BytesIO()
     np.savez_compressed(content, key=np.array(_key(best, chosen)), crops=crops, maps=maps)
     write_whole(folder / KNEES_NAME, content.getvalue())
     return crops, maps
+
+
+def _require_weights(best: Setting) -> None:
+    """Raise InputError where the first repeat of a setting has lost its weights."""
+    for cell in by_repeat(best.cells)[0]:
+        if not is_there(epoch_checkpoint(cell.folder, best.epochs)):
+            name, keep = cell.folder.name, cell.config.keep
+            raise InputError(f"{name} has no weights after epoch {best.epochs} (keep={keep})")
 
 
 def _kept(folder: Path, best: Setting, chosen: Sequence[ChosenKnee]) -> Pictures | None:

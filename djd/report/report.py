@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 from djd.data.cohort import Cohort
 from djd.data.split import PatientSplit
 from djd.errors import ElsewhereError, InputError
+from djd.garbage import keeping_all
 from djd.grades import Decide
 from djd.progress import progress_bar
 from djd.report.answer import CELLS_NAME, REPORT_NAME, Answer, serves, work_out
@@ -72,7 +73,8 @@ def report_sweep(outcome: Outcome, *, apart: Apart | None = None) -> None:
     """
     sweep = outcome.sweep
     data = None if apart else (outcome.cohort, outcome.split)
-    answer = answer_now(sweep, outcome.evidence, data, apart=apart or _here)
+    with keeping_all():  # thousands of cells are no garbage
+        answer = answer_now(sweep, outcome.evidence, data, apart=apart or _here)
     for line in answer_lines(answer):
         say(line)
     _say_missing(outcome)

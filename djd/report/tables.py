@@ -5,22 +5,26 @@ Numbers in CSV have six digits, undefined numbers are left empty, shares are bet
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from djd.csv_files import write_rows
 from djd.errors import InputError
 from djd.files import remove
+from djd.machine import usable_cores
+from djd.processes import in_processes
 from djd.report.answer import CELLS_NAME, EFFECTS_NAME, SETTINGS_NAME, STEPS_NAME, Answer
 from djd.report.axes import EPOCHS
 from djd.report.findings import Findings, SettingScores
 from djd.report.ranking import head, ranking
 from djd.report.scores import GraderScores, Scoreboard
 from djd.runs.keys import SHARING_KEYS, AxisValue, short_names
-from djd.runs.result import stamp_column
+from djd.runs.result import PartScores, stamp_column
 from djd.statistics.bootstrap import FEW_DRAWS, draw_patients
 from djd.statistics.held_out import HeldOut
 from djd.statistics.intervals import Estimate
@@ -30,6 +34,11 @@ from djd.sweeps.out_of_fold import predictions_at
 from djd.sweeps.sweep import UNUSABLE_RESULT, Sweep, has_unusable_result
 
 Row = dict[str, Any]
+
+_Found = TypeVar("_Found")
+
+CELLS_AT_ONCE = 250
+"""In a call of a process."""
 
 MOST_WITH_INTERVALS = 2000
 """Rows of `cells.csv` with intervals; 10,000 rows took 66 s of a core with them, in place of 5."""
@@ -178,27 +187,63 @@ def cell_rows(sweep: Sweep) -> list[Row]:
 
     The grades are those that the cell decided by itself, so `SHARING_KEYS` have no columns.
 
-    Cells with the same held-out knees are scored together, on fewer draws than settings. Of more
-    than `MOST_WITH_INTERVALS` rows scores have no intervals.
+    Of more than `MOST_WITH_INTERVALS` rows scores have no intervals.
     """
+    finished = sweep.finished_trainings
+    many = sum(len(cell.result.validation) for cell in finished) > MOST_WITH_INTERVALS
+    rows = _rows_alone(finished) if many else _rows_together(finished)
+    return rows + [_cell_head(cell, state, reason) for state, cell, reason in unfinished(sweep)]
+
+
+def _rows_together(finished: Sequence[FinishedCell]) -> list[Row]:
+    """Cells with the same held-out knees are scored together, on fewer draws than settings."""
     rows: list[Row] = []
     alike: dict[tuple[tuple[str, str, str], ...], list[tuple[Row, HeldOut]]] = {}
-    for cell in sweep.finished_trainings:
-        for row, predictions in _finished_rows(cell):
+    for cell in finished:
+        found = _tried(partial(predictions_at, cell.folder, cell.result.validation))
+        for row, predictions in _finished_rows(cell, found):
             rows.append(row)
             if predictions:
                 alike.setdefault(predictions.knees, []).append((row, predictions))
-    if sum(map(len, alike.values())) > MOST_WITH_INTERVALS:
-        for row, predictions in chain.from_iterable(alike.values()):
-            alone = {name: Estimate(value) for name, value in scores_alone(predictions).items()}
-            row |= score_columns(alone)
-        alike = {}
     for group in alike.values():
         graders = [grader for _, grader in group]
         board = Scoreboard.of(graders, draw_patients(graders[0].patients, draws=FEW_DRAWS))
         for (row, _), grader in zip(group, board.scores, strict=True):
             row |= score_columns(grader.scores)
-    return rows + [_cell_head(cell, state, reason) for state, cell, reason in unfinished(sweep)]
+    return rows
+
+
+def _rows_alone(finished: Sequence[FinishedCell]) -> list[Row]:
+    """Cells without intervals, read and scored on all cores."""
+    parts = [(cell.folder, cell.result.validation) for cell in finished]
+    chunks = [parts[at : at + CELLS_AT_ONCE] for at in range(0, len(parts), CELLS_AT_ONCE)]
+    scored = chain.from_iterable(in_processes(_scored, chunks, processes=usable_cores()))
+    rows: list[Row] = []
+    for cell, found in zip(finished, scored, strict=True):
+        for row, scores in _finished_rows(cell, found):
+            rows.append(row | score_columns(scores or {}))
+    return rows
+
+
+def _scored(
+    cells: Sequence[tuple[Path, Sequence[PartScores]]],
+) -> list[dict[int, dict[str, Estimate]] | InputError]:
+    """Scores of each cell by epoch, or why its predictions can't be used."""
+    return [_tried(partial(_scored_alone, *each)) for each in cells]
+
+
+def _scored_alone(folder: Path, parts: Sequence[PartScores]) -> dict[int, dict[str, Estimate]]:
+    return {
+        epoch: {name: Estimate(value) for name, value in scores_alone(predictions).items()}
+        for epoch, predictions in predictions_at(folder, parts).items()
+    }
+
+
+def _tried(read: Callable[[], _Found]) -> _Found | InputError:
+    try:
+        return read()
+    except InputError as error:
+        return error
 
 
 def _cell_head(cell: Cell, state: str, reason: str = "") -> Row:
@@ -215,13 +260,13 @@ def _cell_head(cell: Cell, state: str, reason: str = "") -> Row:
     }
 
 
-def _finished_rows(cell: FinishedCell) -> Iterator[tuple[Row, HeldOut | None]]:
-    """Rows of a finished cell, each with the predictions to be scored."""
+def _finished_rows(
+    cell: FinishedCell, by_epoch: Mapping[int, _Found] | InputError
+) -> Iterator[tuple[Row, _Found | None]]:
+    """Rows of a finished cell, each with what was found of its epoch."""
     row, seconds = _cell_head(cell, "finished"), {"fit_seconds": written(cell.result.fit_seconds)}
-    try:
-        by_epoch = predictions_at(cell.folder, cell.result.validation)
-    except InputError as error:
-        yield row | {"state": "unusable", "reason": str(error)}, None
+    if isinstance(by_epoch, InputError):
+        yield row | {"state": "unusable", "reason": str(by_epoch)}, None
         return
     if not by_epoch:  # nothing was held out
         yield row | seconds, None

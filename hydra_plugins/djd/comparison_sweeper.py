@@ -88,6 +88,7 @@ class ComparisonSweeper(Sweeper):
             Stopped: The sweep was stopped; the exception says how to go on.
         """
         from djd.errors import ElsewhereError, FailedCellsError, InputError
+        from djd.garbage import keeping_all
         from djd.machine import Stopped
         from djd.report.report import report_sweep
         from djd.runs.summary import say
@@ -98,7 +99,8 @@ class ComparisonSweeper(Sweeper):
 
         loader = self.context.config_loader
         axes = read_axes(self.params, arguments, loader)
-        cells = CellComposer(loader, self.master, axes).cells()
+        with keeping_all():  # thousands of cells are no garbage
+            cells = CellComposer(loader, self.master, axes).cells()
         if not self.master.hydra.sweep.dir:  # what a shell makes of an unset variable
             raise InputError("hydra.sweep.dir: expected a path, received an empty one")
         if any(each.startswith("hydra.sweep.subdir=") for each in sys.argv[1:]):
