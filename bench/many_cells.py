@@ -11,14 +11,12 @@ for each command its seconds, those of a core, and the largest memory of a proce
 the same command again with everything finished, `djd report`; and what TensorBoard takes, with its
 data server and without.
 
-2,000 settings on five folds, two-core x86-64 with AVX-512, 2026-11-30, beside other work of four
-to eight times what the cores can do: so these are seconds of a core, which such work raises too:
+2,000 settings on five folds, two-core x86-64 with AVX-512, 2026-11-30, first in turn with tests, so
+that TensorBoard's and the code's before are of a machine with four to eight times as much to do:
 
-    dry run: 12 to 17 s, 640 MB (25 to 30 s with the code before, and 620 MB)
-    djd report: 129 s of a core at the busiest, 81 s less busy: folder 11, predictions 7,
-        statistics 38 (on all cores), cells.csv 14, page 7; 1.3 GB (before: 177 s, 3.4 GB)
-    again: 25 s of a core (30 s) until nothing is left to train, 0.7 GB; with its report 97 s
-        (130 s), 1.4 GB (before: 242 s, less busy, 3.6 GB); comparison.json isn't written
+    dry run: 16 s, 0.8 GB (25 to 30 s of a core with the code before, 0.6 GB)
+    again: 65 s with its report, 1.4 GB (before: 242 s, 3.6 GB); comparison.json isn't written
+    djd report: 54 s, 1.3 GB (before: 177 s of a core, 3.4 GB)
     comparison.json 0.96 MB (2.4), report.html 1.1 MB (1.3), cells.csv 3.7 MB (7.4)
     TensorBoard, data server: all rows after 67 s, 3.0 GB; without pictures after 15 s, 1.1 GB
     TensorBoard, load_fast=false, no pictures: 2,765 of 10,000 runs after 117 s, 1.2 GB
