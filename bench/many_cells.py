@@ -11,8 +11,8 @@ for each command its seconds, those of a core, and the largest memory of a proce
 the same command again with everything finished, `djd report`; and what TensorBoard takes, with its
 data server and without.
 
-2,000 settings on five folds, two-core x86-64 with AVX-512, 2026-11-30, first in turn with tests, so
-that TensorBoard's and the code's before are of a machine with four to eight times as much to do:
+2,000 settings on five folds, two-core x86-64 with AVX-512, 2026-11-30, tests running beside;
+what TensorBoard and the code before took was measured beside four to eight times as much work:
 
     dry run: 16 s, 0.8 GB (25 to 30 s of a core with the code before, 0.6 GB)
     again: 65 s with its report, 1.4 GB (before: 242 s, 3.6 GB); comparison.json isn't written
