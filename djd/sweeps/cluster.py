@@ -29,6 +29,9 @@ JOBS = "jobs"
 JOB_SECONDS = 600
 """Expected time of a job of several cells: a job's start costs about ten seconds."""
 
+SECONDS_OF_SILENCE = 300.0
+"""How long an engine is asked for the jobs that it has."""
+
 _QUEUE_NAME = "queue.jsonl"
 
 
@@ -138,7 +141,7 @@ class Queue:
                 batch = [index_of[cell] for cell in line["cells"] if cell in index_of]
                 batches[str(line["job"])] = batch
         batches = {name: batch for name, batch in batches.items() if batch}
-        looks = self.cluster.look(batches) if batches else {}
+        looks = self._looks(batches)
         taken: set[int] = set()
         found = {}
         for name, look in looks.items():
@@ -147,6 +150,25 @@ class Queue:
                 found[name] = batch
                 taken.update(batch)
         return found
+
+    def _looks(self, names: Collection[str]) -> Mapping[str, Look | Ended]:
+        """The state of each job; a job of which nothing is known would be submitted twice.
+
+        Raises:
+            InputError: The engine doesn't answer.
+        """
+        looks: dict[str, Look | Ended] = {}
+        until = time.monotonic() + SECONDS_OF_SILENCE
+        while silent := set(names) - looks.keys():
+            looks |= self.cluster.look(silent)
+            if silent - looks.keys():
+                if time.monotonic() > until:
+                    raise InputError(
+                        f"{self.folder / _QUEUE_NAME}: expected {self.cluster.name} to say which "
+                        f"of these jobs it still has, received no answer; give the command again"
+                    )
+                time.sleep(self.cluster.seconds_between_looks)
+        return looks
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         path = self.folder / _QUEUE_NAME

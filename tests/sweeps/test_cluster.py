@@ -256,3 +256,15 @@ def test_endings_of_a_job_go_to_its_own_cells_whatever_a_later_command_asks_for(
     (jobs[1].folder / "error.txt").write_text("no")
     part = PlayedCluster({"0": [Look(runs=True), ended]})
     assert run(part, jobs[1:]) == [Ending(0), None], "by the files, not by another cell's ending"
+
+
+def test_jobs_of_an_engine_that_is_silent_are_not_submitted_again(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(PlayedCluster({"0": [Ended([Ending(0)])]}), jobs[:1])
+    slow = PlayedCluster({"0": [None, None, Look(runs=True), Ended([Ending(0, 4)])]})
+    assert run(slow, jobs[:1]) == [Ending(0, 4)]
+    assert not slow.submitted
+    monkeypatch.setattr("djd.sweeps.cluster.SECONDS_OF_SILENCE", 0.0)
+    with pytest.raises(InputError, match="expected Played to say which of these jobs it still has"):
+        run(PlayedCluster({"0": [None]}), jobs[:1])
