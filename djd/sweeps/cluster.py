@@ -27,7 +27,7 @@ JOBS = "jobs"
 """Folder of a sweep's jobs on a cluster: the queue, and what the engine keeps there."""
 
 JOB_SECONDS = 600
-"""Expected time of a job of several cells: a job's start costs about ten seconds."""
+"""Expected time of a job of several cells: each imports PyTorch, which takes seconds."""
 
 SECONDS_OF_SILENCE = 300.0
 """How long an engine is asked for the jobs that it has."""
