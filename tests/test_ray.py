@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from djd.errors import InputError
-from djd.sweeps.cluster import Ended
 from djd.sweeps.node import NodeJob
+from djd.sweeps.queue import Ended
 from djd.sweeps.ray_cluster import RayCluster
 from djd.sweeps.ray_connection import Connection, join
 from tests.conftest import tiny_values
@@ -77,7 +77,7 @@ def devices_seen(connection: Connection, folder: Path, *, share: float, jobs: in
     there = RayCluster(
         connection, folder, {"CPU": 0.5, "GPU": share}, None, retries=0, path=[str(ROOT)]
     )
-    names, seen = there.submit([job] * jobs), []
+    (names,), seen = there.submit([job] * jobs), []
     wait_for(lambda: all(isinstance(each, Ended) for each in there.look(names).values()), "ends")
     for look in there.look(names).values():
         assert isinstance(look, Ended)

@@ -230,8 +230,12 @@ def _carry_out(sweep: Sweep, expected: Forecast, trainer: _Trainer) -> Outcome:
     # A folder with the file of an outcome is finished.
     remove(sweep.folder / RESULT_NAME)
     sweep = sweep.looked_at()
-    for cell, _ in sweep.failed:
-        forget_failure(cell.folder)
+    failed = [_job(cell, "cell", 0.0) for cell, _ in sweep.failed]
+    # A job that is still there may be past its failed cells: those wait for the next command.
+    past = {job.folder for job in trainer.queued(failed)} if trainer.queued else set()
+    for job in failed:
+        if job.folder not in past:
+            forget_failure(job.folder)
     _invent_for_pretraining([cell.config for cell in sweep.unfinished])
     seconds = expected.seconds
     jobs = [_job(cell, "cell", seconds.get(cell.folder, 0.0)) for cell in sweep.unfinished]
@@ -314,7 +318,9 @@ def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> N
     for refit in refits:
         forget_failure(refit.folder)
     launches, most = 0, LAUNCHES_ON_CLUSTER if trainer.queued else 1
-    while to_do := [each for each in refits if not sweep.result_of(each)]:
+    while to_do := [
+        each for each in refits if not (sweep.result_of(each) or failure_reason(each.folder))
+    ]:
         configs = [on_processor(each).config if trainer.queued else each.config for each in to_do]
         seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
         jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
@@ -323,6 +329,5 @@ def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> N
         folders = [refit.folder for refit in to_do]
         if wait_for_silent(folders):
             continue
-        lost = [each for each in folders if not (failure_reason(each) or is_locked(each))]
-        if launches >= most or not lost:
+        if launches >= most or all(map(is_locked, folders)):
             return

@@ -6,15 +6,15 @@ import secrets
 import sys
 import time
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from djd.errors import InputError
-from djd.sweeps.cluster import Ended, Look
 from djd.sweeps.node import NodeJob
+from djd.sweeps.queue import Ended, Look
 from djd.sweeps.ray_connection import NAMESPACE, Connection, Resources, require_place
 from djd.wording import in_shell
 
@@ -45,15 +45,18 @@ class RayCluster:
     path: Sequence[str]
     name: str = "Ray"
     seconds_between_looks: float = 1.0
+    _had_place: bool = False
 
     @property
     def desk_name(self) -> str:
         """The name of the sweep's actor in the cluster."""
         return f"sweep {hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]}"
 
-    def submit(self, jobs: Sequence[NodeJob]) -> list[str]:
+    def submit(self, jobs: Sequence[NodeJob]) -> Iterable[list[str]]:
         """See `Cluster`."""
-        require_place(self.connection.nodes, self.wanted)
+        if not self._had_place:  # later the only such node may be away for a while
+            require_place(self.connection.nodes, self.wanted)
+        self._had_place = True
         import cloudpickle
         from ray.exceptions import ActorDiedError, GetTimeoutError
 
@@ -72,7 +75,7 @@ class RayCluster:
                         f"hydra/launcher=ray: expected an actor that takes {len(jobs)} jobs, "
                         f"received: {' '.join(str(error).split())}"
                     ) from error
-        return list(sent)
+        return [list(sent)]
 
     def _desk(self) -> Any:
         import ray

@@ -4,7 +4,6 @@ submitit asks `sacct` for states, which many sites don't have; `squeue` is every
 squeue no longer lists has ended.
 """
 
-import getpass
 import os
 import re
 import signal
@@ -28,9 +27,9 @@ from submitit.core.utils import (
 from djd.errors import InputError
 from djd.machine import Stopped, process_lives, process_start, stop_on_signals
 from djd.runs.summary import say
-from djd.sweeps.cluster import Ended, Look
 from djd.sweeps.node import NodeJob
 from djd.sweeps.processes import Ending
+from djd.sweeps.queue import Ended, Look
 
 MOST_TIMEOUTS = 10_000
 """How often submitit requeues a job at the end of its time: a cell may need many."""
@@ -56,6 +55,9 @@ class _SubmittedJob:
 
     def __call__(self) -> list[Ending | None]:
         requeue = signal.getsignal(signal.SIGUSR2)  # submitit's
+        if os.environ.get("SUBMITIT_EXECUTOR") == "local":
+            with suppress(OSError):
+                os.setsid()  # Ctrl-C in the terminal of the command is not for its jobs
         try:
             with stop_on_signals():
                 return self.job.run()
@@ -104,6 +106,7 @@ class SlurmCluster:
     name: str = field(init=False)
     seconds_between_looks: float = field(init=False)
     _here: dict[str, Any] = field(default_factory=dict, init=False)
+    _gone: set[str] = field(default_factory=set, init=False)
     _is_silent: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -112,15 +115,15 @@ class SlurmCluster:
         self.name = "submitit's local executor" if local else "Slurm"
         self.seconds_between_looks = 0.3 if local else 5.0
 
-    def submit(self, jobs: Sequence[NodeJob]) -> list[str]:
+    def submit(self, jobs: Sequence[NodeJob]) -> Iterator[list[str]]:
         """See `Cluster`; arrays of `array_size`, of which one runs at a time."""
         names: list[str] = []
         options = dict(self.options)
         for at in range(0, len(jobs), self.array_size):
             if names and self.executor == "slurm":
                 options["slurm_dependency"] = f"afterany:{_array_of(names[-1])}"
-            names += self._submit_array(jobs[at : at + self.array_size], options)
-        return names
+            names = self._submit_array(jobs[at : at + self.array_size], options)
+            yield names
 
     def _submit_array(self, jobs: Sequence[NodeJob], options: Mapping[str, Any]) -> list[str]:
         timeouts = {f"{self.executor}_max_num_timeout": MOST_TIMEOUTS}
@@ -135,9 +138,12 @@ class SlurmCluster:
                 f"hydra/launcher=slurm: expected {self.name} to take {len(jobs)} jobs, received: "
                 f"{lines[-1] if lines else error!r}"
             ) from error
-        if self.executor == "local":
-            self._here |= {job.job_id: job for job in submitted}
-        return [job.job_id for job in submitted]
+        if self.executor == "slurm":
+            return [job.job_id for job in submitted]
+        # Numbers of processes come again.
+        named = {f"{job.job_id}-{process_start(int(job.job_id))}": job for job in submitted}
+        self._here |= named
+        return list(named)
 
     def look(self, names: Collection[str]) -> Mapping[str, Look | Ended]:
         """See `Cluster`."""
@@ -147,7 +153,13 @@ class SlurmCluster:
             return {}
         else:
             states = found
-        return {name: self._look_of(name, *states.get(name, "").split("|")) for name in names}
+        gone = {name for name in names if name not in states} - self._gone
+        self._gone |= gone  # an answer may be empty by mistake: the second one counts
+        return {
+            name: self._look_of(name, *states.get(name, "").split("|"))
+            for name in names
+            if name not in gone
+        }
 
     def _look_of(self, name: str, state: str, why: str = "") -> Look | Ended:
         if state in _RUNS | _WAITS:
@@ -155,7 +167,7 @@ class SlurmCluster:
         return self._ended(name, state, why)
 
     def _ended(self, name: str, state: str, why: str) -> Ended:
-        paths = JobPaths(self.folder, job_id=name)
+        paths = JobPaths(self.folder, job_id=name.partition("-")[0])
         with suppress(OSError, EOFError, ValueError):  # none, or it is on its way
             outcome, value = pickle_load(paths.result_pickle)
             if outcome == "success":
@@ -176,7 +188,7 @@ class SlurmCluster:
         """State and reason of all jobs of this user; None while Slurm doesn't answer."""
         try:
             listed = _slurm(
-                "squeue", "-h", "-r", "-t", "all", "-u", getpass.getuser(), "-o", "%i|%T|%r"
+                "squeue", "-h", "-r", "-t", "all", "-u", str(os.getuid()), "-o", "%i|%T|%r"
             )
         except (OSError, subprocess.SubprocessError) as error:
             if not self._is_silent:
@@ -190,21 +202,25 @@ class SlurmCluster:
     def _lives_here(self, name: str) -> bool:
         if job := self._here.get(name):
             return not job.done()
-        return bool(process_lives(int(name), process_start(int(name))))
+        process, _, started = name.partition("-")
+        return bool(process_lives(int(process), started))
 
     def cancel(self, names: Collection[str]) -> None:
         """See `Cluster`."""
-        with suppress(OSError, subprocess.SubprocessError):
-            if self.executor == "slurm":
+        try:
+            if self.executor == "slurm" and names:
                 _slurm("scancel", *names)
+        except (OSError, subprocess.SubprocessError) as error:
+            say(f"warning: scancel failed ({_last_line(error)}): {self.how_to_end(names)}")
         for name in names if self.executor == "local" else ():
-            with suppress(OSError):
-                os.kill(int(name), signal.SIGTERM)
+            if self._lives_here(name):
+                with suppress(OSError):
+                    os.kill(int(name.partition("-")[0]), signal.SIGTERM)
 
     def how_to_end(self, names: Collection[str]) -> str:
         """See `Cluster`."""
         command = "kill" if self.executor == "local" else "scancel"
-        named = " ".join(dict.fromkeys(map(_array_of, names)))
+        named = " ".join(dict.fromkeys(_array_of(each).partition("-")[0] for each in names))
         return f"they go on without this command; to end them: {command} {named}"
 
 

@@ -1,6 +1,7 @@
 """What launchers of clusters share: jobs of several cells, and calls that are made on a node."""
 
 import sys
+import sysconfig
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,9 @@ from hydra_plugins.djd.processes_launcher import ProcessesLauncher, run_job_alon
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Job
-    from djd.sweeps.cluster import Cluster, Queue
     from djd.sweeps.node import NodeJob
     from djd.sweeps.processes import Ending, Watcher
+    from djd.sweeps.queue import Cluster, Queue
 
 
 class ClusterLauncher(ProcessesLauncher):
@@ -32,9 +33,19 @@ class ClusterLauncher(ProcessesLauncher):
 
     def __init__(self, max_jobs: int, cells_a_job: int | None, cells_at_once: int) -> None:
         super().__init__()
+        self.require_counts(max_jobs=max_jobs, cells_a_job=cells_a_job, cells_at_once=cells_at_once)
         self.n_jobs = max_jobs * cells_at_once
         self._queue: Queue | None = None
         self.max_jobs, self.cells_a_job, self.cells_at_once = max_jobs, cells_a_job, cells_at_once
+
+    @staticmethod
+    def require_counts(**counts: int | None) -> None:
+        """Raise InputError for a number below 1."""
+        from djd.errors import InputError
+
+        for key, count in counts.items():
+            if count is not None and count < 1:
+                raise InputError(f"hydra.launcher.{key}: expected 1 or more, received {count}")
 
     @abstractmethod
     def connect(self, folder: Path) -> "Cluster":
@@ -50,9 +61,13 @@ class ClusterLauncher(ProcessesLauncher):
     ) -> "Sequence[Ending | None]":
         """Call `run_job_alone` for each job; the endings in their order."""
         from djd.sweeps.cluster import run_on_cluster
+        from djd.sweeps.processes import Ending
 
-        job, cells = self._node_job(run_job_alone, calls), self.cells_in_a_job()
-        return run_on_cluster(self.queue(), jobs, job, cells_a_job=cells, watcher=watcher)
+        job, cells = self._node_job(run_job_alone, calls), self.cells_in_a_job(jobs)
+        endings = run_on_cluster(self.queue(), jobs, job, cells_a_job=cells, watcher=watcher)
+        if self.jobs:  # of our own sweeper, which launches lost jobs again
+            return endings
+        return [each or Ending(1, error="its job was lost") for each in endings]
 
     def queued(self, jobs: Sequence["Job"]) -> "Sequence[Job]":
         """See `djd.sweeps.cells.Queued`."""
@@ -71,9 +86,9 @@ class ClusterLauncher(ProcessesLauncher):
         Raises:
             InputError: The engine's library is not installed, or the engine doesn't answer.
         """
-        from djd.sweeps.cluster import JOBS, Queue
+        from djd.sweeps.queue import JOBS, Queue
 
-        folder = Path(self.master.hydra.sweep.dir, JOBS).absolute()
+        folder = Path(self.master.hydra.sweep.dir, JOBS).resolve()
         with self.library_there():
             self._queue = self._queue or Queue(self.connect(folder), folder)
             return self._queue
@@ -92,19 +107,19 @@ class ClusterLauncher(ProcessesLauncher):
                 f'say pip install "djd[{self.extra}]"'
             ) from error
 
-    def cells_in_a_job(self) -> int:
+    def cells_in_a_job(self, jobs: "Sequence[Job]") -> int:
         """As many as were asked for, or as many as take a while."""
         from djd.sweeps.cluster import cells_in_a_job
 
-        if self.cells_a_job or not self.jobs:
-            return self.cells_a_job or 1
-        return cells_in_a_job(self.jobs, at_once=self.cells_at_once, max_jobs=self.max_jobs)
+        return self.cells_a_job or cells_in_a_job(
+            jobs, at_once=self.cells_at_once, max_jobs=self.max_jobs
+        )
 
     def module_folders(self) -> tuple[str, ...]:
         """Where a node finds modules: beside those of its Python, which is this one."""
         folders = dict.fromkeys(str(Path(each).absolute()) for each in sys.path if each)
-        standard = (sys.prefix, sys.base_prefix)
-        return tuple(each for each in folders if not each.startswith(standard))
+        of_python = {*sysconfig.get_paths().values()}
+        return tuple(each for each in folders if each not in of_python)
 
     def _node_job(self, work: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> "NodeJob":
         from djd.sweeps.node import NodeJob

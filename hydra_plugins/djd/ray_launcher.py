@@ -14,8 +14,8 @@ from hydra_plugins.djd._cluster_launcher import ClusterLauncher
 
 if TYPE_CHECKING:
     from djd.sweeps.cells import Job
-    from djd.sweeps.cluster import Cluster
     from djd.sweeps.processes import Ending, Watcher
+    from djd.sweeps.queue import Cluster
     from djd.sweeps.ray_cluster import RayCluster
     from djd.sweeps.ray_connection import Connection, Resources
 

@@ -11,7 +11,10 @@ from hydra.core.config_store import ConfigStore
 from hydra_plugins.djd._cluster_launcher import ClusterLauncher
 
 if TYPE_CHECKING:
-    from djd.sweeps.cluster import Cluster
+    from collections.abc import Sequence
+
+    from djd.sweeps.cells import Job
+    from djd.sweeps.queue import Cluster
 
 
 @dataclass
@@ -20,7 +23,8 @@ class SlurmLauncherConf:
 
     Attributes:
         max_jobs: Jobs that run at a time; None for 100, or a job a core with `executor=local`.
-        cells_a_job: Cells in a job; None for as many as take ten minutes.
+        cells_a_job: Cells in a job; None for as many as take ten minutes, or fewer where that
+            leaves places of `max_jobs` empty.
         cells_at_once: Cells of a job that train at a time, on a core each; GPUs are shared out.
         timeout_min: After so many minutes a job is requeued, and goes on from its last epochs.
         signal_delay_s: How long before its end a job is asked to keep its last epochs.
@@ -81,6 +85,7 @@ class SlurmLauncher(ClusterLauncher):
             )
         with self.library_there():
             import submitit  # noqa: F401
+        self.require_counts(array_size=array_size, max_jobs=max_jobs, cells_at_once=cells_at_once)
         most = max(1, usable_cores() // cells_at_once) if executor == "local" else 100
         super().__init__(max_jobs or most, cells_a_job, cells_at_once)
         self.array_size, self.executor, self.options = array_size, executor, options
@@ -91,10 +96,10 @@ class SlurmLauncher(ClusterLauncher):
 
         return SlurmCluster(folder, self._executor_options(), self.array_size, self.executor)
 
-    def cells_in_a_job(self) -> int:
+    def cells_in_a_job(self, jobs: "Sequence[Job]") -> int:
         """As elsewhere; all jobs of the local executor start at once, so there are `max_jobs`."""
-        fewest = -(-len(self.jobs) // self.max_jobs) if self.executor == "local" else 1
-        return max(super().cells_in_a_job(), fewest)
+        fewest = -(-len(jobs) // self.max_jobs) if self.executor == "local" else 1
+        return max(super().cells_in_a_job(jobs), fewest)
 
     def _executor_options(self) -> dict[str, Any]:
         """Options as submitit names them."""

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from djd.errors import InputError
 from djd.machine import Stopped
+from djd.runs.folder import lock
 from djd.sweeps.cells import Job
-from djd.sweeps.cluster import Ended, Look, Queue, call_on_cluster, cells_in_a_job, run_on_cluster
+from djd.sweeps.cluster import call_on_cluster, cells_in_a_job, run_on_cluster
 from djd.sweeps.node import NodeJob
 from djd.sweeps.processes import Ending, Watcher
-
-from djd.errors import InputError  # isort: skip
+from djd.sweeps.queue import Ended, Look, Queue
 
 
 class PlayedCluster:
@@ -30,10 +31,10 @@ class PlayedCluster:
         self.submitted: list[NodeJob] = []
         self.cancelled: list[str] = []
 
-    def submit(self, jobs: Sequence[NodeJob]) -> list[str]:
+    def submit(self, jobs: Sequence[NodeJob]) -> list[list[str]]:
         first = len(self.submitted)
         self.submitted += jobs
-        return [str(first + index) for index in range(len(jobs))]
+        return [[str(first + index)] for index in range(len(jobs))]
 
     def look(self, names: Collection[str]) -> Mapping[str, Look | Ended]:
         found = {}
@@ -161,12 +162,29 @@ def test_a_lost_job_blames_no_cell_at_first(jobs: list[Job]) -> None:
 
 
 def test_the_cell_that_runs_as_a_job_is_lost_again_has_failed(jobs: list[Job]) -> None:
-    cluster = PlayedCluster({str(each): [Ended(reason="odd end")] for each in range(4)})
+    cluster = PlayedCluster(
+        {str(each): [Look(runs=True), Ended(reason="odd end")] for each in range(2)}
+    )
+    queue, calls = Queue(cluster, jobs[0].folder.parent / "jobs"), NodeJob(print, [()] * 3)
+    for _ in range(2):
+        with lock(jobs[0].folder):  # it trains
+            run_on_cluster(queue, jobs, calls, cells_a_job=3, watcher=Watcher())
+    assert jobs[0].name in queue.suspects
+    assert not (jobs[0].folder / "error.txt").exists(), "somebody trains there"
+    cluster.looks["2"] = [Ended(reason="odd end")]
+    run_on_cluster(queue, jobs[:1], NodeJob(print, [()]), cells_a_job=3, watcher=Watcher())
+    assert (jobs[0].folder / "error.txt").read_text().strip() == "odd end"
+    assert queue.suspects == {jobs[0].name}
+
+
+def test_where_a_job_is_lost_twice_before_any_cell_begins_all_cells_say_why(
+    jobs: list[Job],
+) -> None:
+    cluster = PlayedCluster({str(each): [Ended(reason="no python")] for each in range(2)})
     queue, calls = Queue(cluster, jobs[0].folder.parent / "jobs"), NodeJob(print, [()] * 3)
     for _ in range(2):
         run_on_cluster(queue, jobs, calls, cells_a_job=3, watcher=Watcher())
-    assert (jobs[0].folder / "error.txt").read_text().strip() == "odd end"
-    assert not (jobs[1].folder / "error.txt").exists()
+    assert {(job.folder / "error.txt").read_text().strip() for job in jobs} == {"no python"}
 
 
 def test_memory_is_the_fault_of_the_cell_that_ran_and_the_others_go_on(jobs: list[Job]) -> None:
@@ -188,8 +206,6 @@ def test_a_cancelled_job_is_not_launched_again(jobs: list[Job]) -> None:
 
 
 def test_a_preempted_cell_waits_again(jobs: list[Job]) -> None:
-    from djd.runs.folder import lock
-
     cluster = PlayedCluster()
     cluster.looks["0"] = [Look(runs=True), Look(runs=False), Ended([Ending(0)])]
     watcher = Notes()
@@ -219,8 +235,12 @@ def test_one_call_gives_its_value_or_says_why_not() -> None:
         (Ended(reason="out of memory"), "out of memory"),
         (Ended(), "it was lost"),
     ):
-        with pytest.raises(InputError, match=f"job 0 of Played: {reason}"):
-            call_on_cluster(PlayedCluster({"0": [ended]}), NodeJob(print, [()]))
+        cluster = PlayedCluster({str(name): [ended] for name in range(3)})
+        with pytest.raises(InputError, match=rf"job \d of Played: {reason}"):
+            call_on_cluster(cluster, NodeJob(print, [()]))
+        assert len(cluster.submitted) == (1 if ended.endings else 3)
+    lost_once = PlayedCluster({"0": [Ended()], "1": [Ended([Ending(0, 6)])]})
+    assert call_on_cluster(lost_once, NodeJob(print, [()])) == 6
 
 
 @pytest.mark.parametrize(
@@ -265,6 +285,6 @@ def test_jobs_of_an_engine_that_is_silent_are_not_submitted_again(
     slow = PlayedCluster({"0": [None, None, Look(runs=True), Ended([Ending(0, 4)])]})
     assert run(slow, jobs[:1]) == [Ending(0, 4)]
     assert not slow.submitted
-    monkeypatch.setattr("djd.sweeps.cluster.SECONDS_OF_SILENCE", 0.0)
+    monkeypatch.setattr("djd.sweeps.queue.SECONDS_OF_SILENCE", 0.0)
     with pytest.raises(InputError, match="expected Played to say which of these jobs it still has"):
         run(PlayedCluster({"0": [None]}), jobs[:1])

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from djd.errors import InputError
-from djd.sweeps.cluster import Ended, Look
 from djd.sweeps.node import NodeJob
 from djd.sweeps.processes import Ending
+from djd.sweeps.queue import Ended, Look
 from djd.sweeps.ray_cluster import RayCluster, state_of
 from djd.sweeps.ray_connection import Connection, Resources, join, places
 from hydra_plugins.djd.ray_launcher import RayLauncher
