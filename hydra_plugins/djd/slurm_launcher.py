@@ -78,6 +78,7 @@ class SlurmLauncher(ClusterLauncher):
             raise InputError(
                 f"hydra.launcher.executor: expected slurm or local, received {executor}"
             )
+        self.require_counts(array_size=array_size, max_jobs=max_jobs, cells_at_once=cells_at_once)
         if executor == "slurm" and not (shutil.which("sbatch") and shutil.which("squeue")):
             raise InputError(
                 "hydra/launcher=slurm: expected Slurm's commands (sbatch, squeue) on this machine, "
@@ -85,7 +86,6 @@ class SlurmLauncher(ClusterLauncher):
             )
         with self.library_there():
             import submitit  # noqa: F401
-        self.require_counts(array_size=array_size, max_jobs=max_jobs, cells_at_once=cells_at_once)
         most = max(1, usable_cores() // cells_at_once) if executor == "local" else 100
         super().__init__(max_jobs or most, cells_a_job, cells_at_once)
         self.array_size, self.executor, self.options = array_size, executor, options

@@ -47,3 +47,13 @@ def test_a_library_that_is_not_installed_is_one_sentence(
         f"hydra/launcher={name}: expected an installed {module}, received none; say pip install "
         f'"djd[{name}]"'
     )
+
+
+@pytest.mark.parametrize("key", ["max_jobs", "cells_at_once", "array_size"])
+def test_a_count_below_one_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    arguments = ("hydra/launcher=slurm", f"hydra.launcher.{key}=0")
+    assert sentence(monkeypatch, capsys, *arguments) == (
+        f"hydra.launcher.{key}: expected 1 or more, received 0"
+    )
