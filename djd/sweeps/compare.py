@@ -210,7 +210,12 @@ def compare(
         else:
             gpus = find_gpus([cell.config for cell in sweep.unfinished], trainer.knees)
             trainer, timed = replace(trainer, at_once=choose_at_once(at_once, gpus)), sweep
-        expected = forecast(timed, trainer.knees, at_once=trainer.at_once)
+        expected = forecast(
+            timed,
+            trainer.knees,
+            at_once=trainer.at_once,
+            timed_together=1 if queued else None,  # a login node is for all
+        )
     at_once, notes = trainer.at_once, gpus.sentences(trainer.at_once) if gpus else []
     if queued and expected.seconds:
         notes.append(ON_OTHER_MACHINES)
@@ -322,7 +327,8 @@ def _launch_refits(sweep: Sweep, refits: Sequence[Cell], trainer: _Trainer) -> N
         each for each in refits if not (sweep.result_of(each) or failure_reason(each.folder))
     ]:
         configs = [on_processor(each).config if trainer.queued else each.config for each in to_do]
-        seconds = training_estimates(configs, trainer.knees, at_once=trainer.at_once)
+        together = 1 if trainer.queued else trainer.at_once
+        seconds = training_estimates(configs, trainer.knees, at_once=together)
         jobs = [_job(refit, "refit", each) for refit, each in zip(to_do, seconds, strict=True)]
         trainer.launch(jobs, trainer.at_once)
         launches += 1

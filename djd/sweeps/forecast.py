@@ -61,8 +61,12 @@ class Forecast:
     pretraining_seconds: float = 0.0
 
 
-def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
+def forecast(
+    sweep: Sweep, knees: Knees, *, at_once: int, timed_together: int | None = None
+) -> Forecast:
     """Time and disk of a sweep, from a rehearsal of each shape; one refit counts as their mean.
+
+    `at_once` cells train at a time, and so many, or `timed_together`, on one machine.
 
     Raises:
         InputError: A network can't be built, or the split of a cell is not as expected.
@@ -70,25 +74,26 @@ def forecast(sweep: Sweep, knees: Knees, *, at_once: int) -> Forecast:
     cells, config = sweep.unfinished, sweep.config
     if not cells:  # a finished sweep is reported even where a network can't be built any more
         return Forecast({}, 0.0, 0, 0)
+    together = timed_together or at_once
     refits = []
     if config.test != "never":
         firsts = [group[0] for group in by_setting(sweep.cells)]
         most = [(cell, cell.config.trainer.max_epochs) for cell in firsts]
         refits = [refitted(cell, epochs=each, score_epochs=()).config for cell, each in most]
-    seconds = training_estimates([cell.config for cell in cells], knees, at_once=at_once)
-    of_refits = training_estimates(refits, knees, at_once=at_once)
+    seconds = training_estimates([cell.config for cell in cells], knees, at_once=together)
+    of_refits = training_estimates(refits, knees, at_once=together)
     if config.test != "each":  # any of them may win
         of_refits = [sum(of_refits) / len(of_refits)] if of_refits else []
     all_configs = [cell.config for cell in sweep.trainings]
     running = after = OTHER_BYTES * len(all_configs)
-    measured = measured_paces(all_configs, at_once=at_once)
+    measured = measured_paces(all_configs, at_once=together)
     for each, (_, values) in zip(all_configs, measured, strict=True):
         epochs = len(each.epochs_to_score)
         # Beside the score epochs: the checkpoint to resume from, weights and two moments.
         running += values * BYTES_A_WEIGHT * (epochs + 3)
         after += values * BYTES_A_WEIGHT * epochs if config.keep == "all" else 0
     by_folder = {cell.folder: each for cell, each in zip(cells, seconds, strict=True)}
-    before = _pretraining([*(cell.config for cell in cells), *refits], at_once)
+    before = _pretraining([*(cell.config for cell in cells), *refits], together)
     training = before + _shared(seconds, at_once) + _shared(of_refits, at_once)
     return Forecast(by_folder, training + end_seconds(config), running, after, before)
 
