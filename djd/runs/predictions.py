@@ -98,7 +98,7 @@ def _predictions(rows: Sequence[Sequence[str]]) -> HeldOut:
 
 @lru_cache(maxsize=64)
 def _one(knees: tuple[tuple[str, str, str], ...]) -> tuple[tuple[str, str, str], ...]:
-    """The same names in one place: of 10,000 cells on the same folds they took 200 MB."""
+    """The same names in one place: of 10,000 cells on the same folds they would be some 200 MB."""
     return knees
 
 

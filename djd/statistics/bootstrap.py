@@ -79,7 +79,7 @@ def mean_of_repeats(values: Array, repeats: Sequence[int]) -> Array:
 
     The trainings of a setting stand side by side; `repeats` says how many each has, 1 or more.
     """
-    if max(repeats) == 1:  # sums of one took 15 s of a core for 2,000 settings
+    if max(repeats) == 1:  # sums of one value each take seconds for 2,000 settings
         return values
     sums = np.add.reduceat(values, np.cumsum([0, *repeats[:-1]]), axis=0)
     means: Array = sums / np.reshape(repeats, (-1, *[1] * (values.ndim - 1)))

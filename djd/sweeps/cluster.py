@@ -28,7 +28,7 @@ def cells_in_a_job(jobs: Sequence[Job], *, at_once: int, max_jobs: int) -> int:
     """How many cells make a job of `JOB_SECONDS`, as long as that leaves a job for each place."""
     seconds = max(1.0, sum(job.seconds for job in jobs) / len(jobs))
     for_time = round(JOB_SECONDS / seconds) * at_once
-    return max(at_once, min(for_time, -(-len(jobs) // max_jobs)), 1)
+    return max(at_once, min(for_time, -(-len(jobs) // max_jobs)))
 
 
 def run_on_cluster(

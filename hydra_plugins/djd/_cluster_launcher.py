@@ -64,7 +64,8 @@ class ClusterLauncher(ProcessesLauncher):
         from djd.sweeps.processes import Ending
 
         job, cells = self._node_job(run_job_alone, calls), self.cells_in_a_job(jobs)
-        endings = run_on_cluster(self.queue(), jobs, job, cells_a_job=cells, watcher=watcher)
+        with self._leaving():
+            endings = run_on_cluster(self.queue(), jobs, job, cells_a_job=cells, watcher=watcher)
         if self.jobs:  # of our own sweeper, which launches lost jobs again
             return endings
         return [each or Ending(1, error="its job was lost") for each in endings]
@@ -78,7 +79,21 @@ class ClusterLauncher(ProcessesLauncher):
         """Make one call on a node, and wait for its value; raises InputError where it fails."""
         from djd.sweeps.cluster import call_on_cluster
 
-        return call_on_cluster(self.queue().cluster, self._node_job(work, [arguments]))
+        with self._leaving():
+            return call_on_cluster(self.queue().cluster, self._node_job(work, [arguments]))
+
+    def leave(self) -> None:
+        """Act on the stop of this command; the jobs of most engines go on."""
+
+    @contextmanager
+    def _leaving(self) -> Iterator[None]:
+        from djd.machine import Stopped
+
+        try:
+            yield
+        except Stopped:
+            self.leave()
+            raise
 
     def queue(self) -> "Queue":
         """The jobs of this sweep on the cluster.

@@ -1,10 +1,9 @@
 """`hydra/launcher=ray`: cells as tasks of a Ray cluster, or of a Ray that this command starts."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
 from hydra.types import HydraContext, TaskFunction
@@ -13,8 +12,6 @@ from omegaconf import DictConfig
 from hydra_plugins.djd._cluster_launcher import ClusterLauncher
 
 if TYPE_CHECKING:
-    from djd.sweeps.cells import Job
-    from djd.sweeps.processes import Ending, Watcher
     from djd.sweeps.queue import Cluster
     from djd.sweeps.ray_cluster import RayCluster
     from djd.sweeps.ray_connection import Connection, Resources
@@ -80,7 +77,7 @@ class RayLauncher(ClusterLauncher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep Hydra's objects, and join the cluster; an error in `__init__` would be Hydra's."""
+        """Keep Hydra's objects, and join the cluster."""
         from djd.errors import InputError
         from djd.machine import usable_cores
 
@@ -113,33 +110,10 @@ class RayLauncher(ClusterLauncher):
         self.cluster = RayCluster(self.connection, folder, wanted, self.most, self.retries, path)
         return self.cluster
 
-    def run(
-        self,
-        jobs: Sequence["Job"],
-        calls: Sequence[tuple[Any, ...]],
-        *,
-        at_once: int,
-        watcher: "Watcher",
-    ) -> "Sequence[Ending | None]":
-        """As elsewhere; where this command is stopped, a Ray of its own ends with it."""
-        with self._ending_own():
-            return super().run(jobs, calls, at_once=at_once, watcher=watcher)
-
-    def apart(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """As elsewhere; where this command is stopped, a Ray of its own ends with it."""
-        with self._ending_own():
-            return super().apart(work, *arguments)
-
-    @contextmanager
-    def _ending_own(self) -> Iterator[None]:
-        from djd.machine import Stopped
-
-        try:
-            yield
-        except Stopped:
-            if self.cluster:
-                self.cluster.leave()
-            raise
+    def leave(self) -> None:
+        """End a Ray of this command's own."""
+        if self.cluster:
+            self.cluster.leave()
 
     def resources(self, nodes: "Sequence[Resources]") -> "Resources":
         """What a job takes, by Ray's names."""
