@@ -101,6 +101,10 @@ class SlurmCluster:
         path = self.folder / f"out-{name}-{task or 4294967294}"  # NO_VAL: not of an array
         return path.read_text() if path.exists() else ""
 
+    def wait_for_output(self, job: str, seconds: float = 60) -> None:
+        """Return once a job has written something; it may run for a while before that."""
+        self._wait(lambda: str(bool(self.output(job))), f"output of job {job}", ("True",), seconds)
+
     def squeue(self, *options: str) -> dict[str, tuple[str, str]]:
         """State and reason of each job, or task of an array, that Slurm still remembers."""
         lines = self.run("squeue", "-t", "all", "-h", "-r", "-o", "%i|%T|%r", *options)

@@ -78,7 +78,7 @@ def test_a_job_over_its_memory_is_killed(slurm: SlurmCluster) -> None:
 @pytest.mark.slow
 def test_a_preempted_job_starts_again_and_is_told(slurm: SlurmCluster) -> None:
     low = slurm.sbatch(f'{RESTARTS}; [ "$SLURM_RESTART_COUNT" ] || sleep 60', "-c4")
-    slurm.wait(low, "RUNNING")
+    slurm.wait_for_output(low)
     high = slurm.sbatch("true", "-p", "high", "-c4")
     slurm.wait(high, "COMPLETED")
     assert slurm.state(low) == "PENDING"
@@ -111,9 +111,7 @@ def test_jobs_of_a_lost_node_start_again_or_end_as_node_fail(slurm: SlurmCluster
     again = slurm.sbatch(f'{RESTARTS}; [ "$SLURM_RESTART_COUNT" ] || sleep 60')
     ends = slurm.sbatch("echo $$ $PPID; sleep 60", "--no-requeue")
     for job in again, ends:
-        slurm.wait(job, "RUNNING")
-    while not slurm.output(ends):
-        time.sleep(0.05)
+        slurm.wait_for_output(job)
     slurm.kill_node()
     assert not any(map(_runs, slurm.output(ends).split()))
     slurm.wait_for_node("down*")
