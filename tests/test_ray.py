@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from djd.errors import InputError
+from djd.machine import Stopped
 from djd.sweeps.node import NodeJob
-from djd.sweeps.queue import Ended
+from djd.sweeps.queue import Ended, Queue
 from djd.sweeps.ray_cluster import RayCluster
 from djd.sweeps.ray_connection import Connection, join
 from tests.conftest import tiny_values
@@ -100,7 +102,32 @@ def test_a_job_for_which_no_node_is_large_enough_is_refused(
     with joined(cluster) as connection:
         there = RayCluster(connection, tmp_path, {"CPU": 1, "GPU": 3}, None, 0, path=[])
         with pytest.raises(InputError, match=r"a node of Ray with 1 CPU and 3 GPU.* 2 GPU"):
-            there.submit([NodeJob(seen_devices, [()])])
+            list(there.submit([NodeJob(seen_devices, [()])]))
+
+
+@pytest.mark.parametrize(("step", "arrived"), [("_desk", False), ("_ask", True)])
+def test_jobs_are_found_again_that_arrived_before_the_command_was_stopped(
+    cluster: RayTestCluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    arrived: bool,
+) -> None:
+    def stop(_: RayCluster, *questions: object) -> None:
+        ray.get(list(questions))
+        raise Stopped(signal.SIGINT)
+
+    with joined(cluster) as connection:
+        there = RayCluster(connection, tmp_path, {"CPU": 1}, None, retries=0, path=[])
+        queue = Queue(there, tmp_path)
+        job = NodeJob(time.sleep, [(60,)])
+        with monkeypatch.context() as patch:
+            patch.setattr(RayCluster, step, stop)
+            with pytest.raises(Stopped):
+                queue.submit(["a"], lambda _: job, cells_a_job=1)
+        found = queue.found(["a"])
+        assert list(found.values()) == ([[0]] if arrived else [])
+        there.cancel(found)
 
 
 def test_cells_fail_alone_and_the_others_are_those_of_one_machine(

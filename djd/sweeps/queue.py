@@ -63,9 +63,9 @@ class Cluster(Protocol):
     seconds_between_looks: float
 
     def submit(self, jobs: Sequence[NodeJob]) -> Iterable[list[str]]:
-        """Queue jobs, maybe some at a time; their names in the engine, as soon as it has them.
+        """Queue jobs, maybe some at a time; their names in the engine, as soon as they are known.
 
-        Raises InputError where the engine refuses them.
+        All are queued once all names were taken. Raises InputError where the engine refuses them.
         """
 
     def look(self, names: Collection[str]) -> Mapping[str, Look | Ended]:

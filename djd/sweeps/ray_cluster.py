@@ -6,7 +6,7 @@ import secrets
 import sys
 import time
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +52,8 @@ class RayCluster:
         """The name of the sweep's actor in the cluster."""
         return f"sweep {hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]}"
 
-    def submit(self, jobs: Sequence[NodeJob]) -> Iterable[list[str]]:
-        """See `Cluster`."""
+    def submit(self, jobs: Sequence[NodeJob]) -> Iterator[list[str]]:
+        """See `Cluster`; a command that is stopped while it sends jobs finds them again."""
         if not self._had_place:  # later the only such node may be away for a while
             require_place(self.connection.nodes, self.wanted)
         self._had_place = True
@@ -61,6 +61,7 @@ class RayCluster:
         from ray.exceptions import ActorDiedError, GetTimeoutError
 
         sent = {secrets.token_hex(4): zlib.compress(cloudpickle.dumps(job)) for job in jobs}
+        yield list(sent)  # jobs that never arrive are lost, and submitted again
         options = {f"num_{key.lower()}s": self.wanted[key] for key in ("CPU", "GPU")}
         if "memory" in self.wanted:
             options["memory"] = self.wanted["memory"]
@@ -75,7 +76,6 @@ class RayCluster:
                         f"hydra/launcher=ray: expected an actor that takes {len(jobs)} jobs, "
                         f"received: {' '.join(str(error).split())}"
                     ) from error
-        return [list(sent)]
 
     def _desk(self) -> Any:
         import ray
