@@ -18,22 +18,22 @@ from djd.sweeps.queue import Ended, Queue
 from djd.sweeps.ray_cluster import RayCluster
 from djd.sweeps.ray_connection import Connection, join
 from tests.conftest import tiny_values
+from tests.eight_cells import eight_cells, eight_here, outcome
+from tests.made_once import MakeOnce
 from tests.ray_cluster import ENVIRONMENT, RayTestCluster, processes_with, ray_cluster, wait_for
-from tests.sweeping import (
-    ROOT,
-    failing_config,
-    predictions,
-    rows_of,
-    start_train,
-    sweep_arguments,
-)
-from tests.test_failing_cells import REASONS
+from tests.sweeping import ROOT, start_train, sweep_arguments
 
 ray = pytest.importorskip("ray", reason='Ray is not installed (pip install "djd[ray]")')
 
 pytestmark = pytest.mark.slow
 
-LONG = ("model.depth=1,2", "data.fold=0,1", "trainer.max_epochs=80", "score_epochs=[40]")
+LONG = (
+    "data.fold=0,1,2",
+    "data.pixels=32",
+    "trainer.max_epochs=600",
+    "score_epochs=[300]",
+    "test=never",
+)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_jobs_are_found_again_that_arrived_before_the_command_was_stopped(
         raise Stopped(signal.SIGINT)
 
     with joined(cluster) as connection:
-        there = RayCluster(connection, tmp_path, {"CPU": 1}, None, retries=0, path=[])
+        there = RayCluster(connection, tmp_path, {"CPU": 1, "GPU": 0}, None, 0, path=[])
         queue = Queue(there, tmp_path)
         job = NodeJob(time.sleep, [(60,)])
         with monkeypatch.context() as patch:
@@ -130,27 +130,14 @@ def test_jobs_are_found_again_that_arrived_before_the_command_was_stopped(
         there.cancel(found)
 
 
-def test_cells_fail_alone_and_the_others_are_those_of_one_machine(
-    cluster: RayTestCluster, cache: Path, tmp_path: Path
+def test_eight_cells_and_their_failures_are_those_of_one_machine(
+    cluster: RayTestCluster, cache: Path, make_once: MakeOnce, tmp_path: Path
 ) -> None:
-    here, there = tmp_path / "here", tmp_path / "there"
-    config = failing_config(tmp_path / "conf")
-    axes = (f"optim={','.join(['sgd', 'adam', 'adagrad', *REASONS])}",)
-    for folder, more in ((here, ()), (there, ("hydra/launcher=ray",))):
-        arguments = sweep_arguments(cache, folder, *axes, *more)
-        log = tmp_path / f"{folder.name}.log"
-        leader = start_train(log, "--config-dir", config, *arguments, **cluster.environment)
-        assert leader.wait(300) == 1, log.read_text(encoding="utf-8")
-    assert predictions(there) == predictions(here)
-    reasons = [
-        [(row["cell"], row["state"], row["reason"]) for row in rows_of(folder / "cells.csv")]
-        for folder in (here, there)
-    ]
-    assert reasons[0] == reasons[1]
-    shown = (tmp_path / "there.log").read_text(encoding="utf-8")
+    there = eight_cells(cache, tmp_path, "hydra/launcher=ray", **cluster.environment)
+    assert there == eight_here(cache, make_once)
+    shown = (tmp_path / "log").read_text(encoding="utf-8")
     assert "Traceback" not in shown
     assert not {"raylet", "worker.py", "INFO"} & {*re.findall(r"[\w.]+", shown)}, "of Ray's own"
-    assert "optim=sgd/predictions.csv" in predictions(there)
 
 
 def test_a_sweep_that_is_left_and_loses_a_process_and_a_node_ends_as_on_one_machine(
@@ -174,7 +161,7 @@ def test_a_sweep_that_is_left_and_loses_a_process_and_a_node_ends_as_on_one_mach
         wait_for(lambda: "cells done" in _second(log), "the display came back")
         assert node.processes("ray::djd")
     assert leader.wait(300) == 0, log.read_text(encoding="utf-8")
-    assert predictions(folder) == predictions(whole)
+    assert outcome(folder) == outcome(whole)
     wait_for(lambda: not cluster.head.processes("ray::Desk"), "its actor is gone")
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import tiny_values
+from tests.eight_cells import eight_cells, eight_here, outcome
 from tests.made_once import MakeOnce
 from tests.slurm_cluster import NoSlurmError, SlurmCluster, slurm_cluster
-from tests.sweeping import failing_config, predictions, rows_of, start_train, sweep_arguments
-from tests.test_failing_cells import REASONS
+from tests.sweeping import rows_of, start_train, sweep_arguments
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,12 +25,15 @@ pytestmark = [
     ),
 ]
 
-EIGHT = (f"optim={','.join(['sgd', 'adam', *REASONS, 'momentum'])}",)
-LONG = ("model.depth=1,2", "data.fold=0,1", "trainer.max_epochs=120", "score_epochs=[60]")
+LONG = (
+    "data.fold=0,1",
+    "data.pixels=32",
+    "trainer.max_epochs=1000",
+    "score_epochs=[500]",
+    "test=never",
+)
 ON_SLURM = ("hydra/launcher=slurm", "hydra.launcher.mem_gb=1.5", "hydra.launcher.cells_a_job=1")
 ON_SUBMITIT = ("hydra/launcher=slurm", "hydra.launcher.executor=local")
-
-Equal = dict[str, object]
 
 
 @pytest.fixture(scope="module")
@@ -47,43 +50,20 @@ def cache(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return Path(tiny_values(phantom_folder, tmp_path_factory.mktemp("slurm"))["paths"]["cache"])
 
 
-def outcome(sweep: Path) -> Equal:
-    """All that must be equal: predictions of cells, winner and baselines, scores, reasons."""
-    cells = [
-        {key: value for key, value in row.items() if key != "fit_seconds"}
-        for row in rows_of(sweep / "cells.csv")
-    ]
-    return {"cells": cells, "settings": rows_of(sweep / "effects.csv"), **predictions(sweep)}
-
-
-def failing_sweep(cache: Path, root: Path, *launcher: str, **environment: str) -> Equal:
-    root.mkdir(exist_ok=True)
-    config = failing_config(root / "conf")
-    arguments = sweep_arguments(cache, root / "sweep", *EIGHT, *launcher)
-    process = start_train(root / "log", "--config-dir", config, *arguments, **environment)
-    assert process.wait() == 1, (root / "log").read_text()
-    return outcome(root / "sweep")
-
-
-@pytest.fixture(scope="module")
-def eight_here(cache: Path, make_once: MakeOnce) -> Equal:
-    return make_once("eight", lambda root: failing_sweep(cache, root))
-
-
 def test_eight_cells_and_their_failures_are_those_of_one_machine_under_submitit(
-    cache: Path, eight_here: Equal, tmp_path: Path
+    cache: Path, make_once: MakeOnce, tmp_path: Path
 ) -> None:
-    found = failing_sweep(cache, tmp_path, *ON_SUBMITIT)
-    assert found == eight_here
+    assert eight_cells(cache, tmp_path, *ON_SUBMITIT) == eight_here(cache, make_once)
     assert [row["state"] for row in rows_of(tmp_path / "sweep" / "cells.csv")].count("failed") == 5
 
 
 def test_eight_cells_and_their_failures_are_those_of_one_machine_under_slurm(
-    cluster: SlurmCluster, cache: Path, eight_here: Equal, tmp_path: Path
+    cluster: SlurmCluster, cache: Path, make_once: MakeOnce, tmp_path: Path
 ) -> None:
     # Arrays of three: the second waits for the first.
     arrays = (*ON_SLURM, "hydra.launcher.array_size=3")
-    assert failing_sweep(cache, tmp_path, *arrays, **cluster.env) == eight_here
+    there = eight_cells(cache, tmp_path, *arrays, **cluster.env)
+    assert there == eight_here(cache, make_once)
     queue = (tmp_path / "sweep" / "jobs" / "queue.jsonl").read_text()
     assert queue.count('"engine": "Slurm"') == 9, "a job a cell, and one for the winner"
     assert "uptake" in {path.parent.name for path in tmp_path.rglob("baseline.json")}
@@ -124,10 +104,10 @@ def test_a_sweep_that_is_left_preempted_killed_and_timed_out_ends_as_on_one_mach
         wait_for(lambda: cells_with_epochs(sweep) >= 2, "cells train")
         leader.send_signal(signal.SIGINT)
         assert leader.wait(60) == 130
-    assert "4 jobs of Slurm: they go on without this command; to end them: scancel" in (
+    assert "2 jobs of Slurm: they go on without this command; to end them: scancel" in (
         log.read_text()
     )
-    assert len(running(cluster)) == 4
+    assert len(running(cluster)) == 2
     # Another partition needs the node.
     high = cluster.sbatch("sleep 2", "--partition=high", "--exclusive", "--mem=0")
     cluster.wait(high, "COMPLETED")
