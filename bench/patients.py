@@ -16,28 +16,30 @@ that is small enough is trained both ways, in turn.
 --refit fits all development patients, scores the test patients and writes the model file.
 --together runs so many cells at a time on 2,000 patients and adds up their own memory.
 
-2026-11-30, two cores of an Intel Xeon (AVX-512), which ten other processes kept busy: times are
-several times those of a quiet machine.
+2026-11-30, two cores of an Intel Xeon (AVX-512), quiet; one or two rounds a line:
 
-    patients  recipe      batches  share  opened s  ms a step  valid s  anon MB  file MB
-       1,000  128 pixels  held         1       0.4      66, 77      0.2  335, 275      200
-       1,000  128 pixels  anew         1       0.4      54, 79      0.3  218, 138      200
-       1,000  default     held         1       0.9      23, 26      0.1   73,  75      190
-       1,000  default     anew         1       0.7      23, 22      0.2   58,  59      190
-     100,000  128 pixels  anew      0.02       217         417      223       256   13,162
-     100,000  default     anew       0.1       249         168       87       329   13,104
+    patients  recipe      batches  share  opened s  ms a step   epoch s  valid s  anon MB  file MB
+       1,000  128 pixels  held         1       0.4         56       2.7      0.2      225      187
+       1,000  128 pixels  anew         1       0.4         58       2.8      0.3      138      187
+       1,000  default     held         1       0.4        9.5       0.9      0.1       74      190
+       1,000  default     anew         1       0.5       10.6       1.0      0.1       55      190
+      10,000  128 pixels  anew         1       5.1         59        30      2.4      147    1,367
+      10,000  default     held         1       4.8       10.1        10      0.6      225    1,369
+      10,000  default     anew         1       4.9       13.3        13      0.9       66    1,369
+     100,000  128 pixels  anew       0.1        38         58        29       23      269   13,164
+     100,000  default     anew         1        49       12.0       120      7.9      205   13,166
 
-The kept cohort of 10,000 patients was written in 48 s and took 14 MB of memory more than that of
-2,000; that of 100,000 was written in 329 s (13.1 GB). All lines but that of 100,000 patients at 128
-pixels are from before a pass kept its outputs in one tensor; that line took 2,172 MB then.
+The kept cohort of 100,000 patients was written in 69 s (13.1 GB). Of 40 s of opening 100,000
+patients, 17 check the mapped crops, 20 split the folds, the rest looks at every file.
 
-Four cells at a time on 2,000 patients (262 MB of crops, 128 pixels, held): 1,530 MB of their own,
-401 MB at most, and the mapped crops once for all.
+Four cells at a time on 2,000 patients (262 MB of crops, 128 pixels, held): 1,485 MB of their own,
+378 MB at most, and the mapped crops once for all.
 """
 
 import argparse
 import contextlib
 import io
+import sys
 import tempfile
 import threading
 import time
@@ -152,6 +154,7 @@ def simulate(folder: ScanFolder, *_: Any, rows: Any, **__: Any) -> tuple[Cohort,
 
 def train_once(scans: Path, cache: Path, overrides: Sequence[str], kind: str, anew: bool) -> Course:
     """In a process of its own: train one cell, or one refit."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # train.py is no part of the package
     import train as command
     from djd.models.classifier import GradeClassifier
     from djd.runs.config import read_config
