@@ -11,15 +11,16 @@ for each command its seconds, those of a core, and the largest memory of a proce
 the same command again with everything finished, `djd report`; and what TensorBoard takes, with its
 data server and without.
 
-2,000 settings on five folds, two-core x86-64 with AVX-512, 2026-11-30, tests running beside;
-what TensorBoard and the code before took was measured beside four to eight times as much work:
+2,000 settings on five folds, two cores of an Intel Xeon (AVX-512), quiet, 2026-11-30; with the code
+of before, beside other work, 242 s for the command again, 3.6 GB, and 177 s of a core for a report:
 
-    dry run: 16 s, 0.8 GB (25 to 30 s of a core with the code before, 0.6 GB)
-    again: 65 s with its report, 1.4 GB (before: 242 s, 3.6 GB); comparison.json isn't written
-    djd report: 54 s, 1.3 GB (before: 177 s of a core, 3.4 GB)
-    comparison.json 0.96 MB (2.4), report.html 1.1 MB (1.3), cells.csv 3.7 MB (7.4)
-    TensorBoard, data server: all rows after 67 s, 3.0 GB; without pictures after 15 s, 1.1 GB
-    TensorBoard, load_fast=false, no pictures: 2,765 of 10,000 runs after 117 s, 1.2 GB
+    dry run: 12 s, 0.7 GB
+    again: 60 s with its report, 1.4 GB; comparison.json isn't written
+    djd report: 51 s, 1.4 GB
+    comparison.json 0.96 MB, report.html 1.1 MB, cells.csv 3.7 MB
+    TensorBoard, data server: all rows after 11 s, 2.8 GB; files in the system's memory
+    TensorBoard, load_fast=false: all rows after 446 s, 7.1 GB
+    beside other work, data server: all rows after 67 s; without pictures after 15 s, 1.1 GB
 """
 
 import argparse
