@@ -16,7 +16,7 @@ of before, beside other work, 242 s for the command again, 3.6 GB, and 177 s of 
 
     dry run: 12 s, 0.7 GB
     again: 60 s with its report, 1.4 GB; comparison.json isn't written
-    djd report: 51 s, 1.4 GB
+    djd report: 48 s, 1.4 GB; of 10,000 settings on one fold 87 s, 2.5 GB (108 s before)
     comparison.json 0.96 MB, report.html 1.1 MB, cells.csv 3.7 MB
     TensorBoard, data server: all rows after 11 s, 2.8 GB; files in the system's memory
     TensorBoard, load_fast=false: all rows after 446 s, 7.1 GB

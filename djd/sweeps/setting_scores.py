@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,7 @@ class Setting:
         trained_on = self.knees / folds * (data.folds - 1) * data.share
         return 1000 * self.seconds / (self.epochs * trained_on)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the setting's folder."""
         return axes_name({**self.axes, "epochs": self.epochs})

@@ -139,7 +139,8 @@ def sweep_opened(sweep: Sweep, settings: Sequence[Setting]) -> list[OpenedRefit]
         winner = winner_refit(sweep.folder, best)
         if (result := sweep.result_of(winner)) and result.test:
             opened[best.name] = OpenedRefit(best.name, winner.folder, result.test[-1])
-    for refit in each_refit(sweep.folder, sweep.cells):
+    # Thousands of settings take seconds to name.
+    for refit in each_refit(sweep.folder, sweep.cells) if refit_folders(sweep.folder, EACH) else ():
         result = sweep.result_of(refit)
         for scores in result.test if result else ():
             name = axes_name({**refit.axes, "epochs": scores.epoch})

@@ -64,12 +64,13 @@ def test_the_winners_lead_is_the_winners_even_where_another_is_better() -> None:
     assert opened.beyond["uptake"].high < 0
 
 
-def test_graders_scored_a_few_at_a_time_have_the_same_scores(
+def test_very_many_graders_scored_in_processes_have_the_same_scores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     graders = [reader(seed, skill=0.2 * seed) for seed in range(5)]
     whole = Scoreboard.of(graders)
-    monkeypatch.setattr(scores, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(scores, "MOST_IN_THREADS", 4)
+    monkeypatch.setattr(scores, "AT_ONCE", 2)
     parts = Scoreboard.of(graders)
     for name, draws in whole.draws.items():
         np.testing.assert_allclose(parts.draws[name], draws)
