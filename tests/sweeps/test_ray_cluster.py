@@ -58,7 +58,7 @@ def test_jobs_at_a_time_are_those_that_fit_on_each_node(wanted: Resources, expec
 def test_resources_that_no_node_has_are_refused_in_place_of_waiting_for_them() -> None:
     cluster = cluster_of({"CPU": 8.0}, {"CPU": 4.0, "GPU": 1.0}, wanted={"CPU": 1, "GPU": 2})
     with pytest.raises(InputError) as refused:
-        cluster.submit([NodeJob(os.getpid, [()])])
+        list(cluster.submit([NodeJob(os.getpid, [()])]))
     assert str(refused.value) == (
         "hydra.launcher: expected a node of Ray with 1 CPU and 2 GPU for a job, "
         "received 8 CPU and 0 GPU; 4 CPU and 1 GPU"
