@@ -252,21 +252,24 @@ def test_who_takes_over_too_late_withdraws(lock: Path, monkeypatch: pytest.Monke
     assert [each.name for each in markers.markers(lock)] == [".lock.1"]
 
 
+def wait_for_beat(marker: Path, *, after: float) -> float:
+    """The time of the marker once it is there with another time."""
+    deadline = time.monotonic() + 60
+    while not marker.exists() or marker.stat().st_mtime == after:
+        assert time.monotonic() < deadline, "no heartbeat"
+        time.sleep(0.05)
+    return marker.stat().st_mtime
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="knows processes by /proc")
 def test_who_was_silent_and_lost_the_lock_stops(lock: Path) -> None:
     with start(HOLD, str(lock), "1") as process:
         assert process.stdout
         assert process.stdout.readline() == "True\n"
         marker = lock.with_name(".lock.1")
-        before = marker.stat().st_mtime
-        deadline = time.monotonic() + 60
-        while marker.stat().st_mtime == before:
-            assert time.monotonic() < deadline, "no heartbeat"
-            time.sleep(0.05)
-        marker.unlink()
-        while not marker.exists():  # a tidy person is no new holder
-            assert time.monotonic() < deadline, "no new marker"
-            time.sleep(0.05)
+        beat = wait_for_beat(marker, after=marker.stat().st_mtime)
+        marker.unlink()  # a tidy person is no new holder
+        wait_for_beat(marker, after=wait_for_beat(marker, after=beat))
         leave_marker(lock)
         _, err = process.communicate(timeout=60)
         assert "process 4711 on node17 took over" in err

@@ -131,6 +131,9 @@ def leave_marker(
     """The marker of a holder on another machine, without a heartbeat for so many seconds."""
     marker = lock.with_name(f"{lock.name}.{number}")
     holder = Holder("node17", boot, 4711, "12345", f"{time.time_ns()}", by_system, *job)
-    marker.write_bytes(holder.as_bytes())
-    os.utime(marker, (time.time() - silent,) * 2)
+    # A file of its own: a heartbeat in flight would write over one that was there.
+    fresh = marker.with_name(f"{marker.name}.new")
+    fresh.write_bytes(holder.as_bytes())
+    os.utime(fresh, (time.time() - silent,) * 2)
+    fresh.replace(marker)
     return marker
