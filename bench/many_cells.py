@@ -11,14 +11,15 @@ for each command its seconds, those of a core, and the largest memory of a proce
 the same command again with everything finished, `djd report`; and what TensorBoard takes, with its
 data server and without.
 
-2,000 settings on five folds, two cores of an Intel Xeon (AVX-512), quiet, 2026-11-30; with the code
-of before, beside other work, 242 s for the command again, 3.6 GB, and 177 s of a core for a report:
+2,000 settings on five folds, two cores of an Intel Xeon (AVX-512), quiet, 2026-11-30.
+Earlier code took 242 s and 3.6 GB for the command again, and 177 s of a core for a report, beside
+other work:
 
     dry run: 12 s, 0.7 GB
     again: 60 s with its report, 1.4 GB; comparison.json isn't written
-    djd report: 48 s, 1.4 GB; of 10,000 settings on one fold 87 s, 2.5 GB (108 s before)
+    djd report: 48 s, 1.4 GB; of 10,000 settings on one fold 87 s, 2.5 GB (108 s in threads)
     comparison.json 0.96 MB, report.html 1.1 MB, cells.csv 3.7 MB
-    TensorBoard, data server: all rows after 11 s, 2.8 GB; files in the system's memory
+    TensorBoard, data server: all rows after 11 s, 2.8 GB, with its files in the system's cache
     TensorBoard, load_fast=false: all rows after 446 s, 7.1 GB
     beside other work, data server: all rows after 67 s; without pictures after 15 s, 1.1 GB
 """

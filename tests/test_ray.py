@@ -135,6 +135,7 @@ def test_eight_cells_and_their_failures_are_those_of_one_machine(
 ) -> None:
     there = eight_cells(cache, tmp_path, "hydra/launcher=ray", **cluster.environment)
     assert there == eight_here(cache, make_once)
+    assert "optim=sgd/predictions.csv" in there
     shown = (tmp_path / "log").read_text(encoding="utf-8")
     assert "Traceback" not in shown
     assert not {"raylet", "worker.py", "INFO"} & {*re.findall(r"[\w.]+", shown)}, "of Ray's own"

@@ -30,9 +30,12 @@ SMALLER_IS_BETTER = frozenset({"rps"})
 KEPT = ("kappa", "accuracy", "rps")
 """Scores by which graders are compared, so that the draws of all are needed together."""
 
-MOST_IN_THREADS, AT_ONCE = 1000, 250
-"""Of more graders so many are scored at a time by each of some processes. Threads wait for each
-other: 500 graders of 65 knees took 2.3 s in two threads, 1.7 s in one (two cores, 2026-11-30)."""
+MOST_IN_THREADS = 1000
+"""Graders that threads score; processes score more. Threads wait for each other: 500 graders of 65
+knees took 2.3 s in two threads, 1.7 s in one (two cores with AVX-512, 2026-11-30)."""
+
+AT_ONCE = 250
+"""Graders that a process scores at a time."""
 
 
 def scored(score: Estimate, *, percent: bool = False, decimals: int = 2) -> str:
@@ -166,10 +169,11 @@ def _scored(
         patients = len(np.unique(grader.patient))
         return GraderScores(scores, patients, grader.mean_counts().sum(axis=0))
 
-    places = range(len(graders))
+    places, kept = range(len(graders)), {name: draws[name] for name in KEPT}
+    if threads:
+        return on_all_cores(score, places), kept
     with one_blas_thread():
-        scores = on_all_cores(score, places) if threads else [score(place) for place in places]
-    return scores, {name: draws[name] for name in KEPT}
+        return [score(place) for place in places], kept
 
 
 def kappas_of(graders: Sequence[HeldOut], weights: Weights) -> tuple[NDArray[np.float64], Draws]:

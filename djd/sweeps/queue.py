@@ -65,7 +65,8 @@ class Cluster(Protocol):
     def submit(self, jobs: Sequence[NodeJob]) -> Iterable[list[str]]:
         """Queue jobs, maybe some at a time; their names in the engine, as soon as they are known.
 
-        All are queued once all names were taken. Raises InputError where the engine refuses them.
+        All jobs are queued once the caller has all names. Raises InputError where the engine
+        refuses them.
         """
 
     def look(self, names: Collection[str]) -> Mapping[str, Look | Ended]:

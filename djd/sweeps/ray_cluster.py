@@ -53,7 +53,7 @@ class RayCluster:
         return f"sweep {hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]}"
 
     def submit(self, jobs: Sequence[NodeJob]) -> Iterator[list[str]]:
-        """See `Cluster`; a command that is stopped while it sends jobs finds them again."""
+        """See `Cluster`; names come first: a stop while jobs are sent leaves no job without one."""
         if not self._had_place:  # later the only such node may be away for a while
             require_place(self.connection.nodes, self.wanted)
         self._had_place = True
@@ -61,7 +61,7 @@ class RayCluster:
         from ray.exceptions import ActorDiedError, GetTimeoutError
 
         sent = {secrets.token_hex(4): zlib.compress(cloudpickle.dumps(job)) for job in jobs}
-        yield list(sent)  # jobs that never arrive are lost, and submitted again
+        yield list(sent)  # a job that never arrives counts as lost, and is submitted again
         options = {f"num_{key.lower()}s": self.wanted[key] for key in ("CPU", "GPU")}
         if "memory" in self.wanted:
             options["memory"] = self.wanted["memory"]
